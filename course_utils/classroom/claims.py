@@ -1,0 +1,151 @@
+"""The claims table at the end of each notebook: what was said, what we measured, and the verdict."""
+
+import html
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from IPython.display import display
+
+MIME = "application/vnd.course.claims+json"
+REPRODUCED, DIFFERS, NOT_MEASURED = "reproduced", "differs", "not measurable here"
+COLUMNS = ("id", "claim", "source", "published", "measured", "tolerance", "verdict", "reason")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row: everything is text by now, ready to print."""
+
+    id: str
+    claim: str
+    source: str
+    published: str
+    measured: str
+    tolerance: str
+    verdict: str
+    reason: str
+
+
+class Claims:
+    """Collects the claims that a notebook verifies and shows them as one table.
+
+    >>> claims = Claims("00")
+    >>> claims.add("X1", "pi is about 3.14", source="textbook", published=3.14, measured=math.pi, tolerance=0.01)
+    >>> claims.rows[0].verdict
+    'reproduced'
+    """
+
+    def __init__(self, notebook: str):
+        self.notebook, self.rows = notebook, []
+
+    def add(
+        self,
+        id: str,
+        claim: str,
+        *,
+        source: str,
+        published: Any,
+        measured: Any,
+        tolerance: Any = 0,
+        reason: str = "",
+        holds: bool | None = None,
+    ) -> None:
+        """Adds a claim; the verdict follows from the numbers.
+
+        `published` and `measured` are numbers, or sequences of them, compared within `tolerance` (absolute); or anything
+        else that compares by `==` (a bool, a text). Where the claim is a relation (`published="falls with size"`), `holds` is the
+        test you made of it, with `measured` as what you saw. `measured=None` means that it cannot be measured here.
+        Raises ValueError where a claim that differs, or was not measured, comes without its `reason`, where an id comes
+        twice, and where a measured number is not finite.
+        """
+        if any(row.id == id for row in self.rows):
+            raise ValueError(f"claim {id} is in the table already; give each claim one row.")
+        verdict = _verdict(id, published, measured, tolerance, holds)
+        if verdict != REPRODUCED and not reason:
+            raise ValueError(
+                f"claim {id} comes out as {verdict!r} (published {_text(published)}, measured {_text(measured)}): say why, with reason=…."
+            )
+        shown = "" if tolerance == 0 else f"± {_text(tolerance)}"
+        measured_text = "" if measured is None else _text(measured)
+        self.rows.append(Claim(id, claim, source, _text(published), measured_text, shown, verdict, reason))
+
+    def show(self) -> None:
+        """Displays the table: HTML for people, text for terminals and nbval, JSON for the course-wide CLAIMS.md."""
+        rows = [{"notebook": self.notebook, **asdict(row)} for row in self.rows]
+        display({"text/html": self.html(), "text/plain": self.text(), MIME: rows}, raw=True)
+
+    def text(self) -> str:
+        """The table as plain text, one paragraph a claim."""
+        lines = []
+        for row in self.rows:
+            lines.append(f"{row.id}  {row.verdict.upper()}: {row.claim} [{row.source}]")
+            lines.append(
+                f"    published {row.published or '-'}; measured {row.measured or '-'} {row.tolerance}".rstrip()
+            )
+            lines += textwrap.wrap(row.reason, 100, initial_indent="    ", subsequent_indent="    ")
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """The table as HTML, every cell escaped; the verdict is said in words and marked by a symbol, not by colour alone."""
+        marks = {REPRODUCED: "✓", DIFFERS: "≠", NOT_MEASURED: "–"}
+        colors = {REPRODUCED: "#009E73", DIFFERS: "#D55E00", NOT_MEASURED: "#666666"}
+        left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:22em"'
+        head = "".join(
+            f'<th scope="col" {left}>{name}</th>'
+            for name in ("", "claim", "source", "published", "measured", "verdict")
+        )
+        body = ""
+        for row in self.rows:
+            why = f"<br><small>{html.escape(row.reason)}</small>" if row.reason else ""
+            cells = [
+                html.escape(row.claim) + why,
+                html.escape(row.source),
+                html.escape(row.published),
+                html.escape(f"{row.measured} {row.tolerance}"),
+            ]
+            cells.append(f'<b style="color:{colors[row.verdict]}">{marks[row.verdict]} {row.verdict}</b>')
+            body += (
+                f'<tr><th scope="row" {left}>{html.escape(row.id)}</th>'
+                + "".join(f"<td {left}>{cell}</td>" for cell in cells)
+                + "</tr>"
+            )
+        caption = f"<caption>Claims verified in notebook {html.escape(self.notebook)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _verdict(id: str, published: Any, measured: Any, tolerance: Any, holds: bool | None) -> str:
+    if measured is None:
+        return NOT_MEASURED
+    if holds is not None:
+        return REPRODUCED if holds else DIFFERS
+    pairs = _pairs(published, measured)
+    if pairs is None:
+        return REPRODUCED if published == measured else DIFFERS
+    if not all(math.isfinite(m) for _, m in pairs):
+        raise ValueError(f"claim {id}: the measured value {measured} is not finite; the experiment went wrong.")
+    return REPRODUCED if all(abs(m - p) <= tolerance for p, m in pairs) else DIFFERS
+
+
+def _pairs(published: Any, measured: Any) -> list[tuple[float, float]] | None:
+    """(published, measured) number by number, or None where the claim is not about numbers."""
+    if _is_number(published) and _is_number(measured):
+        return [(float(published), float(measured))]
+    if isinstance(published, (list, tuple)) and isinstance(measured, (list, tuple)) and len(published) == len(measured):
+        if all(_is_number(x) for x in (*published, *measured)):
+            return [(float(p), float(m)) for p, m in zip(published, measured, strict=True)]
+    return None
+
+
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, (bool, str)) and hasattr(x, "__float__")
+
+
+def _text(x: Any) -> str:
+    if isinstance(x, bool):
+        return "yes" if x else "no"
+    if isinstance(x, (list, tuple)):
+        return ", ".join(_text(item) for item in x)
+    if not _is_number(x):
+        return str(x)
+    return f"{int(x):,}" if float(x).is_integer() and abs(x) < 1e15 else f"{float(x):.4g}"

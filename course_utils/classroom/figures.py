@@ -1,0 +1,79 @@
+"""What a notebook shows: figures in one house style with alt text that stays with them, and small HTML frames."""
+
+import base64
+import html
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from cycler import cycler
+from IPython.display import display
+from matplotlib.figure import Figure
+
+# Okabe & Ito 2008: eight colours that readers with any kind of colour vision can tell apart.
+COLORS = {
+    "blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "vermillion": "#D55E00",
+    "purple": "#CC79A7", "sky": "#56B4E9", "yellow": "#F0E442", "black": "#000000",
+}  # fmt: skip
+STYLE = {
+    "axes.prop_cycle": cycler(color=list(COLORS.values())),
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
+    "axes.titlesize": 15, "axes.titlelocation": "left", "axes.labelsize": 14,
+    "grid.color": "#DDDDDD", "grid.linewidth": 0.8, "lines.linewidth": 2.2, "lines.markersize": 7,
+    "font.size": 13, "xtick.labelsize": 12, "ytick.labelsize": 12, "legend.fontsize": 12, "legend.frameon": False,
+    "figure.figsize": (8.0, 4.2), "figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True,
+    "figure.facecolor": "white", "savefig.facecolor": "white", "image.cmap": "cividis",
+}  # fmt: skip
+mpl.rcParams.update(STYLE)
+
+MIN_ALT = 20  # characters; shorter than this it is a label, not a description
+
+
+class Frame:
+    """Something to look at, in every form a reader may need: MIME bundle for notebooks, HTML for live views.
+
+    `text` is what a screen reader says, what nbval compares and what a terminal prints.
+    """
+
+    def __init__(self, data: dict[str, str], metadata: dict[str, dict], html: str, text: str):
+        self.data, self.metadata, self.html, self.text = {**data, "text/plain": text}, metadata, html, text
+
+    def _ipython_display_(self) -> None:
+        display(self.data, metadata=self.metadata, raw=True)
+
+
+class Picture(Frame):
+    """A matplotlib figure with its alt text; the figure is closed.
+
+    The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It travels as
+    `metadata["image/png"]["alt"]`, which nbconvert, JupyterLab and IPython's own `Image(alt=…)` use, and as plain text.
+    Raises TypeError for something that is no figure and ValueError for an alt text under 20 characters.
+    """
+
+    def __init__(self, fig: Figure, alt: str):
+        if not isinstance(fig, Figure):
+            raise TypeError(f"expected a matplotlib Figure, got {type(fig).__name__}; make one with plt.subplots().")
+        if len(alt.strip()) < MIN_ALT:
+            raise ValueError(f"alt text {alt!r} is too short: say in a sentence what the picture shows.")
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png", metadata={"Software": None})
+        plt.close(fig)
+        png = base64.b64encode(buffer.getvalue()).decode()
+        width, height = (round(inches * mpl.rcParams["savefig.dpi"]) for inches in fig.get_size_inches())
+        image = (
+            f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
+            f'style="max-width:100%;height:auto" src="data:image/png;base64,{png}">'
+        )
+        super().__init__({"image/png": png}, {"image/png": {"alt": alt}}, image, alt)
+
+
+class Markup(Frame):
+    """A piece of HTML. `body` must already be escaped (`html.escape`); `text` says the same in words."""
+
+    def __init__(self, body: str, text: str):
+        super().__init__({"text/html": body}, {}, body, text)
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Displays a figure with its alt text and closes it: the last line of a cell that draws."""
+    display(Picture(fig, alt))

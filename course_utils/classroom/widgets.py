@@ -1,0 +1,122 @@
+"""Interactive views over core ipywidgets which leave a static picture wherever no kernel runs."""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+from IPython.display import display
+
+from .figures import Frame
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+AWKWARD = "<b>&amp;\n\t\u0b95\u0bcd \U0001f469\u200d\U0001f4bb e\u0301"  # what a text box must survive: HTML, Tamil, ZWJ, combining
+_views: list["Explorer"] = []
+
+
+class Explorer:
+    """Controls above a frame that `draw` makes from their values; made by `explore`.
+
+    Displayed, it is one MIME bundle: the live view, and the current frame for GitHub, nbviewer, slides and print.
+    There is no Output widget in it, so it works in Colab's ipywidgets 7 and under nbval's strict comparison.
+    """
+
+    def __init__(self, draw: Callable[..., Frame], controls: dict[str, w.Widget]):
+        self.draw, self.controls = draw, controls
+        self.frame = draw(**self.values)  # an error here is the author's: let it be seen
+        if not isinstance(self.frame, Frame):
+            raise TypeError(
+                f"draw returned {type(self.frame).__name__}; return Picture(fig, alt) or Markup(html, text)."
+            )
+        self.pane, self.caption = w.HTML(self.frame.html), w.HTML()
+        for control in controls.values():
+            control.observe(self.refresh, names="value")
+        self.box = w.VBox([*controls.values(), self.pane, self.caption])
+        _views.append(self)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def refresh(self, _change: Any = None) -> None:
+        """Draws again. What a reader types may be anything: an error becomes a sentence and the last frame stays."""
+        try:
+            self.frame = self.draw(**self.values)
+        except Exception as error:
+            self.caption.value = f"<b>Not drawn.</b> {escape(f'{type(error).__name__}: {error}')}"
+        else:
+            self.pane.value, self.caption.value = self.frame.html, ""
+
+    def extremes(self) -> list[dict[str, Any]]:
+        """Settings to try: the default; all controls at their least, all at their greatest; each one alone at both."""
+        ends = {name: _ends(control) for name, control in self.controls.items()}
+        default = self.values
+        settings = [default, {n: e[0] for n, e in ends.items()}, {n: e[-1] for n, e in ends.items()}]
+        settings += [{**default, name: end} for name, both in ends.items() for end in both]
+        return [s for i, s in enumerate(settings) if s not in settings[:i]]
+
+    def _ipython_display_(self) -> None:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        display({VIEW: view, **self.frame.data}, metadata=self.frame.metadata, raw=True)
+
+
+def explore(draw: Callable[..., Frame], **controls: w.Widget) -> Explorer:
+    """A live view: `draw` gets the controls' values by name and returns a `Picture` or a `Markup`.
+
+    >>> from course_utils.classroom import Markup
+    >>> def square(n):
+    ...     return Markup(f"<p>{n} squared is {n * n}</p>", f"{n} squared is {n * n}")
+    >>> view = explore(square, n=w.IntSlider(3, 0, 9, description="n"))
+    >>> view.controls["n"].value = 4
+    >>> view.frame.text
+    '4 squared is 16'
+
+    Raises ValueError without controls, TypeError for a control that is no widget or a `draw` that returns no frame.
+    """
+    if not controls:
+        raise ValueError("a view without controls is a figure: use show(fig, alt=…) for it.")
+    for name, control in controls.items():
+        if not isinstance(control, w.Widget) or not hasattr(control, "value"):
+            raise TypeError(
+                f"{name}={control!r} is no control: pass an ipywidget with a value, e.g. IntSlider(3, 0, 9)."
+            )
+        control.style = {"description_width": "initial"}
+        control.layout.width = control.layout.width or "min(560px, 95%)"
+    return Explorer(draw, controls)
+
+
+def sweep() -> str:
+    """Draws every view made so far at its least, default and greatest values; raises the first error with its setting."""
+    frames = 0
+    for number, view in enumerate(_views, 1):
+        for setting in view.extremes():
+            try:
+                frame = view.draw(**setting)
+            except Exception as error:
+                name = getattr(view.draw, "__name__", "draw")
+                raise RuntimeError(f"view {number}, {name}({setting}): {type(error).__name__}: {error}") from error
+            if not (frame.html.strip() and frame.text.strip()):
+                raise RuntimeError(f"view {number} draws nothing at {setting}")
+            frames += 1
+    return f"{len(_views)} views, {frames} frames drawn"
+
+
+def _ends(control: w.Widget) -> list[Any]:
+    """The values at the edges of what a control can hold."""
+    if hasattr(control, "options"):  # Dropdown, SelectionSlider, ToggleButtons, SelectMultiple
+        values = [o[1] if isinstance(o, tuple) else o for o in control.options]
+        return [(), tuple(values)] if isinstance(control, w.SelectMultiple) else [values[0], values[-1]]
+    if isinstance(control, w.FloatLogSlider):
+        return [control.base**control.min, control.base**control.max]
+    if isinstance(control, (w.IntRangeSlider, w.FloatRangeSlider)):
+        low, high = control.min, control.max
+        return [(low, low), (low, high), (high, high)]
+    if hasattr(control, "min") and hasattr(control, "max"):
+        return [control.min, control.max]
+    if isinstance(control.value, bool):
+        return [False, True]
+    if isinstance(control.value, str):
+        return ["", AWKWARD]
+    raise TypeError(
+        f"no known extremes for a {type(control).__name__}; use a slider, a selection, a checkbox or a text box."
+    )

@@ -1,0 +1,18 @@
+"""The exercises of all notebooks: `check`, `hint` and `solution` by `topic.name`."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+
+from course_utils.classroom.exercises import Catalog, Exercise
+
+TOPICS = ("tokenization",)  # in course order; one module each
+
+
+@cache
+def _load(topic: str) -> Sequence[Exercise]:
+    return import_module(f"{__name__}.{topic}").EXERCISES
+
+
+catalog = Catalog(_load, TOPICS)
+check, hint, solution = catalog.check, catalog.hint, catalog.solution
