@@ -13,7 +13,19 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from course_utils.classroom import Claims, Markup, Picture, explore, generator, pick, profile, progress, show, timed
+from course_utils.classroom import (
+    Claims,
+    Markup,
+    Picture,
+    explore,
+    generator,
+    pick,
+    profile,
+    progress,
+    show,
+    timed,
+    token_strip,
+)
 from course_utils.classroom import widgets as views
 from course_utils.classroom.claims import MIME
 from course_utils.classroom.exercises import Catalog, Exercise, Wrong, expect, show_value
@@ -64,6 +76,15 @@ def test_the_alt_text_is_escaped_in_html():
 
 def test_the_same_figure_gives_the_same_bytes():
     assert Picture(line(), ALT).data == Picture(line(), ALT).data
+
+
+def test_a_token_strip_shows_white_space_escapes_and_marks_broken_bytes():
+    strip = token_strip(["<b>", " x\n", b"\xe0\xae", "\x00"], [1, 2, 3, 4])
+    assert "&lt;b&gt;" in strip.html and "<b></code>" not in strip.html
+    assert strip.text == "4 tokens: '<b>' 1, '·x↵' 2, '<E0><AE>' 3, '<U+0000>' 4"
+    assert token_strip(["a"] * 9, limit=3).text.endswith("… and 6 more")
+    with pytest.raises(ValueError, match="one id"):
+        token_strip(["a"], [1, 2])
 
 
 # --- views -----------------------------------------------------------------------------------------------------------
@@ -193,7 +214,9 @@ def check_double(student, rng):
     expect(student(x), 2 * x, f"double({x})", mistakes={"you squared it": x * x})
 
 
-EXERCISE = Exercise("double", double, check_double, ["Think.", "Add.", "x + x"], difficulty=1, minutes=1, time_limit=0.3)
+EXERCISE = Exercise(
+    "double", double, check_double, ["Think.", "Add.", "x + x"], difficulty=1, minutes=1, time_limit=0.3
+)
 
 
 def forever(x):

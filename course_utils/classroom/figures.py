@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -72,6 +73,45 @@ class Markup(Frame):
 
     def __init__(self, body: str, text: str):
         super().__init__({"text/html": body}, {}, body, text)
+
+
+VISIBLE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"})
+TINTS = ("#CCE3F0", "#FAECCC", "#CCECE3", "#F5E4ED")  # Okabe-Ito blue, orange, green and purple, mixed with white
+
+
+def token_strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None, limit: int = 300) -> Markup:
+    """Tokens as a strip of boxes, each linked to its id below it; white space is made visible, everything is escaped.
+
+    `pieces` are texts, or bytes where a token is only a part of a character (shown as hexadecimal). Only the first
+    `limit` are drawn. Raises ValueError where there are not as many ids as pieces.
+
+    >>> token_strip(["str", "aw", " berry"], [496, 675, 15717]).text
+    "3 tokens: 'str' 496, 'aw' 675, '·berry' 15717"
+    """
+    if ids is not None and len(ids) != len(pieces):
+        raise ValueError(f"{len(pieces)} pieces but {len(ids)} ids; each token needs one id.")
+    words = [_visible(piece) for piece in pieces[:limit]]
+    numbers = [str(i) for i in ids[:limit]] if ids is not None else [""] * len(words)
+    box = "display:inline-block;margin:1px;padding:2px 5px;border-radius:4px;color:#000;text-align:center"
+    boxes = "".join(
+        f'<span style="{box};background:{TINTS[n % len(TINTS)]}"><code style="color:#000;background:none;white-space:pre">'
+        f'{html.escape(word)}</code><br><small style="color:#333">{number}</small></span>'
+        for n, (word, number) in enumerate(zip(words, numbers, strict=True))
+    )
+    rest = f" … and {len(pieces) - limit} more" if len(pieces) > limit else ""
+    count = f"{len(pieces)} token{'' if len(pieces) == 1 else 's'}"
+    listed = ", ".join(f"{word!r} {number}".strip() for word, number in zip(words, numbers, strict=True))
+    body = f'<div style="font-size:16px;line-height:1.3"><b>{count}</b><br>{boxes}{rest}</div>'
+    return Markup(body, f"{count}: {listed}{rest}" if words else count)
+
+
+def _visible(piece: str | bytes) -> str:
+    if isinstance(piece, bytes):
+        try:
+            piece = piece.decode()
+        except UnicodeDecodeError:
+            return "".join(f"<{byte:02X}>" for byte in piece)
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in piece.translate(VISIBLE))
 
 
 def show(fig: Figure, alt: str) -> None:
