@@ -71,7 +71,8 @@ class Claims:
         self.rows.append(Claim(id, claim, source, _text(published), measured_text, shown, verdict, reason))
 
     def show(self) -> None:
-        """Displays the table: HTML for people, text for terminals and nbval, JSON for the course-wide CLAIMS.md."""
+        """Displays the table, in the order of the ids: HTML for people, text for terminals and nbval, JSON for the course-wide CLAIMS.md."""
+        self.rows.sort(key=lambda row: (row.id.rstrip("0123456789"), len(row.id), row.id))  # T2 before T10
         rows = [{"notebook": self.notebook, **asdict(row)} for row in self.rows]
         display({"text/html": self.html(), "text/plain": self.text(), MIME: rows}, raw=True)
 

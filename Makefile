@@ -1,0 +1,44 @@
+# make lab, make test: everything else is for those who maintain or teach the course. `make help` lists it.
+# Variables: NB=01 (one notebook), PORT=8888 (of JupyterLab), PYTHON=python3.11 (that makes .venv).
+PYTHON ?= python3
+NB ?=
+PORT ?=
+
+ifeq ($(OS),Windows_NT)
+RUN := .venv/Scripts/python.exe
+else
+RUN := .venv/bin/python
+endif
+
+.PHONY: help setup lab run test build instructor slides bench clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+setup:  ## make .venv and install the pinned packages; does nothing where that was done
+	@$(PYTHON) tools/environment.py
+
+lab: setup  ## open JupyterLab on notebooks/ (PORT=8888)
+	@$(RUN) tools/lab.py $(PORT)
+
+run: setup  ## execute the notebooks, with time and memory of each; copies and HTML in build/run (NB=01)
+	@$(RUN) tools/run.py $(NB)
+
+test: setup  ## everything that CI checks (NB=01: one notebook)
+	@$(RUN) tools/suite.py $(NB)
+
+build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md (NB=01)
+	@$(RUN) tools/notebooks.py build $(NB)
+	@$(RUN) tools/notebooks.py claims
+
+instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
+	@$(RUN) tools/notebooks.py instructor $(NB)
+
+slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
+	@$(RUN) tools/notebooks.py slides $(NB)
+
+bench: setup  ## speeds, as ratios measured side by side
+	@$(RUN) tools/bench.py
+
+clean:  ## remove what was built; .venv stays
+	@$(PYTHON) -c "import shutil; [shutil.rmtree(d, ignore_errors=True) for d in ('build', '.pytest_cache', '.ruff_cache', '.hypothesis')]"

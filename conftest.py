@@ -1,0 +1,121 @@
+"""How pytest runs the course: every notebook cell by cell, without a network, and one notebook alone with `--nb`."""
+
+import os
+from pathlib import Path
+
+# Set before anything starts a thread or a kernel; the saved outputs come from the same settings.
+os.environ.update(COURSE_PROFILE="cpu", COURSE_QUIET="1", OMP_NUM_THREADS="1", PYTHONHASHSEED="0")
+
+import pytest  # noqa: E402
+from nbformat.v4 import new_code_cell  # noqa: E402
+from nbval.plugin import IPyNbCell, IPyNbFile  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent
+NO_NETWORK = ROOT / "tests" / "no_network"
+SWEEP = "from course_utils.classroom.widgets import sweep\nprint(sweep())"
+collect_ignore_glob = ["build", "notebooks/src", "tools", "tests/no_network", "tests/mutants"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--nb", metavar="NN", help="only what concerns this notebook: its number or its name, e.g. 01")
+
+
+def pytest_configure(config):
+    if config.option.nbval_sanitize_with:  # nbval looks from the current folder; the setting means this one
+        config.option.nbval_sanitize_with = str(ROOT / config.option.nbval_sanitize_with)
+
+
+# --- Notebooks: nbval, made stricter ---------------------------------------------------------------------------------
+
+
+class Notebook(IPyNbFile):
+    """A notebook whose kernel has no network, and whose cells are followed by a test of its views."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.add_marker(pytest.mark.xdist_group(self.path.stem))  # with several workers: one kernel, one worker
+
+    def setup(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(NO_NETWORK), prepend=os.pathsep)
+            super().setup()
+
+    def collect(self):
+        number = -1
+        for number, plain in enumerate(super().collect()):  # noqa: B007
+            yield Cell.from_parent(self, name=plain.name, cell_num=number, cell=plain.cell, options=plain.options)
+        views = new_code_cell(SWEEP, execution_count=1)
+        yield Widgets.from_parent(self, name="widgets", cell_num=number + 1, cell=views, options={"check": False, "skip": False, "check_exception": False})
+
+
+class Cell(IPyNbCell):
+    """A cell that fails also where nbval is lenient: when it was never run, and when a magic in it is unknown."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.output_timeout = 30  # seconds for an output to arrive once the kernel has replied; nbval's 5 are few on a busy machine
+
+    def runtest(self):
+        if self.cell.execution_count is None:
+            self.raise_cell_error("The saved cell was never run, so its output cannot be compared: run the notebook and save it.")
+        super().runtest()
+        for output in self.test_outputs:
+            if output.output_type == "stream" and output.name == "stderr" and output.text.startswith("UsageError:"):
+                self.raise_cell_error("The rest of the cell was skipped", output.text)
+
+
+class Widgets(Cell):
+    """Draws every view of the notebook at the least, default and greatest values of its controls."""
+
+    def reportinfo(self):
+        return self.path, 0, f"{self.path.relative_to(self.config.rootpath).as_posix()}::widgets"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    """Notebooks are those of `notebooks/`; docstrings are tested in `course_utils/` only."""
+    collectors = yield
+    kept = []
+    for collector in collectors:
+        if isinstance(collector, IPyNbFile):
+            if file_path.parent == ROOT / "notebooks":
+                kept.append(Notebook.from_parent(parent, path=file_path))
+        elif type(collector).__name__ != "DoctestModule" or ROOT / "course_utils" in file_path.parents:
+            kept.append(collector)
+    return kept
+
+
+# --- One test per notebook, one test per exercise --------------------------------------------------------------------
+
+
+def notebook_paths():
+    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def pytest_generate_tests(metafunc):
+    """A test with an argument `notebook` runs for every notebook, one with `exercise` for every exercise."""
+    if "notebook" in metafunc.fixturenames:
+        metafunc.parametrize("notebook", notebook_paths(), ids=lambda path: path.stem)
+    if "exercise" in metafunc.fixturenames:
+        from course_utils.exercises import catalog
+
+        metafunc.parametrize("exercise", catalog.names())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """`--nb`: keeps what concerns one notebook."""
+    if not (wanted := config.getoption("--nb")):
+        return
+    named = [path for path in notebook_paths() if wanted in (path.stem, path.stem[:2], path.stem[:2].lstrip("0"), path.stem[3:])]
+    if not named:
+        raise pytest.UsageError(f"--nb {wanted}: no such notebook; there are {', '.join(p.stem for p in notebook_paths()) or 'none'}.")
+    config.hook.pytest_deselected(items=[item for item in items if not _concerns(item, named[0])])
+    items[:] = [item for item in items if _concerns(item, named[0])]
+
+
+def _concerns(item, notebook):
+    topic = notebook.stem[3:]
+    asked = getattr(getattr(item, "callspec", None), "params", {})
+    mine = item.path == notebook or item.path.stem in (topic, f"test_{topic}")
+    return mine or asked.get("notebook") == notebook or str(asked.get("exercise", "")).startswith(f"{topic}.")

@@ -1,0 +1,407 @@
+"""Exercises of notebook 01. The right answers are worked out here by other means than the reference uses."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import pairwise
+
+from course_utils import tokenization as tk
+from course_utils.classroom.exercises import Exercise, Wrong, expect
+
+
+def fresh(ids: Iterable[int]) -> list[int]:
+    """Equal numbers as different objects, so that `is` does not pass for `==`."""
+    return [int(str(i)) for i in ids]
+
+
+def letters(rng: random.Random, n: int) -> list[str]:
+    return rng.sample("abcdefghijklmnopqrstuvwxyz", n)
+
+
+# --- count_pairs ----------------------------------------------------------------------------------------------------
+
+
+def check_count_pairs(student: Callable, rng: random.Random) -> None:
+    x, y, z = rng.sample(range(1, 9), 3)
+    cases = [
+        [x, y, z, y, x, y, z],
+        [y, x, x, x, y, x],
+        [y, y, 10 + y, y, 10 * y + y, y],  # such as 1 1 11 1: alike when written side by side
+        [rng.randrange(256, 260) for _ in range(rng.randrange(20, 40))],
+    ]
+    so_far = Counter()
+    for ids in cases:
+        unordered = Counter(tuple(sorted(pair)) for pair in pairwise(ids))
+        right = Counter(pairwise(ids))
+        so_far += right
+        expect(student(fresh(ids)), dict(right), f"count_pairs({ids})", mistakes={
+            "the counts of the call before are still there; make the dictionary inside the function": dict(so_far),
+            "you left out the last pair": dict(Counter(pairwise(ids[:-1]))),
+            "you left out the first pair": dict(Counter(pairwise(ids[1:]))),
+            "you moved on by two; the pairs overlap, so each id but the last begins one":
+                dict(Counter(zip(ids[::2], ids[1::2], strict=False))),
+            "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice": without_overlaps(ids),
+            "you paired the last id with the first": dict(Counter(pairwise([*ids, ids[0]]))),
+            "you counted every pair once, however often it occurs": dict.fromkeys(right, 1),
+            "your counts start at 0 instead of 1": {pair: count - 1 for pair, count in right.items()},
+            "you treated (a, b) and (b, a) as the same pair; their order matters": dict(unordered),
+            "you counted single ids instead of pairs": dict(Counter(ids)),
+            "each pair is turned round: the left id comes first": {(b, a): n for (a, b), n in right.items()},
+        })  # fmt: skip
+    for ids in ([], [x]):
+        call = f"count_pairs({ids})"
+        try:
+            expect(student(ids), {}, call, mistakes={"one id alone makes no pair": {(x, x): 1}})
+        except IndexError:
+            raise Wrong(f"{call} reads an id that is not there; fewer than two ids make no pair") from None
+
+
+def without_overlaps(ids: list[int]) -> dict:
+    counts, last = Counter(), {}
+    for i, pair in enumerate(pairwise(ids)):
+        if last.get(pair) != i - 1:
+            counts[pair] += 1
+            last[pair] = i
+    return dict(counts)
+
+
+# --- merge ----------------------------------------------------------------------------------------------------------
+
+
+def joined(ids: list[int], pair: tuple[int, int], new_id: int, most: int = -1) -> list[int]:
+    """Merges by replacing in a string of characters, one per id, which goes from left to right too."""
+    return [ord(c) for c in "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id), most)]
+
+
+def check_merge(student: Callable, rng: random.Random) -> None:
+    a, b, c = rng.sample(range(300, 400), 3)
+    new = 500 + rng.randrange(100)
+    cases = [
+        ([a, b, c, a, b], (a, b)),
+        ([c, b, a, b, a], (a, b)),
+        ([a, a, a, b], (a, a)),
+        ([b, a, a, a, a, a], (a, a)),
+        ([c, a, c, a], (a, b)),
+        ([a, b], (a, b)),
+        ([rng.choice((a, b)) for _ in range(30)] + [a, b, b, a], (a, b)),
+    ]
+    for ids, pair in cases:
+        right = joined(ids, pair, new)
+        call = f"merge({ids}, {pair}, {new})"
+        try:
+            got = student(fresh(ids), tuple(fresh(pair)), new)
+        except IndexError:
+            raise Wrong(f"{call} reads past the end; at the last id there is no ids[i + 1] to look at") from None
+        expect(got, right, call, mistakes={
+            "nothing was merged; compare ids with ==, since `is` asks whether they are the same object": ids,
+            "only the first occurrence was merged": joined(ids, pair, new, 1),
+            "you went from right to left; in a run such as x x x the two on the left belong together":
+                joined(ids[::-1], pair[::-1], new)[::-1],
+            "you kept the second id of the pair; the new id takes the place of both": kept(ids, pair, new, 1),
+            "you kept the first id of the pair; the new id takes the place of both": kept(ids, pair, new, 0),
+            "you merged the pair in the other order too": scanned(ids, {pair, pair[::-1]}, new, 2),
+            "an id was used twice; move on by two after a match": scanned(ids, {pair}, new, 1),
+            "the pair was removed without the new id in its place": [i for i in right if i != new],
+            "the last id got lost": right[:-1],
+            "the last id got lost where it is not part of a pair": joined(ids[:-1], pair, new),
+        })  # fmt: skip
+    expect(student([], (a, b), new), [], f"merge([], {(a, b)}, {new})")
+    expect(student([c], (a, b), new), [c], f"merge([{c}], {(a, b)}, {new})")
+
+
+def kept(ids: list[int], pair: tuple[int, int], new_id: int, which: int) -> list[int]:
+    out = []
+    for i in joined(ids, pair, new_id):
+        out += [i] if i != new_id else [new_id, pair[1]] if which else [pair[0], new_id]
+    return out
+
+
+def scanned(ids: list[int], pairs: set[tuple[int, int]], new_id: int, step: int) -> list[int]:
+    out, i, used = [], 0, 0  # used: ids before this one are in the new list already
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) in pairs:
+            out.append(new_id)
+            used = i + 2
+            i += step
+        else:
+            out += ids[i : i + 1] if i >= used else []
+            i += 1
+    return out
+
+
+# --- train_bpe ------------------------------------------------------------------------------------------------------
+
+
+def trained(ids: list[int], n_merges: int, *, best: Callable = lambda c, p: (-c[p], p), first_id: int = 256,
+            recount: bool = True, least: int = 1) -> dict:  # fmt: skip
+    """Learns merges on a string of characters, one per id; the arguments turn it into one of the usual mistakes."""
+    text, merges = "".join(map(chr, ids)), {}
+    counts = Counter(pairwise(map(ord, text)))
+    for new_id in range(first_id, first_id + n_merges):
+        candidates = [pair for pair in counts if pair not in merges and counts[pair] >= least]
+        if not candidates:
+            break
+        pair = min(candidates, key=lambda p: best(counts, p))
+        merges[pair] = new_id
+        text = text.replace(chr(pair[0]) + chr(pair[1]), chr(new_id))
+        if recount:
+            counts = Counter(pairwise(map(ord, text)))
+    return merges
+
+
+def check_train_bpe(student: Callable, rng: random.Random) -> None:
+    a, b, c, d = letters(rng, 4)
+    low, middle, high = sorted((a, b, c))
+    pool = [*letters(rng, 3), " ", "é"]
+    cases = [
+        ((middle + high + low + middle) * 2, 2),  # a tie between all three pairs
+        ((a + b + c) * 4 + (a + b + d) * 2, 3),
+        (middle + high + low + d, 2),  # every pair occurs once
+        (a * 7 + b, 3),
+        ("é" * 5 + "日本" * 4, 4),
+        ("".join(rng.choice(pool) for _ in range(80)), 12),
+    ]
+    for text, n in cases:
+        ids = list(text.encode("utf-8"))
+        right = trained(ids, n)
+        expect(student(text, n), right, f"train_bpe({text!r}, {n})", mistakes={
+            "you counted only once, before the first merge; count again after every merge": trained(ids, n, recount=False),
+            "you worked on characters; start from the UTF-8 bytes of the text": trained([ord(x) for x in text], n),
+            "of equally frequent pairs you took the one that comes first in the text; take the one with the smallest ids":
+                trained(ids, n, best=lambda c, p: -c[p]),
+            "of equally frequent pairs you took the one with the largest ids; take the smallest":
+                trained(ids, n, best=lambda c, p: (-c[p], -p[0], -p[1])),
+            "you merged the rarest pair first": trained(ids, n, best=lambda c, p: (c[p], p)),
+            "you stopped where every pair occurs once; go on until n_merges are learned": trained(ids, n, least=2),
+            "the first new id must be 256, the first number after the bytes": trained(ids, n, first_id=257),
+            "the new ids must start at 256, after the bytes": trained(ids, n, first_id=0),
+            "nothing was learned; n_merges is the number of merges, without the 256 bytes": {},
+            "there is one merge too few": trained(ids, n - 1),
+            "there is one merge too many": trained(ids, n + 1),
+            "the dictionary is turned round: pairs are its keys and new ids its values":
+                {new_id: pair for pair, new_id in right.items()},
+        })  # fmt: skip
+    for text, n in ((a + b + a, 10), ("", 3), (a, 3), (a + b + a, 0)):
+        call = f"train_bpe({text!r}, {n})"
+        try:
+            got = student(text, n)
+        except (ValueError, IndexError):
+            raise Wrong(
+                f"{call} fails when no pair is left to merge; stop there, with the merges learned so far"
+            ) from None
+        expect(got, trained(list(text.encode("utf-8")), n), call)
+
+
+# --- encode ---------------------------------------------------------------------------------------------------------
+
+
+def encoded(text: str, merges: Mapping, one_each: bool = False) -> list[int]:
+    """Applies the merges in the order learned, each wherever it fits: the same ids as the lowest first."""
+    ids = list(text.encode("utf-8"))
+    for pair, new_id in sorted(merges.items(), key=lambda item: item[1]):
+        ids = joined(ids, pair, new_id, 1 if one_each else -1)
+    return ids
+
+
+def chosen(text: str, merges: Mapping, best: Callable) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    while known := [pair for pair in pairwise(ids) if pair in merges]:
+        pair = best(known)
+        ids = joined(ids, pair, merges[pair])
+    return ids
+
+
+def longest(text: str, merges: Mapping) -> list[int]:
+    tokens = {bytes([i]): i for i in range(256)}
+    known = {i: token for token, i in tokens.items()}
+    for (left, right), new_id in merges.items():
+        known[new_id] = known[left] + known[right]
+        tokens[known[new_id]] = new_id
+    data, ids = text.encode("utf-8"), []
+    while data:
+        size = next(n for n in range(len(data), 0, -1) if data[:n] in tokens)
+        ids.append(tokens[data[:size]])
+        data = data[size:]
+    return ids
+
+
+def check_encode(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = sorted(letters(rng, 4))
+    a, b, c, d = map(ord, (x, y, z, w))
+    halves = {(a, b): 256, (c, d): 257, (256, 257): 258}
+    for text, merges in (("", halves), (x, halves), (x + y, {})):
+        call = f"encode({text!r}, {merges})"
+        try:
+            got = student(text, merges)
+        except (ValueError, IndexError):
+            raise Wrong(f"{call} fails when no pair is left to merge; stop there") from None
+        expect(got, list(text.encode("utf-8")), call)
+    cases = [
+        (x + y + z + w, halves),
+        ((x + y) * 3, {(a, b): 256}),
+        (x + y + z, {(a, b): 256, (b, c): 257}),
+        (x + y + z + y + z, {(a, b): 256, (b, c): 257}),
+        (x + y + z, {(a, b): 256, (b, c): 257, (a, 257): 258}),
+        (z + y + x, {(b, a): 256, (c, b): 257}),
+        (z + y + x, {(c, b): 256, (b, a): 257}),
+        (x + y + z + w, {(a, b): 256, (256, c): 257, (257, d): 258}),
+        (x * 7, {(a, a): 256, (256, 256): 257}),
+        (x + "é" + y + "é€", {(195, 169): 256, (a, 256): 257, (226, 130): 258}),
+    ]
+    pool = [x, y, z, "é", " "]
+    learned = trained(list("".join(rng.choice(pool) for _ in range(120)).encode()), 15)
+    cases.append(("".join(rng.choice(pool) for _ in range(60)), learned))
+    for text, merges in cases:
+        expect(student(text, merges), encoded(text, merges), f"encode({text!r}, {merges})", mistakes={
+            "no merge was applied": list(text.encode("utf-8")),
+            "you started from characters; start from the UTF-8 bytes of the text": [ord(x) for x in text],
+            "each merge was applied at its first place only": encoded(text, merges, one_each=True),
+            "you applied the pair with the smallest ids first; the order is that of the new ids": chosen(text, merges, min),
+            "you applied the pair that comes first in the text; apply the one learned first (the lowest new id)":
+                chosen(text, merges, lambda known: known[0]),
+            "you applied the most frequent pair of this text; encoding counts nothing, it applies what was learned first":
+                chosen(text, merges, lambda known: Counter(known).most_common(1)[0][0]),
+            "you applied the pair learned last first; begin with the lowest new id":
+                chosen(text, merges, partial(max, key=merges.get)),
+            "you took the longest token that fits; BPE applies merges in the order learned instead":
+                longest(text, merges),
+            "you stopped after one merge; go on until no pair is in merges": one_merge(text, merges),
+            "you walked over the ids only once; a merge makes new pairs, so look again": one_walk(text, merges),
+        })  # fmt: skip
+
+
+def one_merge(text: str, merges: Mapping) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    known = sorted((merges[pair], pair) for pair in pairwise(ids) if pair in merges)
+    return joined(ids, known[0][1], known[0][0]) if known else ids
+
+
+def one_walk(text: str, merges: Mapping) -> list[int]:
+    ids, out = list(text.encode("utf-8")), []
+    while ids:
+        pair = tuple(ids[:2])
+        out.append(merges.get(pair, ids[0]))
+        ids = ids[2:] if pair in merges else ids[1:]
+    return out
+
+
+# --- decode ---------------------------------------------------------------------------------------------------------
+
+
+def bytes_of(i: int, merges: Mapping) -> bytes:
+    pair = {new_id: pair for pair, new_id in merges.items()}.get(i)
+    return bytes([i]) if pair is None else bytes_of(pair[0], merges) + bytes_of(pair[1], merges)
+
+
+def check_decode(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = letters(rng, 4)
+    a, b, c, d = map(ord, (x, y, z, w))
+    chain = {(a, b): 256, (256, c): 257, (d, 257): 258, (258, 258): 259}
+    accents = {(a, 195): 256, (169, b): 257, (226, 130): 258}
+    emoji = rng.choice("🦷🦉🍓🌍")
+    cases = [
+        ([a, b, c, d], {}),
+        ([257, d, 259, a], chain),
+        ([256, 257, c, 258, 172, b], accents),  # é and € begin in one token and end in the next
+        ([a, *emoji.encode("utf-8"), b], {}),
+        ([a, 195, b, 0xFF], {}),
+        ([256, a, 258, b], accents),
+    ]
+    for ids, merges in cases:
+        data = b"".join(bytes_of(i, merges) for i in ids)
+        right, call = data.decode("utf-8", errors="replace"), f"decode({ids}, {merges})"
+        try:
+            got = student(ids, merges)
+        except UnicodeDecodeError:
+            valid = "�" not in right
+            raise Wrong(f"{call}: decoding failed. " + ("Join the bytes of all tokens first: a character may begin in one "
+                        "token and end in the next" if valid else "These bytes are not valid UTF-8, as a model may well "
+                        "produce; ask for U+FFFD instead of an error, with errors='replace'")) from None  # fmt: skip
+        expect(got, right, call, mistakes={
+            "you decoded every token alone; join the bytes first, since a character may begin in one token and end in the "
+            "next": "".join(bytes_of(i, merges).decode("utf-8", errors="replace") for i in ids),
+            "you left out what is not valid UTF-8; put U+FFFD there, with errors='replace'": data.decode("utf-8", "ignore"),
+            "you took every byte for a character; decode the bytes as UTF-8": data.decode("latin-1"),
+            "you returned bytes; decode them as UTF-8": data,
+            "you put spaces between the tokens; a token holds its own spaces":
+                b" ".join(bytes_of(i, merges) for i in ids).decode("utf-8", errors="replace"),
+            "the two halves of a merge are in the wrong order":
+                b"".join(mirrored(i, merges) for i in ids).decode("utf-8", errors="replace"),
+            "invalid bytes must become U+FFFD: use errors='replace'": data.decode("utf-8", "backslashreplace"),
+        })  # fmt: skip
+    expect(student([], chain), "", f"decode([], {chain})")
+
+
+def mirrored(i: int, merges: Mapping) -> bytes:
+    pair = {new_id: pair for pair, new_id in merges.items()}.get(i)
+    return bytes([i]) if pair is None else mirrored(pair[1], merges) + mirrored(pair[0], merges)
+
+
+# --- compression ----------------------------------------------------------------------------------------------------
+
+
+def check_compression(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = letters(rng, 4)
+    for text in (f"{x}{y} {z}{w} {x}", f"{x}é{y} {z}日本{w}", f"🦷 {x}ä{y} {z}"):
+        size = len(bytearray(text, "utf-8"))
+        n = rng.choice([n for n in (3, 7, 9, 11) if size % n and n != len(text)])
+        ids = [ord(x)] * 2 + rng.sample(range(256, 400), n - 2)
+        expect(student(text, ids), size / n, f"compression({text!r}, {ids})", mistakes={
+            "you counted characters; count the bytes of the text in UTF-8": len(text) / n,
+            "it is the wrong way round: bytes per token, not tokens per byte": n / size,
+            "it is the wrong way round, and you counted characters instead of bytes": n / len(text),
+            "use / instead of //: it is rarely a whole number": size // n,
+            "you counted different ids; count every token": size / (n - 1),
+            "you counted bytes in UTF-16; BPE works on UTF-8": len(text.encode("utf-16")) / n,
+            "you counted words; count bytes": len(text.split()) / n,
+            "give the ratio itself, not a percentage": 100 * size / n,
+            "do not round": round(size / n, 1),
+            "do not round to two digits": round(size / n, 2),
+        })  # fmt: skip
+    try:
+        got = student("", [])
+    except ValueError:
+        return
+    except ZeroDivisionError:
+        raise Wrong("compression('', []) divides by zero; raise a ValueError that says what is missing") from None
+    raise Wrong(f"compression('', []) returned {got!r}; without tokens there is no ratio, so raise a ValueError")
+
+
+EXERCISES = [
+    Exercise("count_pairs", tk.count_pairs, check_count_pairs, difficulty=1, minutes=5, hints=[
+        "Each id but the last begins a pair: itself and its right neighbour.",
+        "`zip(ids, ids[1:])` gives exactly these pairs, as tuples, overlaps included.",
+        "Begin with an empty dictionary `counts`; for each pair, `counts.get(pair, 0)` is the count so far.",
+    ]),
+    Exercise("merge", tk.merge, check_merge, difficulty=2, minutes=10, hints=[
+        "Build a new list. Walk over `ids` with an index `i` of your own: a `for` loop cannot jump over the second id.",
+        "At `i`, compare `ids[i]` and `ids[i + 1]` with the pair; take care that `i + 1` exists. On a match, append "
+        "`new_id` and move on by two.",
+        "`while i < len(ids):` with two branches: `if tuple(ids[i : i + 2]) == pair:` append `new_id` and add 2 to `i`; "
+        "otherwise append `ids[i]` and add 1.",
+    ]),
+    Exercise("train_bpe", tk.train_bpe, check_train_bpe, difficulty=3, minutes=15, hints=[
+        "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
+        "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
+        "changes the counts.",
+        "`min(counts, key=lambda pair: (-counts[pair], pair))` is the most frequent pair, and the one with the smallest "
+        "ids where several are. Loop while there are fewer than `n_merges` and at least two ids.",
+    ]),
+    Exercise("encode", tk.encode, check_encode, difficulty=3, minutes=15, hints=[
+        "Start from the UTF-8 bytes. The merges have to happen in the order in which they were learned.",
+        "The order is in the new ids: of all pairs in `ids` that are in `merges`, the one with the lowest new id is next.",
+        "Repeat: `known = [pair for pair in zip(ids, ids[1:]) if pair in merges]`; stop when it is empty; otherwise "
+        "take `min(known, key=merges.get)` and merge it everywhere.",
+    ]),
+    Exercise("decode", tk.decode, check_decode, difficulty=2, minutes=8, hints=[
+        "First find the bytes of every id. The ids below 256 are single bytes; a merged id holds those of its two halves.",
+        "`build_vocab(merges)` gives the bytes of every id. Join the bytes of all ids before you turn them into text.",
+        "`b''.join(...)` over `vocab[i]`, then `.decode('utf-8', errors='replace')`, since some bytes may be invalid.",
+    ]),
+    Exercise("compression", tk.compression, check_compression, difficulty=1, minutes=4, hints=[
+        "The length of the text in bytes, divided by the number of tokens.",
+        "A character takes one to four bytes in UTF-8: `len(text)` counts characters.",
+        "`text.encode('utf-8')` has the length you need. Before you divide, raise ValueError where `len(ids)` is 0.",
+    ]),
+]  # fmt: skip

@@ -1,0 +1,300 @@
+"""Byte-level byte-pair encoding (BPE): the small steps of notebook 01, the finished tokenizer, and GPT-2's own merges."""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import index
+
+import regex
+
+from course_utils.tokenizer_files import NEWER_THAN_UNICODE_16, bytes_to_unicode, gpt2_files
+
+# isort: split
+from course_utils.tokenizer_files import bert_tokenizer, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401, for the notebooks
+
+Pair = tuple[int, int]
+END_OF_TEXT = "<|endoftext|>"
+
+# How GPT-2 cuts a text before any merge: endings such as 's, then letters, digits or symbols, each with at most one
+# space in front, then what white space is left. Merges never cross a cut. Source: Radford et al. 2019, section 2.2.
+GPT2_PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+
+# --- The steps ------------------------------------------------------------------------------------------------------
+
+
+def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
+    """Counts how often each pair of neighbouring ids occurs; overlapping pairs count too.
+
+    >>> count_pairs([1, 2, 1, 2, 3])
+    {(1, 2): 2, (2, 1): 1, (2, 3): 1}
+    """
+    counts = {}
+    for pair in zip(ids, ids[1:], strict=False):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    """Replaces each occurrence of `pair` by `new_id`, from left to right, so that no id is used twice.
+
+    >>> merge([1, 1, 1, 2], (1, 1), 256)
+    [256, 1, 2]
+    """
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
+    """Learns merges: the most frequent pair gets the next free id (256, 257, …) and is merged, again and again.
+
+    Of several pairs equally frequent, the one with the smallest ids wins. Stops early where no pair is left.
+    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units, algorithm 1.
+
+    >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, e+r
+    {(108, 111): 256, (256, 119): 257, (32, 257): 258}
+    """
+    ids = list(text.encode("utf-8"))
+    merges = {}
+    while len(merges) < n_merges and len(ids) > 1:
+        counts = count_pairs(ids)
+        pair = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
+    """Turns text into ids: its UTF-8 bytes, then every merge that applies, the one learned first before the others.
+
+    >>> encode("lower", {(108, 111): 256, (256, 119): 257})
+    [257, 101, 114]
+    """
+    ids = list(text.encode("utf-8"))
+    while known := [pair for pair in zip(ids, ids[1:], strict=False) if pair in merges]:
+        first = min(known, key=merges.get)
+        ids = merge(ids, first, merges[first])
+    return ids
+
+
+def build_vocab(merges: Mapping[Pair, int], alphabet: bytes = bytes(range(256))) -> dict[int, bytes]:
+    """Maps each id to its bytes: the 256 single bytes in the order of `alphabet`, then what each merge joins.
+
+    >>> build_vocab({(108, 111): 256, (256, 119): 257})[257]
+    b'low'
+    """
+    vocab = {i: bytes([byte]) for i, byte in enumerate(alphabet)}
+    for (left, right), new_id in merges.items():
+        vocab[new_id] = vocab[left] + vocab[right]
+    return vocab
+
+
+def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
+    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD, the replacement character.
+
+    >>> decode([257, 101, 114], {(108, 111): 256, (256, 119): 257})
+    'lower'
+    """
+    vocab = build_vocab(merges)
+    return b"".join(vocab[i] for i in ids).decode("utf-8", errors="replace")
+
+
+def compression(text: str, ids: list[int]) -> float:
+    """UTF-8 bytes per token: 1.0 before any merge, higher is shorter. Raises ValueError where there are no tokens.
+
+    >>> compression("naïve", [110, 97, 195, 175, 256])
+    1.2
+    """
+    if len(ids) == 0:
+        raise ValueError("compression needs at least one token; an empty text has none.")
+    return len(text.encode("utf-8")) / len(ids)
+
+
+def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
+    """Cuts text into the pieces that merges may not cross. Raises ValueError where the pattern leaves characters out.
+
+    >>> pretokenize("I've  2 cats!")
+    ['I', "'ve", ' ', ' 2', ' cats', '!']
+    """
+    shape = NEWER_THAN_UNICODE_16.sub("\ue000", text)  # as long as the text
+    pieces = [text[match.start() : match.end()] for match in regex.finditer(pattern, shape)]
+    if sum(map(len, pieces)) != len(text):
+        raise ValueError(f"the pattern {pattern!r} leaves characters out; end it with |(?s:.) to keep every one.")
+    return pieces
+
+
+# --- The same steps, fast -------------------------------------------------------------------------------------------
+# Ids in a row, each knowing its neighbours on both sides: a merge then costs the same however long the text is.
+_GAP = -1  # between words and at both ends; in no pair
+_USED = -2  # merged into the id on its left
+
+
+def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: int = 256) -> dict[Pair, int]:
+    """Learns the merges of `train_bpe`, with the same ties, from words and how often each occurs.
+
+    It keeps the counts and each pair's places up to date instead of counting again after every merge.
+
+    >>> learn_merges({(1, 2, 3): 5, (2, 3): 1}, 2)
+    {(2, 3): 256, (1, 256): 257}
+    """
+    ids, weight = [_GAP], [0]  # weight: how often the word of this place occurs
+    for word, times in words.items():
+        ids += [*word, _GAP]
+        weight += [times] * (len(word) + 1)
+    left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+    counts, places = Counter(), defaultdict(list)
+    for i, pair in enumerate(zip(ids, ids[1:], strict=False)):
+        if _GAP not in pair:
+            counts[pair] += weight[i]
+            places[pair].append(i)
+    heap = sorted((-count, pair) for pair, count in counts.items())  # most frequent first, then smallest ids
+    merges = {}
+    while len(merges) < n_merges and heap:
+        count, pair = heapq.heappop(heap)
+        if count == 0 or -count != counts[pair]:
+            continue  # out of date
+        merges[pair] = new_id = first_id + len(merges)
+        changed = set()
+        for i in places.pop(pair):
+            j = right[i]
+            if (ids[i], ids[j]) != pair:
+                continue  # used up by an earlier merge, or by its own left neighbour as in 1 1 1
+            h, k, times = left[i], right[j], weight[i]
+            ids[i], ids[j], right[i], left[k] = new_id, _USED, k, i
+            for at, old, new in (h, (ids[h], pair[0]), (ids[h], new_id)), (i, (pair[1], ids[k]), (new_id, ids[k])):
+                if _GAP not in new:
+                    counts[old] -= times
+                    counts[new] += times
+                    places[new].append(at)
+                    changed |= {old, new}
+        del counts[pair]
+        for other in changed - {pair}:
+            heapq.heappush(heap, (-counts[other], other))
+    return merges
+
+
+def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
+    """Applies the merges as `encode` does: lowest new id first, from left to right.
+
+    >>> apply_merges(b"lower", {(108, 111): 256, (256, 119): 257})
+    [257, 101, 114]
+    """
+    ids = [_GAP, *ids, _GAP]
+    left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+    heap = sorted((merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges)
+    while heap:
+        new_id, i = heapq.heappop(heap)
+        j = right[i]
+        if ids[i] == _USED or merges.get((ids[i], ids[j])) != new_id:
+            continue
+        ids[i], ids[j], right[i], left[right[j]] = new_id, _USED, right[j], i
+        for at in left[i], i:
+            if (later := merges.get((ids[at], ids[right[at]]))) is not None:
+                heapq.heappush(heap, (later, at))
+    return [i for i in ids if i >= 0]
+
+
+# --- The finished tokenizer -----------------------------------------------------------------------------------------
+
+
+class BPETokenizer:
+    """A byte-level BPE tokenizer: any text in, and exactly that text back.
+
+    `merges` maps pairs to new ids in the order learned; `pattern` cuts the text first (None: not at all); `alphabet`
+    lists the 256 bytes in the order of their ids; each of `special` gets an id after the merges.
+
+    >>> tok = BPETokenizer.train("low lower lowest", 259)
+    >>> tok.encode("lowest"), [tok.vocab[i] for i in tok.encode("lowest")]
+    ([257, 101, 115, 116], [b'low', b'e', b's', b't'])
+    """
+
+    def __init__(self, merges: Mapping[Pair, int], pattern: str | None = GPT2_PATTERN, special: Collection[str] = (),
+                 alphabet: bytes = bytes(range(256))):  # fmt: skip
+        if isinstance(special, str) or len({*special, ""}) <= len(special):
+            raise ValueError(f"special is {special!r}; give a list of different tokens, such as [{END_OF_TEXT!r}].")
+        self.merges, self.pattern = dict(merges), pattern
+        self.special = {token: 256 + len(merges) + i for i, token in enumerate(special)}
+        self.vocab = build_vocab(merges, alphabet) | {i: token.encode("utf-8") for token, i in self.special.items()}
+        self._ids = bytes(alphabet.index(byte) for byte in range(256))  # byte -> id
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int, pattern: str | None = GPT2_PATTERN,
+              special: Collection[str] = ()) -> "BPETokenizer":  # fmt: skip
+        """Learns a vocabulary of `vocab_size` ids, 256 bytes and `special` included; fewer where no pair is left.
+
+        Raises ValueError for an empty text, a lone surrogate, and a `vocab_size` below 256 plus the special tokens.
+        """
+        if (n_merges := index(vocab_size) - 256 - len(special)) < 0:
+            least = f"256 bytes and {len(special)} special tokens"
+            raise ValueError(f"vocab_size is {vocab_size}, too small for {least}: at least {256 + len(special)}.")
+        if not _utf8(text):
+            raise ValueError("the text is empty: there is nothing to learn merges from.")
+        pieces = Counter(pretokenize(text, pattern) if pattern else [text])
+        words = {tuple(piece.encode("utf-8")): times for piece, times in pieces.items()}
+        return cls(learn_merges(words, n_merges), pattern, special)
+
+    @classmethod
+    def from_gpt2(cls) -> "BPETokenizer":
+        """GPT-2's 50,257 tokens in this class: the ids of `transformers` and `tiktoken`, for any text.
+
+        >>> BPETokenizer.from_gpt2().encode("Hello world")
+        [15496, 995]
+        """
+        ids, merges = gpt2_files()
+        pairs = {(ids[left], ids[right]): ids[left + right] for left, right in merges}
+        return cls(pairs, GPT2_PATTERN, [END_OF_TEXT], bytes(bytes_to_unicode()))
+
+    def __len__(self) -> int:
+        return len(self.vocab)
+
+    def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
+        """Turns text into ids. Special tokens are ordinary text, except those in `allowed_special` ("all": every one).
+
+        Raises TypeError for anything but text, ValueError for a lone surrogate or a special token it does not have.
+        """
+        _utf8(text)
+        allowed = set(self.special if allowed_special == "all" else allowed_special)
+        if unknown := allowed - set(self.special):
+            raise ValueError(f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}.")
+        longest_first = sorted(map(regex.escape, allowed), key=len, reverse=True)
+        parts = regex.split(f"({'|'.join(longest_first)})", text) if allowed else [text]
+        return [i for part in parts for i in ([self.special[part]] if part in allowed else self._encode(part))]
+
+    def _encode(self, text: str) -> list[int]:
+        pieces = pretokenize(text, self.pattern) if self.pattern else [text]
+        ids = {piece: apply_merges(piece.encode("utf-8").translate(self._ids), self.merges) for piece in set(pieces)}
+        return list(chain.from_iterable(ids[piece] for piece in pieces))  # each different piece was encoded once
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for an unknown id."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes behind the ids: one token may hold only part of a character. Raises ValueError for an unknown id.
+
+        >>> BPETokenizer({}).decode_bytes([240, 159])
+        b'\\xf0\\x9f'
+        """
+        ids = [index(i) for i in ids]
+        if unknown := [i for i in ids if i not in self.vocab]:
+            raise ValueError(f"there is no token with the id {unknown[0]}; the ids are 0 to {len(self) - 1}.")
+        return b"".join(self.vocab[i] for i in ids)
+
+
+def _utf8(text: str) -> bytes:
+    if not isinstance(text, str):
+        raise TypeError(f"expected text (str), got {type(text).__name__}; turn bytes into text with .decode('utf-8').")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        where = f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}"
+        clean = "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        raise ValueError(f"{where}, which UTF-8 cannot hold; {clean} puts U+FFFD in its place.") from None

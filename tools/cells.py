@@ -1,0 +1,45 @@
+"""Looking into the cells of a notebook: tags, syntax trees, calls by name."""
+
+import ast
+from collections.abc import Iterator
+
+from nbformat import NotebookNode
+
+
+def code_cells(nb: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def tree(source: str) -> ast.Module:
+    """A cell's syntax tree, line for line; magics and shell lines count as `pass`, what is no Python as empty."""
+    lines = []
+    for line in source.splitlines():
+        body = line.lstrip()
+        lines.append(f"{line[: len(line) - len(body)]}pass" if body[:1] in ("%", "!") else line)
+    try:
+        return ast.parse("\n".join(lines))
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])
+
+
+def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
+    """(dotted name, call) for every call in a cell: `torch.rand(3)` gives "torch.rand", `f(x).normal_()` gives ".normal_"."""
+    for node in ast.walk(tree(source)):
+        if isinstance(node, ast.Call):
+            yield dotted(node.func), node
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
+
+
+def checked(nb: NotebookNode) -> list[str]:
+    """Every `topic.name` that the notebook checks, in order: the first argument of each `check("topic.name", …)`."""
+    found = [call.args[0] for cell in code_cells(nb) for name, call in calls(cell.source) if name == "check" and call.args]
+    return list(dict.fromkeys(arg.value for arg in found if isinstance(arg, ast.Constant) and isinstance(arg.value, str)))

@@ -1,0 +1,77 @@
+"""Makes .venv with the pinned packages; where it is up to date, does nothing.
+
+    python3 tools/environment.py
+
+Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
+STAMP = os.path.join(VENV, "installed.sha256")  # what .venv was made from
+LEAST, TESTED = (3, 11), (3, 11)
+# JupyterLab asks for it, for one optional check; it makes every `import nbformat` take seconds, and nothing here needs it.
+SLOW = "rfc3987-syntax"
+
+
+def fingerprint():
+    """A hash of all that decides what .venv holds: the pins, the package's own declaration, the Python."""
+    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
+    for name in ("requirements.txt", "pyproject.toml"):
+        with open(os.path.join(ROOT, name), "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def is_current():
+    """Whether .venv works and was made from the files as they are now."""
+    try:
+        with open(STAMP) as file:
+            same = file.read().strip() == fingerprint()
+        return same and subprocess.call([PYTHON, "-c", ""]) == 0
+    except OSError:
+        return False
+
+
+def install():
+    """Makes .venv anew where it is missing or of another Python, and installs requirements.txt into it."""
+    probe = f"import sys, pip; print(sys.version_info[:2] == {tuple(sys.version_info[:2])})"
+    made = os.path.exists(PYTHON) and subprocess.run([PYTHON, "-c", probe], stdout=subprocess.PIPE).stdout.strip() == b"True"
+    if not made:
+        print("making .venv with Python {}.{}".format(*sys.version_info[:2]), flush=True)
+        if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
+            sys.exit(f"`{sys.executable} -m venv` failed. On Debian and Ubuntu, install it first: apt install python3-venv")
+    print("installing requirements.txt: a few minutes the first time", flush=True)
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
+    if subprocess.call(pip + ["install", "--quiet", "-r", os.path.join(ROOT, "requirements.txt")], cwd=ROOT):
+        sys.exit("installing failed; the lines above say why. Run the same command again to go on.")
+    subprocess.check_call(pip + ["uninstall", "--quiet", "--yes", SLOW], stderr=subprocess.DEVNULL)
+    with open(STAMP, "w") as file:
+        file.write(fingerprint() + "\n")
+
+
+def too_old():
+    """The sentence for a Python that is too old."""
+    newer = [name for name in ("python3.11", "python3.12", "python3.13") if shutil.which(name)]
+    way = f"make PYTHON={newer[0]} …" if newer else "install one from https://www.python.org, then make PYTHON=/path/to/python3.11 …"
+    return f"This course needs Python {LEAST[0]}.{LEAST[1]} or newer, and {sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}: {way}"
+
+
+def main():
+    if sys.version_info < LEAST:
+        sys.exit(too_old())
+    if is_current():
+        return
+    if sys.version_info[:2] != TESTED:
+        print("note: the pins were tested with Python {}.{}; this is {}.{}".format(*TESTED, *sys.version_info[:2]))
+    install()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""What a notebook must have, and must not have, beyond running: shape, prose, seeds, alt text, exercises, nothing unfinished.
+
+    python tools/lint.py [01 …]
+
+Each rule is a function that takes the notebook and yields what is wrong; `lint` collects what all of them say.
+"""
+
+import argparse
+import ast
+import re
+import statistics
+from collections.abc import Callable, Iterator
+
+import common
+from cells import calls, checked, code_cells, dotted, tags, tree
+from common import pair_of, sources
+from nbformat import NotebookNode
+
+Found = Iterator[str]
+
+MEDIAN, MOST, LONGEST = 6, 15, 30  # lines of code: half of the cells, nine of ten, all
+SETUP_LINES = 3
+EXERCISES, VIEWS = 4, 2
+COMPARED = 0.8  # of the cells with outputs
+MIN_ALT = 20  # characters; below that it is a label
+VIEW = "application/vnd.jupyter.widget-view+json"
+CLAIMS = "application/vnd.course.claims+json"
+BADGE = re.compile(r"\[!\[[^\]]+\]\([^)]+\)\]\(https://colab\.research\.google\.com/github/[^)]+\.ipynb\)")
+FILE_NAME = re.compile(r"\S*\.(png|jpe?g|gif|svg|webp)", re.I)
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|TBD)\b|\blorem ipsum\b|\b(?:coming soon|to be written)\b")
+VAGUE = {"here", "click here", "link", "this", "this link", "page"}
+FOLLOWS = {"check", "hint", "solution"}  # a code cell that needs no prose of its own after the exercise's cell
+
+# What draws random numbers without being given a source of them.
+TORCH = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like", "randint_like"}
+IN_PLACE = {"normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_", "trunc_normal_"}
+SEEDS = {"torch.manual_seed", "torch.seed", "torch.random.manual_seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed"}
+SOURCES = {"numpy.random.default_rng", "numpy.random.Generator", "numpy.random.SeedSequence", "numpy.random.RandomState", "numpy.random.PCG64", "random.Random"}
+SHOW = "use show(fig, alt=…), which attaches alt text and closes the figure"
+BANNED = {
+    "plt.show": SHOW, "pyplot.show": SHOW,
+    "interact": "use explore(…): it leaves a static picture", "interactive": "use explore(…): it leaves a static picture",
+    "interactive_output": "use explore(…): it leaves a static picture", "Output": "use explore(…): an Output widget shows nothing without a kernel",
+    "clear_output": "nbval cannot compare it; use explore(…) or progress(…)",
+}  # fmt: skip
+
+
+def lint(nb: NotebookNode) -> list[str]:
+    """Everything that is wrong with a notebook, in words; an empty list for a good one."""
+    return [message for rule in RULES for message in rule(nb)]
+
+
+def title(nb: NotebookNode) -> Found:
+    first = nb.cells[0] if nb.cells else None
+    if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
+        yield "cell 1: the first cell is not a title (`# …` in Markdown)"
+    elif not BADGE.search(first.source):
+        yield "cell 1: the Colab badge is missing; `python tools/address.py` writes its address"
+
+
+def opening(nb: NotebookNode) -> Found:
+    """What a reader wants to know first stands before the first code cell."""
+    start = next((n for n, cell in enumerate(nb.cells) if cell.cell_type == "code"), len(nb.cells))
+    text = "\n".join(cell.source for cell in nb.cells[:start])
+    wanted = {
+        "how long it takes on CPU and on GPU": r"(?s)^(?=.*\bCPU\b)(?=.*\bGPU\b)(?=.*\b(minute|second|hour|min)s?\b)",
+        "“what you will be able to do”": r"(?i)what you will be able to do",
+        "the prerequisites": r"(?i)\bprerequisites?\b",
+    }
+    yield from (f"the opening does not say {what}" for what, pattern in wanted.items() if not re.search(pattern, text))
+
+
+def setup(nb: NotebookNode) -> Found:
+    cell = next(iter(code_cells(nb)), None)
+    if cell is None or "%pip install" not in cell.source or 'find_spec("course_utils")' not in cell.source:
+        yield "the first code cell is not the set-up cell (see tools/address.py)"
+    elif (count := len(cell.source.strip().splitlines())) > SETUP_LINES:
+        yield f"the set-up cell has {count} lines; {SETUP_LINES} at most"
+
+
+def prose(nb: NotebookNode) -> Found:
+    for number, cell in _numbered(nb, "code"):
+        before = nb.cells[number - 2] if number > 1 else None
+        if before is None or (before.cell_type == "code" and not tags(cell) & FOLLOWS):
+            yield f"cell {number}: no prose before this code cell"
+
+
+def sizes(nb: NotebookNode) -> Found:
+    counts = {number: code_lines(cell.source) for number, cell in _numbered(nb, "code")}
+    if not counts:
+        return
+    yield from (f"cell {number}: {count} lines of code; {LONGEST} at most" for number, count in counts.items() if count > LONGEST)
+    if (median := statistics.median(counts.values())) > MEDIAN:
+        yield f"the median code cell has {median:g} lines; {MEDIAN} at most"
+    long = [number for number, count in counts.items() if count > MOST]
+    if len(long) > 0.1 * len(counts):
+        yield f"{len(long)} of {len(counts)} code cells have over {MOST} lines (cells {', '.join(map(str, long))}); a tenth may"
+
+
+def code_lines(source: str) -> int:
+    """Lines that are code: blank lines, comments and docstrings do not count."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    documented = [node for node in ast.walk(tree(source)) if isinstance(node, kinds) and ast.get_docstring(node) is not None]
+    docstrings = {n for node in documented for n in range(node.body[0].lineno, node.body[0].end_lineno + 1)}
+    lines = enumerate(source.splitlines(), 1)
+    return sum(bool(line.strip()) and not line.lstrip().startswith("#") and n not in docstrings for n, line in lines)
+
+
+def randomness(nb: NotebookNode) -> Found:
+    names = _imported(nb)
+    for number, cell in _numbered(nb, "code"):
+        forked = _forked(cell.source)
+        for name, call in calls(cell.source):
+            first, _, rest = name.partition(".")
+            full = f"{names.get(first, first)}.{rest}" if rest else names.get(first, first)
+            if full in SEEDS and call.lineno not in forked:
+                yield f"cell {number}: {name}(…) seeds the whole session; give each experiment its own generator(seed)"
+            elif _unseeded(full, call):
+                yield f"cell {number}: {name}(…) draws from a hidden source; pass it a generator, or seed its own"
+
+
+def _unseeded(full: str, call: ast.Call) -> bool:
+    module, _, last = full.rpartition(".")
+    given = {keyword.arg for keyword in call.keywords} & {"generator", None}
+    if full in SOURCES:
+        return not call.args and not call.keywords
+    if (module == "torch" and last in TORCH) or last in IN_PLACE or (module.startswith("torch.nn.init") and last.endswith("_")):
+        return not given and not last.startswith(("zeros", "ones", "constant", "eye", "dirac"))
+    return module in ("numpy.random", "random") and full not in SEEDS
+
+
+def _imported(nb: NotebookNode) -> dict[str, str]:
+    """What each imported name stands for: {"np": "numpy", "randn": "torch.randn"}."""
+    names = {}
+    for node in (node for cell in code_cells(nb) for node in ast.walk(tree(cell.source))):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _forked(source: str) -> set[int]:
+    """The lines under `with torch.random.fork_rng():`, where a seed stays inside."""
+    blocks = [node for node in ast.walk(tree(source)) if isinstance(node, ast.With)]
+    kept = [b for b in blocks if any(dotted(getattr(item.context_expr, "func", b)).endswith("fork_rng") for item in b.items)]
+    return {line for block in kept for line in range(block.lineno, block.end_lineno + 1)}
+
+
+def alt_text(nb: NotebookNode) -> Found:
+    for number, cell in _numbered(nb, "code"):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                meta = output.get("metadata", {})
+                yield from _judged(number, meta.get("image/png", {}).get("alt", meta.get("alt", "")))
+            for image in re.findall(r"<img\b[^>]*>", output.get("data", {}).get("text/html", "")):
+                yield from _judged(number, _attribute(image, "alt"))
+    for number, cell in _numbered(nb, "markdown"):
+        text = _without_code(cell.source)
+        images = [alt for alt in re.findall(r"!\[([^\]]*)\]\(", BADGE.sub("", text))]
+        images += [_attribute(image, "alt") for image in re.findall(r"<img\b[^>]*>", text)]
+        for alt in images:
+            yield from _judged(number, alt)
+
+
+def _judged(number: int, alt: str) -> Found:
+    if FILE_NAME.fullmatch(alt.strip()):
+        yield f"cell {number}: the alt text of a picture is a file name, {alt!r}; say what the picture shows"
+    elif len(alt.strip()) < MIN_ALT:
+        yield f"cell {number}: a picture has no alt text of at least {MIN_ALT} characters; say what it shows"
+
+
+def _attribute(tag: str, name: str) -> str:
+    match = re.search(rf"""\b{name}\s*=\s*(?:"([^"]*)"|'([^']*)')""", tag)
+    return (match[1] or match[2] or "") if match else ""
+
+
+def exercises(nb: NotebookNode) -> Found:
+    names = checked(nb)
+    if len(names) < EXERCISES:
+        yield f"{len(names)} exercises (check(…)); at least {EXERCISES}"
+    text = "\n".join(cell.source for cell in code_cells(nb))
+    yield from (f"exercise {name} offers no hint(…)" for name in names if f'hint("{name}")' not in text)
+    yield from (f"exercise {name} offers no solution(…)" for name in names if f'solution("{name}")' not in text)
+
+
+def views(nb: NotebookNode) -> Found:
+    count = sum(name == "explore" for cell in code_cells(nb) for name, _ in calls(cell.source))
+    if count < VIEWS:
+        yield f"{count} interactive views (explore(…)); at least {VIEWS}"
+    for number, cell in _numbered(nb, "code"):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if VIEW in data and not data.keys() & {"image/png", "text/html"}:
+                yield f"cell {number}: the view leaves no static picture (image/png or text/html) for readers without a kernel"
+
+
+def compared(nb: NotebookNode) -> Found:
+    shown = [cell for cell in code_cells(nb) if cell.outputs]
+    kept = [cell for cell in shown if not _nbval(cell, "ignore-output")]
+    if shown and len(kept) / len(shown) < COMPARED:
+        yield f"nbval compares {len(kept)} of {len(shown)} cells with outputs; at least {COMPARED:.0%}"
+    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if _nbval(cell, "skip"))
+
+
+def _nbval(cell: NotebookNode, what: str) -> bool:
+    return f"nbval-{what}" in tags(cell) or bool(re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M))
+
+
+def errors(nb: NotebookNode) -> Found:
+    for number, cell in _numbered(nb, "code"):
+        after = nb.cells[number] if number < len(nb.cells) else None
+        if tags(cell) & {"raises-exception", "nbval-raises-exception"} and (after is None or after.cell_type != "markdown"):
+            yield f"cell {number}: it raises an exception, and no prose after it says why"
+
+
+def unfinished(nb: NotebookNode) -> Found:
+    for number, cell in enumerate(nb.cells, 1):
+        for match in UNFINISHED.finditer(cell.source):
+            yield f"cell {number}: unfinished text, {match[0]!r}"
+
+
+def ending(nb: NotebookNode) -> Found:
+    if not any(name == "claims.show" for cell in code_cells(nb) for name, _ in calls(cell.source)):
+        yield "the claims table is missing: claims.show()"
+    elif not any(CLAIMS in output.get("data", {}) for cell in code_cells(nb) for output in cell.outputs):
+        yield "claims.show() left no table in the outputs"
+    last = next((text for _, level, text in reversed(list(_headings(nb))) if level == 2), "")
+    if not re.search(r"(?i)further reading", last):
+        yield "the last section is not “Further reading”"
+    elif not re.search(r"\]\(https?://", nb.cells[-1].source):
+        yield "“Further reading” names no source with a link"
+
+
+def headings(nb: NotebookNode) -> Found:
+    above = 0
+    for number, level, text in _headings(nb):
+        if level > above + 1:
+            yield f"cell {number}: the heading {text!r} is of level {level} under one of level {above}; go down one level at a time"
+        if level == 1 and number != 1:
+            yield f"cell {number}: a second title, {text!r}; sections begin with `##`"
+        above = level
+
+
+def links(nb: NotebookNode) -> Found:
+    for number, cell in _numbered(nb, "markdown"):
+        for text, address in re.findall(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)]*)\)", _without_code(BADGE.sub("", cell.source))):
+            if not text.strip() or text.strip().lower() in VAGUE:
+                yield f"cell {number}: the link to {address} has the text {text!r}; say where it leads"
+            if not address.strip():
+                yield f"cell {number}: the link {text!r} leads nowhere"
+
+
+def banned(nb: NotebookNode) -> Found:
+    for number, cell in _numbered(nb, "code"):
+        for name, _ in calls(cell.source):
+            for what, instead in BANNED.items():
+                if name == what or name.endswith(f".{what}"):
+                    yield f"cell {number}: {name}(…): {instead}"
+        for magic in re.findall(r"^\s*(%%?(?:time|timeit|capture|matplotlib))\b", cell.source, re.M):
+            yield f"cell {number}: {magic} prints what differs from run to run, or hides it; use timed(…) or show(…)"
+
+
+RULES: list[Callable[[NotebookNode], Found]] = [
+    title, opening, setup, prose, sizes, randomness, alt_text, exercises, views, compared, errors, unfinished, ending, headings, links, banned,
+]  # fmt: skip
+
+
+def _numbered(nb: NotebookNode, kind: str) -> list[tuple[int, NotebookNode]]:
+    return [(number, cell) for number, cell in enumerate(nb.cells, 1) if cell.cell_type == kind]
+
+
+def _headings(nb: NotebookNode) -> Iterator[tuple[int, int, str]]:
+    """(cell number, level, text) of every heading, in order."""
+    for number, cell in _numbered(nb, "markdown"):
+        for marks, text in re.findall(r"^(#{1,6}) (.*)$", _without_code(cell.source), re.M):
+            yield number, len(marks), text
+
+
+def _without_code(source: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", source, flags=re.S))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given")
+    pairs = [pair_of(source) for source in sources(parser.parse_args().notebooks)]
+    found = [f"{pair.name}: {message}" for pair in pairs for message in lint(common.read(pair))]
+    print("\n".join(found) or f"nothing to say about {', '.join(pair.stem for pair in pairs)}")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    common.command(main)
