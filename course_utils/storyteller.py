@@ -80,6 +80,12 @@ class Effect(str):
     """`@give`: a change of the plot."""
 
 
+@cache
+def change(effect: Effect, plot: Plot) -> Plot:
+    """The plot after this effect."""
+    return EFFECTS[effect](plot)
+
+
 class Slot(NamedTuple):
     """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand; the name under which to keep the word; the word not to take."""
 
@@ -211,7 +217,7 @@ class Teller:
         for symbol in symbols:
             if type(symbol) is not Effect:
                 break
-            plot = EFFECTS[symbol](plot)
+            plot = change(symbol, plot)
         if type(symbol) in (Word, Recall):
             return {str(symbol) if type(symbol) is Word else self.recall(symbol, plot): 1.0}
         (options, barred, lost), total = self.choice(symbol, plot), Counter()
@@ -240,7 +246,7 @@ class Teller:
         surprisal = 0.0
         while type(symbol := self.stack.pop()) not in (Word, Recall):
             if type(symbol) is Effect:
-                self.change(symbol)
+                self.happen(symbol)
                 continue
             options, barred, lost = self.choice(symbol, self.plot)
             i = self.pick(options, barred, wanted)
@@ -251,15 +257,15 @@ class Teller:
         token = symbol if type(symbol) is Word else self.recall(symbol, self.plot)
         self.told += 1
         while self.stack and type(self.stack[-1]) is Effect:
-            self.change(self.stack.pop())
+            self.happen(self.stack.pop())
         if not self.stack:
             self.begin() if token == END else self.stack.append(Slot("next.end"))
         return token, surprisal
 
-    def change(self, effect: Effect) -> None:
+    def happen(self, effect: Effect) -> None:
         """Change the plot, and note what happened to the toy or the place."""
         who = self.words[self.plot.actor] if self.plot.actor != "both" else "both"
-        self.plot = EFFECTS[effect](self.plot)
+        self.plot = change(effect, self.plot)
         if effect in ("@give", "@take", "@drop", "@move"):
             holder = self.words.get(self.plot.toy)
             spot = None if holder else f"{self.words['prep']} the {self.words['spot']}"

@@ -2,13 +2,13 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from operator import index
 
 import regex
 
-from course_utils.tokenizer_files import NEWER_THAN_UNICODE_16, bytes_to_unicode, gpt2_files
+from course_utils.tokenizer_files import as_unicode_16, bytes_to_unicode, gpt2_files
 
 # isort: split
 from course_utils.tokenizer_files import bert_tokenizer, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401, for the notebooks
@@ -37,7 +37,7 @@ def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
 
 
 def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    """Replaces each occurrence of `pair` by `new_id`, from left to right, so that no id is used twice.
+    """Replaces each `pair` by `new_id`, from left to right: no id is used twice.
 
     >>> merge([1, 1, 1, 2], (1, 1), 256)
     [256, 1, 2]
@@ -54,10 +54,10 @@ def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
 
 
 def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
-    """Learns merges: the most frequent pair gets the next free id (256, 257, …) and is merged, again and again.
+    """Learns merges: the most frequent pair becomes the next free id (256, 257, …); repeat.
 
-    Of several pairs equally frequent, the one with the smallest ids wins. Stops early where no pair is left.
-    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units, algorithm 1.
+    Of pairs equally frequent, the one with the smallest ids wins. Stops where no pair is left.
+    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words, algorithm 1.
 
     >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, e+r
     {(108, 111): 256, (256, 119): 257, (32, 257): 258}
@@ -73,7 +73,7 @@ def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
 
 
 def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
-    """Turns text into ids: its UTF-8 bytes, then every merge that applies, the one learned first before the others.
+    """Turns text into ids: its UTF-8 bytes, then each merge that applies, in learning order.
 
     >>> encode("lower", {(108, 111): 256, (256, 119): 257})
     [257, 101, 114]
@@ -98,7 +98,7 @@ def build_vocab(merges: Mapping[Pair, int], alphabet: bytes = bytes(range(256)))
 
 
 def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
-    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD, the replacement character.
+    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD (�).
 
     >>> decode([257, 101, 114], {(108, 111): 256, (256, 119): 257})
     'lower'
@@ -108,7 +108,7 @@ def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
 
 
 def compression(text: str, ids: list[int]) -> float:
-    """UTF-8 bytes per token: 1.0 before any merge, higher is shorter. Raises ValueError where there are no tokens.
+    """UTF-8 bytes per token, 1.0 before any merge. Raises ValueError where there is none.
 
     >>> compression("naïve", [110, 97, 195, 175, 256])
     1.2
@@ -124,8 +124,9 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     >>> pretokenize("I've  2 cats!")
     ['I', "'ve", ' ', ' 2', ' cats', '!']
     """
-    shape = NEWER_THAN_UNICODE_16.sub("\ue000", text)  # as long as the text
-    pieces = [text[match.start() : match.end()] for match in regex.finditer(pattern, shape)]
+    shape = as_unicode_16(text)  # as long as the text, and nearly always the text itself
+    cuts = regex.finditer(pattern, shape)
+    pieces = [cut.group() if shape is text else text[cut.start() : cut.end()] for cut in cuts]
     if sum(map(len, pieces)) != len(text):
         raise ValueError(f"the pattern {pattern!r} leaves characters out; end it with |(?s:.) to keep every one.")
     return pieces
@@ -271,7 +272,7 @@ class BPETokenizer:
     def _encode(self, text: str) -> list[int]:
         pieces = pretokenize(text, self.pattern) if self.pattern else [text]
         ids = {piece: apply_merges(piece.encode("utf-8").translate(self._ids), self.merges) for piece in set(pieces)}
-        return list(chain.from_iterable(ids[piece] for piece in pieces))  # each different piece was encoded once
+        return list(chain.from_iterable(map(ids.get, pieces)))  # each different piece was encoded once
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for an unknown id."""

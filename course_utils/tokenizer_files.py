@@ -20,13 +20,24 @@ SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 
-# Letters and digits that came with Unicode 17 and 18. The libraries to agree with know Unicode 16, where these code
-# points are neither, while a newer `regex` package knows them; `pretokenize` sees a symbol in their place.
-NEWER_THAN_UNICODE_16 = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.group():0>8}", (
+# Letters and digits that came with Unicode 17 and 18.
+_NEWER = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.group():0>8}", (
     "558 58b-58c 88f c5c cdc 208f 209d-209f a7ce-a7cf a7d2 a7d4 a7dd-a7f1 ab6c-ab6d 107bb-107bf 10940-10959 "
     "10ec5-10eee 11b0a 11db0-11df1 1246f-1247f 12550-12686 16ea0-16ed3 16ff2-16ff6 187f8-187ff 18cd6-18cda "
     "18d09-191d2 1b123-1b128 1b168 1d6a6 1df1f-1df24 1df2b-1dfff 1e6c0-1e6ff 2b73a-2b73f 2b81e 2cea2-2cead "
     "323b0-3fc3f")).replace(" ", "") + "]")  # fmt: skip
+
+
+def as_unicode_16(text: str) -> str:
+    """The text with a symbol (U+E000) in place of every letter or digit newer than Unicode 16, and so just as long.
+
+    `transformers` and `tiktoken` know Unicode 16, the package `regex` may know a later version: where the patterns
+    say letter or digit, they agree on this text.
+
+    >>> as_unicode_16("a\U0003d000")
+    'a\ue000'
+    """
+    return _NEWER.sub("\ue000", text) if _NEWER.search("".join(set(text))) else text
 
 
 def package_file(package: str, path: str, distribution: str) -> Path:

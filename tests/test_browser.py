@@ -19,8 +19,8 @@ import cells
 import common
 import instructor
 import pytest
-from conftest import notebook_paths
 
+from conftest import notebook_paths
 from course_utils.exercises import catalog
 
 pytestmark = pytest.mark.xdist_group("browser")  # one Lab, one Chromium

@@ -62,6 +62,14 @@ def test_show_attaches_the_alt_text_and_closes_the_figure(displayed):
     assert not plt.fignum_exists(fig.number)
 
 
+@pytest.mark.parametrize("quiet", ["1", "0"])
+def test_a_live_page_gets_an_image_with_alt_and_a_saved_notebook_the_png_alone(displayed, monkeypatch, quiet):
+    monkeypatch.setenv("COURSE_QUIET", quiet)
+    [(data, _)] = displayed(lambda: show(line(), ALT))
+    assert ("text/html" in data) == (quiet == "0")
+    assert quiet == "1" or f'<img alt="{ALT}"' in data["text/html"]
+
+
 def test_a_figure_without_a_real_alt_text_is_refused():
     with pytest.raises(ValueError, match="too short"):
         Picture(line(), "plot")

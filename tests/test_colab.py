@@ -18,11 +18,12 @@ from pathlib import Path
 import common
 import nbformat
 import pytest
-from conftest import ROOT
 from filelock import FileLock
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
+
+from conftest import ROOT
 
 # Colab's versions, August 2026. torch: see above.
 PREINSTALLED = """
@@ -146,7 +147,7 @@ def colab(preinstalled, index_answers, snapshot, tmp_path):
     environment = tmp_path / "environment"
     link(preinstalled, environment)
     variables = {
-        **plain_environ(), "COURSE_PROFILE": "cpu", "IPYTHONDIR": str(tmp_path / "ipython"), "HOME": str(tmp_path), "PIP_NO_COMPILE": "1",
+        **plain_environ(), "COURSE_PROFILE": "cpu", "IPYTHONDIR": str(tmp_path / "ipython"), "PIP_NO_COMPILE": "1",
         "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{snapshot.as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": course()["repository"],
         "PATH": os.pathsep.join([str(python_of(environment).parent), os.environ["PATH"]]),
     }  # fmt: skip
@@ -203,8 +204,8 @@ def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(notebook
 
 
 @pytest.mark.xdist_group("colab")
-def test_a_range_that_would_replace_a_package_of_colab_is_noticed(preinstalled, index_answers):
-    """The ranges of pyproject.toml ask for nothing that Colab has in another version; a range that does is seen."""
+def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, index_answers):
+    """And a range that would is seen."""
     with open(ROOT / "pyproject.toml", "rb") as file:
         ranges = tomllib.load(file)["project"]["dependencies"]
     assert replaced(preinstalled, ranges) == set()

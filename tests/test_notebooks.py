@@ -13,9 +13,9 @@ import instructor
 import pages
 import pairs
 import pytest
-from conftest import NO_NETWORK, ROOT, notebook_paths
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from conftest import NO_NETWORK, ROOT, notebook_paths
 from course_utils.exercises import catalog
 
 TOPICS = [path.stem[3:] for path in notebook_paths()]
@@ -143,6 +143,11 @@ def test_a_class_stub_that_differs_is_noticed(change, fault):
     stub = CLASS.replace("        return len(self)\n", "        ...\n").replace("    def _half(self):\n        return 0\n", "")
     faults = stub_faults(stub.replace(*change) if change else stub, CLASS)
     assert faults == [] if fault is None else any(fault in found for found in faults)
+
+
+def test_every_check_in_the_saved_notebook_says_that_nothing_was_attempted(notebook):
+    answers = instructor.answers(common.read(notebook))
+    assert answers and [answer for _, answer in answers if "not attempted" not in answer] == []
 
 
 def test_with_the_solutions_filled_in_every_check_passes(notebook, monkeypatch):

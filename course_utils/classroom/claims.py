@@ -91,7 +91,7 @@ class Claims:
         """The table as HTML, every cell escaped; the verdict is said in words and marked by a symbol, not by colour alone."""
         marks = {REPRODUCED: "✓", DIFFERS: "≠", NOT_MEASURED: "–"}
         colors = {REPRODUCED: "#009E73", DIFFERS: "#D55E00", NOT_MEASURED: "#666666"}
-        left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:22em"'
+        left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:30em"'
         head = "".join(
             f'<th scope="col" {left}>{name}</th>'
             for name in ("", "claim", "source", "published", "measured", "verdict")

@@ -11,6 +11,8 @@ from cycler import cycler
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from .runtime import saving
+
 # Okabe & Ito 2008: eight colours that readers with any kind of colour vision can tell apart.
 COLORS = {
     "blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "vermillion": "#D55E00",
@@ -46,8 +48,10 @@ class Frame:
 class Picture(Frame):
     """A matplotlib figure with its alt text; the figure is closed.
 
-    The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It travels as
-    `metadata["image/png"]["alt"]`, which nbconvert, JupyterLab and IPython's own `Image(alt=…)` use, and as plain text.
+    The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It travels as plain
+    text, as `metadata["image/png"]["alt"]` (where IPython's `Image(alt=…)` puts it), and in a live page as the `alt` of
+    an HTML image: JupyterLab shows PNG outputs without their alt text. Saved notebooks hold the PNG alone, because
+    GitHub strips images out of HTML outputs.
     Raises TypeError for something that is no figure and ValueError for an alt text under 20 characters.
     """
 
@@ -65,7 +69,8 @@ class Picture(Frame):
             f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{png}">'
         )
-        super().__init__({"image/png": png}, {"image/png": {"alt": alt}}, image, alt)
+        live = {} if saving() else {"text/html": image}
+        super().__init__({"image/png": png, **live}, {"image/png": {"alt": alt}}, image, alt)
 
 
 class Markup(Frame):

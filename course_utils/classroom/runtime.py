@@ -49,9 +49,14 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
+def saving() -> bool:
+    """True where COURSE_QUIET=1: this run's outputs are saved or compared, so they hold nothing that only a live page needs."""
+    return os.environ.get("COURSE_QUIET") == "1"
+
+
 def progress(steps: Iterable[T], desc: str, total: int | None = None) -> Iterator[T]:
-    """Iterates with a tqdm bar; silent where COURSE_QUIET=1, so that saved outputs hold no half-drawn bar."""
-    return iter(tqdm(steps, desc=desc, total=total, disable=os.environ.get("COURSE_QUIET") == "1", leave=False))
+    """Iterates with a tqdm bar; silent in runs whose outputs are saved, so that they hold no half-drawn bar."""
+    return iter(tqdm(steps, desc=desc, total=total, disable=saving(), leave=False))
 
 
 def timed(work: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:

@@ -43,10 +43,11 @@ from collections import Counter
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+import tiktoken
 import torch
 
 from course_utils import tokenization as tk
-from course_utils.classroom import Claims, Markup, Picture, explore, generator, show, token_strip
+from course_utils.classroom import Claims, Picture, explore, generator, show, token_strip
 from course_utils.exercises import check, hint, solution
 from course_utils.tokenization import build_vocab
 
@@ -72,16 +73,17 @@ for character in "eéế字🍓":
 # %% [markdown]
 # Were you right? English letters take one byte, most other scripts two or three, emoji four.
 #
-# **What is the price?** Bytes never meet an unknown text, but they make it long. Here are the same sentences, from the
+# **What is the price?** Bytes never meet an unknown text, but they make it long. Here is the same sentence, from the
 # Universal Declaration of Human Rights, in four languages, with a piece of code and some emoji.
 
 # %%
 texts = {
-    "English": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience.",
-    "Vietnamese": "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền lợi. Mọi con người đều được tạo hóa ban cho lý trí và lương tâm.",
-    "Chinese": "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心。",
-    "Tamil": "மனிதப் பிறவியினர் சகலரும் சுதந்திரமாகவே பிறக்கின்றனர்; அவர்கள் மதிப்பிலும், உரிமைகளிலும் சமமானவர்கள்.",
-    "Python": "def fib(n):\n    if n < 2:\n        return n\n    return fib(n - 1) + fib(n - 2)\n",
+    "English": "All human beings are born free and equal in dignity and rights.",
+    "Vietnamese": "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền lợi.",
+    "Chinese": "人人生而自由，在尊严和权利上一律平等。",
+    "Tamil": "மனிதப் பிறவியினர் சகலரும் சுதந்திரமாகவே பிறக்கின்றனர்; "
+             "அவர்கள் மதிப்பிலும், உரிமைகளிலும் சமமானவர்கள்.",
+    "Python": "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n",
     "emoji": "👩‍💻 🍓 ❤️ 🎉 👍🏽",
 }
 for name, text in texts.items():
@@ -146,7 +148,7 @@ for pair, n in sorted(counts.items(), key=lambda item: -item[1])[:5]:
 
 # %% tags=["exercise"]
 def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    """Replaces each occurrence of `pair` by `new_id`, from left to right, so that no id is used twice.
+    """Replaces each `pair` by `new_id`, from left to right: no id is used twice.
 
     >>> merge([1, 1, 1, 2], (1, 1), 256)
     [256, 1, 2]
@@ -177,10 +179,10 @@ print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
 
 # %% tags=["exercise"]
 def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
-    """Learns merges: the most frequent pair gets the next free id (256, 257, …) and is merged, again and again.
+    """Learns merges: the most frequent pair becomes the next free id (256, 257, …); repeat.
 
-    Of several pairs equally frequent, the one with the smallest ids wins. Stops early where no pair is left.
-    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units, algorithm 1.
+    Of pairs equally frequent, the one with the smallest ids wins. Stops where no pair is left.
+    Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words, algorithm 1.
 
     >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, e+r
     {(108, 111): 256, (256, 119): 257, (32, 257): 258}
@@ -228,7 +230,7 @@ explore(after_merges, merges=widgets.IntSlider(8, 0, 30, description="merges"))
 
 # %% tags=["exercise"]
 def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
-    """Turns text into ids: its UTF-8 bytes, then every merge that applies, the one learned first before the others.
+    """Turns text into ids: its UTF-8 bytes, then each merge that applies, in learning order.
 
     >>> encode("lower", {(108, 111): 256, (256, 119): 257})
     [257, 101, 114]
@@ -263,7 +265,7 @@ print([vocab[i] for i in tk.encode("theatre", merges)])
 
 # %% tags=["exercise"]
 def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
-    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD, the replacement character.
+    """Turns ids back into text; bytes that are not valid UTF-8 become U+FFFD (�).
 
     >>> decode([257, 101, 114], {(108, 111): 256, (256, 119): 257})
     'lower'
@@ -282,7 +284,8 @@ check("tokenization.decode", decode)
 # %%
 for text in texts.values():
     assert tk.decode(tk.encode(text, merges), merges) == text
-print("every text came back; half a strawberry gives", tk.decode("🍓".encode("utf-8")[:2], merges))
+half = "🍓".encode("utf-8")[:2]
+print("every text came back; half a strawberry gives", tk.decode(half, merges))
 
 # %% [markdown]
 # ## Words first
@@ -295,7 +298,7 @@ print("every text came back; half a strawberry gives", tk.decode("🍓".encode("
 from pydoc_data import topics
 
 manual = "\n".join(topics.topics[name] for name in sorted(topics.topics))
-print(f"{len(manual) // 100_000} hundred thousand characters, for example: {manual[2200:2290]!r}")
+print(f"more than {len(manual) // 100_000}00,000 characters, for example:", manual[1890:1965])
 
 # %% [markdown]
 # **Predict.** We learn 400 merges from a part of it, without any cutting. What do the longest tokens look like?
@@ -305,8 +308,8 @@ free = tk.BPETokenizer.train(manual[:60_000], 256 + 400, pattern=None)
 print(sorted(free.vocab.values(), key=len)[-12:])
 
 # %% [markdown]
-# Rulers of dashes, runs of blanks, and pieces that reach across words and their punctuation. `"of the"` as one token
-# may be handy, but then `dog`, `dog.`, `dog!` and `dog?` each become a token too, and the model has to learn four times what
+# Some reach across words, such as `with the`; some end in the space that belongs to the next word; one is a line break
+# with its indentation. A phrase as one token may be handy. But in the same way `dog`, `dog.`, `dog!` and `dog?` each become a token too, and the model has to learn four times what
 # a dog is.
 #
 # GPT-2 therefore cuts the text first, by a regular expression, and merges only inside the pieces. The pattern says:
@@ -342,7 +345,7 @@ print("the same", len(slow), "merges and the same ids")
 
 # %% tags=["exercise"]
 def compression(text: str, ids: list[int]) -> float:
-    """UTF-8 bytes per token: 1.0 before any merge, higher is shorter. Raises ValueError where there are no tokens.
+    """UTF-8 bytes per token, 1.0 before any merge. Raises ValueError where there is none.
 
     >>> compression("naïve", [110, 97, 195, 175, 256])
     1.2
@@ -365,8 +368,8 @@ train_text, test_text = manual[:half], manual[half:]
 largest = tk.BPETokenizer.train(train_text, 256 + 4096)
 sizes = [256 + int(n) for n in (0, 64, 128, 256, 512, 1024, 2048, 4096)]
 cut = {n: tk.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
-bytes_per_token = {n: tk.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
-assert list(bytes_per_token.values()) == sorted(bytes_per_token.values())  # more merges never make the text longer
+ratio = {n: tk.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
+assert list(ratio.values()) == sorted(ratio.values())  # more merges, shorter text
 
 
 # %% [markdown]
@@ -376,17 +379,22 @@ assert list(bytes_per_token.values()) == sorted(bytes_per_token.values())  # mor
 
 # %%
 def vocabulary(size):
-    fig, ax = plt.subplots(figsize=(8, 3.6))
-    ax.plot(sizes, list(bytes_per_token.values()), "o-")
-    ax.plot(size, bytes_per_token[size], "o", markersize=16, markerfacecolor="none", markeredgewidth=3)
-    ax.set(xscale="log", xlabel="tokens in the vocabulary", ylabel="bytes per token", title="Compression of unseen text")
-    pieces = cut[size].encode("The interpreter raises an exception.")
-    words = " ".join(f"[{cut[size].decode([i]).replace(' ', '·')}]" for i in pieces)
-    fig.supxlabel(f"{len(pieces)} tokens: {words}" if len(pieces) < 20 else f"{len(pieces)} tokens", fontsize=12)
-    return Picture(fig, f"Bytes per token rise from 1 with a flattening curve; at {size} tokens it is {bytes_per_token[size]:.2f}. {words}")
+    ids = cut[size].encode("The interpreter raises an exception.")
+    pieces = [cut[size].decode([i]) for i in ids]
+    words = f"{len(pieces)} tokens: {' | '.join(pieces)}"
+    fig, ax = plt.subplots()
+    ax.plot(sizes, list(ratio.values()), "o-")
+    ax.plot(size, ratio[size], "o", markersize=18, markerfacecolor="none", markeredgewidth=3)
+    ax.set(xscale="log", xlabel="tokens in the vocabulary", ylabel="bytes per token",
+           xticks=sizes, xticklabels=sizes, title="Compression of unseen text")
+    ax.minorticks_off()
+    fig.supxlabel(words, fontsize=11)
+    alt = f"Bytes per token rise from 1, flattening; {ratio[size]:.2f} at {size} tokens. {words}"
+    return Picture(fig, alt)
 
 
-explore(vocabulary, size=widgets.SelectionSlider(options=sizes, value=1280, description="vocabulary"))
+slider = widgets.SelectionSlider(options=sizes, value=1280, description="vocabulary")
+explore(vocabulary, size=slider)
 
 # %% [markdown]
 # **Why.** The first merges join what is everywhere; the late ones join rare words, which save little because they are
@@ -399,23 +407,28 @@ explore(vocabulary, size=widgets.SelectionSlider(options=sizes, value=1280, desc
 
 # %%
 seen = Counter(tk.pretokenize(train_text))
-new = {w for w in tk.pretokenize(test_text) if w.strip().isalpha()}
-groups = {"never seen": [w for w in new if seen[w] == 0], "seen 1-9 times": [w for w in new if 1 <= seen[w] < 10],
-          "seen 10+ times": [w for w in new if seen[w] >= 10]}  # fmt: skip
+new = sorted({w for w in tk.pretokenize(test_text) if w.strip().isalpha()})
+groups = {
+    "never seen": [w for w in new if seen[w] == 0],
+    "seen 1 to 9 times": [w for w in new if 1 <= seen[w] <= 9],
+    "seen 10 times or more": [w for w in new if seen[w] >= 10],
+}
 pieces = {name: np.mean([len(largest.encode(w)) for w in words]) for name, words in groups.items()}
 for name, words in groups.items():
-    print(f"{name:<15} {len(words):5} different words, {pieces[name]:.1f} tokens a word, e.g.", sorted(words)[len(words) // 2])
+    print(f"{name:<22} {len(words):5} different words, {pieces[name]:.1f} tokens a word")
 
 # %% [markdown]
-# A vocabulary of whole words would have *nothing* to say for the first group. Ours spells them. That is the claim T6:
-# rare words are split, and so the vocabulary can stay small.
+# A vocabulary of whole words would have *nothing* to say for the first group. Ours spells them.
 
 # %%
-unknown = len(groups["never seen"]) / len(new)
-print(f"A word vocabulary made from the first half misses {unknown:.0%} of the second half's different words; ours misses none.")
-claims.add("T6", "BPE splits rare words, so the vocabulary stays small", source="lecture",
-           published="rare words take more tokens", measured=", ".join(f"{n}: {p:.1f}" for n, p in pieces.items()),
-           holds=pieces["never seen"] > pieces["seen 1-9 times"] > pieces["seen 10+ times"])  # fmt: skip
+missed = len(groups["never seen"]) / len(new)
+print(f"a vocabulary of whole words misses {missed:.0%} of the new words")
+never, some, often = pieces.values()
+claims.add(
+    "T6", "BPE splits rare words, so the vocabulary stays small",
+    source="lecture", published="rarer words take more tokens",
+    measured=f"{never:.1f}, {some:.1f}, {often:.1f} tokens a word", holds=never > some > often,
+)
 
 # %% [markdown]
 # ## GPT-2's own merges in your code
@@ -428,15 +441,18 @@ claims.add("T6", "BPE splits rare words, so the vocabulary stays small", source=
 
 # %%
 stand_in = tk.bytes_to_unicode()
-print("".join(stand_in[byte] for byte in "The cat\n".encode("utf-8")), "| bytes that stand for themselves:", sum(ord(c) == b for b, c in stand_in.items()))
+print("".join(stand_in[byte] for byte in "The cat\n".encode("utf-8")))
+print(sum(ord(c) == byte for byte, c in stand_in.items()), "bytes stand for themselves")
 
 # %% [markdown]
 # Now load the published merges into the class that you have just built, and compare with two independent
-# implementations: `transformers` (in Rust, by Hugging Face) and `tiktoken` (in Rust, by OpenAI).
+# implementations: `transformers` by Hugging Face, and `tiktoken` by OpenAI, both written in Rust.
 
 # %%
-gpt2, gpt2_reference = tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer()
-gpt4 = tk.gpt4_tokenizer()
+gpt2, hugging_face = tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer()
+ranks = {token: i for i, token in gpt2.vocab.items() if i < 50256}
+pattern = tk.GPT2_PATTERN
+openai = tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 print(len(gpt2), "tokens; the first merges:", [gpt2.vocab[i] for i in range(256, 262)])
 
 # %% [markdown]
@@ -444,21 +460,26 @@ print(len(gpt2), "tokens; the first merges:", [gpt2.vocab[i] for i in range(256,
 # Unicode characters.
 
 # %%
-source = np.random.default_rng(0)
-points = np.array([p for p in range(0x110000) if not 0xD800 <= p <= 0xDFFF])  # all but surrogates
-strings = ["".join(map(chr, source.choice(points, 12))) for _ in range(1000)]
-strings += [*texts.values(), " \n\n\t  x  \r\n ", "I'll we'VE  1234567 don't!?", "e\u0301 \u00a0 \u3000"]
-same = sum(gpt2.encode(s) == gpt2_reference(s)["input_ids"] for s in strings)
-back = sum(gpt2.decode(gpt2.encode(s)) == s for s in strings)
-print(f"of {len(strings)} strings {same} have the ids of transformers, and {back} come back unchanged")
+points = np.array([p for p in range(0x110000) if not 0xD800 <= p <= 0xDFFF])
+draws = np.random.default_rng(0).choice(points, (1000, 12))
+strings = [*texts.values(), " \n\n\t  x  \r\n ", "I'll we'VE  1234567 don't!?"]
+strings += ["".join(map(chr, row)) for row in draws]
+for s in strings:
+    assert gpt2.encode(s) == hugging_face(s)["input_ids"] == openai.encode(s)
+    assert gpt2.decode(gpt2.encode(s)) == s
+print("all", len(strings), "strings have the same ids in all three, and come back unchanged")
 
 # %% [markdown]
-# All of them, or this cell stops. And the sizes are as the lecture says.
+# (Half of a surrogate pair is no character, and UTF-8 cannot hold one; so those code points are left out.)
+#
+# And the sizes are as the lecture says. GPT-4's tokenizer is published too.
 
 # %%
-assert same == back == len(strings)
-claims.add("T1", "GPT-2 has about 50k tokens, GPT-4 about 100k", source="lecture", published=(50_000, 100_000),
-           measured=(len(gpt2), gpt4.n_vocab), tolerance=300)  # fmt: skip
+gpt4 = tk.gpt4_tokenizer()
+claims.add(
+    "T1", "GPT-2 has about 50k tokens, GPT-4 about 100k", source="lecture",
+    published=(50_000, 100_000), measured=(len(gpt2), gpt4.n_vocab), tolerance=300,
+)
 
 # %% [markdown]
 # It is the same tokenizer. Your merges and GPT-2's differ only in the text that they were learned from.
@@ -476,16 +497,18 @@ def tokens_of(text, model):
     if model == "BERT":
         ids = bert(text, add_special_tokens=False)["input_ids"]
         return token_strip(bert.convert_ids_to_tokens(ids), ids)
-    tokenizer, encode = {"GPT-2": (gpt2, gpt2.encode), "GPT-4": (gpt4, gpt4.encode_ordinary)}[model]
-    ids = encode(text)
+    tokenizer = gpt2 if model == "GPT-2" else gpt4
+    ids = gpt2.encode(text) if model == "GPT-2" else gpt4.encode_ordinary(text)
     return token_strip([tokenizer.decode_bytes([i]) for i in ids], ids)
 
 
+prompt = "How many r's are in strawberry?\n  A strawberry has three: 🍓 வணக்கம்"
 explore(
     tokens_of,
-    text=widgets.Textarea("How many r's are in strawberry?\n  A strawberry has three: 🍓 வணக்கம்", description="text"),
+    text=widgets.Textarea(prompt, description="text", rows=3),
     model=widgets.ToggleButtons(options=["GPT-2", "GPT-4", "BERT"], description="tokenizer"),
 )
+
 
 # %% [markdown]
 # ## What the model cannot see
@@ -496,9 +519,12 @@ explore(
 # **Predict.** Which pieces do you get with a space in front? With a capital letter?
 
 # %%
+def cuts(tokenizer, ids):
+    return [tokenizer.decode([i]) for i in ids]
+
+
 for word in ("strawberry", " strawberry", "Strawberry"):
-    print(f"{word!r:<14}", *(f"{name}: {[t.decode([i]) for i in e(word)]}" for name, t, e in
-          (("GPT-2", gpt2, gpt2.encode), ("GPT-4", gpt4, gpt4.encode_ordinary))))  # fmt: skip
+    print("GPT-2", cuts(gpt2, gpt2.encode(word)), " GPT-4", cuts(gpt4, gpt4.encode_ordinary(word)))
 
 # %% [markdown]
 # The split is GPT-4's; GPT-2 cuts elsewhere. And in the middle of a sentence, with its space, the word is *one* token for
@@ -507,8 +533,8 @@ for word in ("strawberry", " strawberry", "Strawberry"):
 # But the model does not get the pieces. It gets their **ids**.
 
 # %%
-gpt4_pieces = [gpt4.decode([i]) for i in gpt4.encode_ordinary("strawberry")]
-print("what you read:  ", gpt4_pieces, "with", "".join(gpt4_pieces).count("r"), "r's")
+berry = cuts(gpt4, gpt4.encode_ordinary("strawberry"))
+print("what you read:  ", berry, "with", "".join(berry).count("r"), "r's")
 print("what it reads:  ", gpt4.encode_ordinary("strawberry"))
 print("mid-sentence:   ", gpt4.encode_ordinary(" strawberry"))
 
@@ -517,10 +543,13 @@ print("mid-sentence:   ", gpt4.encode_ordinary(" strawberry"))
 # texts that talk about spelling. The lecture's conclusion stands; its reason does not.
 
 # %%
-claims.add("T3", "strawberry becomes str, aw, berry, and there is no r in them", source="lecture",
-           published="str aw berry, 0 r's", measured=f"{' '.join(gpt4_pieces)}, {''.join(gpt4_pieces).count('r')} r's",
-           reason="the split is GPT-4's (GPT-2: st raw berry; with its space it is one token). The letters are inside the "
-                  "pieces; what hides them is that the model gets ids")  # fmt: skip
+claims.add(
+    "T3", "strawberry becomes str, aw, berry, and there is no r in them",
+    source="lecture", published="str aw berry, 0 r's",
+    measured=f"{' '.join(berry)}, {''.join(berry).count('r')} r's",
+    reason="The split is GPT-4's; GPT-2 has st raw berry, and with its space the word is one token. "
+           "The letters are inside the pieces; what hides them is that the model gets ids.",
+)
 
 # %% [markdown]
 # **Does a space change a word?** The lecture says that ` tooth` and `tooth` are different tokens with different
@@ -528,16 +557,20 @@ claims.add("T3", "strawberry becomes str, aw, berry, and there is no r in them",
 
 # %%
 for word in (" tooth", "tooth", " dog", "dog", "Dog", "DOG"):
-    print(f"{word!r:<9}", gpt2.encode(word), [gpt2.decode([i]) for i in gpt2.encode(word)])
+    print(f"{word!r:<9}", gpt2.encode(word), cuts(gpt2, gpt2.encode(word)))
 
 # %% [markdown]
 # Nearly. GPT-2 has a token for ` tooth`, and none for `tooth`: at the start of a text it is `to` + `oth`. ` dog` and `dog`
 # are two tokens, as the lecture says. Their ids have nothing in common; that they mean the same animal has to be learned.
 
 # %%
-claims.add("T2", "' tooth' and 'tooth' are different tokens with different embeddings", source="lecture",
-           published="2 different tokens", measured=f"{len(gpt2.encode(' tooth'))} token, {len(gpt2.encode('tooth'))} tokens",
-           reason="' tooth' is one token, but GPT-2 has none for 'tooth': it is to + oth. ' dog' and 'dog' would be an example")  # fmt: skip
+claims.add(
+    "T2", "' tooth' and 'tooth' are different tokens with different embeddings",
+    source="lecture", published="1 token, 1 token",
+    measured=f"{len(gpt2.encode(' tooth'))} token, {len(gpt2.encode('tooth'))} tokens",
+    reason="The space does matter, but GPT-2 has no token 'tooth': it is to + oth. "
+           "' dog' and 'dog' would be an example.",
+)
 
 # %% [markdown]
 # ## The same sentence in other languages
@@ -547,25 +580,33 @@ claims.add("T2", "' tooth' and 'tooth' are different tokens with different embed
 # **Predict** the order for GPT-2, then look at what GPT-4's tokenizer changed.
 
 # %%
-cost = {name: (len(gpt2.encode(t)) / len(t), len(gpt4.encode_ordinary(t)) / len(t)) for name, t in texts.items()}
-for name, (two, four) in cost.items():
-    words = len(texts[name].split())
-    print(f"{name:<11} tokens a character: {two:.2f} GPT-2, {four:.2f} GPT-4; a word: {two * len(texts[name]) / words:5.1f}, {four * len(texts[name]) / words:5.1f}")
+counts = {name: (len(gpt2.encode(t)), len(gpt4.encode_ordinary(t))) for name, t in texts.items()}
+print(f"{'':<12}{'per character':^17}{'per word':^17}")
+print(f"{'':<12}" + "   GPT-2   GPT-4 " * 2)
+for name, (two, four) in counts.items():
+    letters, words = len(texts[name]), len(texts[name].split())
+    row = (two / letters, four / letters, two / words, four / words)
+    print(f"{name:<12}" + "".join(f"{number:8.2f}" for number in row))
 
 # %% [markdown]
-# (A "word" here is what stands between spaces. Chinese writes none, so its last two numbers count whole sentences.)
+# A "word" here is what stands between spaces. Chinese writes none: its whole sentence counts as one word.
+#
+# The dashed line marks one token for each character: as good as no merging at all.
 
 # %%
-fig, ax = plt.subplots(figsize=(8, 3.8))
-rows = np.arange(len(cost))
-ax.barh(rows - 0.2, [c[0] for c in cost.values()], 0.38, label="GPT-2")
-ax.barh(rows + 0.2, [c[1] for c in cost.values()], 0.38, label="GPT-4", hatch="//", edgecolor="white")
+per_character = {name: [n / len(texts[name]) for n in counts[name]] for name in texts}
+two, four = np.array(list(per_character.values())).T
+rows = np.arange(len(texts))
+fig, ax = plt.subplots()
+ax.barh(rows - 0.2, two, 0.38, label="GPT-2")
+ax.barh(rows + 0.2, four, 0.38, label="GPT-4", hatch="//", edgecolor="white")
 ax.axvline(1, color="black", linestyle="--", linewidth=1)
-ax.set(yticks=rows, yticklabels=list(cost), xlabel="tokens per character", title="Above 1: worse than one number per character")
+ax.set(yticks=rows, yticklabels=list(texts), xlabel="tokens per character")
 ax.invert_yaxis()
 ax.legend()
-assert all(four <= two for two, four in cost.values())
-show(fig, "Tokens per character: English and code lie far below 1; Tamil, Chinese and emoji lie above 1 with both tokenizers; GPT-4's are never longer than GPT-2's.")
+assert (four <= two).all()
+above = ", ".join(name for name, n in zip(texts, two, strict=True) if n > 1)
+show(fig, f"Bars of tokens per character. Above one with GPT-2: {above}. GPT-4 never needs more.")
 
 # %% [markdown]
 # **Why.** The merges were learned mostly from English. A Tamil letter is three bytes, and almost no merges join them: the text
@@ -573,10 +614,14 @@ show(fig, "Tokens per character: English and code lie far below 1; Tamil, Chines
 # an English speaker. Petrov and others measured this in 2023 for many tokenizers.
 
 # %%
-holds = {name: [c > 1 for c in cost[name]] for name in ("Tamil", "Chinese")}
-claims.add("T4", "Tamil or Chinese text can take more tokens than characters", source="lecture", published="above 1 token a character",
-           measured="; ".join(f"{n} {cost[n][0]:.2f} (GPT-2), {cost[n][1]:.2f} (GPT-4)" for n in ("Tamil", "Chinese", "Vietnamese")),
-           holds=holds["Tamil"][0] and holds["Chinese"][0])  # fmt: skip
+shown = [f"{name} {per_character[name][0]:.2f} with GPT-2, {per_character[name][1]:.2f} with GPT-4"
+         for name in ("Tamil", "Chinese", "Vietnamese")]
+claims.add(
+    "T4", "Tamil or Chinese text can take more tokens than characters",
+    source="lecture", published="above 1 token a character",
+    measured="; ".join(shown),
+    holds=all(n > 1 for name in ("Tamil", "Chinese") for n in per_character[name]),
+)
 
 # %% [markdown]
 # ## GPT against BERT
@@ -598,14 +643,23 @@ print("GPT-2 ", repr(gpt2.decode(gpt2.encode(example))))
 # Python it is fatal. And a character outside its vocabulary is lost altogether: it becomes `[UNK]`.
 
 # %%
-def survives(text):
-    return bert.decode(bert(text, add_special_tokens=False)["input_ids"]) == text
+def through_bert(text):
+    return bert.decode(bert(text, add_special_tokens=False)["input_ids"])
 
 
-kept = {"GPT-2": sum(gpt2.decode(gpt2.encode(t)) == t for t in texts.values()), "BERT": sum(map(survives, texts.values()))}
-print(f"of {len(texts)} texts come back unchanged:", kept, "| BERT reads 🍓 as", bert.tokenize("🍓"))
-claims.add("T5", "GPT keeps all white space and can rebuild the text; BERT drops it", source="lecture",
-           published="exact, lossy", measured=", ".join("exact" if k == len(texts) else "lossy" for k in kept.values()))  # fmt: skip
+exact = {"GPT-2": sum(gpt2.decode(gpt2.encode(t)) == t for t in texts.values()),
+         "BERT": sum(through_bert(t) == t for t in texts.values())}
+print("texts that come back unchanged:", exact, "of", len(texts))
+print("BERT reads 🍓 as", bert.tokenize("🍓"))
+
+# %% [markdown]
+# The claim holds, on our six texts: GPT-2 gives every one back, BERT none.
+
+# %%
+claims.add(
+    "T5", "GPT keeps all white space and can rebuild the text; BERT drops it",
+    source="lecture", published=(len(texts), 0), measured=tuple(exact.values()),
+)
 
 # %% [markdown]
 # ## How often is each token used?
@@ -620,7 +674,8 @@ frequency = np.array(sorted(Counter(gpt2.encode(manual)).values(), reverse=True)
 rank = np.arange(1, len(frequency) + 1)
 slope, height = np.polyfit(np.log(rank[:1000]), np.log(frequency[:1000]), 1)
 tail, _ = np.polyfit(np.log(rank[1000:]), np.log(frequency[1000:]), 1)
-print(f"slope over the first 1,000 ranks {slope:.1f}, beyond them {tail:.1f}; {len(rank) / len(gpt2):.0%} of all tokens occur")
+print(f"slope {slope:.1f} over the first 1,000 ranks, {tail:.1f} beyond them")
+print(f"{len(rank) / len(gpt2):.0%} of GPT-2's tokens occur in the manual at all")
 
 # %% [markdown]
 # **Predict.** Where will the measured points leave the straight line?
@@ -628,10 +683,12 @@ print(f"slope over the first 1,000 ranks {slope:.1f}, beyond them {tail:.1f}; {l
 # %%
 fig, ax = plt.subplots()
 ax.loglog(rank, frequency, ".", markersize=4, label="tokens of the manual")
-ax.loglog(rank[:1000], np.exp(height) * rank[:1000] ** slope, color="black", label=f"fitted, slope {slope:.2f}")
+line = np.exp(height) * rank[:1000] ** slope
+ax.loglog(rank[:1000], line, color="black", label=f"fitted, slope {slope:.1f}")
 ax.set(xlabel="rank of the token", ylabel="occurrences", title="Zipf's law, nearly")
 ax.legend()
-show(fig, f"Occurrences against rank on logarithmic axes: nearly a line of slope {slope:.1f}, which bends down after about a thousand ranks.")
+assert tail < slope < -0.8
+show(fig, f"Occurrences against rank, both axes logarithmic: a line of slope {slope:.1f} that bends down.")
 
 # %% [markdown]
 # The first thousand ranks follow a power of about −1. Then the curve falls faster: a short text runs out of chances for rare
@@ -640,27 +697,37 @@ show(fig, f"Occurrences against rank on logarithmic axes: nearly a line of slope
 # For a model this means: most of its vocabulary is rare. It gets few chances to learn what those tokens mean.
 
 # %%
-claims.add("T8", "Zipf: token frequency falls as a power of its rank, close to -1", source="Zipf 1935",
-           published=-1.0, measured=round(slope, 1), tolerance=0.2)  # fmt: skip
-share = np.mean([b"x" in gpt2.vocab[i].lower() for i in range(len(gpt2))])
-small = np.mean([b"x" in gpt2.vocab[i] for i in range(len(gpt2))])
-print(f"tokens with an x or X: {share:.2%}, with a small x: {small:.2%}")
-claims.add("T7", "about 2 % of GPT-2's tokens contain an x", source="lecture", published=0.02, measured=share, tolerance=0.001)
+claims.add(
+    "T8", "Zipf: token frequency falls as a power of its rank, close to -1",
+    source="Zipf 1935", published=-1.0, measured=round(slope, 1), tolerance=0.2,
+)
 
 # %% [markdown]
-# (Why count the x? Notebook 7 trains a model to like them, and needs to know how many there are by chance.)
-#
+# One more count, for later. Notebook 7 trains a model to like the letter x, and needs to know how many tokens contain one.
+
+# %%
+share = np.mean([b"x" in token.lower() for token in gpt2.vocab.values()])
+small = np.mean([b"x" in token for token in gpt2.vocab.values()])
+print(f"tokens with an x or X: {share:.2%}, with a small x: {small:.2%}")
+claims.add(
+    "T7", "about 2 % of GPT-2's tokens contain an x",
+    source="lecture", published=0.02, measured=share, tolerance=0.001,
+)
+
+# %% [markdown]
 # ## Where it gets strange
 #
 # **Numbers.** **Predict**: how many tokens is the number 1234 for GPT-2? Is it the same for 1235?
 
 # %%
-for tokenizer in ("GPT-2", "GPT-4"):
-    encode = gpt2.encode if tokenizer == "GPT-2" else gpt4.encode_ordinary
-    print(tokenizer, "four-digit numbers by tokens:", dict(sorted(Counter(len(encode(f" {n}")) for n in range(1000, 10000)).items())))
-whole = [n for n in range(1000, 10000) if len(gpt2.encode(f" {n}")) == 1]
-print(f"GPT-2's single tokens: {sum(1800 <= n <= 2050 for n in whole)} of {len(whole)} lie between 1800 and 2050")
-print([gpt2.decode([i]) for i in gpt2.encode("1234 + 1235 = 2469, 12345678")])
+numbers = range(1000, 10000)
+for name, encode in (("GPT-2", gpt2.encode), ("GPT-4", gpt4.encode_ordinary)):
+    sizes_of = Counter(len(encode(f" {n}")) for n in numbers)
+    print(name, "four-digit numbers by their tokens:", dict(sorted(sizes_of.items())))
+whole = [n for n in numbers if len(gpt2.encode(f" {n}")) == 1]
+years = sum(1800 <= n <= 2050 for n in whole)
+print(f"{years} of GPT-2's {len(whole)} single tokens lie between 1800 and 2050")
+print(cuts(gpt2, gpt2.encode("1234 + 1235 = 2469, 12345678")))
 
 # %% [markdown]
 # GPT-2 learned years as one token, because texts are full of them, and cuts the others wherever merges happen to end. Columns
@@ -671,7 +738,7 @@ print([gpt2.decode([i]) for i in gpt2.encode("1234 + 1235 = 2469, 12345678")])
 # %%
 print("'The dog'  ", gpt2.encode("The dog"))
 print("'The '     ", gpt2.encode("The "))
-print("' dog' as one token:", gpt2.encode(" dog"), "| a lone space and 'dog':", [*gpt2.encode(" "), *gpt2.encode("dog")])
+print("' ' + 'dog'", gpt2.encode(" ") + gpt2.encode("dog"))
 
 
 # %% [markdown]
@@ -690,7 +757,8 @@ def is_text(token):
 
 broken = sum(not is_text(token) for token in gpt2.vocab.values())
 looks = sum("\ufffd" in gpt2.decode([i]) for i in range(len(gpt2)))
-print(broken, "tokens are not valid UTF-8 alone;", looks, "decode to text with a �:", looks - broken, "of them stand for a real � in web pages")
+print(broken, "tokens are not valid UTF-8 alone")
+print(looks, "tokens show a �, so", looks - broken, "hold a real � from some web page")
 
 # %% [markdown]
 # **Names nobody writes.** ` SolidGoldMagikarp` is one token of GPT-2. It is the name of a user of a web forum, frequent in the
@@ -720,7 +788,8 @@ print("allowed:", gpt2.encode("<|endoftext|>", allowed_special={"<|endoftext|>"}
 table = torch.randn(len(gpt2), 8, generator=generator(0))  # (V, d): vocabulary, width
 ids = torch.tensor(gpt2.encode("the cat sat on the mat"))  # (T,): positions
 vectors = table[ids]  # (T, d)
-print(tuple(ids.shape), "->", tuple(vectors.shape), "| the two 'the':", torch.equal(vectors[0], vectors[4]))
+print(tuple(ids.shape), "->", tuple(vectors.shape))
+print("both 'the' have the same vector:", torch.equal(vectors[0], vectors[4]))
 
 # %% [markdown]
 # Are the two *the* the same vector? The cell says no: the first has no space in front, so it is another token.
@@ -728,8 +797,8 @@ print(tuple(ids.shape), "->", tuple(vectors.shape), "| the two 'the':", torch.eq
 # **What do the rows cost?** The table has as many rows as the vocabulary. That is why the vocabulary cannot grow for ever.
 
 # %%
-for name, size in (("bytes only", 256), ("GPT-2", len(gpt2)), ("GPT-4's vocabulary", gpt4.n_vocab)):
-    print(f"{name:<19} {size * 768 / 1e6:6.1f} million numbers in an embedding of width 768")
+for name, size in (("bytes only", 256), ("GPT-2", len(gpt2)), ("GPT-4", gpt4.n_vocab)):
+    print(f"{name:<11} {size * 768 / 1e6:5.1f} million numbers in an embedding of width 768")
 
 # %% [markdown]
 # Everything after this, in every notebook that follows, works on these vectors. The text is gone.

@@ -1,0 +1,185 @@
+"""One training loop for all notebooks: the same call runs on a CPU, on one GPU, and on several (`accelerate launch`)."""
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass
+class History:
+    """What a run recorded: one entry a step in losses, grad_norms, rates, tokens and seconds; fewer in eval_*.
+
+    losses in nats; tokens and seconds counted from the start of the run; grad_norms before clipping. `steps` counts from 1.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    grad_norms: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    eval_steps: list[int] = field(default_factory=list)
+    eval_losses: list[float] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[int]:
+        return list(range(1, len(self.losses) + 1))
+
+
+def language_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the mean cross-entropy in nats of the next tokens: inputs (B, T) and targets (B, T), logits (B, T, V).
+
+    >>> uniform = lambda inputs: torch.zeros(*inputs.shape, 10)
+    >>> round(language_loss(uniform, (torch.zeros(2, 3).long(), torch.ones(2, 3).long())).item(), 4)  # log 10
+    2.3026
+    """
+    inputs, targets = batch
+    return F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+
+
+def token_batches(tokens: Tensor, batch: int, T: int, starts: Tensor | None = None) -> Callable[[torch.Generator], Batch]:
+    """Return a function from a generator to inputs and targets (batch, T) each: windows drawn from tokens (n,).
+
+    starts: where windows may begin, such as Stories.starts; by default anywhere. Raises ValueError where no window fits.
+
+    >>> inputs, targets = token_batches(torch.arange(100), batch=2, T=4)(torch.Generator().manual_seed(0))
+    >>> inputs.shape, bool((targets == inputs + 1).all())
+    (torch.Size([2, 4]), True)
+    """
+    fits = torch.arange(len(tokens) - T) if starts is None else starts[starts < len(tokens) - T]
+    if len(fits) == 0:
+        raise ValueError(f"no window of T = {T} inputs and one more target fits in {len(tokens)} tokens: give more, or a smaller T")
+
+    def draw(generator: torch.Generator) -> Batch:
+        begin = fits[torch.randint(len(fits), (batch, 1), generator=generator)]  # (batch, 1)
+        window = tokens[begin + torch.arange(T + 1)]  # (batch, T + 1)
+        return window[:, :-1], window[:, 1:]
+
+    return draw
+
+
+def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: float = 0.1) -> float:
+    """Return the rate at a step (from 0): up in a line over the share `warmup` of the steps, then down a cosine to final * lr.
+
+    Source: Loshchilov & Hutter 2017, equation 5, with the warm-up of Vaswani et al. 2017, section 5.3.
+
+    >>> [round(learning_rate(step, 11, lr=1.0, warmup=0.19, final=0.0), 2) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    done = (step - warm) / max(1, steps - 1 - warm)
+    return lr * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.AdamW:
+    """Return AdamW over the parameters that are not frozen; only matrices decay, not biases and LayerNorm's gains.
+
+    Raises ValueError where every parameter is frozen. Source: Loshchilov & Hutter 2019, algorithm 2.
+    """
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    if not learnt:
+        raise ValueError("every parameter is frozen: set requires_grad_(True) on what is to be trained")
+    decayed, others = [p for p in learnt if p.dim() >= 2], [p for p in learnt if p.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr, betas, fused=learnt[0].device.type in ("cpu", "cuda"))
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = language_loss) -> float:
+    """Return the mean loss over batches, weighted by their targets, in eval mode; the mode is put back afterwards.
+
+    Raises ValueError where there is no batch.
+    """
+    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    model.eval()
+    total = count = 0.0
+    for batch in batches:
+        total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
+        count += batch[-1].numel()
+    for module, mode in modes:
+        module.training = mode
+    if not count:
+        raise ValueError("no batch to evaluate on")
+    return total / count
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[torch.Generator], Batch],
+    steps: int,
+    *,
+    lr: float = 3e-3,
+    warmup: float = 0.1,
+    final: float = 0.1,
+    weight_decay: float = 0.1,
+    betas: tuple[float, float] = (0.9, 0.95),
+    clip: float = 1.0,
+    seed: int = 0,
+    loss_fn: Callable[[nn.Module, Batch], Tensor] = language_loss,
+    eval_batches: list[Batch] | None = None,
+    eval_every: int = 100,
+    on_steps: Callable[[History], object] | None = None,
+    every: int = 10,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 500,
+    progress: bool = True,
+    accelerator: Accelerator | None = None,
+) -> History:
+    """Train the model in place for a number of steps and return what happened.
+
+    batches(generator) gives one batch of tensors, the same on every process, which then takes its share of the rows; so the
+    loss curve does not depend on the number of processes. A step's batch and dropout depend on the seed and the step alone.
+    on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors file,
+    written every checkpoint_every steps; where it exists already, training goes on from it.
+    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
+
+    >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
+    >>> history = train(model, token_batches(text, batch=8, T=4), steps=60, lr=0.1, progress=False)
+    >>> history.losses[0] > 0.5, history.losses[-1] < 0.1, history.tokens[-1]
+    (True, True, 1920)
+    """
+    accelerator = accelerator or Accelerator()
+    home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    model.to(accelerator.device)
+    optimizer, history, world = adamw(model, lr, weight_decay, betas), History(), accelerator.num_processes
+    settings = {"steps": steps, "lr": lr, "warmup": warmup, "final": final, "weight_decay": weight_decay, "betas": list(betas),
+                "clip": clip, "seed": seed}
+    if checkpoint and Path(checkpoint).exists():
+        history = load_checkpoint(checkpoint, model, optimizer, settings)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    generator, begun, pending = torch.Generator(), time.perf_counter() - (history.seconds or [0.0])[-1], []
+    quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    with torch.random.fork_rng(devices), tqdm(total=steps, initial=len(history.losses), disable=quiet) as bar:
+        model.train()
+        for step in range(len(history.losses), steps):
+            generator.manual_seed(seed * 1_000_003 + step)
+            torch.manual_seed((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)  # dropout
+            batch = batches(generator)
+            rate = learning_rate(step, steps, lr, warmup, final)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = loss_fn(wrapped, _share(batch, accelerator))
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(learnt, clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            pending.append(torch.stack([loss.detach(), norm]))
+            ...

@@ -1,0 +1,202 @@
+"""How a notebook's cells become slides: what starts one, what continues below, what needs a slide of its own.
+
+Heights are estimates, in lines of prose; `templates/deck/deck.js` measures in the browser and makes smaller what came out too tall.
+"""
+
+import base64
+import copy
+import re
+import struct
+from collections import deque
+
+from bs4 import BeautifulSoup
+from cells import tags
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+ROOM = 16.5  # lines of prose on a slide
+WIDTH = 88  # characters on a line of prose
+CODE = 0.75  # the height of a line of code or printed output
+CODE_WIDTH = 92
+RUNNING = 1.3  # the running head
+PICTURE = 10.0
+OUTPUT_MOST = 12.0  # longer output scrolls
+OUTPUT = "output-only"  # the tag of a cell that shows its output only
+CONCLUDES = "concludes"  # the tag of prose that speaks of the output above it
+FOLLOWS = {"check", "hint", "solution", OUTPUT, CONCLUDES}  # what may stand below a code cell
+BADGE = re.compile(r"^\[!\[[^\]]*\]\([^)]*\)\]\(https://colab\.research\.google\.com/[^)]*\)\s*$", re.M)
+
+
+def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells cut into pieces that fit, each with its slide type, and the section's name where a slide has no heading."""
+    queue = deque(_cut(_without_setup(cells)))
+    arranged, section, used, coded = [], "", 0.0, False
+    while queue:
+        cell = queue.popleft()
+        wanted, depth, code, height = kind(cell), level(cell), cell.cell_type == "code", lines(cell)
+        follows = not coded or tags(cell) & FOLLOWS
+        if not wanted and code and _splits(cell, used if follows else RUNNING):
+            queue.extendleft(reversed(_halves(cell)))
+            continue
+        if depth in (1, 2):
+            section = heading(cell)
+        fits = follows and used + height <= ROOM
+        here = wanted or ("slide" if depth in (1, 2) else "subslide" if depth == 3 or not fits else "-")
+        if here in ("slide", "subslide"):
+            used, coded = 0.0, False
+            if depth not in (1, 2):
+                cell.metadata["running"], used = section, RUNNING
+        if here != "notes":
+            used, coded = used + height, coded or code
+        cell.metadata["slideshow"] = {**cell.metadata.get("slideshow", {}), "slide_type": here}
+        cell.id = f"piece-{len(arranged) + 1:03d}"
+        arranged.append(cell)
+    return arranged
+
+
+def kind(cell: NotebookNode) -> str:
+    """The slide type that a cell asks for, or has got; "" where it leaves it open."""
+    return cell.metadata.get("slideshow", {}).get("slide_type", "")
+
+
+def level(cell: NotebookNode) -> int:
+    """The level of the heading that a cell begins with; 0 where it begins otherwise."""
+    match = re.match(r"(#+) ", cell.source) if cell.cell_type == "markdown" else None
+    return len(match[1]) if match else 0
+
+
+def heading(cell: NotebookNode) -> str:
+    """The text of the heading that a cell begins with."""
+    return re.sub(r"[*`]", "", cell.source.splitlines()[0].lstrip("# "))
+
+
+def title(cells: list[NotebookNode]) -> str:
+    """The text of the first heading of level 1."""
+    return next((heading(cell) for cell in cells if level(cell) == 1), "Slides")
+
+
+def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Leaves out what nobody wants on a wall: `skip`, the set-up and imports with the prose just before, "not attempted yet"."""
+    dull = {n for n, cell in enumerate(cells) if tags(cell) & {"setup", "imports"} and not kind(cell)}
+    dull |= {n - 1 for n in dull if n and cells[n - 1].cell_type == "markdown" and not level(cells[n - 1])}
+    for cell in cells:
+        if "check" in tags(cell):
+            cell.outputs = []
+    return [cell for n, cell in enumerate(cells) if n not in dull and kind(cell) != "skip"]
+
+
+def _cut(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Prose cut at its headings and where it is too long; what it says of the output above is tagged; code as it is."""
+    pieces, spoken = [], [cell for cell in cells if kind(cell) != "notes"]
+    before = dict(zip(map(id, spoken[1:]), spoken, strict=False))
+    for cell in cells:
+        if cell.cell_type != "markdown" or kind(cell) == "notes":
+            pieces.append(cell)
+            continue
+        after_code = id(cell) in before and before[id(cell)].cell_type == "code" and not kind(cell)
+        parts = [blocks(BADGE.sub("", cell.source))]
+        concluding = _conclusion(parts[0]) if after_code else 0
+        parts = [parts[0][:concluding], *_sized(parts[0][concluding:])]
+        made = [new_markdown_cell("\n\n".join(part)) for part in parts if part]
+        if made and kind(cell):
+            made[0].metadata["slideshow"] = cell.metadata["slideshow"]
+        if concluding:
+            made[0].metadata["tags"] = [CONCLUDES]
+        pieces += made
+    return pieces
+
+
+def _conclusion(parts: list[str]) -> int:
+    """How many paragraphs, after code, still speak of its output: those before the next question, heading or example."""
+    new = next((n for n, block in enumerate(parts) if re.match(r"\*\*|#", block)), None)
+    return len(parts) - 1 if new is None else new
+
+
+def _sized(parts: list[str]) -> list[list[str]]:
+    """Paragraphs in groups, each of which fits; headings of level 1 to 3 begin one."""
+    groups, used = [], 0.0
+    for block in parts:
+        height, head = prose_lines(block), re.match(r"#{1,3} ", block)
+        if groups and not head and (used + height <= ROOM - RUNNING or re.match(r"#+ ", groups[-1][-1])):
+            groups[-1].append(block)
+            used += height
+        else:
+            groups.append([block])
+            used = height
+    return groups
+
+
+def _splits(cell: NotebookNode, used: float) -> bool:
+    """Whether a code cell's output is better off on a slide of its own: both do not fit, but the code does, or never will."""
+    if not cell.outputs or OUTPUT in tags(cell) or used + lines(cell) <= ROOM:
+        return False
+    return used + code_lines(cell) <= ROOM or RUNNING + lines(cell) > ROOM
+
+
+def _halves(cell: NotebookNode) -> list[NotebookNode]:
+    """A code cell as two: the code alone, and the output alone."""
+    code, output = copy.deepcopy(cell), copy.deepcopy(cell)
+    code.outputs = []
+    output.metadata["tags"] = [*tags(cell), OUTPUT]
+    output.metadata["transient"] = {"remove_source": True}
+    return [code, output]
+
+
+def blocks(source: str) -> list[str]:
+    """Headings, paragraphs, lists, tables and fences of a Markdown text: what blank lines separate, fences kept whole."""
+    found, fence = [[]], False
+    for line in source.splitlines():
+        if line.lstrip().startswith(("```", "$$")) and line.count("$$") < 2:
+            fence = not fence
+        heads = not fence and re.match(r"#+ ", line)
+        if (not line.strip() and not fence) or heads:
+            found.append([])
+        if line.strip() or fence:
+            found[-1].append(line)
+        if heads:
+            found.append([])
+    return ["\n".join(block) for block in found if block]
+
+
+# --- Heights ---------------------------------------------------------------------------------------------------------
+
+
+def lines(cell: NotebookNode) -> float:
+    """About how many lines of prose a cell takes on a slide, with its outputs."""
+    if cell.cell_type != "code":
+        return sum(prose_lines(block) for block in blocks(cell.source))
+    return (0 if OUTPUT in tags(cell) else code_lines(cell)) + sum(_output_lines(output) for output in cell.outputs)
+
+
+def code_lines(cell: NotebookNode) -> float:
+    return 0.8 + _small_lines(cell.source)
+
+
+def prose_lines(block: str) -> float:
+    if re.match(r"#+ ", block):
+        return 1.8
+    if block.startswith("```"):
+        return _small_lines(block)
+    rows = [row for row in re.split(r"\n(?=\s*(?:[-*+|>]|\d+\.) ?)", block) if not re.fullmatch(r"[|: -]+", row)]
+    return 0.4 + sum(PICTURE if "![" in row else 1.0 + len(row) // WIDTH for row in rows)
+
+
+def _small_lines(text: str) -> float:
+    return CODE * sum(1 + len(line) // CODE_WIDTH for line in text.splitlines())
+
+
+def _output_lines(output: NotebookNode) -> float:
+    data = output.get("data", {})
+    markup = data.get("text/html", "")
+    if "image/png" in data and not markup:
+        width, height = struct.unpack(">II", base64.b64decode(data["image/png"][:32])[16:24])
+        return min(460, height * min(1, 1230 / width)) / 40
+    if "<img" in markup or "<svg" in markup:
+        return PICTURE
+    rows = BeautifulSoup(markup, "html.parser").find_all("tr")
+    if rows:
+        height = sum(1 + len(row.get_text()) // 110 for row in rows)
+    else:
+        text = BeautifulSoup(markup, "html.parser").get_text(" ") if markup else output.get("text", data.get("text/plain", ""))
+        height = _small_lines(text)
+    return min(height, OUTPUT_MOST) + 0.3
