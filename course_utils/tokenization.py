@@ -3,12 +3,12 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from operator import index
 
 import regex
 
-from course_utils.tokenizer_files import as_unicode_16, bytes_to_unicode, gpt2_files
+from course_utils.tokenizer_files import as_unicode_16, bytes_to_unicode, gpt2_files, utf8
 
 # isort: split
 from course_utils.tokenizer_files import bert_tokenizer, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401, for the notebooks
@@ -124,9 +124,11 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     >>> pretokenize("I've  2 cats!")
     ['I', "'ve", ' ', ' 2', ' cats', '!']
     """
-    shape = as_unicode_16(text)  # as long as the text, and nearly always the text itself
-    cuts = regex.finditer(pattern, shape)
-    pieces = [cut.group() if shape is text else text[cut.start() : cut.end()] for cut in cuts]
+    cutter, shape = regex.compile(pattern), as_unicode_16(text)  # the shape is nearly always the text itself
+    if shape is text and not cutter.groups:
+        pieces = cutter.findall(text)
+    else:
+        pieces = [text[cut.start() : cut.end()] for cut in cutter.finditer(shape)]
     if sum(map(len, pieces)) != len(text):
         raise ValueError(f"the pattern {pattern!r} leaves characters out; end it with |(?s:.) to keep every one.")
     return pieces
@@ -152,7 +154,7 @@ def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: 
         weight += [times] * (len(word) + 1)
     left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
     counts, places = Counter(), defaultdict(list)
-    for i, pair in enumerate(zip(ids, ids[1:], strict=False)):
+    for i, pair in enumerate(pairwise(ids)):
         if _GAP not in pair:
             counts[pair] += weight[i]
             places[pair].append(i)
@@ -188,17 +190,17 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
     >>> apply_merges(b"lower", {(108, 111): 256, (256, 119): 257})
     [257, 101, 114]
     """
-    ids = [_GAP, *ids, _GAP]
+    ids, get = [_GAP, *ids, _GAP], merges.get
+    heap = sorted((new_id, i) for i, new_id in enumerate(map(get, pairwise(ids))) if new_id is not None)
     left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
-    heap = sorted((merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges)
     while heap:
         new_id, i = heapq.heappop(heap)
         j = right[i]
-        if ids[i] == _USED or merges.get((ids[i], ids[j])) != new_id:
-            continue
+        if get((ids[i], ids[j])) != new_id:
+            continue  # used up by an earlier merge
         ids[i], ids[j], right[i], left[right[j]] = new_id, _USED, right[j], i
         for at in left[i], i:
-            if (later := merges.get((ids[at], ids[right[at]]))) is not None:
+            if (later := get((ids[at], ids[right[at]]))) is not None:
                 heapq.heappush(heap, (later, at))
     return [i for i in ids if i >= 0]
 
@@ -225,6 +227,7 @@ class BPETokenizer:
         self.special = {token: 256 + len(merges) + i for i, token in enumerate(special)}
         self.vocab = build_vocab(merges, alphabet) | {i: token.encode("utf-8") for token, i in self.special.items()}
         self._ids = bytes(alphabet.index(byte) for byte in range(256))  # byte -> id
+        self._known: dict[str, list[int]] = {}  # pieces encoded before
 
     @classmethod
     def train(cls, text: str, vocab_size: int, pattern: str | None = GPT2_PATTERN,
@@ -236,7 +239,7 @@ class BPETokenizer:
         if (n_merges := index(vocab_size) - 256 - len(special)) < 0:
             least = f"256 bytes and {len(special)} special tokens"
             raise ValueError(f"vocab_size is {vocab_size}, too small for {least}: at least {256 + len(special)}.")
-        if not _utf8(text):
+        if not utf8(text):
             raise ValueError("the text is empty: there is nothing to learn merges from.")
         pieces = Counter(pretokenize(text, pattern) if pattern else [text])
         words = {tuple(piece.encode("utf-8")): times for piece, times in pieces.items()}
@@ -261,18 +264,23 @@ class BPETokenizer:
 
         Raises TypeError for anything but text, ValueError for a lone surrogate or a special token it does not have.
         """
-        _utf8(text)
+        utf8(text)
         allowed = set(self.special if allowed_special == "all" else allowed_special)
         if unknown := allowed - set(self.special):
             raise ValueError(f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}.")
+        if not allowed:
+            return self._encode(text)
         longest_first = sorted(map(regex.escape, allowed), key=len, reverse=True)
-        parts = regex.split(f"({'|'.join(longest_first)})", text) if allowed else [text]
+        parts = regex.split(f"({'|'.join(longest_first)})", text)
         return [i for part in parts for i in ([self.special[part]] if part in allowed else self._encode(part))]
 
     def _encode(self, text: str) -> list[int]:
+        if len(self._known) > 100_000 or not self.pattern:
+            self._known.clear()
         pieces = pretokenize(text, self.pattern) if self.pattern else [text]
-        ids = {piece: apply_merges(piece.encode("utf-8").translate(self._ids), self.merges) for piece in set(pieces)}
-        return list(chain.from_iterable(map(ids.get, pieces)))  # each different piece was encoded once
+        for piece in set(pieces) - self._known.keys():  # each different piece is encoded once
+            self._known[piece] = apply_merges(piece.encode("utf-8").translate(self._ids), self.merges)
+        return list(chain.from_iterable(map(self._known.get, pieces)))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for an unknown id."""
@@ -288,14 +296,3 @@ class BPETokenizer:
         if unknown := [i for i in ids if i not in self.vocab]:
             raise ValueError(f"there is no token with the id {unknown[0]}; the ids are 0 to {len(self) - 1}.")
         return b"".join(self.vocab[i] for i in ids)
-
-
-def _utf8(text: str) -> bytes:
-    if not isinstance(text, str):
-        raise TypeError(f"expected text (str), got {type(text).__name__}; turn bytes into text with .decode('utf-8').")
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        where = f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}"
-        clean = "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-        raise ValueError(f"{where}, which UTF-8 cannot hold; {clean} puts U+FFFD in its place.") from None

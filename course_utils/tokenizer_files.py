@@ -20,6 +20,23 @@ SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 
+
+def utf8(text: str) -> bytes:
+    """The bytes of a text. Raises TypeError for anything else, ValueError for a lone surrogate, half of a character.
+
+    >>> utf8("é")
+    b'\\xc3\\xa9'
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"expected text (str), got {type(text).__name__}; turn bytes into text with .decode('utf-8').")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        where = f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}"
+        clean = "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        raise ValueError(f"{where}, which UTF-8 cannot hold; {clean} puts U+FFFD in its place.") from None
+
+
 # Letters and digits that came with Unicode 17 and 18.
 _NEWER = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.group():0>8}", (
     "558 58b-58c 88f c5c cdc 208f 209d-209f a7ce-a7cf a7d2 a7d4 a7dd-a7f1 ab6c-ab6d 107bb-107bf 10940-10959 "
@@ -29,7 +46,7 @@ _NEWER = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.gro
 
 
 def as_unicode_16(text: str) -> str:
-    """The text with a symbol (U+E000) in place of every letter or digit newer than Unicode 16, and so just as long.
+    r"""The text with a symbol (U+E000) in place of every letter or digit newer than Unicode 16, and so just as long.
 
     `transformers` and `tiktoken` know Unicode 16, the package `regex` may know a later version: where the patterns
     say letter or digit, they agree on this text.

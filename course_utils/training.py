@@ -154,32 +154,130 @@ def train(
     >>> history.losses[0] > 0.5, history.losses[-1] < 0.1, history.tokens[-1]
     (True, True, 1920)
     """
+    if steps < 1 or every < 1 or eval_every < 1 or checkpoint_every < 1:
+        raise ValueError(f"steps {steps}, every {every}, eval_every {eval_every}, checkpoint_every {checkpoint_every}: 1 or more")
     accelerator = accelerator or Accelerator()
+    if accelerator.mixed_precision == "fp16":
+        raise ValueError("float16 would need its loss scaled: use mixed_precision bf16 or no")
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.to(accelerator.device)
-    optimizer, history, world = adamw(model, lr, weight_decay, betas), History(), accelerator.num_processes
+    learnt, optimizer, history = [p for p in model.parameters() if p.requires_grad], adamw(model, lr, weight_decay, betas), History()
     settings = {"steps": steps, "lr": lr, "warmup": warmup, "final": final, "weight_decay": weight_decay, "betas": list(betas),
                 "clip": clip, "seed": seed}
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
-    generator, begun, pending = torch.Generator(), time.perf_counter() - (history.seconds or [0.0])[-1], []
+    wrapped = accelerator.prepare_model(model)  # on several processes: gradients are averaged (DistributedDataParallel)
+    generator, pending = torch.Generator(), []
+    begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
-    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
-    learnt = [p for p in model.parameters() if p.requires_grad]
-    with torch.random.fork_rng(devices), tqdm(total=steps, initial=len(history.losses), disable=quiet) as bar:
-        model.train()
-        for step in range(len(history.losses), steps):
-            generator.manual_seed(seed * 1_000_003 + step)
-            torch.manual_seed((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)  # dropout
-            batch = batches(generator)
-            rate = learning_rate(step, steps, lr, warmup, final)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = loss_fn(wrapped, _share(batch, accelerator))
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(learnt, clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            pending.append(torch.stack([loss.detach(), norm]))
-            ...
+    bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
+    cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
+    dropout = [torch.default_generator.manual_seed, *[torch.cuda.manual_seed for _ in cuda]]  # torch.manual_seed takes 0.4 ms
+    try:
+        with torch.random.fork_rng(cuda), bar:
+            model.train()
+            for step in range(len(history.losses), steps):
+                generator.manual_seed(seed * 1_000_003 + step)
+                for chance in dropout:
+                    chance((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)
+                batch = batches(generator)
+                rate = learning_rate(step, steps, lr, warmup, final)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss = loss_fn(wrapped, _share(batch, accelerator))
+                loss.backward()
+                norm = nn.utils.clip_grad_norm_(learnt, clip)
+                optimizer.step()
+                optimizer.zero_grad()
+                pending.append(torch.stack([loss.detach().float(), norm.float()]))
+                history.rates.append(rate)
+                history.tokens.append(batch[-1].numel() + (history.tokens[-1] if history.tokens else 0))
+                history.seconds.append(time.perf_counter() - begun)
+                done = step + 1
+                test, save = done % eval_every == 0 or done == steps, done % checkpoint_every == 0 or done == steps
+                if done % every and not test and not save:
+                    continue
+                _record(history, accelerator.reduce(torch.stack(pending), "mean").tolist())
+                pending.clear()
+                bar.update(done - bar.n)
+                bar.set_postfix(loss=f"{history.losses[-1]:.3f}", refresh=False)
+                if test and eval_batches:
+                    history.eval_steps.append(done)
+                    history.eval_losses.append(evaluate(model, eval_batches, loss_fn))
+                if checkpoint and save and accelerator.is_main_process:
+                    save_checkpoint(checkpoint, model, optimizer, history, settings)
+                if on_steps and on_steps(history):
+                    break
+    finally:
+        accelerator.wait_for_everyone()
+        accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
+        for module, mode in modes:
+            module.training = mode
+    return history
+
+
+def _share(batch: Batch, accelerator: Accelerator) -> Batch:
+    """This process's rows of a batch, on its device."""
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if world > 1 and any(len(x) % world for x in batch):
+        raise ValueError(f"a batch of {len(batch[-1])} rows does not split evenly over {world} processes: use a multiple of {world}")
+    return tuple(x[rank::world].to(accelerator.device, non_blocking=True) for x in batch)
+
+
+def _record(history: History, rows: list[list[float]]) -> None:
+    """Add (loss, gradient norm) of the last steps; raise FloatingPointError at the first loss that is not finite."""
+    for loss, norm in rows:
+        if not math.isfinite(loss):
+            step = len(history.losses)
+            before = f"{history.losses[-1]:.4g}" if history.losses else "none"
+            raise FloatingPointError(
+                f"the loss of step {step + 1} is {loss} (learning rate {history.rates[step]:.3g}; the loss before: {before}). "
+                "The weights are spoilt: build the model again, then try a rate 3 to 10 times lower, a longer warm-up, or a "
+                "lower clip. At step 1 look at the data instead: ids outside the vocabulary, or a mask that hides a whole row."
+            )
+        history.losses.append(loss)
+        history.grad_norms.append(norm)
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The model's parameters (tied ones once) and the buffers that belong to its state, by name."""
+    state = model.state_dict()
+    return {name: x for name, x in [*model.named_parameters(), *model.named_buffers()] if name in state}
+
+
+def save_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: History, settings: dict) -> None:
+    """Write the model, the optimizer's state, the history and the settings to one safetensors file."""
+    tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    record = {"history": json.dumps(asdict(history)), "settings": json.dumps(settings)}
+    save_file({name: x.detach().contiguous() for name, x in tensors.items()}, file.with_suffix(".part"), metadata=record)
+    file.with_suffix(".part").replace(file)  # so that an interruption leaves the old file whole
+
+
+def load_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> History:
+    """Put a checkpoint's state into the model and the optimizer and return its history.
+
+    Raises ValueError where its settings or its tensors' names and shapes are not those of this run.
+    """
+    with safe_open(file, framework="pt") as stored:
+        record = stored.metadata()
+        saved = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    before, own = json.loads(record["settings"]), _tensors(model)
+    if changed := {key: (before.get(key), value) for key, value in settings.items() if before.get(key) != value}:
+        raise ValueError(f"{file} belongs to another run, (there, here): {changed}. Use the same settings, or another file.")
+    shapes = {name.removeprefix("model."): x.shape for name, x in saved.items() if name.startswith("model.")}
+    if odd := [name for name in {**shapes, **own} if name not in own or shapes.get(name) != own[name].shape]:
+        raise ValueError(f"{file} holds another model: {odd[:5]} differ in name or shape. Build the same model, or use another file.")
+    with torch.no_grad():
+        for name, x in own.items():
+            x.copy_(saved[f"model.{name}"])
+    state = {}
+    for name, x in saved.items():
+        if name.startswith("optimizer."):
+            _, i, key = name.split(".")
+            state.setdefault(int(i), {})[key] = x
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return History(**json.loads(record["history"]))

@@ -103,7 +103,7 @@ def chromium():
 
 @pytest.fixture
 def page(lab, chromium, notebook, tmp_path):
-    """The notebook, open in Lab with its kernel ready. On a failure, the picture of the page stays in the temporary folder."""
+    """The notebook, open in Lab with its kernel ready. The picture of how it ended stays in the temporary folder."""
     address, token = lab
     opened = chromium.new_page(viewport={"width": 1400, "height": 1000})
     opened.set_default_timeout(PATIENCE)

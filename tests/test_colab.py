@@ -116,6 +116,8 @@ def preinstalled():
 def snapshot(tmp_path_factory):
     """A git repository that holds this working tree as it is, on the branch that the set-up cells name."""
     here = tmp_path_factory.mktemp("snapshot")
+    if not shutil.which("git"):
+        pytest.skip("git is not installed, and the set-up cell installs with it")
     run = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         pytest.skip("this is no git checkout, so there is nothing that Colab could install from")
@@ -155,7 +157,7 @@ def colab(preinstalled, index_answers, snapshot, tmp_path):
 
 
 def versions(environment, variables):
-    run = subprocess.run([python_of(environment), "-c", INSPECT], env=variables, capture_output=True, text=True, check=True)
+    run = subprocess.run([python_of(environment), "-c", INSPECT], env=variables, cwd=environment, capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
 
 

@@ -275,6 +275,14 @@ def test_an_unknown_notebook_is_named_with_those_that_there_are(source):
         common.sources(["77"], source.parent.parent)
 
 
+def test_edits_made_in_jupyter_go_back_into_the_source(source):
+    assert pairs.take_back(source) is False
+    edit(common.pair_of(source), "## A view", "## A second view")
+    assert pairs.take_back(source) is True
+    assert source.read_text(encoding="utf-8") == TOY.replace("## A view", "## A second view")
+    assert pairs.disagreements(common.pair_of(source)) == []
+
+
 # --- run -------------------------------------------------------------------------------------------------------------
 
 
@@ -525,7 +533,7 @@ def test_a_new_address_reaches_every_place_and_a_second_run_changes_nothing(tree
     assert address.rewrite(new, tree) == []
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
     for pair in (tree / "notebooks").glob("*.ipynb"):
-        assert pairs.disagreements(pair) == []
+        assert pairs.disagreements(pair) == pairs.disagreements(ROOT / "notebooks" / pair.name)
     address.rewrite(old, tree)
     for path in [tree / "pyproject.toml", *holding]:
         assert path.read_bytes() == (ROOT / path.relative_to(tree)).read_bytes()
@@ -672,7 +680,7 @@ def test_ci_runs_make_test_and_nothing_else():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-@pytest.mark.parametrize("command", ["build", "check", "instructor", "slides", "claims"])
+@pytest.mark.parametrize("command", ["build", "source", "check", "instructor", "slides", "claims"])
 def test_every_command_of_the_notebook_tool_explains_itself(command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["notebooks.py", command, "--help"])
     with pytest.raises(SystemExit) as left:

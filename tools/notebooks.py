@@ -1,6 +1,7 @@
 """Notebooks from their sources: `notebooks/src/NN_topic.py` (jupytext percent) to `notebooks/NN_topic.ipynb`, and the variants.
 
     python tools/notebooks.py build [01 …] [--only-changed]   execute, save the outputs
+    python tools/notebooks.py source [01 …]                   the other way: what was edited in Jupyter, back into the source
     python tools/notebooks.py check [01 …]                    say where a notebook and its source disagree
     python tools/notebooks.py instructor [01 …]               solutions filled in, in build/instructor/
     python tools/notebooks.py slides [01 …]                   reveal.js decks, in build/slides/
@@ -12,7 +13,7 @@ import sys
 
 import common
 from common import Problem, pair_of, sources
-from pairs import build, disagreements
+from pairs import build, disagreements, take_back
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -24,6 +25,12 @@ def _build(args: argparse.Namespace) -> int:
         except Problem as problem:
             failed += _report([str(problem), f"{source.stem}: the saved notebook was left as it was"])
     return bool(failed)
+
+
+def _source(args: argparse.Namespace) -> int:
+    for source in sources(args.notebooks):
+        print(f"{source.stem}: {'source rewritten; `build` it to refresh the outputs' if take_back(source) else 'unchanged'}")
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -67,6 +74,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, work, about in [
         ("build", _build, "execute the sources and save the notebooks"),
+        ("source", _source, "write what was edited in Jupyter back into the sources"),
         ("check", _check, "list where notebooks and sources disagree"),
         ("instructor", _instructor, "the solved versions, in build/instructor/"),
         ("slides", _slides, "reveal.js decks that work offline, in build/slides/"),

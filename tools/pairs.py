@@ -130,3 +130,12 @@ def build(source: Path, only_changed: bool = False) -> str:
     carry_over(fresh, executed)
     common.write(pair, dumps(executed))
     return "executed"
+
+
+def take_back(source: Path) -> bool:
+    """Writes what was edited in the notebook, in Jupyter, into its source; says whether that changed anything."""
+    text = to_source(common.read(pair_of(source)))
+    if source.exists() and text == source.read_text(encoding="utf-8"):
+        return False
+    common.write(source, text)
+    return True

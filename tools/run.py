@@ -25,7 +25,7 @@ def run(pair: Path, folder: Path) -> str:
     code = sum(cell.cell_type == "code" for cell in nb.cells)
     quiet = {"COURSE_QUIET": os.environ.get("COURSE_QUIET", "1")}  # a half-drawn bar is no output to keep
     try:
-        with tqdm(total=code, desc=pair.stem, unit="cell", leave=False) as bar:
+        with tqdm(total=code, desc=pair.stem, unit="cell", leave=False, disable=None) as bar:
             result = common.execute(nb, pair.stem, pair.parent, quiet, timeout=None, done=bar.update)
     finally:
         common.write(folder / pair.name, common.dumps(nb))
