@@ -31,10 +31,6 @@ def pytest_configure(config):
 class Notebook(IPyNbFile):
     """A notebook whose kernel has no network, and whose cells are followed by a test of its views."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.add_marker(pytest.mark.xdist_group(self.path.stem))  # with several workers: one kernel, one worker
-
     def setup(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(NO_NETWORK), prepend=os.pathsep)
@@ -102,9 +98,11 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("exercise", catalog.names())
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """`--nb`: keeps what concerns one notebook."""
+    """`--nb`: keeps what concerns one notebook. With several workers, the long tests come first."""
+    if hasattr(config, "workerinput"):
+        long = ("test_colab.py", ".ipynb", "test_browser.py")
+        items.sort(key=lambda item: next((n for n, end in enumerate(long) if item.path.name.endswith(end)), len(long)))
     if not (wanted := config.getoption("--nb")):
         return
     named = [path for path in notebook_paths() if wanted in (path.stem, path.stem[:2], path.stem[:2].lstrip("0"), path.stem[3:])]
@@ -119,3 +117,17 @@ def _concerns(item, notebook):
     asked = getattr(getattr(item, "callspec", None), "params", {})
     mine = item.path == notebook or item.path.stem in (topic, f"test_{topic}")
     return mine or asked.get("notebook") == notebook or str(asked.get("exercise", "")).startswith(f"{topic}.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With several workers (pytest -n 2): a file stays with one of them, so a kernel does; only Colab's tests, long and few, are dealt one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return nodeid if file.endswith("test_colab.py") else file
+
+    config.option.loadscopereorder = False  # keep the order: long ones first
+    return Scheduling(config, log)

@@ -1,10 +1,12 @@
 """Tells small English stories by a probabilistic grammar, reads them, and knows their entropy exactly.
 
 The grammar is assets/stories.txt. Two of its properties make the entropy exact:
-1. The alternatives at a fork begin with different tokens. So a text tells which were taken: its -log p is a sum over its forks.
-2. How a story may go on depends on the plot alone (who acts, who has the toy, at home or away), and its words on the place.
+1. The alternatives at a fork begin with different tokens. So a text tells which were taken, and its -log p is a sum over
+   its forks.
+2. How a story may go on depends on the plot alone (who acts, who has the toy, at home or away); its words on the place.
    So the expected entropy is a sum over a few plots; corpus.py takes it.
 """
+
 from __future__ import annotations
 
 import math
@@ -87,7 +89,7 @@ def change(effect: Effect, plot: Plot) -> Plot:
 
 
 class Slot(NamedTuple):
-    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand; the name under which to keep the word; the word not to take."""
+    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take."""
 
     rule: str
     keep: str | None = None
@@ -95,9 +97,9 @@ class Slot(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happened to the toy or the place, and how things stand then. `end` counts the tokens from the story's start."""
+    """What happened to the toy or the place, and how things stand then."""
 
-    end: int
+    end: int  # how many tokens of the story had been told
     what: str  # give, take, drop, move
     who: str  # a name, or "both"
     holder: str | None  # who has the toy
@@ -174,7 +176,10 @@ class Teller:
     """Tells stories token by token, at random or along given tokens, and knows the probability of every next token.
 
     >>> teller = Teller(random.Random(2))
-    >>> " ".join(teller.step()[0] for _ in range(8))
+    >>> " ".join(teller.step()[0] for _ in range(4))
+    'Lily was a kind'
+    >>> teller.next_tokens()
+    {'girl': 1.0}
     """
 
     def __init__(self, rng: random.Random | None = None):
@@ -236,8 +241,11 @@ class Teller:
             while options.branches[i := bisect(options.cumulative, self.rng.random())][0] == barred:
                 pass
             return i
-        return next(i for i, branch in enumerate(options.branches)
-                    if branch[0] != barred and wanted in self.first_tokens(branch, self.plot))
+        return next(
+            i
+            for i, branch in enumerate(options.branches)
+            if branch[0] != barred and wanted in self.first_tokens(branch, self.plot)
+        )
 
     def step(self, wanted: str | None = None) -> tuple[str, float]:
         """Tell one token, at random or the wanted one: (token, its surprisal -log p in nats)."""

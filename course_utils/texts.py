@@ -1,4 +1,5 @@
 """Real English to train on: the documentation of the installed libraries, and files of the Hugging Face hub."""
+
 from __future__ import annotations
 
 import ast
@@ -24,7 +25,8 @@ def docstrings(packages: Sequence[str] = DOCUMENTED, limit: int | None = None) -
     Every docstring once, in the order of files and lines; the same for the same versions. limit: characters at most.
     Raises ValueError for a package that is not installed.
 
-    >>> docstrings(["python"], limit=70)
+    >>> len(docstrings(["python"], limit=1000))
+    1000
     """
     texts, size = {}, 0
     for name in packages:
@@ -64,14 +66,18 @@ SAFE = (".txt", ".md", ".json", ".jsonl", ".csv", ".safetensors", ".model")
 def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout: float = 10.0) -> Path:
     """Download one file of a repository of the Hugging Face hub, or find it among those already downloaded.
 
-    name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout: seconds without an answer.
+    name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout: seconds to wait.
     Raises ValueError for a revision that may change (a branch, a tag, a short hash) and for file types that can run code;
     ConnectionError, with what to do, where the hub does not answer or refuses.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise ValueError(f"revision is {revision!r}: give the full commit hash (40 hex digits), since branches and tags move")
+        raise ValueError(
+            f"revision is {revision!r}: give the full commit hash (40 hex digits), since branches and tags move"
+        )
     if not file.endswith(SAFE):
-        raise ValueError(f"{file!r} may hold code that runs when it is loaded; only {', '.join(SAFE)} files are downloaded")
+        raise ValueError(
+            f"{file!r} may hold code that runs when it is loaded; only {', '.join(SAFE)} files are downloaded"
+        )
     if kind not in ("dataset", "model"):
         raise ValueError(f'kind is {kind!r}: it is "dataset" or "model"')
     where = {"repo_id": name, "filename": file, "revision": revision, "repo_type": kind}
@@ -84,15 +90,25 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
         return Path(huggingface_hub.hf_hub_download(**where, etag_timeout=timeout))
     except OSError as error:  # no network, time-out, refused
         code = getattr(error, "code", None)
-        why = {401: "it is private or gated", 403: "it is gated", 404: "there is no such file", 429: "too many requests"}
+        why = {
+            401: "it is private or gated",
+            403: "it is gated",
+            404: "there is no such file",
+            429: "too many requests",
+        }
         raise ConnectionError(
-            f"could not get {file} of {name} from the hub: {why.get(code, error)}. Check the name and the network, or go on "
-            "without it: docstrings() and stories() need no network."
+            f"could not get {file} of {name} from the hub: {why.get(code, error)}. Check the name "
+            "and the network, or go on without it: docstrings() and stories() need no network."
         ) from error
 
 
 def hub(
-    name: str, revision: str, file: str, fallback: Callable[[], str] = docstrings, kind: str = "dataset", timeout: float = 10.0
+    name: str,
+    revision: str,
+    file: str,
+    fallback: Callable[[], str] = docstrings,
+    kind: str = "dataset",
+    timeout: float = 10.0,
 ) -> str:
     """Return the text of a file of the hub, or fallback() with a warning where it cannot be had. Arguments: see hub_file.
 

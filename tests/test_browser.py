@@ -23,7 +23,6 @@ import pytest
 from conftest import notebook_paths
 from course_utils.exercises import catalog
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Lab, one Chromium
 PATIENCE = 60_000  # ms
 LAB = ["--expose-app-in-browser", "--no-browser", "--allow-root", "--LabApp.news_url=", "--LabApp.extension_manager=readonly",
        "--ServerApp.port_retries=0", "--ServerApp.log_level=ERROR"]  # fmt: skip

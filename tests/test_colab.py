@@ -173,7 +173,6 @@ def run_alone(nb, environment, variables, folder):
     client.execute(env=variables)
 
 
-@pytest.mark.xdist_group("colab")
 def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(notebook, colab, tmp_path):
     environment, variables = colab
     content = tmp_path / "content"
@@ -205,7 +204,6 @@ def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(notebook
     assert sorted(path.name for path in content.iterdir()) == [notebook.name], "the notebook leaves files behind"
 
 
-@pytest.mark.xdist_group("colab")
 def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, index_answers):
     """And a range that would is seen."""
     with open(ROOT / "pyproject.toml", "rb") as file:

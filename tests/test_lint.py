@@ -45,7 +45,7 @@ def good():
     for n in range(2):
         cells += [new_markdown_cell("### Look\n\nMove it."), new_code_cell(f"explore(draw, n={n})", outputs=[view()])]
     for name in "abcd":
-        cells += [new_markdown_cell(f"### Exercise {name}"), new_code_cell(f"def {name}():\n    ...", metadata={"tags": ["exercise"]})]
+        cells += [new_markdown_cell(f"### Exercise {name}\n\n*Difficulty 1 of 3 · 5 minutes*"), new_code_cell(f"def {name}():\n    ...", metadata={"tags": ["exercise"]})]
         cells.append(new_code_cell(f'check("x.{name}", {name})', outputs=[said("ok")], metadata={"tags": ["check"]}))
         cells.append(new_code_cell(f'# hint("x.{name}")\n# solution("x.{name}")', metadata={"tags": ["hint"]}))
     cells += [new_markdown_cell("## What we verified"), new_code_cell("claims.show()", outputs=[new_output("display_data", data={CLAIMS: []})])]
@@ -163,6 +163,8 @@ FAULTS = [
     (replaced('check("x.d"', 'check("x.c"'), "3 exercises"),
     (replaced('# hint("x.a")', ""), "exercise x.a offers no hint"),
     (replaced('# solution("x.a")', ""), "exercise x.a offers no solution"),
+    (replaced("*Difficulty 1 of 3 · 5 minutes*", "*5 minutes*"), "does not say its difficulty and minutes"),
+    (replaced("· 5 minutes", ""), "does not say its difficulty and minutes"),
     (replaced("explore(draw, n=1)", "draw(n=1)"), "1 interactive views"),
     (shown("explore(draw, n=1)", new_output("display_data", data={VIEW: {}, "text/plain": "x"})), "no static picture"),
     (tagged("explore", "nbval-ignore-output"), "nbval compares 7 of 9 cells with outputs"),

@@ -13,7 +13,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from conftest import NO_NETWORK, ROOT
 
-pytestmark = pytest.mark.xdist_group("nbval")  # the runs below are made once
 SETTINGS = ("COURSE_PROFILE", "COURSE_QUIET", "OMP_NUM_THREADS", "PYTHONHASHSEED", "PYTHONPATH")
 NETWORK = """\
 import socket, urllib.request

