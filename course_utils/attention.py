@@ -190,7 +190,7 @@ def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
 class KVCache:
     """The keys and values of all positions so far, for one attention layer and one batch; a model keeps one per layer.
 
-    Shapes: keys and values (B, H, S, d), where S = len(cache). Source: Shazeer 2019, section 2.4 (incremental).
+    Shapes: keys and values (B, H, S, d), where S = len(cache). Source: Shazeer 2019, "Fast Transformer Decoding", 2.4.
 
     >>> cache = KVCache()
     >>> k, v = cache.append(torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 5, 4))

@@ -88,27 +88,18 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
         head = urllib.request.Request(huggingface_hub.hf_hub_url(**where), method="HEAD")
         urllib.request.urlopen(head, timeout=timeout).close()
         return Path(huggingface_hub.hf_hub_download(**where, etag_timeout=timeout))
-    except OSError as error:  # no network, time-out, refused
-        code = getattr(error, "code", None)
-        why = {
-            401: "it is private or gated",
-            403: "it is gated",
-            404: "there is no such file",
-            429: "too many requests",
-        }
+    except ValueError:  # an impossible name: the library says which
+        raise
+    except Exception as error:  # no network, time-out, refused: each library on the way has its own kinds
+        why = {401: "private or gated", 403: "gated", 404: "no such file", 429: "too many requests"}
         raise ConnectionError(
-            f"could not get {file} of {name} from the hub: {why.get(code, error)}. Check the name "
+            f"could not get {file} of {name} from the hub: {why.get(getattr(error, 'code', None), error)}. Check the name "
             "and the network, or go on without it: docstrings() and stories() need no network."
         ) from error
 
 
 def hub(
-    name: str,
-    revision: str,
-    file: str,
-    fallback: Callable[[], str] = docstrings,
-    kind: str = "dataset",
-    timeout: float = 10.0,
+    name: str, revision: str, file: str, fallback: Callable[[], str] = docstrings, kind="dataset", timeout: float = 10.0
 ) -> str:
     """Return the text of a file of the hub, or fallback() with a warning where it cannot be had. Arguments: see hub_file.
 

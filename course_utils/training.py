@@ -1,4 +1,5 @@
-"""One training loop for all notebooks: the same call runs on a CPU, on one GPU, and on several (`accelerate launch`)."""
+"""One training loop for all notebooks: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
+
 from __future__ import annotations
 
 import json
@@ -22,16 +23,13 @@ Batch = tuple[Tensor, ...]
 
 @dataclass
 class History:
-    """What a run recorded: one entry a step in losses, grad_norms, rates, tokens and seconds; fewer in eval_*.
+    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1."""
 
-    losses in nats; tokens and seconds counted from the start of the run; grad_norms before clipping. `steps` counts from 1.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    grad_norms: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # in nats
+    grad_norms: list[float] = field(default_factory=list)  # before clipping
+    rates: list[float] = field(default_factory=list)  # learning rates
+    tokens: list[int] = field(default_factory=list)  # targets seen since the start
+    seconds: list[float] = field(default_factory=list)  # since the start
     eval_steps: list[int] = field(default_factory=list)
     eval_losses: list[float] = field(default_factory=list)
 
@@ -51,8 +49,10 @@ def language_loss(model: nn.Module, batch: Batch) -> Tensor:
     return F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
 
 
-def token_batches(tokens: Tensor, batch: int, T: int, starts: Tensor | None = None) -> Callable[[torch.Generator], Batch]:
-    """Return a function from a generator to inputs and targets (batch, T) each: windows drawn from tokens (n,).
+def token_batches(
+    tokens: Tensor, batch: int, T: int, starts: Tensor | None = None
+) -> Callable[[torch.Generator], Batch]:
+    """Return a function that draws windows of tokens (n,) with a generator: inputs and targets, (batch, T) each.
 
     starts: where windows may begin, such as Stories.starts; by default anywhere. Raises ValueError where no window fits.
 
@@ -62,7 +62,7 @@ def token_batches(tokens: Tensor, batch: int, T: int, starts: Tensor | None = No
     """
     fits = torch.arange(len(tokens) - T) if starts is None else starts[starts < len(tokens) - T]
     if len(fits) == 0:
-        raise ValueError(f"no window of T = {T} inputs and one more target fits in {len(tokens)} tokens: give more, or a smaller T")
+        raise ValueError(f"no window of {T} + 1 tokens fits in {len(tokens)}: give more tokens, or a smaller T")
 
     def draw(generator: torch.Generator) -> Batch:
         begin = fits[torch.randint(len(fits), (batch, 1), generator=generator)]  # (batch, 1)
@@ -73,7 +73,7 @@ def token_batches(tokens: Tensor, batch: int, T: int, starts: Tensor | None = No
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: float = 0.1) -> float:
-    """Return the rate at a step (from 0): up in a line over the share `warmup` of the steps, then down a cosine to final * lr.
+    """Return the rate at a step (from 0): a line up to lr in the share `warmup` of the steps, a cosine down to final * lr.
 
     Source: Loshchilov & Hutter 2017, equation 5, with the warm-up of Vaswani et al. 2017, section 5.3.
 
@@ -97,7 +97,8 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
         raise ValueError("every parameter is frozen: set requires_grad_(True) on what is to be trained")
     decayed, others = [p for p in learnt if p.dim() >= 2], [p for p in learnt if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr, betas, fused=learnt[0].device.type in ("cpu", "cuda"))
+    fused = learnt[0].device.type in ("cpu", "cuda")  # one kernel for all parameters
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr, betas, fused=fused)
 
 
 @torch.no_grad()
@@ -143,10 +144,10 @@ def train(
 ) -> History:
     """Train the model in place for a number of steps and return what happened.
 
-    batches(generator) gives one batch of tensors, the same on every process, which then takes its share of the rows; so the
-    loss curve does not depend on the number of processes. A step's batch and dropout depend on the seed and the step alone.
-    on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors file,
-    written every checkpoint_every steps; where it exists already, training goes on from it.
+    batches(generator) gives one batch of tensors, the same on every process; each takes its share of the rows, so the loss
+    curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
+    on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
+    file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
     Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
 
     >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
@@ -154,25 +155,25 @@ def train(
     >>> history.losses[0] > 0.5, history.losses[-1] < 0.1, history.tokens[-1]
     (True, True, 1920)
     """
-    if steps < 1 or every < 1 or eval_every < 1 or checkpoint_every < 1:
-        raise ValueError(f"steps {steps}, every {every}, eval_every {eval_every}, checkpoint_every {checkpoint_every}: 1 or more")
+    if min(steps, every, eval_every, checkpoint_every) < 1:
+        raise ValueError("steps, every, eval_every and checkpoint_every count steps: each must be 1 or more")
     accelerator = accelerator or Accelerator()
     if accelerator.mixed_precision == "fp16":
         raise ValueError("float16 would need its loss scaled: use mixed_precision bf16 or no")
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.to(accelerator.device)
-    learnt, optimizer, history = [p for p in model.parameters() if p.requires_grad], adamw(model, lr, weight_decay, betas), History()
-    settings = {"steps": steps, "lr": lr, "warmup": warmup, "final": final, "weight_decay": weight_decay, "betas": list(betas),
-                "clip": clip, "seed": seed}
+    optimizer, history = adamw(model, lr, weight_decay, betas), History()
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
-    wrapped = accelerator.prepare_model(model)  # on several processes: gradients are averaged (DistributedDataParallel)
+    wrapped = accelerator.prepare_model(model)  # several processes: gradients are averaged
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
     bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
     cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
-    dropout = [torch.default_generator.manual_seed, *[torch.cuda.manual_seed for _ in cuda]]  # torch.manual_seed takes 0.4 ms
+    dropout = [torch.default_generator.manual_seed, *[torch.cuda.manual_seed for _ in cuda]]
     try:
         with torch.random.fork_rng(cuda), bar:
             model.train()
@@ -220,7 +221,7 @@ def _share(batch: Batch, accelerator: Accelerator) -> Batch:
     """This process's rows of a batch, on its device."""
     rank, world = accelerator.process_index, accelerator.num_processes
     if world > 1 and any(len(x) % world for x in batch):
-        raise ValueError(f"a batch of {len(batch[-1])} rows does not split evenly over {world} processes: use a multiple of {world}")
+        raise ValueError(f"{len(batch[-1])} rows do not split evenly over {world} processes: use a multiple of {world}")
     return tuple(x[rank::world].to(accelerator.device, non_blocking=True) for x in batch)
 
 
@@ -231,9 +232,9 @@ def _record(history: History, rows: list[list[float]]) -> None:
             step = len(history.losses)
             before = f"{history.losses[-1]:.4g}" if history.losses else "none"
             raise FloatingPointError(
-                f"the loss of step {step + 1} is {loss} (learning rate {history.rates[step]:.3g}; the loss before: {before}). "
-                "The weights are spoilt: build the model again, then try a rate 3 to 10 times lower, a longer warm-up, or a "
-                "lower clip. At step 1 look at the data instead: ids outside the vocabulary, or a mask that hides a whole row."
+                f"the loss of step {step + 1} is {loss} (learning rate {history.rates[step]:.3g}; the loss before: "
+                f"{before}). The weights are spoilt: build the model again, then try a rate 3 to 10 times lower, a longer "
+                "warm-up or a lower clip. At step 1 suspect the data: a nan, or a mask that hides a whole row."
             )
         history.losses.append(loss)
         history.grad_norms.append(norm)
@@ -245,7 +246,7 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {name: x for name, x in [*model.named_parameters(), *model.named_buffers()] if name in state}
 
 
-def save_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: History, settings: dict) -> None:
+def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: History, settings: dict) -> None:
     """Write the model, the optimizer's state, the history and the settings to one safetensors file."""
     tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
     for i, state in optimizer.state_dict()["state"].items():
@@ -253,11 +254,13 @@ def save_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.O
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     record = {"history": json.dumps(asdict(history)), "settings": json.dumps(settings)}
-    save_file({name: x.detach().contiguous() for name, x in tensors.items()}, file.with_suffix(".part"), metadata=record)
+    save_file(
+        {name: x.detach().contiguous() for name, x in tensors.items()}, file.with_suffix(".part"), metadata=record
+    )
     file.with_suffix(".part").replace(file)  # so that an interruption leaves the old file whole
 
 
-def load_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> History:
+def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dict) -> History:
     """Put a checkpoint's state into the model and the optimizer and return its history.
 
     Raises ValueError where its settings or its tensors' names and shapes are not those of this run.
@@ -267,10 +270,10 @@ def load_checkpoint(file: str | Path, model: nn.Module, optimizer: torch.optim.O
         saved = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
     before, own = json.loads(record["settings"]), _tensors(model)
     if changed := {key: (before.get(key), value) for key, value in settings.items() if before.get(key) != value}:
-        raise ValueError(f"{file} belongs to another run, (there, here): {changed}. Use the same settings, or another file.")
+        raise ValueError(f"{file} is of another run, (there, here): {changed}. Use the same settings, or another file.")
     shapes = {name.removeprefix("model."): x.shape for name, x in saved.items() if name.startswith("model.")}
     if odd := [name for name in {**shapes, **own} if name not in own or shapes.get(name) != own[name].shape]:
-        raise ValueError(f"{file} holds another model: {odd[:5]} differ in name or shape. Build the same model, or use another file.")
+        raise ValueError(f"{file} holds another model: {odd[:5]} differ. Build the same model, or use another file.")
     with torch.no_grad():
         for name, x in own.items():
             x.copy_(saved[f"model.{name}"])

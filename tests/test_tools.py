@@ -402,6 +402,13 @@ def test_what_is_said_of_an_output_stays_with_it_and_the_next_question_does_not(
     assert [(cell.source, layout.kind(cell)) for cell in cells[2:]] == [("So it is one.", "-"), ("**Predict.** And now?", "subslide"), ("2", "-")]
 
 
+def test_what_is_for_the_speaker_leaves_the_slide():
+    cell = prose("Look.\n<!-- speaker: Ask first.\nThen show. -->\nNow predict.")
+    [notes] = slides.speakers_notes(cell, find=None)
+    assert notes.source == "Ask first.\nThen show." and notes.metadata.slideshow.slide_type == "notes"
+    assert cell.source == "Look.\nNow predict." and slides.speakers_notes(prose("Nothing."), find=None) == []
+
+
 def test_the_authors_slide_types_win():
     typed = [prose(f"text {kind}", slideshow={"slide_type": kind}) for kind in ("slide", "subslide", "fragment", "skip", "notes", "-")]
     assert types(prose("# T"), *typed) == ["slide", "slide", "subslide", "fragment", "notes", "-"]

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 Found = Iterator[str]
 
 MEDIAN, MOST, LONGEST = 6, 15, 30  # lines of code: half of the cells, nine of ten, all
+WIDEST = 105  # columns of code that a page of the usual width and a projector show
 SETUP_LINES = 3
 EXERCISES, VIEWS = 4, 2
 COMPARED = 0.8  # of the cells with outputs
@@ -90,6 +91,9 @@ def sizes(nb: NotebookNode) -> Found:
     if not counts:
         return
     yield from (f"cell {number}: {count} lines of code; {LONGEST} at most" for number, count in counts.items() if count > LONGEST)
+    for number, cell in _numbered(nb, "code"):
+        if "setup" not in tags(cell) and (width := max(map(len, cell.source.splitlines()), default=0)) > WIDEST:
+            yield f"cell {number}: a line of {width} columns; {WIDEST} at most"
     if (median := statistics.median(counts.values())) > MEDIAN:
         yield f"the median code cell has {median:g} lines; {MEDIAN} at most"
     long = [number for number, count in counts.items() if count > MOST]

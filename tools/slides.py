@@ -1,7 +1,8 @@
 """Slides from the saved notebooks: reveal.js decks that work offline, opened as a file, with speaker notes (press S).
 
 Each `##` heading starts a slide, what follows continues below it in pieces that fit a projector of 1280 x 720. `slideshow`
-metadata on a cell goes first: slide, subslide, fragment, skip; a cell with slide_type `notes` is what the speaker sees.
+metadata on a cell goes first: slide, subslide, fragment, skip; a cell with slide_type `notes` is what the speaker sees,
+and so is a comment `<!-- speaker: ... -->` in a markdown cell, which students do not see in the notebook.
 """
 
 import base64
@@ -32,6 +33,8 @@ from course_utils.exercises import catalog
 PACKAGE = "reveal.js@5.2.1"
 INTEGRITY = "r7//6mIM5p34hFiDMvYfXgyjXqGRta+/psd9YtytsgRlrpRzFv4RbH76TXd2qD+7ZPZEbpBDhdRhJaFgfQ7zNQ=="  # its sha512, as npm states it
 FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
+
+SPEAKER = re.compile(r"<!--\s*speaker:\s*(.*?)\s*-->\n?", re.S)
 
 
 class Deck(SlidesExporter):
@@ -98,15 +101,23 @@ def build(pair: Path, folder: Path = BUILD / "slides", find: Callable = catalog.
 
 
 def speakers_notes(cell: NotebookNode, find: Callable) -> list[NotebookNode]:
-    """What the speaker sees beside a code cell: what its figures show; hints and solution of the exercise that it checks."""
+    """What the speaker sees beside a cell: the author's remarks, which leave the slide; what the figures of a code cell
+    show; hints and solution of the exercise that it checks.
+    """
+    if cell.cell_type == "markdown":
+        texts, cell.source = SPEAKER.findall(cell.source), SPEAKER.sub("", cell.source)
+        return [_notes(texts)] if texts else []
     texts = [output.get("metadata", {}).get("image/png", {}).get("alt", "") for output in cell.get("outputs", [])]
     for name in checked(new_notebook(cells=[cell])):
         exercise = find(name)
         texts.append(f"**{exercise.name}**: difficulty {exercise.difficulty} of 3, {exercise.minutes} minutes.")
         texts += [f"Hint {number}: {hint}" for number, hint in enumerate(exercise.hints, 1)]
         texts.append(f"```python\n{inspect.getsource(exercise.reference).rstrip()}\n```")
-    text = "\n\n".join(filter(None, texts))
-    return [new_markdown_cell(text, metadata={"slideshow": {"slide_type": "notes"}})] if text else []
+    return [_notes(texts)] if any(texts) else []
+
+
+def _notes(texts: list[str]) -> NotebookNode:
+    return new_markdown_cell("\n\n".join(filter(None, texts)), metadata={"slideshow": {"slide_type": "notes"}})
 
 
 def external(page: str) -> list[str]:

@@ -688,7 +688,7 @@ ax.loglog(rank[:1000], line, color="black", label=f"fitted, slope {slope:.1f}")
 ax.set(xlabel="rank of the token", ylabel="occurrences", title="Zipf's law, nearly")
 ax.legend()
 assert tail < slope < -0.8
-show(fig, f"Occurrences against rank, both axes logarithmic: a line of slope {slope:.1f} that bends down.")
+show(fig, f"Occurrences against rank, both logarithmic: a line of slope {slope:.1f} that bends down.")
 
 # %% [markdown]
 # The first thousand ranks follow a power of about −1. Then the curve falls faster: a short text runs out of chances for rare
