@@ -216,8 +216,10 @@ class KVCache:
         if self.keys is not None:
             old, new = self.keys.shape, keys.shape
             if (old[:-2], old[-1]) != (new[:-2], new[-1]):
-                raise ValueError(f"the cache holds keys of {tuple(old)}, which {tuple(new)} cannot continue: "
-                                 "use a fresh KVCache() for each layer and each batch")
+                raise ValueError(
+                    f"the cache holds keys of {tuple(old)}, which {tuple(new)} cannot continue: "
+                    "use a fresh KVCache() for each layer and each batch"
+                )
             keys, values = torch.cat([self.keys, keys], dim=-2), torch.cat([self.values, values], dim=-2)
         self.keys, self.values = keys, values  # (B, H, S, d)
         return keys, values
@@ -254,8 +256,9 @@ class MultiHeadAttention(nn.Module):
     def extra_repr(self) -> str:
         return f"d_model={self.d_model}, n_head={self.n_head}, fused={self.fused}"
 
-    def forward(self, x: Tensor, kv_cache: KVCache | None = None, mask: Tensor | None = None,
-                return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, kv_cache: KVCache | None = None, mask: Tensor | None = None, return_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Mix the positions of x; with a cache, x continues what the cache holds.
 
         `mask` (bool, broadcasts to (B, H, T, S), True = may look) replaces the causal mask.
@@ -275,8 +278,9 @@ class MultiHeadAttention(nn.Module):
         w_o = self.c_proj.weight.unflatten(1, (self.n_head, -1))  # (d_model, H, d)
         return torch.einsum("bhtd,ohd->bhto", z, w_o)  # (B, H, T, d_model)
 
-    def _heads(self, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None,
-               return_weights: bool) -> tuple[Tensor, Tensor | None]:
+    def _heads(
+        self, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None, return_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """The heads' outputs z before they are merged, and their attention maps unless the fused kernel hides them."""
         if x.ndim != 3 or x.size(-1) != self.d_model:
             raise ValueError(f"x is {tuple(x.shape)} but must be (B, T, {self.d_model}): for one sequence pass x[None]")

@@ -67,7 +67,7 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
     """Download one file of a repository of the Hugging Face hub, or find it among those already downloaded.
 
     name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout: seconds to wait.
-    Raises ValueError for a revision that may change (a branch, a tag, a short hash) and for file types that can run code;
+    Raises ValueError for a revision that may move (a branch, a tag, a short hash) and for files that can run code;
     ConnectionError, with what to do, where the hub does not answer or refuses.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
@@ -93,15 +93,15 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
     except Exception as error:  # no network, time-out, refused: each library on the way has its own kinds
         why = {401: "private or gated", 403: "gated", 404: "no such file", 429: "too many requests"}
         raise ConnectionError(
-            f"could not get {file} of {name} from the hub: {why.get(getattr(error, 'code', None), error)}. Check the name "
-            "and the network, or go on without it: docstrings() and stories() need no network."
+            f"could not get {file} of {name} from the hub: {why.get(getattr(error, 'code', None), error)}. Check the "
+            "name and the network, or go on without it: docstrings() and stories() need no network."
         ) from error
 
 
 def hub(
     name: str, revision: str, file: str, fallback: Callable[[], str] = docstrings, kind="dataset", timeout: float = 10.0
 ) -> str:
-    """Return the text of a file of the hub, or fallback() with a warning where it cannot be had. Arguments: see hub_file.
+    """Return the text of a file of the hub (see hub_file), or fallback() with a warning where it cannot be had.
 
     >>> hub("roneneldan/TinyStories", "main", "TinyStories-valid.txt")
     Traceback (most recent call last):

@@ -3,25 +3,19 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import index
 
 import regex
 
-from course_utils.tokenizer_files import as_unicode_16, bytes_to_unicode, gpt2_files, utf8
-
-# isort: split
-from course_utils.tokenizer_files import bert_tokenizer, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401, for the notebooks
+from course_utils import tokenizer_files as files
+from course_utils.tokenizer_files import bert_tokenizer, bytes_to_unicode, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401
 
 Pair = tuple[int, int]
 END_OF_TEXT = "<|endoftext|>"
-
 # How GPT-2 cuts a text before any merge: endings such as 's, then letters, digits or symbols, each with at most one
 # space in front, then what white space is left. Merges never cross a cut. Source: Radford et al. 2019, section 2.2.
-GPT2_PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-
-
-# --- The steps ------------------------------------------------------------------------------------------------------
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
@@ -124,7 +118,7 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     >>> pretokenize("I've  2 cats!")
     ['I', "'ve", ' ', ' 2', ' cats', '!']
     """
-    cutter, shape = regex.compile(pattern), as_unicode_16(text)  # the shape is nearly always the text itself
+    cutter, shape = regex.compile(pattern), files.as_unicode_16(text)  # the shape is nearly always the text itself
     if shape is text and not cutter.groups:
         pieces = cutter.findall(text)
     else:
@@ -134,10 +128,9 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     return pieces
 
 
-# --- The same steps, fast -------------------------------------------------------------------------------------------
-# Ids in a row, each knowing its neighbours on both sides: a merge then costs the same however long the text is.
-_GAP = -1  # between words and at both ends; in no pair
-_USED = -2  # merged into the id on its left
+# From here on the same steps, fast: ids in a row that know their neighbours, so that a merge costs the same in any text.
+_GAP, _USED = -1, -2  # between words and at both ends, in no pair; merged into the id on its left
+_NONE = 2**63  # no merge: above every id
 
 
 def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: int = 256) -> dict[Pair, int]:
@@ -152,8 +145,7 @@ def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: 
     for word, times in words.items():
         ids += [*word, _GAP]
         weight += [times] * (len(word) + 1)
-    left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
-    counts, places = Counter(), defaultdict(list)
+    left, right, counts, places = [*range(-1, len(ids) - 1)], [*range(1, len(ids) + 1)], Counter(), defaultdict(list)
     for i, pair in enumerate(pairwise(ids)):
         if _GAP not in pair:
             counts[pair] += weight[i]
@@ -190,7 +182,17 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
     >>> apply_merges(b"lower", {(108, 111): 256, (256, 119): 257})
     [257, 101, 114]
     """
-    ids, get = [_GAP, *ids, _GAP], merges.get
+    ids, get = list(ids), merges.get
+    if len(ids) <= 64:  # a word: for so few, looking for the lowest again and again is quicker than a heap
+        new = [get(pair, _NONE) for pair in pairwise(ids)]
+        while new and (lowest := min(new)) < _NONE:
+            i = new.index(lowest)
+            ids[i : i + 2] = [lowest]
+            new[i : i + 2] = [get((lowest, ids[i + 1]), _NONE)] if i + 1 < len(ids) else []
+            if i:
+                new[i - 1] = get((ids[i - 1], lowest), _NONE)
+        return ids
+    ids = [_GAP, *ids, _GAP]
     heap = sorted((new_id, i) for i, new_id in enumerate(map(get, pairwise(ids))) if new_id is not None)
     left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
     while heap:
@@ -203,9 +205,6 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
             if (later := get((ids[at], ids[right[at]]))) is not None:
                 heapq.heappush(heap, (later, at))
     return [i for i in ids if i >= 0]
-
-
-# --- The finished tokenizer -----------------------------------------------------------------------------------------
 
 
 class BPETokenizer:
@@ -237,9 +236,9 @@ class BPETokenizer:
         Raises ValueError for an empty text, a lone surrogate, and a `vocab_size` below 256 plus the special tokens.
         """
         if (n_merges := index(vocab_size) - 256 - len(special)) < 0:
-            least = f"256 bytes and {len(special)} special tokens"
-            raise ValueError(f"vocab_size is {vocab_size}, too small for {least}: at least {256 + len(special)}.")
-        if not utf8(text):
+            raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(special)} special tokens need at least "
+                             f"{256 + len(special)}.")
+        if not files.utf8(text):
             raise ValueError("the text is empty: there is nothing to learn merges from.")
         pieces = Counter(pretokenize(text, pattern) if pattern else [text])
         words = {tuple(piece.encode("utf-8")): times for piece, times in pieces.items()}
@@ -252,7 +251,7 @@ class BPETokenizer:
         >>> BPETokenizer.from_gpt2().encode("Hello world")
         [15496, 995]
         """
-        ids, merges = gpt2_files()
+        ids, merges = files.gpt2_files()
         pairs = {(ids[left], ids[right]): ids[left + right] for left, right in merges}
         return cls(pairs, GPT2_PATTERN, [END_OF_TEXT], bytes(bytes_to_unicode()))
 
@@ -264,23 +263,26 @@ class BPETokenizer:
 
         Raises TypeError for anything but text, ValueError for a lone surrogate or a special token it does not have.
         """
-        utf8(text)
+        files.utf8(text)
         allowed = set(self.special if allowed_special == "all" else allowed_special)
         if unknown := allowed - set(self.special):
             raise ValueError(f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}.")
         if not allowed:
             return self._encode(text)
-        longest_first = sorted(map(regex.escape, allowed), key=len, reverse=True)
-        parts = regex.split(f"({'|'.join(longest_first)})", text)
+        longest_first = "|".join(sorted(map(regex.escape, allowed), key=len, reverse=True))
+        parts = regex.split(f"({longest_first})", text)
         return [i for part in parts for i in ([self.special[part]] if part in allowed else self._encode(part))]
 
     def _encode(self, text: str) -> list[int]:
+        pieces = pretokenize(text, self.pattern) if self.pattern else [text]
         if len(self._known) > 100_000 or not self.pattern:
             self._known.clear()
-        pieces = pretokenize(text, self.pattern) if self.pattern else [text]
         for piece in set(pieces) - self._known.keys():  # each different piece is encoded once
             self._known[piece] = apply_merges(piece.encode("utf-8").translate(self._ids), self.merges)
-        return list(chain.from_iterable(map(self._known.get, pieces)))
+        ids = []
+        for piece in pieces:
+            ids += self._known[piece]
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for an unknown id."""

@@ -73,7 +73,7 @@ def token_batches(
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: float = 0.1) -> float:
-    """Return the rate at a step (from 0): a line up to lr in the share `warmup` of the steps, a cosine down to final * lr.
+    """Return the rate at a step, from 0: a line up to lr over the share `warmup` of steps, a cosine down to final * lr.
 
     Source: Loshchilov & Hutter 2017, equation 5, with the warm-up of Vaswani et al. 2017, section 5.3.
 
@@ -144,8 +144,8 @@ def train(
 ) -> History:
     """Train the model in place for a number of steps and return what happened.
 
-    batches(generator) gives one batch of tensors, the same on every process; each takes its share of the rows, so the loss
-    curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
+    batches(generator) gives one batch of tensors, the same on every process; each takes its share of the rows, so the
+    loss curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
     on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
     file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
     Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
@@ -173,7 +173,8 @@ def train(
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
     bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
     cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
-    dropout = [torch.default_generator.manual_seed, *[torch.cuda.manual_seed for _ in cuda]]
+    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(accelerator.device.type)
+    dropout = [torch.default_generator.manual_seed, *([own] if own else [])]
     try:
         with torch.random.fork_rng(cuda), bar:
             model.train()
@@ -233,8 +234,8 @@ def _record(history: History, rows: list[list[float]]) -> None:
             before = f"{history.losses[-1]:.4g}" if history.losses else "none"
             raise FloatingPointError(
                 f"the loss of step {step + 1} is {loss} (learning rate {history.rates[step]:.3g}; the loss before: "
-                f"{before}). The weights are spoilt: build the model again, then try a rate 3 to 10 times lower, a longer "
-                "warm-up or a lower clip. At step 1 suspect the data: a nan, or a mask that hides a whole row."
+                f"{before}). The weights are spoilt: build the model again, then try a rate 3 to 10 times lower, "
+                "a longer warm-up or a lower clip. At step 1 suspect the data: a nan, or a mask that hides a whole row."
             )
         history.losses.append(loss)
         history.grad_norms.append(norm)

@@ -42,7 +42,7 @@ class Transformer(nn.Module):
     """Tokens to logits: embedding plus position, n_layer blocks, a last LayerNorm, the head.
 
     Shapes: ids (B, T), whole numbers -> logits (B, T, V): row t is about token t + 1. Causal unless a mask is given.
-    The weights are drawn from `generator`, if given. After post-norm blocks there is no last LayerNorm.
+    The weights are drawn from `generator`, if given. Where a block ends with a LayerNorm, there is no last one.
     Raises: ValueError or TypeError for ids that are not (B, T), too long, too large, or not whole numbers.
     Source: Radford et al. 2019 (GPT-2), section 2.3; the tied head is Press & Wolf 2017.
 
@@ -60,7 +60,7 @@ class Transformer(nn.Module):
         elif config.positions == "sinusoidal":
             self.register_buffer("table", sinusoidal_positions(config.n_positions, config.n_embd), persistent=False)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        last = config.norm and config.order == "pre"
+        last = config.norm and config.order not in ("post", "parallel")  # these two end with a LayerNorm
         self.ln_f = LayerNorm(config.n_embd, config.layer_norm_epsilon) if last else nn.Identity()
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         if config.tie_word_embeddings:

@@ -50,7 +50,10 @@ def test_softmax_is_torchs_softmax(dtype, dim, temperature):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False) | st.just(-INF), min_size=1, max_size=8), st.floats(0.01, 100))
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32, allow_subnormal=False) | st.just(-INF), min_size=1, max_size=8),
+    st.floats(0.01, 100),
+)
 def test_softmax_of_extreme_scores_is_positive_sums_to_one_and_keeps_the_order(scores, temperature):
     x = torch.tensor(scores)
     if not torch.isfinite(x).any():

@@ -28,11 +28,14 @@ def distinct(rng: random.Random, *shape: int) -> Tensor:
 def gradient(got: Tensor, want: Tensor, got_from: Tensor, want_from: Tensor, call: str) -> None:
     """Compares the gradients that reach the input, which a value computed outside torch does not have."""
     if not got.requires_grad:
-        raise Wrong(f"{call}: no gradient flows back, so nothing could be trained through this. "
-                    "Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way")
+        raise Wrong(
+            f"{call}: no gradient flows back, so nothing could be trained through this. "
+            "Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way"
+        )
     pull = torch.linspace(-1, 1, want.numel(), dtype=want.dtype).reshape(want.shape)
-    got_grad, want_grad = (torch.autograd.grad((y * pull).sum(), x, allow_unused=True)[0]
-                           for y, x in ((got, got_from), (want, want_from)))
+    got_grad, want_grad = (
+        torch.autograd.grad((y * pull).sum(), x, allow_unused=True)[0] for y, x in ((got, got_from), (want, want_from))
+    )
     if got_grad is None:
         raise Wrong(f"{call}: no gradient reaches the input. Use the tensors that you were given")
     expect(got_grad, want_grad, f"the gradient of {call}")
@@ -42,7 +45,9 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
     """float64 in, float64 out, with all of its digits."""
     same_kind = isinstance(got, Tensor) and (got.dtype, got.shape) == (want.dtype, want.shape)
     if same_kind and torch.allclose(got, want, atol=1e-5) and not torch.allclose(got, want, rtol=1e-10, atol=1e-10):
-        raise Wrong(f"{call}: half of the digits are lost, as if you had computed in float32. Stay in the dtype of the input")
+        raise Wrong(
+            f"{call}: half of the digits are lost, as if you had computed in float32. Stay in the dtype of the input"
+        )
     expect(got, want, call, tol=1e-10)
 
 
@@ -74,8 +79,12 @@ def check_softmax(student: Callable, rng: random.Random) -> None:
             if shape == (4, 4):
                 e, shifted = x.exp(), (x - x.amax(dim, keepdim=True)).exp()
                 wrong["the sum lost its dimension: use keepdim=True"] = e / e.sum(dim)
-                wrong["the sum lost its dimension, so other rows' sums are used: keepdim=True"] = shifted / shifted.sum(dim)
-            expect(student(x, dim=dim), x.softmax(dim), f"softmax(x, dim={dim}) with x of shape {shape}", mistakes=wrong)
+                wrong["the sum lost its dimension, so other rows' sums are used: keepdim=True"] = shifted / shifted.sum(
+                    dim
+                )
+            expect(
+                student(x, dim=dim), x.softmax(dim), f"softmax(x, dim={dim}) with x of shape {shape}", mistakes=wrong
+            )
     x = normal(rng, 2, 4) * 2
     for temperature in (rng.uniform(0.3, 0.7), rng.uniform(1.5, 4.0)):
         call = f"softmax(x, temperature={temperature:.2f})"
@@ -106,8 +115,10 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
         call = f"softmax({x.tolist() if x.ndim == 1 else 'x'}) with {name}".replace("inf", "float('inf')")
         got, e, shifted = student(x), x.exp(), (x - x.max()).exp()
         if isinstance(got, Tensor) and not torch.isfinite(got).all():
-            raise Wrong(f"{call}: there is nan or inf in the result. exp() of a score above 88 is inf in float32, and "
-                        "0 / 0 is nan. Subtract the largest score of each row before exp(): the result stays the same")
+            raise Wrong(
+                f"{call}: there is nan or inf in the result. exp() of a score above 88 is inf in float32, and "
+                "0 / 0 is nan. Subtract the largest score of each row before exp(): the result stays the same"
+            )
         expect(got, x.softmax(-1), call, mistakes={
             "the exponentials became 0, which is no softmax any more. Subtract the largest score of each row, "
             "not of all rows": (shifted / shifted.sum(-1, keepdim=True)).nan_to_num(0),
@@ -165,7 +176,9 @@ def check_average_past_matrix(student: Callable, rng: random.Random) -> None:
             "you divided row t by t, but it has t + 1 numbers in it": tril @ x / torch.arange(T).clamp(min=1)[:, None],
             "a weight of 0 before the softmax is exp(0) = 1 after it: hide the future with -inf": tril.softmax(-1) @ x,
         }
-        expect(student(x), want, f"average_past_matrix(x) with x of shape {shape}", mistakes=mistakes if T > 1 else None)
+        expect(
+            student(x), want, f"average_past_matrix(x) with x of shape {shape}", mistakes=mistakes if T > 1 else None
+        )
     x = normal(rng, 3, 2, dtype=torch.float64)
     check_double(student(x), past_mean(x), "average_past_matrix(x) with x in torch.float64")
     check_gradient(student, past_mean, normal(rng, 4, 3), "average_past_matrix(x)")
@@ -271,8 +284,10 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
         scores = q @ k.mT / math.sqrt(d)
         got = student(q, k, mask)
         if isinstance(got, Tensor) and not torch.isfinite(got).all():
-            raise Wrong(f"{call}: there is nan or inf in the result. Use your stable softmax, which subtracts the "
-                        "largest score first")
+            raise Wrong(
+                f"{call}: there is nan or inf in the result. Use your stable softmax, which subtracts the "
+                "largest score first"
+            )
         expect(got, want, call, mistakes={LEAK: scores.masked_fill(~mask, 0.0).softmax(-1)})
     for size in (20.0, 1e6):
         q = torch.full((T, d), size)
@@ -281,15 +296,19 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
         got, want = student(q, k, mask), torch.eye(T)  # the last visible key wins
         sums = got.sum(-1) if isinstance(got, Tensor) and got.shape == want.shape else torch.ones(T)
         if not torch.allclose(sums.float(), torch.ones(T), atol=1e-4):
-            raise Wrong(f"{call}: the rows do not sum to 1. A softmax over all keys spends everything on the hidden ones, "
-                        "and nothing is left to share out again: mask before the softmax")
+            raise Wrong(
+                f"{call}: the rows do not sum to 1. A softmax over all keys spends everything on the hidden ones, "
+                "and nothing is left to share out again: mask before the softmax"
+            )
         expect(got, want, call, mistakes={LEAK: (q @ k.mT).softmax(-1)})
 
 
 # --- causal_head -----------------------------------------------------------------------------------------------------
 
 
-def head_oracle(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, scale: float | None = None, causal: bool = True) -> Tensor:
+def head_oracle(
+    x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, scale: float | None = None, causal: bool = True
+) -> Tensor:
     return F.scaled_dot_product_attention(x @ w_q, x @ w_k, x @ w_v, is_causal=causal and x.size(-2) > 1, scale=scale)
 
 
@@ -302,7 +321,9 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
         weights = (q @ k.mT / math.sqrt(d)).masked_fill(torch.ones(T, T).triu(1).bool(), -INF).softmax(-1)
         mistakes = {
             "you forgot 1/sqrt(d)": head_oracle(x, w_q, w_k, w_v, scale=1.0),
-            "you divided by sqrt(d_model); d is the size of a query": head_oracle(x, w_q, w_k, w_v, 1 / math.sqrt(d_model)),
+            "you divided by sqrt(d_model); d is the size of a query": head_oracle(
+                x, w_q, w_k, w_v, 1 / math.sqrt(d_model)
+            ),
             "you averaged x itself; average the values x @ w_v": weights @ x,
             "you returned the values without mixing the positions": v,
             "you returned the attention map; multiply it with the values": weights,
@@ -315,10 +336,16 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
                 "nothing hides the future: you forgot the causal mask": head_oracle(x, w_q, w_k, w_v, causal=False),
                 "queries and keys are swapped: x @ w_q asks, x @ w_k is looked at": head_oracle(x, w_k, w_q, w_v),
                 "you masked after the softmax": (scores.softmax(-1) * mask) @ v,
-                "the softmax runs over the queries; it must run over the keys": scores.masked_fill(~mask, -INF).softmax(-2)
+                "the softmax runs over the queries; it must run over the keys": scores.masked_fill(~mask, -INF).softmax(
+                    -2
+                )
                 @ v,
                 "a position may look at itself, too: the diagonal of the mask is True": scores.masked_fill(
-                    ~mask.tril(-1), -INF).softmax(-1).nan_to_num(0) @ v,
+                    ~mask.tril(-1), -INF
+                )
+                .softmax(-1)
+                .nan_to_num(0)
+                @ v,
                 "you hid the past and showed the future": scores.masked_fill(~mask.T, -INF).softmax(-1) @ v,
             }
         expect(student(x, w_q, w_k, w_v), want, f"causal_head(x, w_q, w_k, w_v) with x {tuple(x.shape)}, w_q "
@@ -340,7 +367,16 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
 
 # --- split_heads, merge_heads, repeat_kv -----------------------------------------------------------------------------
 
-SHAPES = ((2, 5, 3, 4), (1, 4, 2, 3), (2, 3, 3, 2), (3, 2, 3, 2), (2, 4, 4, 4), (1, 3, 1, 5), (2, 3, 4, 1), (3, 1, 2, 2))
+SHAPES = (
+    (2, 5, 3, 4),
+    (1, 4, 2, 3),
+    (2, 3, 3, 2),
+    (3, 2, 3, 2),
+    (2, 4, 4, 4),
+    (1, 3, 1, 5),
+    (2, 3, 4, 1),
+    (3, 1, 2, 2),
+)
 
 
 def blocks(x: Tensor, n_head: int) -> Tensor:
@@ -360,13 +396,19 @@ def check_split_heads(student: Callable, rng: random.Random) -> None:
                 "you swapped T and d as well: the result is (B, H, T, d)": want.mT,
                 "the heads are in reverse order": want.flip(1),
             }  # fmt: skip
-            expect(student(x, H), want, f"split_heads(x, n_head={H}) with x of shape {tuple(x.shape)}", mistakes=mistakes)
+            expect(
+                student(x, H), want, f"split_heads(x, n_head={H}) with x of shape {tuple(x.shape)}", mistakes=mistakes
+            )
     check_gradient(lambda x: student(x, 2), lambda x: blocks(x, 2), normal(rng, 2, 3, 4), "split_heads(x, n_head=2)")
 
 
 def check_merge_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:
-        for x in (distinct(rng, B, H, T, d), blocks(normal(rng, B, T, H * d), H), normal(rng, B, T, H, d).transpose(1, 2)):
+        for x in (
+            distinct(rng, B, H, T, d),
+            blocks(normal(rng, B, T, H * d), H),
+            normal(rng, B, T, H, d).transpose(1, 2),
+        ):
             want = torch.cat(x.unbind(1), dim=-1)
             mistakes = {
                 "a reshape alone mixes positions and heads: swap H and T back first": x.reshape(B, T, H * d),
