@@ -73,8 +73,15 @@ def test_a_live_page_gets_an_image_with_alt_and_a_saved_notebook_the_png_alone(d
 def test_a_figure_without_a_real_alt_text_is_refused():
     with pytest.raises(ValueError, match="too short"):
         Picture(line(), "plot")
-    with pytest.raises(TypeError, match=r"plt\.subplots"):
+    with pytest.raises(TypeError, match=r"subplots"):
         Picture([1, 2], ALT)
+
+
+def test_subplots_are_unknown_to_pyplot_and_in_the_house_style():
+    before = plt.get_fignums()
+    fig, axes = subplots(2, 3, figsize=(6, 4), sharex=True)
+    assert plt.get_fignums() == before and axes.shape == (2, 3) and tuple(fig.get_size_inches()) == (6, 4)
+    assert not axes[0, 0].spines["top"].get_visible() and fig.get_layout_engine() is not None
 
 
 def test_the_alt_text_is_escaped_in_html():

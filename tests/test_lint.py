@@ -161,6 +161,7 @@ FAULTS = [
     (written('<img src="x.png">'), "no alt text of at least 20 characters"),
     (removed('check("x.d"'), "3 exercises"),
     (replaced("show(fig, alt=text)", "show(fig, alt=text)  # " + "x" * 100), "columns; 105 at most"),
+    (replaced("print(torch.rand(3, generator=g))", "fig, ax = plt.subplots()\nprint(0)"), "pyplot closes its figures"),
     (replaced('check("x.d"', 'check("x.c"'), "3 exercises"),
     (replaced('# hint("x.a")', ""), "exercise x.a offers no hint"),
     (replaced('# solution("x.a")', ""), "exercise x.a offers no solution"),

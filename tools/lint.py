@@ -38,7 +38,9 @@ IN_PLACE = {"normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geo
 SEEDS = {"torch.manual_seed", "torch.seed", "torch.random.manual_seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed"}
 SOURCES = {"numpy.random.default_rng", "numpy.random.Generator", "numpy.random.SeedSequence", "numpy.random.RandomState", "numpy.random.PCG64", "random.Random"}
 SHOW = "use show(fig, alt=…), which attaches alt text and closes the figure"
+PYPLOT = "use subplots(…) of course_utils.classroom: pyplot closes its figures at the end of a cell, even while a slider draws"
 BANNED = {
+    "plt.subplots": PYPLOT, "plt.figure": PYPLOT, "pyplot.subplots": PYPLOT, "pyplot.figure": PYPLOT,
     "plt.show": SHOW, "pyplot.show": SHOW,
     "interact": "use explore(…): it leaves a static picture", "interactive": "use explore(…): it leaves a static picture",
     "interactive_output": "use explore(…): it leaves a static picture", "Output": "use explore(…): an Output widget shows nothing without a kernel",

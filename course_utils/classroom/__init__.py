@@ -1,11 +1,11 @@
 """What a notebook shows and asks: runtime, figures, widgets, claims and the engine behind the exercises."""
 
 from .claims import Claims
-from .figures import COLORS, Markup, Picture, show, token_strip
+from .figures import COLORS, Markup, Picture, show, subplots, token_strip
 from .runtime import device, generator, pick, profile, progress, timed, versions
 from .widgets import explore
 
 __all__ = [
-    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "pick", "profile", "progress", "show",
+    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "pick", "profile", "progress", "show", "subplots",
     "timed", "token_strip", "versions",
 ]  # fmt: skip

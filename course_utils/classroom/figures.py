@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -45,6 +46,22 @@ class Frame:
         display(self.data, metadata=self.metadata, raw=True)
 
 
+def subplots(
+    nrows: int = 1, ncols: int = 1, figsize: tuple[float, float] | None = None, **kwargs: Any
+) -> tuple[Figure, Any]:
+    """`plt.subplots` without pyplot: a figure and its axes, in inches of `figsize`, which nobody else can see or close.
+
+    Sliders draw while another cell may run, in another thread, and at the end of every cell the notebook closes the
+    figures that pyplot knows. Further arguments go to `Figure.subplots` (`sharex`, `squeeze`, `gridspec_kw`, …).
+
+    >>> fig, (left, right) = subplots(1, 2, figsize=(8, 3))
+    >>> left.get_gridspec().ncols
+    2
+    """
+    fig = Figure(figsize=figsize)
+    return fig, fig.subplots(nrows, ncols, **kwargs)
+
+
 class Picture(Frame):
     """A matplotlib figure with its alt text; the figure is closed.
 
@@ -57,7 +74,7 @@ class Picture(Frame):
 
     def __init__(self, fig: Figure, alt: str):
         if not isinstance(fig, Figure):
-            raise TypeError(f"expected a matplotlib Figure, got {type(fig).__name__}; make one with plt.subplots().")
+            raise TypeError(f"expected a matplotlib Figure, got {type(fig).__name__}; make one with subplots().")
         if len(alt.strip()) < MIN_ALT:
             raise ValueError(f"alt text {alt!r} is too short: say in a sentence what the picture shows.")
         buffer = io.BytesIO()

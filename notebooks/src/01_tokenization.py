@@ -41,13 +41,12 @@ if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, le
 from collections import Counter
 
 import ipywidgets as widgets
-import matplotlib.pyplot as plt
 import numpy as np
 import tiktoken
 import torch
 
 from course_utils import tokenization as tk
-from course_utils.classroom import Claims, Picture, explore, generator, show, token_strip
+from course_utils.classroom import Claims, Picture, explore, generator, show, subplots, token_strip
 from course_utils.exercises import check, hint, solution
 from course_utils.tokenization import build_vocab
 
@@ -382,7 +381,7 @@ def vocabulary(size):
     ids = cut[size].encode("The interpreter raises an exception.")
     pieces = [cut[size].decode([i]) for i in ids]
     words = f"{len(pieces)} tokens: {' | '.join(pieces)}"
-    fig, ax = plt.subplots()
+    fig, ax = subplots()
     ax.plot(sizes, list(ratio.values()), "o-")
     ax.plot(size, ratio[size], "o", markersize=18, markerfacecolor="none", markeredgewidth=3)
     ax.set(xscale="log", xlabel="tokens in the vocabulary", ylabel="bytes per token",
@@ -597,7 +596,7 @@ for name, (two, four) in counts.items():
 per_character = {name: [n / len(texts[name]) for n in counts[name]] for name in texts}
 two, four = np.array(list(per_character.values())).T
 rows = np.arange(len(texts))
-fig, ax = plt.subplots()
+fig, ax = subplots()
 ax.barh(rows - 0.2, two, 0.38, label="GPT-2")
 ax.barh(rows + 0.2, four, 0.38, label="GPT-4", hatch="//", edgecolor="white")
 ax.axvline(1, color="black", linestyle="--", linewidth=1)
@@ -681,7 +680,7 @@ print(f"{len(rank) / len(gpt2):.0%} of GPT-2's tokens occur in the manual at all
 # **Predict.** Where will the measured points leave the straight line?
 
 # %%
-fig, ax = plt.subplots()
+fig, ax = subplots()
 ax.loglog(rank, frequency, ".", markersize=4, label="tokens of the manual")
 line = np.exp(height) * rank[:1000] ** slope
 ax.loglog(rank[:1000], line, color="black", label=f"fitted, slope {slope:.1f}")
