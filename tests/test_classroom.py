@@ -23,6 +23,7 @@ from course_utils.classroom import (
     profile,
     progress,
     show,
+    subplots,
     timed,
     token_strip,
 )
