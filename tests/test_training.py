@@ -200,11 +200,17 @@ SCRIPT = """
 import json, sys
 sys.path[:0] = [{tests!r}, {root!r}]
 from accelerate import Accelerator
-from test_training import TEXT, Tiny, T, token_batches, train
-accelerator = Accelerator()
-history = train(Tiny(), token_batches(TEXT, 4, T), 25, lr=1e-2, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])],
-                checkpoint={file!r}, accelerator=accelerator, progress=False)
+from test_training import TEXT, Tiny, T, language_loss, token_batches, train
+accelerator, rows = Accelerator(), []
 assert accelerator.num_processes == 2
+
+def noted_loss(model, batch):
+    rows.append(len(batch[0]))
+    return language_loss(model, batch)
+
+history = train(Tiny(), token_batches(TEXT, 4, T), 25, lr=1e-2, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])],
+                checkpoint={file!r}, accelerator=accelerator, progress=False, loss_fn=noted_loss)
+assert rows == [2] * 25 + [1], rows  # half of each batch, and the evaluation
 try:
     train(Tiny(), token_batches(TEXT, 3, T), 1, accelerator=accelerator, progress=False)
 except ValueError as error:
@@ -269,9 +275,10 @@ def test_only_matrices_decay():
 
 def test_evaluation_weighs_batches_by_their_targets_without_dropout_or_gradients():
     model = Tiny(dropout=0.5)
+    model.mix.eval()
     batches = [(TEXT[None, :9], TEXT[None, 1:10]), (TEXT[None, 50:250], TEXT[None, 51:251])]
     mean = evaluate(model, batches)
-    assert model.training and model.drop.training and all(p.grad is None for p in model.parameters())
+    assert [model.training, model.drop.training, model.mix.training] == [True, True, False] and all(p.grad is None for p in model.parameters())
     losses = [language_loss(model.eval(), batch).item() for batch in batches]
     assert mean == pytest.approx((9 * losses[0] + 200 * losses[1]) / 209, abs=1e-6)
 

@@ -11,11 +11,12 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb)
 #
+# <!-- speaker: Ask the room to count the r's first, then ask what a program would need to know in order to count them. -->
 # **How many times does the letter r occur in *strawberry*?** Language models have been famous for getting this wrong.
 # Counting is not their problem. They never see a letter. In this notebook you build the part that stands between your
 # text and the model, and you find out what the model sees instead.
 #
-# **Time.** Running: about a minute on CPU; no GPU is used. Reading and exercises: about two hours.
+# **Time.** Running: under a minute on CPU; no GPU is used. Reading and exercises: about two hours.
 #
 # **What you will be able to do**
 # - build a byte-level tokenizer, train it, encode and decode with it;
@@ -195,6 +196,7 @@ check("tokenization.train_bpe", train_bpe)
 # solution("tokenization.train_bpe")
 
 # %% [markdown]
+# <!-- speaker: Let somebody else hold the mouse. Stop at the merge at which "the" becomes one piece, and ask why its space is on the right here, but on the left in GPT-2. -->
 # Watch the sentence shrink. **Move the slider** and look at which pieces grow together. After how many merges is `the`
 # a single piece, and what is glued to it?
 
@@ -396,8 +398,8 @@ slider = widgets.SelectionSlider(options=sizes, value=1280, description="vocabul
 explore(vocabulary, size=slider)
 
 # %% [markdown]
-# **Why.** The first merges join what is everywhere; the late ones join rare words, which save little because they are
-# rare. On a logarithmic axis the curve is nearly straight at first: every doubling buys about the same, at twice the price.
+# **Why.** Each doubling of the merges adds about the same length to a token. So a single merge adds less and less: the first
+# ones join what is everywhere, the late ones join rare words.
 #
 # Each token costs a row of weights in the model. GPT-2 stopped at 50,000 merges, GPT-4 at twice as many.
 #
@@ -485,6 +487,7 @@ claims.add(
 #
 # ### A view of the tokens
 #
+# <!-- speaker: Take names from the audience. A name in Latin letters, then one in another script, makes the point about cost before the numbers do. -->
 # Now **type something**. White space is drawn: `·` is a space, `↵` a line break. Pieces such as `<E0><AE>` are bytes which are
 # only a part of a character. Try your name, in every script that you can write.
 
@@ -526,6 +529,7 @@ for word in ("strawberry", " strawberry", "Strawberry"):
     print("GPT-2", cuts(gpt2, gpt2.encode(word)), " GPT-4", cuts(gpt4, gpt4.encode_ordinary(word)))
 
 # %% [markdown]
+# <!-- speaker: This is the notebook's first claim that differs. Stress the difference between pieces (for people) and ids (for the model). -->
 # The split is GPT-4's; GPT-2 cuts elsewhere. And in the middle of a sentence, with its space, the word is *one* token for
 # both. Nor is it true that the pieces hold no r: the letters are all there, inside.
 #
@@ -574,6 +578,7 @@ claims.add(
 # %% [markdown]
 # ## The same sentence in other languages
 #
+# <!-- speaker: These sentences say the same thing. Collect guesses for the ratio between Tamil and English before you show the table. -->
 # **Question.** You pay for a language model by the token, and its memory is counted in tokens. Do all languages pay the same?
 #
 # **Predict** the order for GPT-2, then look at what GPT-4's tokenizer changed.
