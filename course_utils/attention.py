@@ -15,10 +15,10 @@ from torch import Tensor, nn
 def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
     """Turn scores into positive weights that sum to 1 along `dim`, without overflow.
 
-    Shapes: any -> the same. Units: the scores are logarithms (nats); a temperature above 1 flattens the weights,
-    below 1 sharpens them. The arithmetic is float32 at least, the result has the dtype of `x`.
-    Raises: TypeError for integers, ValueError for a temperature <= 0 and where a largest score is not finite.
-    Source: Vaswani et al. 2017, section 3.2.1; the temperature is Hinton et al. 2015, section 2.
+    Shapes: any -> the same, with the dtype of x; the arithmetic is float32 at least. Units: nats.
+    A temperature above 1 flattens the weights, one below 1 sharpens them.
+    Raises: TypeError for integers; ValueError for a temperature <= 0 or an infinite largest score.
+    Source: Vaswani et al. 2017, section 3.2.1; temperature: Hinton et al. 2015, section 2.
 
     >>> softmax(torch.tensor([1000.0, 1000.0, -float("inf")]))
     tensor([0.5000, 0.5000, 0.0000])
@@ -36,7 +36,7 @@ def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
 
 
 def causal_mask(T: int) -> Tensor:
-    """Say for each position which positions it may look at: itself and the past, never the future.
+    """Say which positions each position may look at: itself and the past, never the future.
 
     Shapes: -> (T, T), bool. Row t, column s is True where s <= t: True means "may look".
     Raises: ValueError where T is not a whole number of at least 1.
@@ -65,9 +65,9 @@ def average_past_loop(x: Tensor) -> Tensor:
 
 
 def average_past_matrix(x: Tensor) -> Tensor:
-    """Average each position with all positions before it, by one multiplication with a lower-triangular matrix.
+    """Average each position with all positions before it: multiply by a lower-triangular matrix.
 
-    Shapes: x (..., T, d) -> (..., T, d). Source: row t of the matrix is 1/(t+1) for s <= t, else 0.
+    Shapes: x (..., T, d) -> (..., T, d). Source: row t of it is 1/(t+1) for s <= t, else 0.
 
     >>> average_past_matrix(torch.tensor([[2.0], [4.0], [9.0]])).flatten()
     tensor([2., 3., 5.])
@@ -89,12 +89,12 @@ def average_past_softmax(x: Tensor) -> Tensor:
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Say how much each query looks at each key: softmax(q kᵀ / sqrt(d)), masked before the softmax.
+    """Say how much each query looks at each key: softmax(q kᵀ / sqrt(d)), masked before it.
 
-    Shapes: q (..., T, d), k (..., S, d), mask bool, (T, S) or whatever broadcasts to (..., T, S), True = may look
+    Shapes: q (..., T, d), k (..., S, d), mask bool, broadcasts to (..., T, S), True = may look
     -> (..., T, S), where each row sums to 1.
-    Raises: TypeError for a mask that is not bool; ValueError for shapes that do not fit and for a row of the mask
-    that allows nothing.
+    Raises: TypeError for a mask that is not bool; ValueError for shapes that do not fit and for
+    a row of the mask that allows nothing.
     Source: Vaswani et al. 2017, section 3.2.1 (equation 1) and 3.2.3 (the mask).
 
     >>> attention_weights(torch.zeros(3, 8), torch.randn(3, 8), causal_mask(3))
@@ -133,13 +133,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
 
 def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
-    """One causal attention head: each position asks, and averages the values of itself and the past.
+    """One causal attention head: each position asks, and averages values of itself and the past.
 
     Shapes: x (..., T, d_model); w_q, w_k (d_model, d), w_v (d_model, d_v) -> (..., T, d_v).
     Source: Vaswani et al. 2017, section 3.2.2 (head_i), with the mask of section 3.2.3.
 
-    >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    >>> causal_head(x, w_q=torch.zeros(2, 4), w_k=torch.zeros(2, 4), w_v=torch.tensor([[1.0], [3.0]])).flatten()
+    >>> x, zero = torch.eye(2), torch.zeros(2, 4)  # equal scores: the average of the past
+    >>> causal_head(x, w_q=zero, w_k=zero, w_v=torch.tensor([[1.0], [3.0]])).flatten()
     tensor([1., 2.])
     """
     q, k, v = x @ w_q, x @ w_k, x @ w_v  # (..., T, d), (..., T, d), (..., T, d_v)
@@ -147,10 +147,10 @@ def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
 
 
 def split_heads(x: Tensor, n_head: int) -> Tensor:
-    """Cut the features into heads: head h gets the h-th block of d = d_model / n_head features of every position.
+    """Cut the features into heads: head h gets the h-th block of d = d_model / n_head features.
 
-    Shapes: x (B, T, d_model) -> (B, H, T, d). Raises: ValueError where n_head does not divide d_model.
-    Source: Vaswani et al. 2017, section 3.2.2.
+    Shapes: x (B, T, d_model) -> (B, H, T, d).
+    Raises: ValueError where n_head does not divide d_model. Source: Vaswani et al. 2017, 3.2.2.
 
     >>> split_heads(torch.arange(8).view(1, 2, 4), n_head=2).tolist()
     [[[[0, 1], [4, 5]], [[2, 3], [6, 7]]]]
@@ -174,9 +174,9 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
-    """Let each group of `n_rep` neighbouring query heads share one head of keys or values (grouped queries).
+    """Let groups of `n_rep` neighbouring query heads share one head of keys or values.
 
-    Shapes: x (B, H_kv, S, d) -> (B, H_kv * n_rep, S, d); query head h reads the keys of head h // n_rep.
+    Shapes: x (B, H_kv, S, d) -> (B, H_kv * n_rep, S, d); query head h reads head h // n_rep.
     Raises: ValueError where n_rep is below 1. Source: Ainslie et al. 2023, "GQA", section 2.2.
 
     >>> repeat_kv(torch.tensor([[[[1.0]], [[2.0]]]]), n_rep=2).flatten()

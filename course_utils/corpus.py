@@ -221,8 +221,10 @@ def story_entropy() -> tuple[float, float]:
 
 
 def entropy_per_token() -> float:
-    """Return the stories' entropy rate in nats per token: no model that reads whole stories has a lower expected loss.
+    """Return the stories' entropy rate in nats per token: no model has a lower expected loss over whole stories.
 
+    A window cut out of the middle hides what came before and costs more: let windows begin at Stories.starts, and compare
+    with the mean surprisal of the very tokens that were read.
     Stories are independent, so it is the expected entropy of a story over its expected length.
     Source: Cover & Thomas 2006, section 4.2 (entropy rate), and the renewal-reward theorem.
     """

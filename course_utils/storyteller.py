@@ -39,6 +39,7 @@ class Plot(NamedTuple):
         return "hero" if self.actor == "friend" else "friend"
 
     def move(self) -> Plot:
+        """Everyone goes home, or away; what was lost here is then lost elsewhere."""
         toy = {"here": "gone", "gone": "here"}.get(self.toy, self.toy)
         return Plot(self.actor, toy, "away" if self.at == "home" else "home", True)
 

@@ -210,8 +210,8 @@ def train(
                     save_checkpoint(checkpoint, model, optimizer, history, settings)
                 if on_steps and on_steps(history):
                     break
-    finally:
         accelerator.wait_for_everyone()
+    finally:
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
         for module, mode in modes:
             module.training = mode
