@@ -6,6 +6,7 @@ import ctypes
 import inspect
 import io
 import random
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,16 +127,18 @@ def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = 
         return
     for sentence, wrong in (mistakes or {}).items():
         if _difference(got, wrong, tol) is None:
-            raise Wrong(f"{call}: {sentence}. Expected {show_value(want)}, got {show_value(got)}.")
+            values = f" Expected {show_value(want)}, got {show_value(got)}."
+            raise Wrong(f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}")
     raise Wrong(f"{call}: {difference}.")
 
 
 def show_value(value: Any, width: int = 80) -> str:
-    """A value in few characters, for a message: tensors by shape, long things cut in the middle."""
-    if isinstance(value, (torch.Tensor, np.ndarray)) and value.size != 1 and np.prod(tuple(value.shape)) > 8:
+    """A value in few characters, for a message: large tensors by shape, floats rounded, long things cut in the middle."""
+    if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(tuple(value.shape)) > 8:
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
     try:
         text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
+        text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
     except Exception:
         text = _kind(value)
     return text if len(text) <= width else f"{text[: width - 20]}…{text[-15:]}"
