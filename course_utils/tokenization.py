@@ -277,7 +277,7 @@ class BPETokenizer:
         pieces = pretokenize(text, self.pattern) if self.pattern else [text]
         if len(self._known) > 100_000 or not self.pattern:
             self._known.clear()
-        for piece in set(pieces) - self._known.keys():  # each different piece is encoded once
+        for piece in set(pieces).difference(self._known):  # each different piece is encoded once
             self._known[piece] = apply_merges(piece.encode("utf-8").translate(self._ids), self.merges)
         ids = []
         for piece in pieces:

@@ -1,0 +1,499 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2 · Attention: how a token looks back
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb)
+#
+# **The cat sat down because it was tired. What is *it*?** You looked back and found the cat. The vectors of notebook 1
+# cannot do that: each is one row of a table, and *it* has the same row in every sentence. In this notebook you build
+# the part of a language model that looks back, decides what matters, and fetches it.
+#
+# **Time.** Running: about a minute on CPU; no GPU is used. Reading and exercises: about three hours.
+#
+# **What you will be able to do**
+# - write causal attention with many heads, and get the numbers of PyTorch's own;
+# - say why there is a softmax in it, why a square root, and why the mask comes first;
+# - measure what attention costs as texts get longer, and what a cache saves;
+# - read an attention map, and know when it misleads.
+#
+# **Prerequisites.** The last section of notebook 1 (ids become vectors). Python, and what a product of two matrices is.
+#
+# <!-- speaker: Ask the room what "it" refers to, then change "tired" to "full of milk". Only one word changed. -->
+
+# %% [markdown]
+# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+
+# %% tags=["setup"]
+import importlib.util
+if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+    # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+
+# %% [markdown]
+# The finished attention is in `course_utils.attention`, here called `at`. You build the same thing piece by piece, and
+# the notebook proves that the two agree. Where an exercise needs an earlier one that you skipped, take ours:
+# `at.softmax`, `at.causal_mask` and so on.
+
+# %% tags=["imports"]
+import math
+
+import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils import attention as at
+from course_utils.attention import attention
+from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show, subplots, timed
+from course_utils.exercises import check, hint, solution
+
+claims = Claims("02")
+
+# %% [markdown]
+# ## The vector of a token
+#
+# **Question.** Notebook 1 ended with a table: token number 7 gets row 7. All other parts of a network multiply by
+# matrices. Is a lookup something of another kind?
+#
+# Write the id as a *one-hot* vector: as many numbers as there are tokens, all 0, with a single 1 at the token's place.
+# **Predict.** What is the product of a one-hot vector and a matrix?
+#
+# We give the same random numbers to torch's two layers: `Embedding` looks up, `Linear` multiplies.
+
+# %%
+V, d_model = 1000, 64  # tokens in the vocabulary, features of each vector
+table = torch.randn(V, d_model, generator=generator(0))  # (V, d_model)
+embedding, linear = nn.Embedding(V, d_model), nn.Linear(V, d_model, bias=False)
+with torch.no_grad():
+    embedding.weight.copy_(table)
+    linear.weight.copy_(table.T)  # torch keeps it as (out, in): (d_model, V)
+
+# %% [markdown]
+# Shapes stand at the ends of lines, in letters: B sequences in a batch, T positions (tokens) in each.
+
+# %%
+ids = torch.randint(V, (4, 32), generator=generator(1))  # (B, T)
+one_hot = F.one_hot(ids, V).float()  # (B, T, V)
+looked_up, multiplied = embedding(ids), linear(one_hot)  # (B, T, d_model) each
+apart = (looked_up - multiplied).abs().max().item()
+print("largest difference:", apart)
+
+# %% [markdown]
+# Not close: equal. Every product but one is a product with 0.
+#
+# **Do they learn alike, too?** Any gradient that comes from above should change the same numbers.
+
+# %%
+pull = torch.randn(looked_up.shape, generator=generator(2))  # a gradient from above
+(by_row,) = torch.autograd.grad((looked_up * pull).sum(), embedding.weight)  # (V, d_model)
+(by_matrix,) = torch.autograd.grad((multiplied * pull).sum(), linear.weight)  # (d_model, V)
+torch.testing.assert_close(by_row, by_matrix.T)
+print((by_row != 0).any(1).sum().item(), "rows get a gradient;", ids.unique().numel(), "different tokens")
+
+# %% [markdown]
+# Only the rows of tokens that occurred. So why does anybody look up? **Predict** which is faster for the 50,257 tokens of
+# GPT-2, and by what factor.
+
+# %%
+large = torch.randn(50_257, d_model, generator=generator(3))  # (V, d_model)
+few = torch.randint(50_257, (64,), generator=generator(4))  # (T,)
+by_lookup = timed(lambda: large[few])
+by_product = timed(lambda: F.one_hot(few, 50_257).float() @ large)
+print("the lookup is more than 20 times faster:", by_product > 20 * by_lookup)
+
+# %% [markdown]
+# An embedding *is* a linear layer. The lookup only leaves out the multiplications by 0.
+
+# %%
+claims.add(
+    "A5", "nn.Embedding is a bias-free nn.Linear on one-hot vectors",
+    source="lecture", published=0, measured=apart,
+    reason="The largest difference of the outputs; the gradients agree as well. The lookup is much faster.",
+)
+
+# %% [markdown]
+# ## Averaging the past
+#
+# **Question.** So far each position knows its own token and nothing else. What is the crudest way to let it know what
+# stood before it?
+#
+# Take the average: each position becomes the mean of itself and all positions before it. The future is off limits. A
+# language model learns to predict the next token, and if it could see that token, there would be nothing to predict.
+
+# %%
+x = torch.tensor([[2.0], [4.0], [9.0], [1.0], [4.0]])  # (T, d): 5 positions, 1 feature
+for t in range(5):
+    print(f"position {t}: the mean of {x[: t + 1].flatten().tolist()} is {x[: t + 1].mean():g}")
+
+
+# %% [markdown]
+# A loop does one position after the other, and today's hardware is good at one thing: multiplying large matrices. Can a
+# single product do all positions at once?
+#
+# First you need to say who may look at whom.
+#
+# ### Exercise 1 · the causal mask
+#
+# *Difficulty 1 of 3 · 3 minutes*
+#
+# In every such matrix of this course *the row asks and the column is looked at*. Row 2 holds what position 2 may see.
+
+# %% tags=["exercise"]
+def causal_mask(T: int) -> Tensor:
+    """Say which positions each position may look at: itself and the past, never the future.
+
+    Shapes: -> (T, T), bool. Row t, column s is True where s <= t: True means "may look".
+    Raises: ValueError where T is not a whole number of at least 1.
+    Source: Vaswani et al. 2017, section 3.2.3.
+
+    >>> causal_mask(3).int()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.causal_mask", causal_mask)
+# hint("attention.causal_mask")
+# solution("attention.causal_mask")
+
+# %% [markdown]
+# ### Exercise 2 · average with one product
+#
+# *Difficulty 1 of 3 · 6 minutes*
+#
+# `x` may have more dimensions in front, such as a batch; they come along by themselves.
+
+# %% tags=["exercise"]
+def average_past_matrix(x: Tensor) -> Tensor:
+    """Average each position with all positions before it: multiply by a lower-triangular matrix.
+
+    Shapes: x (..., T, d) -> (..., T, d). Source: row t of it is 1/(t+1) for s <= t, else 0.
+
+    >>> average_past_matrix(torch.tensor([[2.0], [4.0], [9.0]])).flatten()
+    tensor([2., 3., 5.])
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.average_past_matrix", average_past_matrix)
+# hint("attention.average_past_matrix")
+# solution("attention.average_past_matrix")
+
+# %% [markdown]
+# Is the product the loop? On random vectors, in a batch:
+
+# %%
+x = torch.randn(2, 6, 4, generator=generator(5))  # (B, T, d)
+loop, product = at.average_past_loop(x), at.average_past_matrix(x)
+torch.testing.assert_close(loop, product)
+print("the same to", "six digits" if (loop - product).abs().max() < 1e-6 else "fewer than six digits")
+
+
+# %% [markdown]
+# It is. Every way to mix positions in this notebook will be such a product: *a matrix of weights, times the vectors*.
+# Only the weights will get better.
+#
+# ## Softmax: from scores to weights
+#
+# **Question.** The average treats a comma like the word that matters. A position should choose. Let it give each
+# position a *score*, any number, high for what matters. How do scores become the weights of an average?
+#
+# Weights must be positive and sum to 1, and a higher score must give a higher weight. The *softmax* does it. With $s_i$
+# for the score of position $i$ and $w_i$ for its weight:
+#
+# $$w_i = \frac{e^{s_i}}{\sum_j e^{s_j}}$$
+#
+# The exponential makes every number positive. The division makes them sum to 1.
+#
+# **Predict.** What happens to `exp` in a computer when a score is 10, 88, 89 or 1000?
+
+# %%
+print(torch.exp(torch.tensor([10.0, 88.0, 89.0, 1000.0])))
+
+# %% [markdown]
+# Above 88 a 32-bit number is full: `inf`, and `inf / inf` is not a number. The cure costs one line. Take the same number
+# away from all scores: both sides of the fraction shrink by the same factor, and the weights stay as they are. Which
+# number makes every exponent 0 or less?
+#
+# ### Exercise 3 · softmax
+#
+# *Difficulty 1 of 3 · 8 minutes*
+#
+# The *temperature* divides all scores first. `dim` says along which dimension the weights sum to 1.
+
+# %% tags=["exercise"]
+def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
+    """Turn scores into positive weights that sum to 1 along `dim`, without overflow.
+
+    Shapes: any -> the same, with the dtype of x; the arithmetic is float32 at least. Units: nats.
+    A temperature above 1 flattens the weights, one below 1 sharpens them.
+    Raises: TypeError for integers; ValueError for a temperature <= 0 or an infinite largest score.
+    Source: Vaswani et al. 2017, section 3.2.1; temperature: Hinton et al. 2015, section 2.
+
+    >>> softmax(torch.tensor([1000.0, 1000.0, -float("inf")]))
+    tensor([0.5000, 0.5000, 0.0000])
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.softmax", softmax)
+# hint("attention.softmax")
+# solution("attention.softmax")
+
+# %% [markdown]
+# Look at the last score of the example: $e^{-\infty} = 0$. A score of minus infinity removes a position *exactly*. That
+# is how the mask will work.
+
+# %%
+T = 8
+scores = 5 * torch.randn(1000, T, T, generator=generator(6))  # 1000 tables of scores (T, T)
+hidden = scores.masked_fill(~at.causal_mask(T), -math.inf)  # the future gets -inf
+weights = at.softmax(hidden)  # (1000, T, T)
+future, past = weights[:, ~at.causal_mask(T)], weights[:, at.causal_mask(T)]
+off = (weights.sum(-1) - 1).abs().max().item()
+print("largest weight on the future:", future.max().item())
+print("the rest is positive:", bool((past > 0).all()), "and sums to 1 within a millionth:", off < 1e-6)
+
+# %% [markdown]
+# Exactly 0 on the future, in eight thousand rows.
+
+# %%
+claims.add(
+    "A1", "softmax gives positive numbers that sum to 1; e^-inf = 0 removes the future exactly",
+    source="lecture", published="positive, sum 1, 0 on the future",
+    measured=f"positive: {bool((past > 0).all())}, sum within 1e-6 of 1: {off < 1e-6}, "
+             f"future: {future.max().item():g}",
+    holds=bool((past > 0).all()) and off < 1e-6 and future.max().item() == 0,
+    reason="Positive on paper for any scores; in 32 bits a weight far below the largest is rounded to 0.",
+)
+
+
+# %% [markdown]
+# **What do equal scores give?** Equal weights: the average of the past again. So the average is a softmax in which nobody
+# prefers anything. We draw the three ways next to each other.
+
+# %%
+def draw_map(ax, weights, words, title="", numbers=False):
+    """Weights as colours: the row asks, the column is looked at."""
+    ax.imshow(weights, vmin=0, vmax=1)
+    ticks = range(len(words))
+    ax.set(xticks=ticks, yticks=ticks, xticklabels=words, yticklabels=words, title=title)
+    ax.grid(False)
+    for t, s in [(t, s) for t in ticks for s in ticks if numbers and weights[t, s] > 0]:
+        dark = weights[t, s] < 0.6
+        ax.text(s, t, f"{weights[t, s]:.2f}", ha="center", va="center", color="white" if dark else "black")
+
+
+# %% [markdown]
+# Left: what the loop does, read off by giving it a one-hot vector for each position. Middle: the mask divided by its row
+# sums. Right: the softmax of zeros, with minus infinity on the future.
+
+# %%
+T = 5
+mask = at.causal_mask(T)
+by_loop = at.average_past_loop(torch.eye(T))  # (T, T): who goes where
+by_matrix = mask / mask.sum(-1, keepdim=True)
+by_softmax = at.softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
+torch.testing.assert_close(by_loop, by_matrix)
+torch.testing.assert_close(by_matrix, by_softmax)
+fig, axes = subplots(1, 3, figsize=(10, 3.6))
+for ax, w, name in zip(axes, (by_loop, by_matrix, by_softmax), ("loop", "matrix", "softmax"), strict=True):
+    draw_map(ax, w, range(T), name, numbers=True)
+show(fig, "Three equal lower-triangular maps: row t has weight 1/(t+1) on each column up to t.")
+
+# %% [markdown]
+# Three times the same matrix. The last form is the one that can learn: put other scores in place of the zeros.
+
+# %%
+three = [f(x) for f in (at.average_past_loop, at.average_past_matrix, at.average_past_softmax)]
+worst = max((one - three[0]).abs().max().item() for one in three)
+claims.add(
+    "A3", "averaging the past is multiplication by a lower-triangular matrix",
+    source="lecture", published=0, measured=0.0 if worst < 1e-6 else worst, tolerance=1e-6,
+    reason="The largest difference of loop, matrix and masked softmax, rounded to a millionth.",
+)
+
+
+# %% [markdown]
+# ### How sharp is a softmax?
+#
+# The lecture says that softmax *amplifies the largest score and squeezes the rest, so that the result is sparse*. Sparse
+# means: nearly all weights are 0. Is it so?
+#
+# **Predict.** The scores are 2, 1, 0 and −1. How many times larger is each weight than the next? And for 0.2, 0.1, 0, −0.1?
+
+# %%
+for scores in ([2.0, 1.0, 0.0, -1.0], [0.2, 0.1, 0.0, -0.1], [102.0, 101.0, 100.0, 99.0]):
+    w = at.softmax(torch.tensor(scores))
+    print(scores, "->", [round(v, 3) for v in w.tolist()], f"each {w[0] / w[1]:.2f} times the next")
+
+# %% [markdown]
+# The *ratio* of two weights is $e$ to the power of the *difference* of their scores. A score of 2 is twice a score of 1,
+# and its weight is 2.72 times as large: amplified. But 0.2 is twice 0.1 as well, and there the softmax flattens. The
+# size of the scores does not matter at all: the last row, 100 higher, has the weights of the first.
+#
+# To measure sharpness you need one number. The *entropy* $H = -\sum_i w_i \ln w_i$ is 0 when one weight has everything,
+# and $\ln n$ when all $n$ are equal. Its unit is the *nat*. Easier to picture is $e^H$: the number of positions that
+# effectively take part.
+
+# %%
+def entropy(weights):
+    return -torch.special.xlogy(weights, weights).sum(-1)  # nats; 0 log 0 counts as 0
+
+
+print("ten equal weights take part as", entropy(torch.full((10,), 0.1)).exp().round().item())
+
+
+# %% [markdown]
+# Ten positions, their scores evenly spaced. **Move both sliders.** One sets how far apart the highest and the lowest score
+# are, the other sets the temperature. Can you undo one with the other?
+
+# %%
+def sharpness(spread, temperature):
+    w = at.softmax(torch.linspace(-spread / 2, spread / 2, 10), temperature=temperature)
+    ranges = torch.logspace(-1, 3, 200)
+    curve = entropy(at.softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
+    fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
+    left.bar(range(10), w)
+    left.set(ylim=(0, 1), xlabel="position, by its score", ylabel="weight", title=f"largest: {w.max():.2f}")
+    right.semilogx(ranges, curve)
+    right.plot(max(spread / temperature, 0.1), entropy(w).exp(), "o", markersize=13, color=COLORS["vermillion"])
+    right.set(xlabel="range of the scores / temperature", ylabel="positions taking part", ylim=(0, 10.5))
+    assert abs(w.sum() - 1) < 1e-5
+    return Picture(fig, f"Ten weights, the largest {w.max():.2f}: {entropy(w).exp():.1f} positions take part.")
+
+
+explore(
+    sharpness,
+    spread=widgets.FloatSlider(value=5, min=0, max=20, step=0.5, description="range of the scores"),
+    temperature=widgets.FloatLogSlider(value=1, min=-1, max=1, step=0.05, description="temperature"),
+)
+
+# %% [markdown]
+# Both sliders turn the same knob: only *range divided by temperature* counts. With a small range the softmax is nearly an
+# average, and with a large one it picks a single winner.
+#
+# **Is a weight ever exactly 0?** On paper never. In 32 bits:
+
+# %%
+for gap in (20, 80, 120):
+    print(f"{gap} below the largest score: weight {at.softmax(torch.tensor([0.0, -gap]))[1].item():.0e}")
+
+# %% [markdown]
+# **And twice?** A popular mistake is to apply softmax to what is already a softmax, for instance before a loss that does it
+# by itself. **Predict.** Does a second softmax sharpen the weights or flatten them?
+
+# %%
+w = torch.tensor([8.0, 2.0, 1.0, 0.0, -3.0])
+for times in range(1, 6):
+    w = at.softmax(w)
+    print(f"after {times}: {[round(v, 3) for v in w.tolist()]}  largest - smallest {w.max() - w.min():.4f}")
+assert torch.allclose(w, torch.full((5,), 0.2), atol=1e-3)
+
+# %% [markdown]
+# It flattens, every time. After the first softmax all numbers lie between 0 and 1, so the highest is at most 1 above the
+# lowest, and the ratio of two weights is at most $e$. So much for amplifying.
+#
+# <!-- speaker: Worth a pause: the softmax before CrossEntropyLoss trains, slowly, and nobody notices. -->
+
+# %%
+pair = [at.softmax(torch.tensor(s)) for s in ([2.0, 1.0], [0.2, 0.1])]
+ratios = [round((p[0] / p[1]).item(), 2) for p in pair]
+claims.add(
+    "A2", "softmax amplifies the largest logit and squeezes the rest (sparsity)",
+    source="lecture", published="a score twice as large gets more than twice the weight",
+    measured=f"scores 2 and 1: {ratios[0]} times; scores 0.2 and 0.1: {ratios[1]} times",
+    holds=min(ratios) > 2,
+    reason="Partly true. Only differences count: it amplifies scores that are far apart and flattens scores "
+           "that are close. A weight is 0 only where 32 bits underflow; softmax of softmax tends to equal weights.",
+)
+
+# %% [markdown]
+# ## Queries, keys and values
+#
+# **Question.** Where do the scores come from?
+#
+# Think of a library. You come with a question. Each book has a catalogue card, which says what it is about, and
+# the text itself, which you take home. In attention, all three are vectors, and each position has one of each:
+#
+# - its **query** q: what it is looking for;
+# - its **key** k: what it offers to those who look;
+# - its **value** v: what it hands over when it is found.
+#
+# The score of a position is the *dot product* of the query and its key: multiply feature by feature, add up. It is large
+# when both are long and point the same way. Then softmax, then the average of the values.
+#
+# Five words and their keys, in two dimensions that we made up: to the right is what can be tired, up is what can be done.
+
+# %%
+words = ["cat", "mat", "sat", "was", "because"]
+keys = torch.tensor([[2.0, 0.3], [1.2, -0.9], [-0.2, 1.9], [-1.5, 1.0], [-1.3, -1.2]])  # (S, d)
+values = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.6, 0.0], [0.0, -1.6]])  # (S, d_v)
+query = torch.tensor([1.5, 0.5])  # (d,): "it" looks for something that can be tired
+scores = keys @ query  # (S,)
+weights = at.softmax(scores)  # (S,)
+print({word: round(w, 2) for word, w in zip(words, weights.tolist(), strict=True)})
+print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
+
+
+# %% [markdown]
+# **Turn the query and make it longer.** Left are the keys and the query. Right are the values, and the star is the output.
+# Where can the star go, and where can it never go?
+
+# %%
+def look_around(angle, length):
+    query = length * torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+    scores = keys @ query
+    weights = at.softmax(scores)
+    output = weights @ values
+    fig, axes = subplots(1, 3, figsize=(10.5, 3.9))
+    draw_vectors(axes[0], query)
+    draw_bars(axes[1], scores, weights)
+    draw_values(axes[2], weights, output)
+    top = words[weights.argmax()]
+    assert abs(weights.sum() - 1) < 1e-5 and (output.abs() <= values.abs().amax(0) + 1e-5).all()
+    return Picture(fig, f"The query looks most at {top!r}, with weight {weights.max():.2f}; the output is near its value.")
+
+
+def draw_vectors(ax, query):
+    for word, key in zip(words, keys, strict=True):
+        ax.annotate("", key.tolist(), (0, 0), arrowprops={"arrowstyle": "->", "color": COLORS["blue"], "lw": 2})
+        ax.annotate(word, key.tolist(), ha="center", va="bottom" if key[1] > 0 else "top")
+    style = {"arrowstyle": "->", "color": COLORS["vermillion"], "lw": 3.5}
+    ax.annotate("", query.tolist(), (0, 0), arrowprops=style)
+    ax.set(xlim=(-3, 3), ylim=(-3, 3), title="keys and query", aspect="equal")
+
+
+def draw_bars(ax, scores, weights):
+    rows = torch.arange(len(words))
+    ax.barh(rows, weights, color=COLORS["blue"])
+    for row, score, weight in zip(rows, scores, weights, strict=True):
+        ax.text(weight + 0.02, row, f"{score:+.1f} → {weight:.2f}", va="center", fontsize=11)
+    ax.set(yticks=rows, yticklabels=words, xlim=(0, 1.45), xticks=(0, 0.5, 1), title="score → weight")
+    ax.invert_yaxis()
+
+
+def draw_values(ax, weights, output):
+    ax.scatter(*values.T, s=30 + 900 * weights, color=COLORS["sky"], edgecolor="black")
+    for word, value in zip(words, values, strict=True):
+        ax.annotate(word, value.tolist(), textcoords="offset points", xytext=(0, 17), ha="center")
+    ax.plot(*output, "*", markersize=20, color=COLORS["vermillion"])
+    ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="values and output", aspect="equal")
+
+
+explore(
+    look_around,
+    angle=widgets.IntSlider(value=18, min=-180, max=180, step=6, description="angle of the query"),
+    length=widgets.FloatSlider(value=1.6, min=0, max=4, step=0.2, description="length of the query"),
+)
