@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 END_OF_TEXT = "<|endoftext|>"
 # How GPT-2 cuts a text before any merge: endings such as 's, then letters, digits or symbols, each with at most one
 # space in front, then what white space is left. Merges never cross a cut. Source: Radford et al. 2019, section 2.2.
-GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?(?:\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+)|\s+(?!\S)|\s+"""
 
 
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:

@@ -448,48 +448,49 @@ print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
 
 
 # %% [markdown]
-# **Turn the query and make it longer.** Left are the keys and the query. Right are the values, and the star is the output.
-# Where can the star go, and where can it never go?
+# Now as a picture. Three small drawings: the arrows, the bars, and where the output lands among the values.
 
 # %%
-def look_around(angle, length):
-    query = length * torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
-    scores = keys @ query
-    weights = at.softmax(scores)
-    output = weights @ values
-    fig, axes = subplots(1, 3, figsize=(10.5, 3.9))
-    draw_vectors(axes[0], query)
-    draw_bars(axes[1], scores, weights)
-    draw_values(axes[2], weights, output)
-    top = words[weights.argmax()]
-    assert abs(weights.sum() - 1) < 1e-5 and (output.abs() <= values.abs().amax(0) + 1e-5).all()
-    return Picture(fig, f"The query looks most at {top!r}, with weight {weights.max():.2f}; the output is near its value.")
-
-
 def draw_vectors(ax, query):
-    for word, key in zip(words, keys, strict=True):
-        ax.annotate("", key.tolist(), (0, 0), arrowprops={"arrowstyle": "->", "color": COLORS["blue"], "lw": 2})
-        ax.annotate(word, key.tolist(), ha="center", va="bottom" if key[1] > 0 else "top")
-    style = {"arrowstyle": "->", "color": COLORS["vermillion"], "lw": 3.5}
-    ax.annotate("", query.tolist(), (0, 0), arrowprops=style)
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), title="keys and query", aspect="equal")
+    arrow = {"arrowstyle": "->", "lw": 2.5, "shrinkA": 0, "shrinkB": 0}
+    for word, (right, up) in zip(words, keys.tolist(), strict=True):
+        ax.annotate("", (right, up), (0, 0), arrowprops=arrow | {"color": COLORS["blue"]})
+        ax.text(1.15 * right, 1.15 * up, word, ha="center", va="bottom" if up > 0 else "top")
+    ax.annotate("", query.tolist(), (0, 0), arrowprops=arrow | {"color": COLORS["vermillion"], "lw": 4})
+    ax.set(xlim=(-3, 3), ylim=(-3, 3), title="keys, and the query (thick)", aspect="equal")
 
 
 def draw_bars(ax, scores, weights):
-    rows = torch.arange(len(words))
-    ax.barh(rows, weights, color=COLORS["blue"])
-    for row, score, weight in zip(rows, scores, weights, strict=True):
-        ax.text(weight + 0.02, row, f"{score:+.1f} → {weight:.2f}", va="center", fontsize=11)
-    ax.set(yticks=rows, yticklabels=words, xlim=(0, 1.45), xticks=(0, 0.5, 1), title="score → weight")
+    ax.barh(words, weights)
+    for row, (score, weight) in enumerate(zip(scores, weights, strict=True)):
+        ax.text(weight + 0.03, row, f"{score:+.1f} → {weight:.2f}", va="center", fontsize=12)
+    ax.set(xlim=(0, 1.6), xticks=(0, 0.5, 1), title="score → weight")
     ax.invert_yaxis()
 
 
 def draw_values(ax, weights, output):
-    ax.scatter(*values.T, s=30 + 900 * weights, color=COLORS["sky"], edgecolor="black")
-    for word, value in zip(words, values, strict=True):
-        ax.annotate(word, value.tolist(), textcoords="offset points", xytext=(0, 17), ha="center")
-    ax.plot(*output, "*", markersize=20, color=COLORS["vermillion"])
-    ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="values and output", aspect="equal")
+    ax.scatter(*values.T, s=40 + 900 * weights, color=COLORS["sky"], edgecolor="black")
+    for word, (right, up) in zip(words, values.tolist(), strict=True):
+        ax.text(right, up + 0.45, word, ha="center")
+    ax.plot(*output, "*", markersize=22, color=COLORS["vermillion"], markeredgecolor="black")
+    ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="values, and the output (star)", aspect="equal")
+
+
+# %% [markdown]
+# **Turn the query, and make it longer.** Where can the star go, and where can it never go?
+
+# %%
+def look_around(angle, length):
+    query = length * torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+    scores = keys @ query  # (S,)
+    weights = at.softmax(scores)
+    output = weights @ values  # (d_v,)
+    assert abs(weights.sum() - 1) < 1e-5 and (output.abs() <= values.abs().amax(0) + 1e-5).all()
+    fig, axes = subplots(1, 3, figsize=(11, 3.8))
+    draw_vectors(axes[0], query)
+    draw_bars(axes[1], scores, weights)
+    draw_values(axes[2], weights, output)
+    return Picture(fig, f"The query looks most at {words[weights.argmax()]}, with weight {weights.max():.2f}.")
 
 
 explore(
@@ -497,3 +498,350 @@ explore(
     angle=widgets.IntSlider(value=18, min=-180, max=180, step=6, description="angle of the query"),
     length=widgets.FloatSlider(value=1.6, min=0, max=4, step=0.2, description="length of the query"),
 )
+
+# %% [markdown]
+# The star never leaves the area between the values: attention *averages*, and an average cannot go beyond what it
+# averages. With length 0 all scores are 0, and you have the plain average. A long query ends near one single value.
+#
+# You can turn the query far without any change of the winner. That is what makes attention forgiving: it looks for a
+# direction, not for an exact match.
+#
+# ## Why divide by the square root of d?
+#
+# **Question.** The paper that made attention famous (Vaswani and others, 2017) divides each score by $\sqrt{d}$. $d$ is the
+# number of features of a query. What is that good for?
+#
+# **Predict.** All features are random numbers of mean 0 and variance 1 (variance: the mean square of the distance from
+# the mean). You go from $d = 64$ to $d = 256$. Does the typical size of a score stay, double, or grow fourfold?
+
+# %%
+g, spread = generator(7), {}
+for d in (1, 4, 16, 64, 256, 1024):
+    q, k = torch.randn(2, 20_000, d, generator=g)
+    spread[d] = (q * k).sum(-1).var().item()
+    print(f"d = {d:4}  variance of q·k: {spread[d]:7.1f}  divided by d: {spread[d] / d:.2f}")
+
+# %% [markdown]
+# A score is a sum of $d$ products, and each product has variance 1. The variances of independent numbers add up to
+# $d$. So the typical size, the square root of the variance, grows as $\sqrt{d}$: it doubles. Divide by $\sqrt{d}$, and
+# it is 1 for every $d$.
+
+# %%
+claims.add(
+    "A7", "scores need 1/sqrt(d): the variance of q·k is d",
+    source="Vaswani 2017 §3.2.1", published=[1] * len(spread),
+    measured=[round(variance / d, 2) for d, variance in spread.items()], tolerance=0.06,
+    reason="Variance divided by d, for d from 1 to 1024. It holds for independent features of mean 0 and variance 1.",
+)
+
+# %% [markdown]
+# The derivation needs independent numbers of mean 0. Trained queries and keys are neither, or no query would ever find its
+# key. A mean of one half is enough to break it:
+
+# %%
+q, k = torch.randn(2, 20_000, 64, generator=g) + 0.5
+print(f"variance of q·k, divided by d: {(q * k).sum(-1).var() / 64:.1f}")
+
+
+# %% [markdown]
+# **So what if scores are large?** Two things go wrong. The softmax picks one winner by chance. And it stops learning: where
+# one weight is 1 and the rest 0, a small change of the scores changes nothing, so the gradient is 0.
+#
+# We measure both, on 64 keys and 500 queries: the entropy, and the *slope*, that is the norm of the matrix of
+# derivatives of all weights by all scores.
+
+# %%
+def look(d, scale, n=500, S=64):
+    q, k = torch.randn(n, 1, d, generator=g), torch.randn(n, S, d, generator=g)
+    w = at.softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
+    jacobian = torch.diag_embed(w) - w[:, :, None] * w[:, None, :]  # (n, S, S): d weights / d scores
+    return entropy(w).mean().exp().item(), jacobian.flatten(1).norm(dim=1).median().item()
+
+
+sizes = [4, 16, 64, 256, 1024]
+raw, scaled = ([look(d, d**power) for d in sizes] for power in (0, 0.5))
+
+# %% [markdown]
+# **Predict** the four curves before you look.
+
+# %%
+fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
+for found, style, name in ((raw, "o-", "q·k"), (scaled, "s--", "q·k / √d")):
+    left.semilogx(sizes, [keys_used for keys_used, _ in found], style, label=name)
+    right.loglog(sizes, [slope for _, slope in found], style, label=name)
+left.set(xlabel="d", ylabel="keys taking part, of 64", ylim=(0, 50))
+right.set(xlabel="d", ylabel="slope of the softmax")
+left.legend(loc="center right")
+assert raw[-1][0] < 2 < 35 < scaled[-1][0] and scaled[-1][1] > 100 * raw[-1][1]
+show(fig, "Without scaling one key of 64 is left at d = 1024 and the slope collapses; scaled, both stay flat.")
+
+# %% [markdown]
+# With the division, about 40 of the 64 keys take part whatever $d$ is. Without it a single one is left, chosen by noise, and
+# the slope falls to almost nothing. (It rises a little first: a softmax learns best when it is neither flat nor decided.)
+#
+# ## Hide the future before the softmax
+#
+# **Question.** You have a softmax over all positions, and the future has to go. Why not take the softmax first, and set the
+# weights of the future to 0 afterwards?
+#
+# **Predict.** What does that do to the sum of each row? Can a word still feel what comes after it?
+#
+# A sentence of random vectors, random queries, keys and values, and three ways to mask:
+
+# %%
+words = "The cat sat down because it was tired".split()
+T, d = len(words), 16
+x, other = torch.randn(2, T, d, generator=generator(1))  # (T, d): the sentence, and replacements
+w_q, w_k, w_v = torch.randn(3, d, d, generator=generator(2)) / math.sqrt(d)  # (d, d) each
+mask = at.causal_mask(T)
+
+
+def mixed(x, how):
+    q, k, v = x @ w_q, x @ w_k, x @ w_v  # (T, d) each
+    scores = q @ k.T / math.sqrt(d)  # (T, T)
+    if how == "before":
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = at.softmax(scores)
+    return (weights * mask if how == "after" else weights) @ v  # (T, d)
+
+
+# %% [markdown]
+# Now an experiment instead of an argument. Replace one word by another and look at which outputs move. A word that moves
+# an output *before* it has leaked.
+
+# %%
+def moved(how):
+    """(T, T): how much output t changes, relative to its length, when word s is replaced."""
+    y, columns = mixed(x, how), []
+    for s in range(T):
+        changed = x.clone()
+        changed[s] = other[s]
+        columns.append((mixed(changed, how) - y).norm(dim=1) / y.norm(dim=1))
+    return torch.stack(columns, dim=1)
+
+
+for how in ("none", "after", "before"):
+    print(f"mask {how:<7} largest move of an output before the word: {moved(how).triu(1).max():.0%}")
+
+
+# %% [markdown]
+# **Switch the mask.** Blue is what may happen, red is the future that leaked. On the right one word is replaced: choose it.
+
+# %%
+def leak(how, word):
+    change, s = moved(how).clamp(max=1), words.index(word)
+    blue, red = (torch.tensor(rgb) for rgb in ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0)))
+    tint = torch.where(mask[..., None], blue, red)  # (T, T, 3)
+    fig, (left, right) = subplots(1, 2, figsize=(10, 4.3), sharey=True)
+    draw_map(left, 1 - change[..., None] * (1 - tint), words, f"mask: {how} the softmax".replace("none", "none,"))
+    left.axvspan(s - 0.5, s + 0.5, fill=False, linewidth=2)
+    left.set(xlabel="replaced", ylabel="output")
+    left.tick_params(axis="x", rotation=45)
+    right.barh(words, change[:, s], color=["#0072B2" if t >= s else "#D55E00" for t in range(T)])
+    right.set(xlim=(0, 1.05), xlabel="relative move of the output (1 or more: full bar)")
+    worst = change[:s, s].max().item() if s else 0.0
+    right.set_title(f"“{word}” replaced: the past moves {worst:.0%}")
+    return Picture(fig, f"Mask: {how}. When {word!r} is replaced, outputs before it move by up to {worst:.0%}.")
+
+
+options = [("no mask", "none"), ("after the softmax", "after"), ("before the softmax", "before")]
+explore(
+    leak,
+    how=widgets.ToggleButtons(options=options, value="after", description="mask"),
+    word=widgets.SelectionSlider(options=words, value="tired", description="replaced"),
+)
+
+# %% [markdown]
+# **Why.** No *value* of the future gets through; you have set its weights to 0. But the softmax divided by a sum, and the
+# future was in that sum. Through the denominator each position knows how much the future would have interested it.
+# The rows sum to less than 1, nothing crashes, the loss falls. That is why people overlook it.
+#
+# Could you divide by the row sum once more? On paper that repairs it completely. In 32 bits:
+
+# %%
+w = at.softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
+print("the past that is left:", w.tolist(), "after dividing by the sum:", (w / w.sum()).tolist())
+
+# %% [markdown]
+# The future took everything, and 0 / 0 is not a number. Mask *before* the softmax.
+#
+# ### Exercise 4 · attention weights
+#
+# *Difficulty 2 of 3 · 10 minutes*
+#
+# Everything so far in one function: the scores of all queries and all keys in one product, the division, the mask, the
+# softmax. T positions ask, S positions can be looked at; often S = T.
+
+# %% tags=["exercise"]
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Say how much each query looks at each key: softmax(q kᵀ / sqrt(d)), masked before it.
+
+    Shapes: q (..., T, d), k (..., S, d), mask bool, broadcasts to (..., T, S), True = may look
+    -> (..., T, S), where each row sums to 1.
+    Raises: TypeError for a mask that is not bool; ValueError for shapes that do not fit and for
+    a row of the mask that allows nothing.
+    Source: Vaswani et al. 2017, section 3.2.1 (equation 1) and 3.2.3 (the mask).
+
+    >>> attention_weights(torch.zeros(3, 8), torch.randn(3, 8), causal_mask(3))
+    tensor([[1.0000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.3333, 0.3333, 0.3333]])
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.attention_weights", attention_weights)
+# hint("attention.attention_weights")
+# solution("attention.attention_weights")
+
+# %% [markdown]
+# Weights times values: that is attention. $Q$, $K$ and $V$ hold the queries, keys and values of all positions as rows:
+#
+# $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\left(\frac{Q K^T}{\sqrt{d}}\right) V$$
+#
+# `at.attention(q, k, v, mask)` is this line. **Does it keep its promise?** We replace each word in turn; no output before it
+# may change by a single bit.
+
+# %%
+def causal(x):
+    return at.attention(x @ w_q, x @ w_k, x @ w_v, mask)  # (T, d)
+
+
+torch.testing.assert_close(causal(x), mixed(x, "before"))
+for s in range(T):
+    changed = torch.cat([x[:s], other[s:]])  # everything from word s on is replaced
+    assert torch.equal(causal(changed)[:s], causal(x)[:s])
+print("the past is the same, bit for bit, whatever follows")
+
+
+# %% [markdown]
+# ## One head
+#
+# **Question.** Each position has one vector x. Where do three vectors, q, k and v, come from?
+#
+# From three learned matrices. They are all that an attention *head* has to learn: what to ask, what to offer, what to hand
+# over. All positions share them.
+#
+# ### Exercise 5 · a causal head
+#
+# *Difficulty 2 of 3 · 6 minutes*
+#
+# You may use `attention(q, k, v, mask)`, which is imported. The vectors x have d_model features, the queries and keys d.
+
+# %% tags=["exercise"]
+def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    """One causal attention head: each position asks, and averages values of itself and the past.
+
+    Shapes: x (..., T, d_model); w_q, w_k (d_model, d), w_v (d_model, d_v) -> (..., T, d_v).
+    Source: Vaswani et al. 2017, section 3.2.2 (head_i), with the mask of section 3.2.3.
+
+    >>> x, zero = torch.eye(2), torch.zeros(2, 4)  # equal scores: the average of the past
+    >>> causal_head(x, w_q=zero, w_k=zero, w_v=torch.tensor([[1.0], [3.0]])).flatten()
+    tensor([1., 2.])
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.causal_head", causal_head)
+# hint("attention.causal_head")
+# solution("attention.causal_head")
+
+# %% [markdown]
+# **What does a head know about order?** Shuffle the first seven words of the sentence. **Predict.** Does the output at the
+# eighth change?
+
+# %%
+order = [3, 0, 6, 2, 5, 1, 4, 7]  # the last word stays where it is
+straight, shuffled = at.causal_head(x, w_q, w_k, w_v), at.causal_head(x[order], w_q, w_k, w_v)
+torch.testing.assert_close(straight[-1], shuffled[-1])
+print("the last output is the same:", torch.allclose(straight[-1], shuffled[-1], atol=1e-6))
+
+# %% [markdown]
+# Not at all. For attention the past is a bag, not a row. *Dog bites man* and *man bites dog* look alike to the word that
+# follows. That is why models add to each vector something that says *where* it stands. You do it below, and notebook 3 looks
+# at it closely.
+#
+# ## Many heads in one tensor
+#
+# **Question.** A head makes one average per position. *It* may want to look at *cat* for the meaning and at *because* for the
+# grammar. One softmax cannot keep two interests apart. What now?
+#
+# Use H heads side by side, each with its own matrices and with only d = d_model / H features, so that all together
+# cost as much as one large head. Their outputs are put next to each other, and one more matrix mixes them.
+#
+# In code nobody loops over heads. They are one more dimension of the tensor, before T and d, so that the same
+# `attention` works on all of them at once. The dimensions must be cut and swapped in the right order.
+#
+# ### Exercise 6 · split the heads
+#
+# *Difficulty 2 of 3 · 6 minutes*
+
+# %% tags=["exercise"]
+def split_heads(x: Tensor, n_head: int) -> Tensor:
+    """Cut the features into heads: head h gets the h-th block of d = d_model / n_head features.
+
+    Shapes: x (B, T, d_model) -> (B, H, T, d).
+    Raises: ValueError where n_head does not divide d_model. Source: Vaswani et al. 2017, 3.2.2.
+
+    >>> split_heads(torch.arange(8).view(1, 2, 4), n_head=2).tolist()
+    [[[[0, 1], [4, 5]], [[2, 3], [6, 7]]]]
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.split_heads", split_heads)
+# hint("attention.split_heads")
+# solution("attention.split_heads")
+
+# %% [markdown]
+# ### Exercise 7 · merge them again
+#
+# *Difficulty 1 of 3 · 4 minutes*
+
+# %% tags=["exercise"]
+def merge_heads(x: Tensor) -> Tensor:
+    """Put the heads next to each other again: the inverse of `split_heads`.
+
+    Shapes: x (B, H, T, d) -> (B, T, d_model). Source: Vaswani et al. 2017, section 3.2.2 (Concat).
+
+    >>> merge_heads(torch.tensor([[[[0, 1], [4, 5]], [[2, 3], [6, 7]]]])).tolist()
+    [[[0, 1, 2, 3], [4, 5, 6, 7]]]
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.merge_heads", merge_heads)
+# hint("attention.merge_heads")
+# solution("attention.merge_heads")
+
+# %% [markdown]
+# `at.MultiHeadAttention` puts it together. Its `c_attn` makes the queries, keys and values of all heads in one product, its
+# `c_proj` is the matrix at the end; the names are GPT-2's. Here is its whole inside, by hand:
+
+# %%
+with torch.random.fork_rng():
+    torch.manual_seed(0)  # the layers start with these random numbers
+    mha, theirs = at.MultiHeadAttention(64, n_head=4), nn.MultiheadAttention(64, 4, batch_first=True)
+x = torch.randn(2, 10, 64, generator=generator(3))  # (B, T, d_model)
+q, k, v = (at.split_heads(part, 4) for part in mha.c_attn(x).chunk(3, dim=-1))  # (B, H, T, d)
+heads = at.attention(q, k, v, at.causal_mask(10))  # (B, H, T, d)
+by_hand = mha.c_proj(at.merge_heads(heads))  # (B, T, d_model)
+torch.testing.assert_close(by_hand, mha(x))
+
+# %% [markdown]
+# **Is it what others mean by multi-head attention?** We give torch's own layer the same weights. Beware: in torch's layer a
+# mask that is `True` *hides*. Ours, and torch's newer function further down, mean *may look*.
+
+# %%
+ours = {"in_proj": mha.c_attn, "out_proj.": mha.c_proj}
+names = {"in_proj": "in_proj_"} | {"out_proj.": "out_proj."}
+theirs.load_state_dict({
+    names[name] + kind: getattr(layer, kind) for name, layer in ours.items() for kind in ("weight", "bias")
+})
+expected, _ = theirs(x, x, x, attn_mask=~at.causal_mask(10))  # (B, T, d_model)
+torch.testing.assert_close(mha(x), expected)
+print("our layer and torch's give the same, to", f"{1e-6:g}:", torch.allclose(mha(x), expected, atol=1e-6))
