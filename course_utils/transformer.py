@@ -58,7 +58,8 @@ class Transformer(nn.Module):
         if config.positions == "learned":
             self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         elif config.positions == "sinusoidal":
-            self.register_buffer("table", sinusoidal_positions(config.n_positions, config.n_embd), persistent=False)
+            table = sinusoidal_positions(config.n_positions, config.n_embd)  # sized like the tokens at the start
+            self.register_buffer("table", table * math.sqrt(2) * config.initializer_range, persistent=False)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         last = config.norm and config.order not in ("post", "parallel")  # these two end with a LayerNorm
         self.ln_f = LayerNorm(config.n_embd, config.layer_norm_epsilon) if last else nn.Identity()
@@ -83,8 +84,8 @@ class Transformer(nn.Module):
                              "vocab_size was taken from") from None
         if self.config.positions == "none":
             return token, torch.zeros_like(token)
-        if self.config.positions == "sinusoidal":  # Vaswani et al. 2017, section 3.4: tokens grow by sqrt(d_model)
-            return token * math.sqrt(self.config.n_embd), self.table[start : start + T].expand_as(token)
+        if self.config.positions == "sinusoidal":
+            return token, self.table[start : start + T].expand_as(token)
         return token, self.wpe(torch.arange(start, start + T, device=ids.device)).expand_as(token)
 
     def streams(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None) -> list[Tensor]:

@@ -93,6 +93,19 @@ def test_every_stub_is_its_reference_with_the_body_left_out(notebook):
         assert stub_faults(stubs[exercise.name], inspect.getsource(exercise.reference)) == [], name
 
 
+def test_every_exercise_says_the_difficulty_and_the_minutes_of_its_registry(notebook):
+    nb = common.read(notebook)
+    for name in cells.checked(nb):
+        exercise = catalog.find(name)
+        at = next(n for n, cell in enumerate(nb.cells) if f'check("{name}"' in cell.source)
+        box = f"*Difficulty {exercise.difficulty} of 3 · {exercise.minutes} minutes*"
+        assert box in "\n".join(cell.source for cell in nb.cells[at - 3 : at]), f"{name}: {box} is not before its cell"
+
+
+def test_the_readme_lists_the_notebook(notebook):
+    assert f"](notebooks/{notebook.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 REFERENCE = '''
 def area(width: float, height: float = 1.0) -> float:
     """Area."""

@@ -370,10 +370,15 @@ def test_a_model_whose_stream_is_no_sum_is_refused_and_one_that_drops_out():
     assert tr.residual_writes(tr.Transformer(replace(SMALL, resid_pdrop=0.1)).eval(), some_ids())
 
 
-def test_sinusoidal_positions_reach_the_stream_beside_grown_tokens():
-    model, ids = tr.Transformer(replace(SMALL, positions="sinusoidal")), some_ids()
-    torch.testing.assert_close(model.streams(ids)[0], model.wte.weight[ids] * math.sqrt(24) + tb.sinusoidal_positions(7, 24))
-    assert "table" not in model.state_dict()
+def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
+    config = replace(SMALL, positions="sinusoidal", n_embd=96, n_positions=200, vocab_size=500)
+    model, ids = tr.Transformer(config, torch.Generator().manual_seed(0)), some_ids()
+    position = model.streams(ids)[0] - model.wte.weight[ids]
+    torch.testing.assert_close(position / position.norm(dim=-1, keepdim=True),
+                               (table := tb.sinusoidal_positions(7, 96).expand(2, 7, 96)) / table.norm(dim=-1, keepdim=True),
+                               rtol=0, atol=1e-5)  # fmt: skip
+    assert position.square().mean().sqrt().item() == pytest.approx(model.wte.weight.std().item(), rel=0.05)
+    assert "table" not in model.state_dict() and "table" not in dict(model.named_parameters())
 
 
 # --- Bad input -------------------------------------------------------------------------------------------------------
