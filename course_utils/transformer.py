@@ -22,17 +22,20 @@ from course_utils.transformer_block import (
 
 
 def ladder(level: int, **sizes) -> TransformerConfig:
-    """The configuration of Model 1 to 5: each adds something to the one before, and 5 is GPT-2 (small, without `sizes`).
+    """The configuration of Model 1 to 5: each adds something to the one before; 5 is GPT-2 (small, without `sizes`).
 
     1 is a token embedding and a head. 2 adds positions and LayerNorm, and ties the head to the embedding. 3 adds one
     attention head. 4 has n_layer blocks of one head and an MLP each. 5 has n_head heads in each block.
     Raises: ValueError for another level.
 
-    >>> [(ladder(n, n_embd=64, n_layer=4, n_head=4).n_layer, ladder(n, n_embd=64, n_head=4).n_head) for n in range(1, 6)]
+    >>> [(c.n_layer, c.n_head) for c in (ladder(n, n_embd=64, n_layer=4, n_head=4) for n in range(1, 6))]
     [(0, 1), (0, 1), (1, 1), (4, 1), (4, 4)]
     """
     steps = {1: dict(n_layer=0, n_head=1, positions="none", norm=False, tie_word_embeddings=False),
-             2: dict(n_layer=0, n_head=1), 3: dict(n_layer=1, n_head=1, mlp=False), 4: dict(n_head=1), 5: {}}  # fmt: skip
+             2: dict(n_layer=0, n_head=1),
+             3: dict(n_layer=1, n_head=1, mlp=False),
+             4: dict(n_head=1),
+             5: {}}  # fmt: skip
     if level not in steps:
         raise ValueError(f"there is no Model {level!r}: choose a level from 1 to 5")
     return TransformerConfig(**(sizes | steps[level]))
@@ -71,8 +74,8 @@ class Transformer(nn.Module):
     def embed(self, ids: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         """What the token and what the position write, each (B, T, d_model); the first token is at position `start`."""
         if ids.ndim != 2 or ids.is_floating_point():
-            raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text pass "
-                            "torch.tensor(ids)[None]")
+            raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text "
+                            "pass torch.tensor(ids)[None]")
         T, n_positions = ids.size(1), self.config.n_positions
         if start + T > n_positions:
             raise ValueError(f"{start + T} positions, but the model has n_positions={n_positions}: cut the text, or "
@@ -88,7 +91,8 @@ class Transformer(nn.Module):
             return token, self.table[start : start + T].expand_as(token)
         return token, self.wpe(torch.arange(start, start + T, device=ids.device)).expand_as(token)
 
-    def streams(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None) -> list[Tensor]:
+    def streams(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None,
+                mask: Tensor | None = None) -> list[Tensor]:  # fmt: skip
         """The residual stream before the first block and after each: n_layer + 1 tensors (B, T, d_model)."""
         token, position = self.embed(ids, len(kv_cache[0]) if kv_cache else 0)
         x = dropout(token + position, self.config.embd_pdrop, self.training)  # (B, T, d_model)
@@ -191,7 +195,7 @@ def residual_writes(model: Transformer, ids: Tensor, mask: Tensor | None = None)
 
 @torch.no_grad()
 def logit_contributions(model: Transformer, ids: Tensor, token: int, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """What each write adds to the logit of one token, with the scale of the last LayerNorm frozen; the sum is the logit.
+    """What each write adds to one token's logit, with the scale of the last LayerNorm frozen; the sum is the logit.
 
     Names as in `residual_writes`, and "ln_f bias". Shapes: ids (B, T) -> tensors (B, T). Units: nats.
     Raises: as `residual_writes`. Source: Elhage et al. 2021; "direct logit attribution".
@@ -206,6 +210,7 @@ def logit_contributions(model: Transformer, ids: Tensor, token: int, mask: Tenso
     direction = model.lm_head.weight[token]  # (d_model,)
     if isinstance(model.ln_f, nn.Identity):
         return {name: write @ direction for name, write in writes.items()}
-    parts = frozen_layer_norm(torch.stack(list(writes.values())), model.ln_f.weight, model.ln_f.eps)  # (N, B, T, d_model)
+    stack = torch.stack(list(writes.values()))  # (N, B, T, d_model)
+    parts = frozen_layer_norm(stack, model.ln_f.weight, model.ln_f.eps)  # (N, B, T, d_model)
     bias = (model.ln_f.bias @ direction).expand(ids.shape)
     return dict(zip(writes, parts @ direction, strict=True)) | {"ln_f bias": bias}

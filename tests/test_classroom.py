@@ -328,6 +328,7 @@ def test_expect_accepts_what_is_equal_within_tolerance():
 def test_long_values_are_shortened():
     assert len(show_value(list(range(1000)))) <= 80 and show_value(torch.zeros(3, 4)) == "Tensor of shape (3, 4)"
     assert show_value(torch.tensor([0.1, 2.0])) == "[0.1, 2.0]" and show_value([1 / 3, "v1.23"]) == "[0.3333, 'v1.23']"
+    assert show_value(double) == "double"
 
 
 def test_a_named_mistake_shows_both_values_only_where_they_look_different():

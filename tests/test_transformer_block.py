@@ -381,6 +381,26 @@ def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
     assert "table" not in model.state_dict() and "table" not in dict(model.named_parameters())
 
 
+def test_every_field_of_the_configuration_reaches_the_model():
+    config = replace(SMALL, embd_pdrop=0.5, layer_norm_epsilon=0.3, initializer_range=0.5)
+    model, ids = tr.Transformer(config), some_ids()
+    assert all(m.eps == 0.3 for m in model.modules() if isinstance(m, tb.LayerNorm))
+    assert model.wte.weight.std().item() == pytest.approx(0.5, rel=0.1)
+    torch.manual_seed(0)
+    plain, dropped = sum(model.embed(ids)), model.streams(ids)[0]
+    assert 0.3 < (dropped == 0).float().mean() < 0.7 and torch.equal(model.eval().streams(ids)[0], plain)
+    parts = tr.logit_contributions(model, ids, token=3)
+    torch.testing.assert_close(sum(parts.values()), model(ids)[:, :, 3], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["pre", "post", "parallel"])
+def test_the_stream_is_normalised_once_before_the_head_in_every_order(order):
+    model = tr.Transformer(replace(SMALL, order=order, initializer_range=0.5))
+    last = model.ln_f(model.streams(some_ids())[-1])
+    torch.testing.assert_close(last, F.layer_norm(last, (24,)), rtol=1e-3, atol=1e-3)
+    assert isinstance(model.ln_f, nn.Identity) == (order != "pre")
+
+
 # --- Bad input -------------------------------------------------------------------------------------------------------
 
 

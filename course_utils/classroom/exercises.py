@@ -133,9 +133,11 @@ def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = 
 
 
 def show_value(value: Any, width: int = 80) -> str:
-    """A value in few characters, for a message: large tensors by shape, floats rounded, long things cut in the middle."""
+    """A value in few characters, for a message: large tensors by shape, functions by name, floats rounded, long things cut in the middle."""
     if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(tuple(value.shape)) > 8:
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
     try:
         text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
         text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
