@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import threading
 import time
 
 import ipywidgets as w
@@ -99,6 +100,9 @@ def test_a_token_strip_shows_white_space_escapes_and_marks_broken_bytes():
     assert "&lt;b&gt;" in strip.html and "<b></code>" not in strip.html
     assert strip.text == "4 tokens: '<b>' 1, '·x↵' 2, '<E0><AE>' 3, '<U+0000>' 4"
     assert token_strip(["a"] * 9, limit=3).text.endswith("… and 6 more")
+    assert token_strip([b" \xf0\x9f"], [torch.tensor(5)]).text == "1 token: '·<F0><9F>' 5"
+    with pytest.raises(ValueError):
+        token_strip(["a"], ["<img src=x onerror=alert(1)>"])
     with pytest.raises(ValueError, match="one id"):
         token_strip(["a"], [1, 2])
 
@@ -140,6 +144,14 @@ def test_an_error_while_drawing_becomes_an_escaped_sentence_and_keeps_the_last_f
     assert view.caption.value == ""
 
 
+def test_a_view_that_stops_returning_frames_says_so_and_keeps_the_last_one(no_views):
+    view = explore(lambda n: Markup("<p>one</p>", "one") if n < 5 else None, n=w.IntSlider(3, 0, 9))
+    view.controls["n"].value = 8
+    assert view.frame.text == "one" and "NoneType" in view.caption.value
+    with pytest.raises(RuntimeError, match="{'n': 8}.*NoneType"):
+        views.sweep()
+
+
 def test_explore_refuses_what_is_no_control_and_what_is_no_frame(no_views):
     with pytest.raises(ValueError, match="show"):
         explore(counting)
@@ -156,6 +168,7 @@ def test_explore_refuses_what_is_no_control_and_what_is_no_frame(no_views):
         (w.FloatLogSlider(1.0, base=10, min=-1, max=1), {0.1, 1.0, 10.0}),
         (w.Dropdown(options=[("one", 1), ("two", 2), ("three", 3)], value=2), {1, 2, 3}),
         (w.Checkbox(True), {True, False}),
+        (w.Dropdown(options={"one": 1, "two": 2}), {1, 2}),
         (w.Textarea("hello"), {"", "hello", views.AWKWARD}),
         (w.IntRangeSlider(value=(2, 3), min=0, max=9), {(0, 0), (2, 3), (0, 9), (9, 9)}),
     ],
@@ -188,6 +201,8 @@ def test_the_sweep_raises_with_the_setting_that_fails(no_views):
         ("exact", "lossy", 0, "differs"),
         (3, None, 0, "not measurable here"),
         (50_257, torch.tensor(50_257), 0, "reproduced"),
+        (True, np.True_, 0, "reproduced"),
+        ([1, 2], np.array([1.0, 2.0]), 0, "reproduced"),
     ],
 )
 def test_the_verdict_follows_from_the_numbers(published, measured, tolerance, verdict):
@@ -202,7 +217,13 @@ def test_a_claim_that_differs_needs_its_reason_and_an_id_comes_once():
         claims.add("X1", "c", source="s", published=1, measured=2)
     claims.add("X1", "c", source="s", published=1, measured=1)
     with pytest.raises(ValueError, match="one row"):
-        claims.add("X1", "c", source="s", published=1, measured=1)
+        claims.add("X1", "another", source="s", published=1, measured=1)
+    claims.add("X1", "c", source="s", published=1, measured=2, reason="the cell was run again")
+    assert [row.verdict for row in claims.rows] == ["differs"]
+    with pytest.raises(ValueError, match="tolerance"):
+        claims.add("X3", "c", source="s", published=1, measured=1, tolerance=-1)
+    with pytest.raises(ValueError, match="not finite"):
+        claims.add("X4", "c", source="s", published="falls", measured=math.nan, holds=True)
     with pytest.raises(ValueError, match="not finite"):
         claims.add("X2", "c", source="s", published=1, measured=math.nan)
 
@@ -213,7 +234,7 @@ def test_the_table_is_shown_as_text_html_and_json(displayed):
     claims.add("X2", "grows", source="s", published="grows", measured="slope 2", holds=True)
     [(data, _)] = displayed(claims.show)
     assert "a &lt; b" in data["text/html"] and "s &amp; t" in data["text/html"]
-    assert "X1  REPRODUCED: a < b [s & t]\n    published 1,000; measured 1,001 ± 5" in data["text/plain"]
+    assert "X1  REPRODUCED: a < b [s & t]\n    published 1,000 ± 5; measured 1,001" in data["text/plain"]
     assert [row["verdict"] for row in data[MIME]] == ["reproduced"] * 2 and json.dumps(data[MIME])
 
 
@@ -257,6 +278,36 @@ def test_a_loop_is_stopped_and_said():
     start = time.monotonic()
     result = EXERCISE.grade(forever)
     assert result.passed is False and "still running" in result.message and time.monotonic() - start < 3
+
+
+def stubborn(x):
+    while True:
+        try:
+            x += 1
+        except:  # noqa: E722
+            pass
+
+
+def test_a_loop_that_swallows_what_ends_it_is_ended_all_the_same():
+    EXERCISE.grade(stubborn)
+    assert not [t for t in threading.enumerate() if t.daemon and "work" in t.name]
+
+
+class Chimera:
+    def __getattr__(self, name):
+        return 1
+
+    def __call__(self, x):
+        raise Mute
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+def test_the_strangest_answer_gets_a_sentence():
+    assert EXERCISE.grade(Chimera()).passed is False
 
 
 def test_output_printed_by_an_answer_does_not_reach_the_page(capsys):

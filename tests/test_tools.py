@@ -340,7 +340,7 @@ def test_the_table_of_claims_is_written_and_compared(source):
     assert "is missing" in claims.disagreements(folder)[0]
     claims.build(folder)
     text = (folder / "CLAIMS.md").read_text(encoding="utf-8")
-    assert r"| X1 | a \| b | s | 1 | 1 ± 1 | **reproduced** |" in text and "1 claims: reproduced 1." in text
+    assert r"| X1 | a \| b | s | 1 ± 1 | 1 | **reproduced** |" in text and "1 claims: reproduced 1." in text
     assert claims.disagreements(folder) == []
     edit(folder / "CLAIMS.md", "reproduced", "differs")
     assert "is not what the notebooks say" in claims.disagreements(folder)[0]

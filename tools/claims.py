@@ -40,9 +40,9 @@ def table(folder: Path = NOTEBOOKS) -> str:
 def _section(stem: str, rows: list[dict]) -> str:
     lines = [f"\n## [{stem[:2]} {stem[3:].replace('_', ' ')}]({stem}.ipynb)\n", _line(COLUMNS), _line("---" for _ in COLUMNS)]
     for row in rows:
-        measured = f"{row['measured']} {row['tolerance']}".strip() or "–"
+        published = f"{row['published']} {row['tolerance']}".strip() or "–"
         verdict = f"**{row['verdict']}**" + (f": {row['reason']}" if row["reason"] else "")
-        lines.append(_line([row["id"], row["claim"], row["source"], row["published"] or "–", measured, verdict]))
+        lines.append(_line([row["id"], row["claim"], row["source"], published, row["measured"] or "–", verdict]))
     return "\n".join(lines)
 
 

@@ -56,11 +56,16 @@ class Claims:
         `published` and `measured` are numbers, or sequences of them, compared within `tolerance` (absolute); or anything
         else that compares by `==` (a bool, a text). Where the claim is a relation (`published="falls with size"`), `holds` is the
         test you made of it, with `measured` as what you saw. `measured=None` means that it cannot be measured here.
-        Raises ValueError where a claim that differs, or was not measured, comes without its `reason`, where an id comes
-        twice, and where a measured number is not finite.
+        Running a cell again replaces its claim. Raises ValueError where a claim that differs, or was not measured, comes
+        without its `reason`, where two claims have one id, where a measured number is not finite, and for a bad tolerance.
         """
-        if any(row.id == id for row in self.rows):
-            raise ValueError(f"claim {id} is in the table already; give each claim one row.")
+        if any(row.id == id and row.claim != claim for row in self.rows):
+            raise ValueError(f"claim {id} is in the table already, with another text; give each claim one row.")
+        if not _is_number(tolerance) or not tolerance >= 0:
+            raise ValueError(
+                f"claim {id}: tolerance is {tolerance!r}; give a number of 0 or more, in the unit of the values."
+            )
+        published, measured = _plain(published), _plain(measured)
         verdict = _verdict(id, published, measured, tolerance, holds)
         if verdict != REPRODUCED and not reason:
             raise ValueError(
@@ -68,6 +73,7 @@ class Claims:
             )
         shown = "" if tolerance == 0 else f"± {_text(tolerance)}"
         measured_text = "" if measured is None else _text(measured)
+        self.rows = [row for row in self.rows if row.id != id]
         self.rows.append(Claim(id, claim, source, _text(published), measured_text, shown, verdict, reason))
 
     def show(self) -> None:
@@ -81,9 +87,8 @@ class Claims:
         lines = []
         for row in self.rows:
             lines.append(f"{row.id}  {row.verdict.upper()}: {row.claim} [{row.source}]")
-            lines.append(
-                f"    published {row.published or '-'}; measured {row.measured or '-'} {row.tolerance}".rstrip()
-            )
+            published = f"{row.published or '-'} {row.tolerance}".strip()
+            lines.append(f"    published {published}; measured {row.measured or '-'}")
             lines += textwrap.wrap(row.reason, 100, initial_indent="    ", subsequent_indent="    ")
         return "\n".join(lines)
 
@@ -102,8 +107,8 @@ class Claims:
             cells = [
                 html.escape(row.claim) + why,
                 html.escape(row.source),
-                html.escape(row.published),
-                html.escape(f"{row.measured} {row.tolerance}"),
+                html.escape(f"{row.published} {row.tolerance}"),
+                html.escape(row.measured),
             ]
             cells.append(f'<b style="color:{colors[row.verdict]}">{marks[row.verdict]} {row.verdict}</b>')
             body += (
@@ -118,13 +123,14 @@ class Claims:
 def _verdict(id: str, published: Any, measured: Any, tolerance: Any, holds: bool | None) -> str:
     if measured is None:
         return NOT_MEASURED
+    numbers = [x for x in (measured if isinstance(measured, (list, tuple)) else [measured]) if _is_number(x)]
+    if not all(math.isfinite(x) for x in numbers):
+        raise ValueError(f"claim {id}: the measured value {measured} is not finite; the experiment went wrong.")
     if holds is not None:
         return REPRODUCED if holds else DIFFERS
     pairs = _pairs(published, measured)
     if pairs is None:
         return REPRODUCED if published == measured else DIFFERS
-    if not all(math.isfinite(m) for _, m in pairs):
-        raise ValueError(f"claim {id}: the measured value {measured} is not finite; the experiment went wrong.")
     return REPRODUCED if all(abs(m - p) <= tolerance for p, m in pairs) else DIFFERS
 
 
@@ -138,6 +144,13 @@ def _pairs(published: Any, measured: Any) -> list[tuple[float, float]] | None:
     return None
 
 
+def _plain(x: Any) -> Any:
+    """Numbers and lists of Python for those of numpy and torch."""
+    if isinstance(x, (list, tuple)):
+        return [_plain(item) for item in x]
+    return x.tolist() if hasattr(x, "tolist") else x
+
+
 def _is_number(x: Any) -> bool:
     return not isinstance(x, (bool, str)) and hasattr(x, "__float__")
 
@@ -146,7 +159,13 @@ def _text(x: Any) -> str:
     if isinstance(x, bool):
         return "yes" if x else "no"
     if isinstance(x, (list, tuple)):
-        return ", ".join(_text(item) for item in x)
+        return "; ".join(_text(item) for item in x)
     if not _is_number(x):
         return str(x)
-    return f"{int(x):,}" if float(x).is_integer() and abs(x) < 1e15 else f"{float(x):.4g}"
+    return (
+        f"{int(x):,}"
+        if float(x).is_integer() and abs(x) < 1e15
+        else f"{float(x):,.1f}"
+        if abs(x) >= 10_000
+        else f"{float(x):.4g}"
+    )

@@ -6,20 +6,20 @@ import ctypes
 import inspect
 import io
 import random
-import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import types
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from .compare import Wrong, difference, expect, kind_of, show_value
+
+__all__ = ["Catalog", "Exercise", "Result", "Wrong", "expect", "show_value"]
+
 TIME_LIMIT = 5.0  # seconds for one check, unless the exercise says otherwise
-
-
-class Wrong(Exception):
-    """Raised by a checker with the sentence that the student reads."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Exercise:
         """
         if not callable(answer):
             kind = "class" if inspect.isclass(self.reference) else "function"
-            return Result(False, f"{self.name}: give check(…) your {kind}, without calling it; it got {_kind(answer)}.")
+            return Result(
+                False, f"{self.name}: give check(…) your {kind}, without calling it; it got {kind_of(answer)}."
+            )
         if _unattempted(answer):
             return Result(None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again.")
         guarded = _Guarded(answer, self.name)
@@ -75,8 +77,9 @@ class Exercise:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             thread.start()
             thread.join(self.time_limit)
-        if thread.is_alive():
-            _stop(thread)
+            if still_running := thread.is_alive():
+                _stop(thread)
+        if still_running:
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds and was stopped"
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
         return outcome[0]
@@ -96,7 +99,7 @@ class _Guarded:
         for before, after in [*zip(args, given, strict=True), *((kwargs[k], named[k]) for k in named)]:
             if (
                 isinstance(before, (list, dict, set, torch.Tensor, np.ndarray))
-                and _difference(after, before, 0) is not None
+                and difference(after, before, 0) is not None
             ):
                 raise Wrong(
                     f"{self.call} changed its argument in place. Build a new one and leave what you were given as it is."
@@ -111,120 +114,10 @@ def _copy(value: Any) -> Any:
         return value
 
 
-def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = None, tol: float = 1e-5) -> None:
-    """Raises `Wrong` unless `got` is `want`, in type, shape, dtype and value (floats within `tol`, relative or absolute).
-
-    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives: where the answer is
-    wrong, the first one that equals it is what the student reads.
-
-    >>> expect([1, 2], [1, 2], "f(3)")
-    >>> expect([2, 1], [1, 2], "f(3)", mistakes={"you sorted the wrong way round": [2, 1]})
-    Traceback (most recent call last):
-    course_utils.classroom.exercises.Wrong: f(3): you sorted the wrong way round. Expected [1, 2], got [2, 1].
-    """
-    difference = _difference(got, want, tol)
-    if difference is None:
-        return
-    for sentence, wrong in (mistakes or {}).items():
-        if _difference(got, wrong, tol) is None:
-            values = f" Expected {show_value(want)}, got {show_value(got)}."
-            raise Wrong(f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}")
-    raise Wrong(f"{call}: {difference}.")
-
-
-def show_value(value: Any, width: int = 80) -> str:
-    """A value in few characters, for a message: large tensors by shape, functions by name, floats rounded, long things cut in the middle."""
-    if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(tuple(value.shape)) > 8:
-        return f"{type(value).__name__} of shape {tuple(value.shape)}"
-    if callable(value) and hasattr(value, "__name__"):
-        return value.__name__
-    try:
-        text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
-        text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
-    except Exception:
-        text = _kind(value)
-    return text if len(text) <= width else f"{text[: width - 20]}…{text[-15:]}"
-
-
-def _difference(got: Any, want: Any, tol: float) -> str | None:
-    """What is different, in words; None where nothing is."""
-    if got is None and want is not None:
-        return f"it returned None, expected {show_value(want)}; is there a `return`"
-    if isinstance(want, torch.Tensor):
-        return _array_difference(got, want, tol, torch.Tensor)
-    if isinstance(want, np.ndarray):
-        return _array_difference(got, want, tol, np.ndarray)
-    if isinstance(want, float) and not isinstance(want, bool):
-        number = isinstance(got, (int, float, np.floating)) and not isinstance(got, bool)
-        if not number:
-            return f"expected a number, got {_kind(got)}"
-        close = bool(np.isclose(float(got), want, rtol=tol, atol=tol, equal_nan=True))
-        return None if close else f"expected {want:.6g}, got {float(got):.6g}"
-    if isinstance(want, dict):
-        return _dict_difference(got, want, tol)
-    if isinstance(want, (list, tuple)):
-        return _sequence_difference(got, want, tol)
-    if type(got) is not type(want) and not (isinstance(want, int) and isinstance(got, np.integer)):
-        return f"expected {_kind(want)}, got {_kind(got)}"
-    return None if bool(got == want) else f"expected {show_value(want)}, got {show_value(got)}"
-
-
-def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None:
-    if not isinstance(got, kind):
-        return f"expected a {kind.__name__} of shape {tuple(want.shape)}, got {_kind(got)}"
-    if tuple(got.shape) != tuple(want.shape):
-        return f"expected shape {tuple(want.shape)}, got {tuple(got.shape)}"
-    if got.dtype != want.dtype:
-        return f"expected dtype {want.dtype}, got {got.dtype}"
-    a, b = (torch.as_tensor(x).detach() for x in (got, want))
-    if a.dtype.is_floating_point and not bool(torch.isfinite(a).all()) and bool(torch.isfinite(b).all()):
-        return "there are values that are not finite (nan or inf)"
-    exact = not (a.dtype.is_floating_point or a.dtype.is_complex)
-    close = torch.isclose(a, b, rtol=0 if exact else tol, atol=0 if exact else tol, equal_nan=True)
-    if bool(close.all()):
-        return None
-    where = tuple((~close).nonzero()[0].tolist())
-    share = f"{int((~close).sum())} of {close.numel()} values differ"
-    return f"{share}; at index {where} expected {_number(b[where])}, got {_number(a[where])}"
-
-
-def _number(x: torch.Tensor) -> str:
-    return f"{x.item():.6g}" if x.dtype.is_floating_point else str(x.item())
-
-
-def _dict_difference(got: Any, want: dict, tol: float) -> str | None:
-    if not isinstance(got, dict):
-        return f"expected a dict, got {_kind(got)}"
-    missing, extra = [k for k in want if k not in got], [k for k in got if k not in want]
-    if missing:
-        return f"{show_value(missing[0])} is missing"
-    if extra:
-        return f"{show_value(extra[0])} should not be there"
-    for key in want:
-        if (inner := _difference(got[key], want[key], tol)) is not None:
-            return f"at {show_value(key)}: {inner}"
-    return None
-
-
-def _sequence_difference(got: Any, want: Sequence, tol: float) -> str | None:
-    if type(got) is not type(want):
-        return f"expected a {type(want).__name__}, got {_kind(got)}"
-    for index, (a, b) in enumerate(zip(got, want, strict=False)):
-        if (inner := _difference(a, b, tol)) is not None:
-            simple = isinstance(b, (int, str, bytes)) and type(a) is type(b)
-            return f"expected {show_value(want)}, got {show_value(got)}" if simple else f"at index {index}: {inner}"
-    return None if len(got) == len(want) else f"expected {show_value(want)}, got {show_value(got)}"
-
-
-def _kind(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}" if value is not None else "None"
-
-
 def _describe(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
-    except Exception:
+    except BaseException:
         text = ""
     name = type(error).__name__
     return f"{name}: {text[:160]}" if text else name
@@ -236,7 +129,9 @@ def _unattempted(answer: Callable) -> bool:
         methods = [m for m in vars(answer).values() if inspect.isfunction(m)]
         return bool(methods) and all(_unattempted(m) for m in methods)
     code = getattr(answer, "__code__", None)
-    return code is not None and code.co_name != "<lambda>" and (code.co_code, code.co_consts[-1]) in _EMPTY
+    return (
+        isinstance(code, types.CodeType) and code.co_name != "<lambda>" and (code.co_code, code.co_consts[-1]) in _EMPTY
+    )
 
 
 def _documented():
@@ -251,8 +146,15 @@ _EMPTY = [(stub.__code__.co_code, None) for stub in (_documented, _bare)]
 
 
 def _stop(thread: threading.Thread) -> None:
-    """Asks a thread to end by raising SystemExit in it; one that is inside C code ends when it comes back."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    """Ends a thread by raising SystemExit in it, again and again where a bare `except:` swallows it.
+
+    A thread that is inside C code (a long sleep) ends when it comes back.
+    """
+    for _ in range(100):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        thread.join(0.01)
+        if not thread.is_alive():
+            return
 
 
 class Catalog:
@@ -264,7 +166,7 @@ class Catalog:
 
     def find(self, name: str) -> Exercise:
         """The exercise called `topic.name`. Raises KeyError listing what there is."""
-        topic, _, short = name.partition(".")
+        topic, _, short = str(name).partition(".")
         if topic not in self.topics:
             raise KeyError(f"no exercises on {topic!r}; there are exercises on {', '.join(self.topics)}.")
         known = {exercise.name: exercise for exercise in self._load(topic)}

@@ -113,7 +113,7 @@ def token_strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None,
     if ids is not None and len(ids) != len(pieces):
         raise ValueError(f"{len(pieces)} pieces but {len(ids)} ids; each token needs one id.")
     words = [_visible(piece) for piece in pieces[:limit]]
-    numbers = [str(i) for i in ids[:limit]] if ids is not None else [""] * len(words)
+    numbers = [str(int(i)) for i in ids[:limit]] if ids is not None else [""] * len(words)
     box = "display:inline-block;margin:1px;padding:2px 5px;border-radius:4px;color:#000;text-align:center"
     boxes = "".join(
         f'<span style="{box};background:{TINTS[n % len(TINTS)]}"><code style="color:#000;background:none;white-space:pre">'
@@ -128,12 +128,15 @@ def token_strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None,
 
 
 def _visible(piece: str | bytes) -> str:
-    if isinstance(piece, bytes):
-        try:
-            piece = piece.decode()
-        except UnicodeDecodeError:
-            return "".join(f"<{byte:02X}>" for byte in piece)
-    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in piece.translate(VISIBLE))
+    text = piece.decode("utf-8", "surrogateescape") if isinstance(piece, bytes) else piece
+    return "".join(map(_shown, text.translate(VISIBLE)))
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape marks a byte that is not valid UTF-8
+        return f"<{code - 0xDC00:02X}>"
+    return character if character.isprintable() else f"<U+{code:04X}>"
 
 
 def show(fig: Figure, alt: str) -> None:

@@ -1,6 +1,6 @@
 """Interactive views over core ipywidgets which leave a static picture wherever no kernel runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -23,11 +23,7 @@ class Explorer:
 
     def __init__(self, draw: Callable[..., Frame], controls: dict[str, w.Widget]):
         self.draw, self.controls = draw, controls
-        self.frame = draw(**self.values)  # an error here is the author's: let it be seen
-        if not isinstance(self.frame, Frame):
-            raise TypeError(
-                f"draw returned {type(self.frame).__name__}; return Picture(fig, alt) or Markup(html, text)."
-            )
+        self.frame = self.frame_at(self.values)  # an error here is the author's: let it be seen
         self.pane, self.caption = w.HTML(self.frame.html), w.HTML()
         for control in controls.values():
             control.observe(self.refresh, names="value")
@@ -38,10 +34,17 @@ class Explorer:
     def values(self) -> dict[str, Any]:
         return {name: control.value for name, control in self.controls.items()}
 
+    def frame_at(self, values: dict[str, Any]) -> Frame:
+        """What `draw` makes of these values; TypeError where that is no frame."""
+        frame = self.draw(**values)
+        if not isinstance(frame, Frame):
+            raise TypeError(f"draw returned {type(frame).__name__}; return Picture(fig, alt) or Markup(html, text).")
+        return frame
+
     def refresh(self, _change: Any = None) -> None:
         """Draws again. What a reader types may be anything: an error becomes a sentence and the last frame stays."""
         try:
-            self.frame = self.draw(**self.values)
+            self.frame = self.frame_at(self.values)
         except Exception as error:
             self.caption.value = f"<b>Not drawn.</b> {escape(f'{type(error).__name__}: {error}')}"
         else:
@@ -91,7 +94,7 @@ def sweep() -> str:
     for number, view in enumerate(_views, 1):
         for setting in view.extremes():
             try:
-                frame = view.draw(**setting)
+                frame = view.frame_at(setting)
             except Exception as error:
                 name = getattr(view.draw, "__name__", "draw")
                 raise RuntimeError(f"view {number}, {name}({setting}): {type(error).__name__}: {error}") from error
@@ -104,7 +107,8 @@ def sweep() -> str:
 def _ends(control: w.Widget) -> list[Any]:
     """The values at the edges of what a control can hold."""
     if hasattr(control, "options"):  # Dropdown, SelectionSlider, ToggleButtons, SelectMultiple
-        values = [o[1] if isinstance(o, tuple) else o for o in control.options]
+        options = control.options.items() if isinstance(control.options, Mapping) else control.options
+        values = [o[1] if isinstance(o, tuple) else o for o in options]
         return [(), tuple(values)] if isinstance(control, w.SelectMultiple) else [values[0], values[-1]]
     if isinstance(control, w.FloatLogSlider):
         return [control.base**control.min, control.base**control.max]

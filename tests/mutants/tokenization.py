@@ -2,8 +2,11 @@
 
 import re
 from collections import Counter
+from itertools import combinations
 
-from course_utils.tokenization import build_vocab, count_pairs, merge
+import numpy as np
+
+from course_utils.tokenization import build_vocab, count_pairs, decode, encode, merge
 
 # --- count_pairs ----------------------------------------------------------------------------------------------------
 
@@ -84,6 +87,49 @@ def count_needs_two(ids):
     for pair in zip(ids[1:], ids[2:], strict=False):
         counts[pair] = counts.get(pair, 0) + 1
     return counts
+
+
+def count_top_ten(ids):
+    """Only the most frequent pairs. Right as long as there are at most ten."""
+    return dict(Counter(zip(ids, ids[1:], strict=False)).most_common(10))
+
+
+def count_without_zero(ids):
+    """Asks `if previous` instead of `is not None`. Right as long as no id is 0."""
+    counts, previous = {}, None
+    for i in ids:
+        if previous:
+            counts[previous, i] = counts.get((previous, i), 0) + 1
+        previous = i
+    return counts
+
+
+def count_repeated(ids):
+    """Leaves out what occurs once."""
+    return {pair: n for pair, n in count_pairs(ids).items() if n > 1}
+
+
+def count_different(ids):
+    """Takes two equal neighbours for no pair."""
+    return {pair: n for pair, n in count_pairs(ids).items() if pair[0] != pair[1]}
+
+
+def count_combinations(ids):
+    """Pairs every id with all that follow. Right for two ids."""
+    return dict(Counter(combinations(ids, 2)))
+
+
+def count_bytes_only(ids):
+    """A table of 256 by 256. Right as long as nothing was merged."""
+    table = np.zeros((256, 256), dtype=int)
+    for a, b in zip(ids, ids[1:], strict=False):
+        table[a, b] += 1
+    return {(int(a), int(b)): int(table[a, b]) for a, b in np.argwhere(table)}
+
+
+def count_with_frozensets(ids):
+    """Sets of two: without order, and with one element where the ids are equal."""
+    return dict(Counter(frozenset(pair) for pair in zip(ids, ids[1:], strict=False)))
 
 
 # --- merge ----------------------------------------------------------------------------------------------------------
@@ -197,6 +243,102 @@ def merge_deletes(ids, pair, new_id):
     return [i for i in merge(ids, pair, new_id) if i != new_id]
 
 
+def merge_list_and_tuple(ids, pair, new_id):
+    """A list never equals a tuple."""
+    merged, i = [], 0
+    while i < len(ids):
+        if ids[i : i + 2] == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+def merge_in_text_unless_empty(ids, pair, new_id):
+    """Replaces in the printed list: right as long as all ids have equally many digits."""
+    return [int(i) for i in " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id)).split()]
+
+
+def merge_in_a_circle(ids, pair, new_id):
+    """Pairs the last id with the first. Right unless these are the pair."""
+    merged, i = [], 0
+    while i < len(ids):
+        if (ids[i], ids[(i + 1) % len(ids)]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+def merge_looks_back(ids, pair, new_id):
+    """Compares ids[i - 1], which is the last id where i is 0."""
+    merged = []
+    for i in range(len(ids)):
+        if (ids[i - 1], ids[i]) == pair and (not merged or merged[-1] == pair[0]):
+            merged[-1:] = [new_id]
+        else:
+            merged.append(ids[i])
+    return merged
+
+
+def merge_gives_up(ids, pair, new_id):
+    """Stops where the pair's first id stands without the second."""
+    ids, at = list(ids), 0
+    while pair[0] in ids[at:]:
+        at = ids.index(pair[0], at)
+        if tuple(ids[at : at + 2]) != pair:
+            break
+        ids[at : at + 2] = [new_id]
+    return ids
+
+
+def merge_either_id(ids, pair, new_id):
+    """Asks whether both ids are in the pair, in any order or twice the same."""
+    merged, i = [], 0
+    while i < len(ids):
+        if i + 1 < len(ids) and ids[i] in pair and ids[i + 1] in pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+def merge_each_first(ids, pair, new_id):
+    """Replaces each first id and drops each second. Right where they occur only together."""
+    return [new_id if i == pair[0] else i for i in ids if i != pair[1]]
+
+
+def merge_without_zero(ids, pair, new_id):
+    """Asks `all(...)` for whether both ids are there. Right as long as no id is 0."""
+    merged, ids = [], list(ids)
+    while ids:
+        if len(ids) > 1 and all(ids[:2]) and tuple(ids[:2]) == pair:
+            merged.append(new_id)
+            ids = ids[2:]
+        else:
+            merged.append(ids.pop(0))
+    return merged
+
+
+def merge_skips_after(ids, pair, new_id):
+    """A match also swallows the id after it, since the step of the loop comes on top."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+        i += 1
+    return merged
+
+
 # --- train_bpe ------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +428,120 @@ def train_up_to_id(text, n_merges):
     return training(text, n_merges - 256)
 
 
+def train_first_id_only(text, n_merges):
+    """Compares only the first ids of ties. Right unless two of these pairs begin alike."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0])))
+
+
+def train_larger_second_id(text, n_merges):
+    """Turns only the first id round to use max."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0], p[1])))
+
+
+def train_second_id_first(text, n_merges):
+    """Compares the second ids of ties first."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[1], p[0])))
+
+
+def train_smallest_sum(text, n_merges):
+    """Takes the smallest sum of ids for the smallest ids."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[0] + p[1], p)))
+
+
+def train_smallest_text(text, n_merges):
+    """Compares ids as text, where "100" comes before "32"."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], str(p))))
+
+
+def train_smallest_bytes(text, n_merges):
+    """Compares what the ids stand for. Right until a merged id is in a tie."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(ids) > 1:
+        counts, vocab = count_pairs(ids), build_vocab(merges)
+        pair = min(counts, key=lambda p: (-counts[p], vocab[p[0]], vocab[p[1]]))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def train_different_ids(text, n_merges):
+    """Stops as soon as all ids are equal. Right for nearly every text."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(set(ids)) > 1:
+        pair = smallest_of_most_frequent(count_pairs(ids))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def training_on(words, n_merges):
+    """Learns from words, across which no pair is counted."""
+    words, merges = [list(word.encode()) for word in words], {}
+    while len(merges) < n_merges and (counts := sum((Counter(count_pairs(word)) for word in words), Counter())):
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        words = [merge(word, pair, merges[pair]) for word in words]
+    return merges
+
+
+def train_on_words(text, n_merges):
+    """Splits the text at white space first."""
+    return training_on(text.split(), n_merges)
+
+
+def train_on_words_with_space(text, n_merges):
+    """Cuts the text as GPT-2 does first."""
+    return training_on(re.findall(r"\s?\S+|\s+", text), n_merges)
+
+
+def train_on_lines(text, n_merges):
+    """Learns line by line. Right for one line."""
+    return training_on(text.splitlines(), n_merges)
+
+
+def train_stripped(text, n_merges):
+    """Removes white space at the ends."""
+    return training(text.strip(), n_merges)
+
+
+def train_lower(text, n_merges):
+    """Small letters only."""
+    return training(text.lower(), n_merges)
+
+
+def train_without_overlaps(text, n_merges):
+    """Counts x x x as one pair. Right unless that changes which pair is most frequent."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(ids) > 1:
+        counts = {pair: merge(ids, pair, -1).count(-1) for pair in count_pairs(ids)}
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def train_bytes_only(text, n_merges):
+    """Never merges what was merged."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and (counts := {p: n for p, n in count_pairs(ids).items() if max(p) < 256}):
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def train_into_default(text, n_merges, merges={}):  # noqa: B006
+    """A dictionary as default argument remembers the calls before. Right the first time."""
+    ids = list(text.encode())
+    for _ in range(n_merges):
+        if len(ids) < 2:
+            break
+        pair = smallest_of_most_frequent(count_pairs(ids))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return dict(merges)
+
+
 # --- encode ---------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +629,79 @@ def encode_trains(text, merges):
     return encoding(text, merges, lambda known: min(known, key=merges.get))
 
 
+def encode_in_rounds(text, merges):
+    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair that was learned earlier."""
+    ids = list(text.encode())
+    while known := [pair for pair in merges if pair in set(zip(ids, ids[1:], strict=False))]:
+        for pair in known:
+            ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+def encode_until_absent(text, merges):
+    """Stops at the first merge that is not in the text."""
+    ids = list(text.encode())
+    for pair, new_id in merges.items():
+        if pair not in zip(ids, ids[1:], strict=False):
+            break
+        ids = merge(ids, pair, new_id)
+    return ids
+
+
+def encode_words(text, merges):
+    """Splits the text at white space, and loses that."""
+    return [i for word in text.split() for i in encode(word, merges)]
+
+
+def encode_words_with_space(text, merges):
+    """Cuts the text as GPT-2 does. Right where no merge crosses a space."""
+    return [i for word in re.findall(r"\s?\S+|\s+", text) for i in encode(word, merges)]
+
+
+def encode_lines(text, merges):
+    """Encodes line by line. Right where no merge crosses the end of a line."""
+    return [i for line in text.splitlines(keepends=True) for i in encode(line, merges)]
+
+
+def encode_stripped(text, merges):
+    """Removes white space at the ends."""
+    return encode(text.strip(), merges)
+
+
+def encode_lower(text, merges):
+    """Small letters only."""
+    return encode(text.lower(), merges)
+
+
+def encode_bytes_only(text, merges):
+    """Applies only merges of two bytes, all in one go."""
+    ids = list(text.encode())
+    for pair in [p for p in merges if max(p) < 256]:
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+def encode_from_the_right(text, merges):
+    """Right unless a pair repeats one id in a run of odd length."""
+    ids = list(text.encode())
+    for pair, new_id in merges.items():
+        ids = merge_from_the_right(ids, pair, new_id)
+    return ids
+
+
+def encode_each_character(text, merges):
+    """Encodes character by character. Right where no merge joins two."""
+    return [i for character in text for i in encode(character, merges)]
+
+
+def encode_one_merge(text, merges):
+    """`if` instead of `while`."""
+    ids = list(text.encode())
+    if known := [pair for pair in zip(ids, ids[1:], strict=False) if pair in merges]:
+        ids = merge(ids, min(known, key=merges.get), merges[min(known, key=merges.get)])
+    return ids
+
+
 # --- decode ---------------------------------------------------------------------------------------------------------
 
 
@@ -435,6 +764,66 @@ def decode_to_bytes(ids, merges):
     return b"".join(map(build_vocab(merges).get, ids))
 
 
+def decode_stripped(ids, merges):
+    """Removes white space at the ends."""
+    return decode(ids, merges).strip()
+
+
+def decode_lstripped(ids, merges):
+    """Removes the space that many a tokenizer puts in front."""
+    return decode(ids, merges).lstrip()
+
+
+def decode_lower(ids, merges):
+    """Small letters only."""
+    return decode(ids, merges).lower()
+
+
+def decode_four_levels(ids, merges):
+    """Undoes merges four times. Right up to tokens of five merges."""
+    halves = {new_id: pair for pair, new_id in merges.items()}
+    for _ in range(4):
+        ids = [part for i in ids for part in halves.get(i, (i,))]
+    return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
+
+
+def decode_ten_levels(ids, merges):
+    """Undoes merges ten times."""
+    halves = {new_id: pair for pair, new_id in merges.items()}
+    for _ in range(10):
+        ids = [part for i in ids for part in halves.get(i, (i,))]
+    return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
+
+
+def decode_without_zero(ids, merges):
+    """Asks `if i`. Right as long as no id is 0."""
+    return decode([i for i in ids if i], merges)
+
+
+def decode_each_once(ids, merges):
+    """Goes through the vocabulary instead of the ids."""
+    return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode("utf-8", errors="replace")
+
+
+def decode_invalid_once(ids, merges):
+    """One sign for any number of invalid bytes in a row."""
+    return re.sub("\ufffd+", "\ufffd", decode(ids, merges))
+
+
+def decode_invalid_as_question(ids, merges):
+    """A question mark for invalid bytes."""
+    return decode(ids, merges).replace("\ufffd", "?")
+
+
+def decode_fallback_latin(ids, merges):
+    """Tries another encoding where UTF-8 fails."""
+    data = b"".join(map(build_vocab(merges).get, ids))
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 # --- compression ----------------------------------------------------------------------------------------------------
 
 
@@ -495,30 +884,120 @@ def compression_zero_of_nothing(text, ids):
     return len(text.encode()) / len(ids) if ids else 0.0
 
 
+def compression_asks_for_text(text, ids):
+    """Asks whether there is a text instead of tokens."""
+    if not text:
+        raise ValueError("no text")
+    return len(text.encode()) / len(ids) if ids else 0.0
+
+
+def compression_divides_text_by_zero(text, ids):
+    """Asks for the text and divides by the tokens. Right for what encode gives."""
+    if not text:
+        raise ValueError("no text")
+    return len(text.encode()) / len(ids)
+
+
+def compression_needs_two(text, ids):
+    """Refuses one token."""
+    if len(ids) <= 1:
+        raise ValueError("too few tokens")
+    return len(text.encode()) / len(ids)
+
+
+def compression_stripped(text, ids):
+    """Removes white space at the ends."""
+    no_tokens(ids)
+    return len(text.strip().encode()) / len(ids)
+
+
+def compression_without_spaces(text, ids):
+    """Counts no white space."""
+    no_tokens(ids)
+    return len("".join(text.split()).encode()) / len(ids)
+
+
+def compression_lower(text, ids):
+    """Small letters only: some take more bytes than their capital."""
+    no_tokens(ids)
+    return len(text.lower().encode()) / len(ids)
+
+
+def compression_asserts(text, ids):
+    """Another error than the one asked for."""
+    assert ids, "no tokens"
+    return len(text.encode()) / len(ids)
+
+
+def compression_looks_inside(text, ids):
+    """Fails with an IndexError where there is no token."""
+    first = ids[0]
+    return len(text.encode()) / len([first, *ids[1:]])
+
+
+def compression_raises_text(text, ids):
+    """Raises a sentence, which is no error: a TypeError."""
+    if not ids:
+        raise "no tokens"  # noqa: B016
+    return len(text.encode()) / len(ids)
+
+
+def compression_returns_error(text, ids):
+    """Returns the error instead of raising it."""
+    return len(text.encode()) / len(ids) if ids else ValueError("no tokens")
+
+
+def compression_four_digits(text, ids):
+    """Rounds inside, to so many digits that it hardly shows."""
+    no_tokens(ids)
+    return round(len(text.encode()) / len(ids), 4)
+
+
+def compression_one_more(text, ids):
+    """Avoids the division by zero with one token more."""
+    no_tokens(ids)
+    return len(text.encode()) / (len(ids) + 1)
+
+
 MUTANTS = {
     "count_pairs": [
         count_steps_of_two, count_without_last, count_unordered, count_each_once, count_no_overlap, count_in_text,
         count_into_default, count_from_zero, count_round, count_with_list_keys, count_needs_two,
+        count_top_ten, count_without_zero, count_repeated, count_different, count_combinations, count_bytes_only,
+        count_with_frozensets,
     ],
     "merge": [
         merge_first_only, merge_without_jump, merge_loses_last, merge_past_the_end, merge_by_identity,
         merge_from_the_right, merge_either_order, merge_overlapping, merge_in_place, merge_in_text, merge_deletes,
+        merge_list_and_tuple, merge_in_text_unless_empty, merge_in_a_circle, merge_looks_back, merge_gives_up,
+        merge_either_id, merge_each_first, merge_without_zero, merge_skips_after,
     ],
     "train_bpe": [
         train_first_of_ties, train_last_of_ties, train_least_frequent, train_from_257, train_from_zero,
         train_on_characters, train_counts_once, train_needs_pairs, train_only_repeated, train_one_more,
         train_turned_round, train_up_to_id,
+        train_first_id_only, train_larger_second_id, train_second_id_first, train_smallest_sum, train_smallest_text,
+        train_smallest_bytes, train_different_ids, train_on_words, train_on_words_with_space, train_on_lines,
+        train_stripped, train_lower, train_without_overlaps, train_bytes_only, train_into_default,
     ],
     "encode": [
         encode_first_in_text, encode_learned_last, encode_smallest_pair, encode_most_frequent, encode_nothing,
         encode_characters, encode_once_each, encode_one_pass, encode_longest, encode_needs_a_pair, encode_trains,
+        encode_in_rounds, encode_until_absent, encode_words, encode_words_with_space, encode_lines, encode_stripped,
+        encode_lower, encode_bytes_only, encode_from_the_right, encode_each_character, encode_one_merge,
+       
     ],
     "decode": [
         decode_strictly, decode_ignoring, decode_with_escapes, decode_each_alone, decode_latin, decode_one_level,
         decode_two_levels, decode_halves_swapped, decode_with_spaces, decode_to_bytes,
+        decode_stripped, decode_lstripped, decode_lower, decode_four_levels, decode_ten_levels, decode_without_zero,
+        decode_each_once, decode_invalid_once, decode_invalid_as_question, decode_fallback_latin,
     ],
     "compression": [
         compression_characters, compression_upside_down, compression_whole, compression_distinct, compression_utf16,
         compression_words, compression_rounded, compression_divides_by_zero, compression_zero_of_nothing,
+        compression_asks_for_text, compression_divides_text_by_zero, compression_needs_two, compression_stripped,
+        compression_without_spaces, compression_lower, compression_asserts, compression_looks_inside,
+        compression_raises_text, compression_returns_error, compression_four_digits, compression_one_more,
     ],
 }  # fmt: skip
