@@ -159,7 +159,7 @@ def _text(x: Any) -> str:
     if isinstance(x, bool):
         return "yes" if x else "no"
     if isinstance(x, (list, tuple)):
-        return "; ".join(_text(item) for item in x)
+        return " / ".join(_text(item) for item in x)
     if not _is_number(x):
         return str(x)
     return (

@@ -13,7 +13,7 @@
 #
 # <!-- speaker: Ask the room to count the r's first, then ask what a program would need to know in order to count them. -->
 # **How many times does the letter r occur in *strawberry*?** Language models have been famous for getting this wrong.
-# Counting is not their problem. They never see a letter. In this notebook you build the part that stands between your
+# One reason: they read no letters, but numbers that stand for pieces of text. In this notebook you build the part that stands between your
 # text and the model, and you find out what the model sees instead.
 #
 # **Time.** Running: under a minute on CPU; no GPU is used. Reading and exercises: about two hours.
@@ -22,7 +22,8 @@
 # - build a byte-level tokenizer, train it, encode and decode with it;
 # - load GPT-2's published merges into your own code and get GPT-2's ids, one for one;
 # - measure what a tokenizer costs in different languages, and what it hides from the model;
-# - say which popular claims about tokens hold, with a number for each.
+# - say which popular claims about tokens hold, with a number for each. (*The lecture*, here and later, means the notes
+#   on which this course is based.)
 #
 # **Prerequisites.** Python lists, dictionaries and functions. No machine learning.
 
@@ -58,8 +59,8 @@ claims = Claims("01")
 #
 # **Question.** A neural network multiplies numbers. Which numbers stand for a text?
 #
-# You could number the characters; Unicode has done it, and `ord` tells the number. But a model has one row of weights
-# for each number it knows, and Unicode has well over a hundred thousand characters.
+# You could number the characters; Unicode has done it, and `ord` tells the number. But a model has one row of learned
+# numbers, its *weights*, for each number it knows, and Unicode has well over a hundred thousand characters.
 #
 # You could also take the text as a file stores it. The encoding UTF-8 writes each character as one to four *bytes*, and
 # a byte has 256 values. Two hundred and fifty-six rows are enough for every text there is.
@@ -71,7 +72,7 @@ for character in "eéế字🍓":
     print(character, "number", ord(character), "bytes", list(character.encode("utf-8")))
 
 # %% [markdown]
-# Were you right? English letters take one byte, most other scripts two or three, emoji four.
+# Were you right? English letters take one byte, most other scripts two or three, most emoji four.
 #
 # **What is the price?** Bytes never meet an unknown text, but they make it long. Here is the same sentence, from the
 # Universal Declaration of Human Rights, in four languages, with a piece of code and some emoji.
@@ -91,8 +92,8 @@ for name, text in texts.items():
 
 
 # %% [markdown]
-# The Tamil text needs about three numbers a character. A model reads a fixed number of positions at a time, and
-# attention's cost grows with the square of that number (notebook 2 measures it). So we want fewer, larger units.
+# The Tamil text needs about three numbers a character. A model reads a limited number of tokens at a time, and
+# the cost of its central step, attention, grows with the square of that number (notebook 2 measures it). So we want fewer, larger units.
 #
 # ## Merging what comes together
 #
@@ -100,7 +101,7 @@ for name, text in texts.items():
 #
 # *Byte-pair encoding* (BPE) looks for the pair of neighbours which occurs most often, gives it a new number, and
 # replaces it everywhere. Then it does the same again. Philip Gage invented this in 1994 to compress files; Sennrich,
-# Haddow and Birch brought it to language models in 2016.
+# Haddow and Birch brought it to machine translation in 2016, and GPT took it from there.
 #
 # So first you count pairs.
 #
@@ -108,7 +109,8 @@ for name, text in texts.items():
 #
 # *Difficulty 1 of 3 · 5 minutes*
 #
-# Replace the `...` by your code. Then run this cell and the one below it.
+# Replace the `...` by your code. Then run this cell and the one below it. (What you print is not shown during a check;
+# to look inside, call your function in a cell of your own.)
 
 # %% tags=["exercise"]
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
@@ -175,7 +177,8 @@ print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
 # *Difficulty 3 of 3 · 15 minutes*
 #
 # Count, take the most frequent pair, merge it, repeat. That loop is the whole training. Two pairs can be equally
-# frequent: then take the smaller pair, so that everybody gets the same answer.
+# frequent: then take the smaller pair, so that everybody gets the same answer. Use `tk.count_pairs` and `tk.merge`, or
+# your own if they pass.
 
 # %% tags=["exercise"]
 def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
@@ -223,11 +226,13 @@ explore(after_merges, merges=widgets.IntSlider(8, 0, 30, description="merges"))
 # **Question.** You have the merges. How do you tokenize a text which you did not train on?
 #
 # You start from its bytes, and apply the merges *in the order in which they were learned*. The order matters: an early
-# merge made the pieces which a later one joins.
+# merge made the pieces which a later one joins. And where two merges want the same byte, the earlier one gets it.
 #
 # ### Exercise 4 · encode
 #
 # *Difficulty 3 of 3 · 15 minutes*
+#
+# `tk.merge` is there for you.
 
 # %% tags=["exercise"]
 def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
@@ -254,7 +259,8 @@ print([vocab[i] for i in tk.encode("theatre", merges)])
 
 
 # %% [markdown]
-# It reuses the pieces that it knows, and falls back to single bytes for the rest. There is no unknown word.
+# It reuses the pieces that it knows, and falls back to single bytes for the rest. There is no unknown word. (Why no
+# `the`? In our sentence it was learned with the space behind it.)
 #
 # ### Exercise 5 · decode
 #
@@ -280,7 +286,7 @@ check("tokenization.decode", decode)
 # solution("tokenization.decode")
 
 # %% [markdown]
-# **Does the round trip lose anything?** We try a text which the ten merges have never met, and then half a character.
+# **Does the round trip lose anything?** We try six texts which the ten merges have never met, and then half a character.
 
 # %%
 for text in texts.values():
@@ -293,7 +299,7 @@ print("every text came back; half a strawberry gives", tk.decode(half, merges))
 #
 # **Question.** Let the merges run freely over real text. Which tokens will they make?
 #
-# Python brings its own manual along, in English, as plain text. It is our training text.
+# Python brings the help texts of its language along, in English. They are our training text, and we call them *the manual*.
 
 # %%
 from pydoc_data import topics
@@ -302,19 +308,19 @@ manual = "\n".join(topics.topics[name] for name in sorted(topics.topics))
 print(f"more than {len(manual) // 100_000}00,000 characters, for example:", manual[1890:1965])
 
 # %% [markdown]
-# **Predict.** We learn 400 merges from a part of it, without any cutting. What do the longest tokens look like?
+# **Predict.** We learn 400 merges from a part of it, without any cutting. Will there be tokens that reach across words?
 
 # %%
 free = tk.BPETokenizer.train(manual[:60_000], 256 + 400, pattern=None)
-print(sorted(free.vocab.values(), key=len)[-12:])
+print([token for token in free.vocab.values() if b" " in token.strip()])
 
 # %% [markdown]
-# Some reach across words, such as `with the`; some end in the space that belongs to the next word; one is a line break
-# with its indentation. A phrase as one token may be handy. But in the same way `dog`, `dog.`, `dog!` and `dog?` each become a token too, and the model has to learn four times what
+# There are. A phrase as one token may be handy. But in the same way `dog`, `dog.`, `dog!` and `dog?` each become a token too, and the model has to learn four times what
 # a dog is.
 #
 # GPT-2 therefore cuts the text first, by a regular expression, and merges only inside the pieces. The pattern says:
-# endings such as `'s`, then letters, or digits, or symbols, *each with at most one space in front*.
+# endings such as `'s`, then letters (`\p{L}`), or digits (`\p{N}`), or symbols, *the last three with at most one space in
+# front*. (It is written a little shorter than OpenAI's, with the same cuts.)
 
 # %%
 print(tk.GPT2_PATTERN)
@@ -371,6 +377,7 @@ sizes = [256 + int(n) for n in (0, 64, 128, 256, 512, 1024, 2048, 4096)]
 cut = {n: tk.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
 ratio = {n: tk.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
 assert list(ratio.values()) == sorted(ratio.values())  # more merges, shorter text
+print("bytes per token:", ", ".join(f"{r:.2f}" for r in ratio.values()))
 
 
 # %% [markdown]
@@ -398,8 +405,8 @@ slider = widgets.SelectionSlider(options=sizes, value=1280, description="vocabul
 explore(vocabulary, size=slider)
 
 # %% [markdown]
-# **Why.** Each doubling of the merges adds about the same length to a token. So a single merge adds less and less: the first
-# ones join what is everywhere, the late ones join rare words.
+# **Why.** From 64 merges on, each doubling of their number adds between 0.2 and 0.6 bytes to a token. So a single merge adds
+# less and less: the first ones join what is everywhere, the late ones join rare words.
 #
 # Each token costs a row of weights in the model. GPT-2 stopped at 50,000 merges, GPT-4 at twice as many.
 #
@@ -423,12 +430,16 @@ for name, words in groups.items():
 
 # %%
 missed = len(groups["never seen"]) / len(new)
-print(f"a vocabulary of whole words misses {missed:.0%} of the new words")
+known = len({w for w in seen if w.strip().isalpha()})
+print(f"a vocabulary of all {known} words seen misses {missed:.0%} of the words in the second half")
+print("ours has", len(largest), "tokens and misses none")
 never, some, often = pieces.values()
 claims.add(
     "T6", "BPE splits rare words, so the vocabulary stays small",
-    source="lecture", published="rarer words take more tokens",
-    measured=f"{never:.1f}, {some:.1f}, {often:.1f} tokens a word", holds=never > some > often,
+    source="lecture", published="rarer words take more tokens, and none is unknown",
+    measured=f"{never:.1f}, {some:.1f}, {often:.1f} tokens a word; "
+             f"{len(largest):,} tokens miss no word, {known:,} whole words miss {missed:.0%}",
+    holds=never > some > often and all(map(largest.encode, new)),
 )
 
 # %% [markdown]
@@ -446,8 +457,9 @@ print("".join(stand_in[byte] for byte in "The cat\n".encode("utf-8")))
 print(sum(ord(c) == byte for byte, c in stand_in.items()), "bytes stand for themselves")
 
 # %% [markdown]
-# Now load the published merges into the class that you have just built, and compare with two independent
-# implementations: `transformers` by Hugging Face, and `tiktoken` by OpenAI, both written in Rust.
+# Now load the published merges into `tk.BPETokenizer`, and compare with two other implementations, both written in Rust:
+# `transformers` by Hugging Face, with its own reading of the files; and `tiktoken` by OpenAI, which gets our tokens and
+# pattern and does the merging its own way.
 
 # %%
 gpt2, hugging_face = tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer()
@@ -470,10 +482,29 @@ for s in strings:
     assert gpt2.decode(gpt2.encode(s)) == s
 print("all", len(strings), "strings have the same ids in all three, and come back unchanged")
 
+
 # %% [markdown]
 # (Half of a surrogate pair is no character, and UTF-8 cannot hold one; so those code points are left out.)
 #
-# And the sizes are as the lecture says. GPT-4's tokenizer is published too.
+# **And the code of your exercises?** GPT-2 numbers the 256 bytes in another order. Translate those, and your `encode` gives
+# GPT-2's ids too, piece by piece.
+
+# %%
+def byte_of(i):
+    return gpt2.vocab[i][0] if i < 256 else i
+
+
+plain = {(byte_of(a), byte_of(b)): new_id for (a, b), new_id in gpt2.merges.items()}
+id_of = {byte_of(i): i for i in range(256)}
+for text in texts.values():
+    ids = [i for piece in tk.pretokenize(text) for i in tk.encode(piece, plain)]
+    assert [id_of.get(i, i) for i in ids] == gpt2.encode(text)
+print("encode, as in exercise 4, with", len(plain), "merges: GPT-2's ids on all texts")
+
+# %% [markdown]
+# Not something like it: the same algorithm. It only learned from far more text.
+#
+# The sizes are as the lecture says. GPT-4's tokenizer is published too.
 
 # %%
 gpt4 = tk.gpt4_tokenizer()
@@ -483,8 +514,6 @@ claims.add(
 )
 
 # %% [markdown]
-# It is the same tokenizer. Your merges and GPT-2's differ only in the text that they were learned from.
-#
 # ### A view of the tokens
 #
 # <!-- speaker: Take names from the audience. A name in Latin letters, then one in another script, makes the point about cost before the numbers do. -->
@@ -542,8 +571,9 @@ print("what it reads:  ", gpt4.encode_ordinary("strawberry"))
 print("mid-sentence:   ", gpt4.encode_ordinary(" strawberry"))
 
 # %% [markdown]
-# Three numbers, or one. Nothing in them says which letters they spell. A model can learn the spelling of a token only from
-# texts that talk about spelling. The lecture's conclusion stands; its reason does not.
+# Three numbers, or one. Nothing in them says which letters they spell. A model can learn the spelling of a token only
+# indirectly, from texts that spell, hyphenate or misspell words. That the letters are hidden is right; the reason given
+# for it is not.
 
 # %%
 claims.add(
@@ -585,17 +615,19 @@ claims.add(
 
 # %%
 counts = {name: (len(gpt2.encode(t)), len(gpt4.encode_ordinary(t))) for name, t in texts.items()}
-print(f"{'':<12}{'per character':^17}{'per word':^17}")
-print(f"{'':<12}" + "   GPT-2   GPT-4 " * 2)
+print(f"{'':<12}{'in all':^16}{'per character':^16}{'per word':^16}")
+print(f"{'':<12}" + "   GPT-2   GPT-4" * 3)
 for name, (two, four) in counts.items():
     letters, words = len(texts[name]), len(texts[name].split())
     row = (two / letters, four / letters, two / words, four / words)
-    print(f"{name:<12}" + "".join(f"{number:8.2f}" for number in row))
+    print(f"{name:<12}{two:8}{four:8}" + "".join(f"{number:8.2f}" for number in row))
+more = [counts["Tamil"][i] / counts["English"][i] for i in range(2)]
+print(f"Tamil costs {more[0]:.0f} times as much as English with GPT-2, {more[1]:.0f} times with GPT-4")
 
 # %% [markdown]
 # A "word" here is what stands between spaces. Chinese writes none: its whole sentence counts as one word.
 #
-# The dashed line marks one token for each character: as good as no merging at all.
+# The dashed line marks one token for each character; the dots mark the bytes, which is what you pay without any merge.
 
 # %%
 per_character = {name: [n / len(texts[name]) for n in counts[name]] for name in texts}
@@ -604,18 +636,19 @@ rows = np.arange(len(texts))
 fig, ax = subplots()
 ax.barh(rows - 0.2, two, 0.38, label="GPT-2")
 ax.barh(rows + 0.2, four, 0.38, label="GPT-4", hatch="//", edgecolor="white")
+ax.plot([len(t.encode("utf-8")) / len(t) for t in texts.values()], rows, "ko", label="bytes")
 ax.axvline(1, color="black", linestyle="--", linewidth=1)
 ax.set(yticks=rows, yticklabels=list(texts), xlabel="tokens per character")
 ax.invert_yaxis()
 ax.legend()
 assert (four <= two).all()
 above = ", ".join(name for name, n in zip(texts, two, strict=True) if n > 1)
-show(fig, f"Bars of tokens per character. Above one with GPT-2: {above}. GPT-4 never needs more.")
+alt = f"Bars of tokens per character. Above one with GPT-2: {above}. GPT-4 never needs more."
+show(fig, f"{alt} For Tamil, GPT-2's bar reaches the dot that marks the bytes.")
 
 # %% [markdown]
-# **Why.** The merges were learned mostly from English. A Tamil letter is three bytes, and almost no merges join them: the text
-# costs more tokens than it has characters. The same sentence costs a Tamil speaker several times what it costs
-# an English speaker. Petrov and others measured this in 2023 for many tokenizers.
+# **Why.** The merges were learned mostly from English. A Tamil letter is three bytes, and GPT-2 has almost no merges that join
+# them: you pay for every byte. The table above says what that costs a Tamil speaker. Petrov and others measured this in 2023 for many tokenizers.
 
 # %%
 shown = [f"{name} {per_character[name][0]:.2f} with GPT-2, {per_character[name][1]:.2f} with GPT-4"
@@ -632,11 +665,11 @@ claims.add(
 #
 # **Question.** BERT appeared a few months before GPT-2 and cuts text differently. What is the difference?
 #
-# BERT's *WordPiece* lowers the case, drops accents, splits at white space and throws it away. `##` marks a piece that continues
-# a word.
+# The *uncased* BERT first lowers the case and drops accents and white space. Then its *WordPiece* takes the longest piece
+# that fits, again and again; `##` marks a piece that continues a word.
 
 # %%
-example = "Naïve  café:\n    return X"
+example = "Naïve  strawberries:\n    return X"
 print(bert.tokenize(example))
 print("BERT  ", repr(bert.decode(bert(example, add_special_tokens=False)["input_ids"])))
 print("GPT-2 ", repr(gpt2.decode(gpt2.encode(example))))
@@ -644,7 +677,7 @@ print("GPT-2 ", repr(gpt2.decode(gpt2.encode(example))))
 
 # %% [markdown]
 # Case, accents, the double space and the line's indentation are gone. For classifying a review that does no harm. For writing
-# Python it is fatal. And a character outside its vocabulary is lost altogether: it becomes `[UNK]`.
+# Python it is fatal. And a character outside its vocabulary is lost, with its whole word: it becomes `[UNK]`.
 
 # %%
 def through_bert(text):
@@ -653,16 +686,21 @@ def through_bert(text):
 
 exact = {"GPT-2": sum(gpt2.decode(gpt2.encode(t)) == t for t in texts.values()),
          "BERT": sum(through_bert(t) == t for t in texts.values())}
+spaced, plain = "x  =\n\t1", "x = 1"
+same = [encode(spaced) == encode(plain) for encode in (gpt2.encode, bert.tokenize)]
 print("texts that come back unchanged:", exact, "of", len(texts))
-print("BERT reads 🍓 as", bert.tokenize("🍓"))
+print("two spacings, the same tokens: GPT-2", same[0], "| BERT", same[1])
+print("BERT reads cat🍓 as", bert.tokenize("cat🍓"))
 
 # %% [markdown]
-# The claim holds, on our six texts: GPT-2 gives every one back, BERT none.
+# GPT-2 gives every text back; BERT cannot even tell the two spacings apart.
 
 # %%
 claims.add(
     "T5", "GPT keeps all white space and can rebuild the text; BERT drops it",
-    source="lecture", published=(len(texts), 0), measured=tuple(exact.values()),
+    source="lecture", published="GPT exact; BERT drops white space",
+    measured=f"GPT-2 {exact['GPT-2']} of {len(texts)} exact; BERT gives two spacings the same tokens",
+    holds=exact["GPT-2"] == len(texts) and same == [False, True],
 )
 
 # %% [markdown]
@@ -695,15 +733,16 @@ assert tail < slope < -0.8
 show(fig, f"Occurrences against rank, both logarithmic: a line of slope {slope:.1f} that bends down.")
 
 # %% [markdown]
-# The first thousand ranks follow a power of about −1. Then the curve falls faster: a short text runs out of chances for rare
-# tokens. One line does not fit the whole range, and the verdict below is for the first thousand only.
+# The first thousand ranks follow a power of about −1. Then the curve falls faster, partly because a short text runs out of
+# chances for rare tokens. One line does not fit the whole range, and the verdict below is for the first thousand only.
 #
 # For a model this means: most of its vocabulary is rare. It gets few chances to learn what those tokens mean.
 
 # %%
 claims.add(
-    "T8", "Zipf: token frequency falls as a power of its rank, close to -1",
+    "T8", "Zipf: token frequency falls as a power of its rank, close to -1, for the 1,000 commonest",
     source="Zipf 1935", published=-1.0, measured=round(slope, 1), tolerance=0.2,
+    reason=f"Beyond them the power is about {tail:.1f}.",
 )
 
 # %% [markdown]
@@ -716,6 +755,7 @@ print(f"tokens with an x or X: {share:.2%}, with a small x: {small:.2%}")
 claims.add(
     "T7", "about 2 % of GPT-2's tokens contain an x",
     source="lecture", published=0.02, measured=share, tolerance=0.001,
+    reason="Counting x and X, and <|endoftext|>. A small x alone is rarer.",
 )
 
 # %% [markdown]
@@ -735,7 +775,8 @@ print(cuts(gpt2, gpt2.encode("1234 + 1235 = 2469, 12345678")))
 
 # %% [markdown]
 # GPT-2 learned years as one token, because texts are full of them, and cuts the others wherever merges happen to end. Columns
-# of digits do not line up, which makes adding needlessly hard. GPT-4's pattern cuts digits in threes.
+# of digits do not line up, which makes adding needlessly hard. GPT-4's pattern cuts digits in threes, and leaves
+# the space alone: a space, `123`, `4`.
 #
 # **A space at the end.** You write a prompt and end it with a space. What does the model get?
 
@@ -766,7 +807,7 @@ print(looks, "tokens show a �, so", looks - broken, "hold a real � from some
 
 # %% [markdown]
 # **Names nobody writes.** ` SolidGoldMagikarp` is one token of GPT-2. It is the name of a user of a web forum, frequent in the
-# texts that the *tokenizer* was trained on. The *model's* training text hardly had it, so its row of weights was hardly trained, and models behaved oddly
+# texts that the *tokenizer* was trained on. The *model's* training text probably hardly had it, so its row of weights was hardly trained, and models behaved oddly
 # when they met it (Rumbelow and Watkins 2023).
 
 # %%
@@ -816,7 +857,7 @@ claims.show()
 
 # %% [markdown]
 # **What this notebook leaves out.** Other ways to cut text exist: the unigram model of SentencePiece, and models that read bytes
-# without any tokenizer. We trained on half a megabyte of English; GPT-2's merges come from many gigabytes of web pages.
+# without any tokenizer. We trained on a quarter of a megabyte of English; GPT-2's merges come from many gigabytes of web pages.
 #
 # ## Further reading
 #
