@@ -630,7 +630,7 @@ def encode_trains(text, merges):
 
 
 def encode_in_rounds(text, merges):
-    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair that was learned earlier."""
+    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair learned earlier."""
     ids = list(text.encode())
     while known := [pair for pair in merges if pair in set(zip(ids, ids[1:], strict=False))]:
         for pair in known:
