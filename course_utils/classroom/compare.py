@@ -118,5 +118,6 @@ def _sequence_difference(got: Any, want: Sequence, tol: float) -> str | None:
 
 
 def kind_of(value: Any) -> str:
+    """What a value is, with its article: `a list`, `an int`."""
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}" if value is not None else "None"
