@@ -17,6 +17,7 @@ import environment
 import instructor
 import lab
 import layout
+import pages
 import pairs
 import pytest
 import run
@@ -436,13 +437,13 @@ def test_what_a_page_would_load_from_the_network_is_found(page, loads):
     (r"\frac{1}{\sqrt{d}}", "<mfrac>"), (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "<mtable"), ("1 &lt; 2", "&#x0003C;"),
 ])  # fmt: skip
 def test_formulas_become_mathml(latex, part):
-    made = slides.mathematics(latex)
+    made = pages.mathematics(latex)
     assert made.startswith("<math") and part in made
 
 
 def test_a_formula_that_cannot_be_set_is_named():
-    with pytest.raises(Problem, match=r"uses \\nonsense, which the slides cannot set"):
-        slides.mathematics(r"x + \nonsense y")
+    with pytest.raises(Problem, match=r"uses \\nonsense, which cannot be set"):
+        pages.mathematics(r"x + \nonsense y")
 
 
 def test_without_npm_the_message_says_what_to_install(tmp_path, monkeypatch):

@@ -1,8 +1,13 @@
-"""One notebook as one HTML page."""
+"""One notebook as one HTML page, and Markdown whose mathematics needs no network."""
 
+import html
+import re
 from pathlib import Path
 
+from common import Problem
+from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 
 class Page(HTMLExporter):
@@ -11,3 +16,37 @@ class Page(HTMLExporter):
     extra_template_basedirs = [str(Path(__file__).parent / "templates")]
     template_name = "page"
     embed_images = True
+
+    def default_filters(self):
+        yield from super().default_filters()
+        yield ("markdown2html", markdown)
+
+
+def markdown(source: str) -> str:
+    """Markdown as HTML, with mathematics as MathML, which browsers set themselves."""
+    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(source)
+
+
+class _Renderer(IPythonRenderer):
+    def inline_math(self, body: str) -> str:
+        return mathematics(body)
+
+    def block_math(self, body: str) -> str:
+        return mathematics(body, display="block")
+
+    multiline_math = block_math
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
+
+
+def mathematics(latex: str, display: str = "inline") -> str:
+    """LaTeX as MathML. Raises Problem for a macro that the converter does not know."""
+    known = re.sub(r"(begin|end)\{aligned\}", r"\1{split}", html.unescape(latex))  # the same thing under the name it knows
+    try:
+        made = convert(known, display=display)
+    except Exception as error:
+        raise Problem(f"the formula {latex.strip()!r} cannot be set: {type(error).__name__} {error}") from None
+    if unknown := re.search(r">\\\w+<", made):
+        raise Problem(f"the formula {latex.strip()!r} uses {unknown[0][1:-1]}, which cannot be set; write it another way.")
+    return made

@@ -7,7 +7,6 @@ and so is a comment `<!-- speaker: ... -->` in a markdown cell, which students d
 
 import base64
 import hashlib
-import html
 import inspect
 import io
 import re
@@ -21,12 +20,11 @@ import common
 from bs4 import BeautifulSoup
 from cells import checked
 from common import BUILD, CACHE, Problem
-from latex2mathml.converter import convert
 from layout import arrange, kind, title
 from nbconvert.exporters import SlidesExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
+from pages import markdown
 
 from course_utils.exercises import catalog
 
@@ -53,32 +51,7 @@ class Deck(SlidesExporter):
 
     def default_filters(self):
         yield from super().default_filters()
-        yield ("markdown2html", lambda source: MarkdownWithMath(renderer=_Renderer(escape=False)).render(source))
-
-
-class _Renderer(IPythonRenderer):
-    def inline_math(self, body: str) -> str:
-        return mathematics(body)
-
-    def block_math(self, body: str) -> str:
-        return mathematics(body, display="block")
-
-    multiline_math = block_math
-
-    def latex_environment(self, name: str, body: str) -> str:
-        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
-
-
-def mathematics(latex: str, display: str = "inline") -> str:
-    """LaTeX as MathML. Raises Problem for a macro that the converter does not know."""
-    known = re.sub(r"(begin|end)\{aligned\}", r"\1{split}", html.unescape(latex))  # the same thing under the name it knows
-    try:
-        made = convert(known, display=display)
-    except Exception as error:
-        raise Problem(f"the formula {latex.strip()!r} cannot be set: {type(error).__name__} {error}") from None
-    if unknown := re.search(r">\\\w+<", made):
-        raise Problem(f"the formula {latex.strip()!r} uses {unknown[0][1:-1]}, which the slides cannot set; write it another way.")
-    return made
+        yield ("markdown2html", markdown)
 
 
 def build(pair: Path, folder: Path = BUILD / "slides", find: Callable = catalog.find) -> str:
