@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from course_utils.attention import KVCache, MultiHeadAttention
 
-# --- LayerNorm -------------------------------------------------------------------------------------------------------
-
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
     """Give each position's features mean 0 and variance 1, then a learned gain and shift each.
@@ -26,8 +24,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     The variance divides by d_model; eps keeps the root away from 0.
     Source: Ba et al. 2016, "Layer Normalization", section 3.
 
-    >>> x = torch.tensor([[1.0, 3.0], [10.0, 30.0]])
-    >>> layer_norm(x, weight=torch.ones(2), bias=torch.zeros(2))
+    >>> layer_norm(torch.tensor([[1.0, 3.0], [10.0, 30.0]]), torch.ones(2), torch.zeros(2))
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
@@ -69,9 +66,6 @@ class LayerNorm(nn.Module):
         if self.fused:
             return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
         return layer_norm(x, self.weight, self.bias, self.eps)
-
-
-# --- MLP -------------------------------------------------------------------------------------------------------------
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -140,9 +134,6 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     return x * keep / (1 - p)
 
 
-# --- Positions -------------------------------------------------------------------------------------------------------
-
-
 def sinusoidal_positions(T: int, d_model: int, base: float = 10_000.0) -> Tensor:
     """Write position t as pairs sin(t·r_i), cos(t·r_i) with the rates r_i = base^(-2i / d_model).
 
@@ -182,8 +173,6 @@ def rotary(x: Tensor, base: float = 10_000.0) -> Tensor:
     even, odd = x[..., 0::2], x[..., 1::2]  # (..., T, d / 2)
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)  # (..., T, d)
 
-
-# --- The block -------------------------------------------------------------------------------------------------------
 
 Part = Callable[[Tensor], Tensor]
 

@@ -50,7 +50,8 @@ from torch import Tensor, nn
 
 from course_utils import attention as at
 from course_utils.attention import attention
-from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show, subplots, timed
+from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show
+from course_utils.classroom import subplots, timed
 from course_utils.exercises import check, hint, solution
 
 claims = Claims("02")
@@ -94,7 +95,8 @@ pull = torch.randn(looked_up.shape, generator=generator(2))  # a gradient from a
 (by_row,) = torch.autograd.grad((looked_up * pull).sum(), embedding.weight)  # (V, d_model)
 (by_matrix,) = torch.autograd.grad((multiplied * pull).sum(), linear.weight)  # (d_model, V)
 torch.testing.assert_close(by_row, by_matrix.T)
-print((by_row != 0).any(1).sum().item(), "rows get a gradient;", ids.unique().numel(), "different tokens")
+used = (by_row != 0).any(1).sum().item()
+print(used, "rows get a gradient;", ids.unique().numel(), "different tokens")
 
 # %% [markdown]
 # Only the rows of tokens that occurred. So why does anybody look up? **Predict** which is faster for the 50,257 tokens of
@@ -113,8 +115,8 @@ print("the lookup is more than 20 times faster:", by_product > 20 * by_lookup)
 # %%
 claims.add(
     "A5", "nn.Embedding is a bias-free nn.Linear on one-hot vectors",
-    source="lecture", published=0, measured=apart,
-    reason="The largest difference of the outputs; the gradients agree as well. The lookup is much faster.",
+    source="lecture", published="equal", measured=f"largest difference {apart:g}", holds=apart == 0,
+    reason="The gradients agree as well. The lookup is much faster.",
 )
 
 # %% [markdown]
@@ -198,7 +200,6 @@ loop, product = at.average_past_loop(x), at.average_past_matrix(x)
 torch.testing.assert_close(loop, product)
 print("the same to", "six digits" if (loop - product).abs().max() < 1e-6 else "fewer than six digits")
 
-
 # %% [markdown]
 # It is. Every way to mix positions in this notebook will be such a product: *a matrix of weights, times the vectors*.
 # Only the weights will get better.
@@ -219,6 +220,7 @@ print("the same to", "six digits" if (loop - product).abs().max() < 1e-6 else "f
 
 # %%
 print(torch.exp(torch.tensor([10.0, 88.0, 89.0, 1000.0])))
+
 
 # %% [markdown]
 # Above 88 a 32-bit number is full: `inf`, and `inf / inf` is not a number. The cure costs one line. Take the same number
@@ -261,9 +263,9 @@ scores = 5 * torch.randn(1000, T, T, generator=generator(6))  # 1000 tables of s
 hidden = scores.masked_fill(~at.causal_mask(T), -math.inf)  # the future gets -inf
 weights = at.softmax(hidden)  # (1000, T, T)
 future, past = weights[:, ~at.causal_mask(T)], weights[:, at.causal_mask(T)]
-off = (weights.sum(-1) - 1).abs().max().item()
+positive, sums = bool((past > 0).all()), bool(((weights.sum(-1) - 1).abs() < 1e-6).all())
 print("largest weight on the future:", future.max().item())
-print("the rest is positive:", bool((past > 0).all()), "and sums to 1 within a millionth:", off < 1e-6)
+print("the rest is positive:", positive, "and sums to 1 within a millionth:", sums)
 
 # %% [markdown]
 # Exactly 0 on the future, in eight thousand rows.
@@ -271,11 +273,9 @@ print("the rest is positive:", bool((past > 0).all()), "and sums to 1 within a m
 # %%
 claims.add(
     "A1", "softmax gives positive numbers that sum to 1; e^-inf = 0 removes the future exactly",
-    source="lecture", published="positive, sum 1, 0 on the future",
-    measured=f"positive: {bool((past > 0).all())}, sum within 1e-6 of 1: {off < 1e-6}, "
-             f"future: {future.max().item():g}",
-    holds=bool((past > 0).all()) and off < 1e-6 and future.max().item() == 0,
-    reason="Positive on paper for any scores; in 32 bits a weight far below the largest is rounded to 0.",
+    source="lecture", published=(True, True, 0), measured=(positive, sums, future.max().item()),
+    reason="Positive; sum within 1e-6 of 1; largest weight on the future. On paper all others are "
+           "positive. In 32 bits a weight far below the largest is rounded to 0.",
 )
 
 
@@ -291,8 +291,8 @@ def draw_map(ax, weights, words, title="", numbers=False):
     ax.set(xticks=ticks, yticks=ticks, xticklabels=words, yticklabels=words, title=title)
     ax.grid(False)
     for t, s in [(t, s) for t in ticks for s in ticks if numbers and weights[t, s] > 0]:
-        dark = weights[t, s] < 0.6
-        ax.text(s, t, f"{weights[t, s]:.2f}", ha="center", va="center", color="white" if dark else "black")
+        color = "white" if weights[t, s] < 0.6 else "black"
+        ax.text(s, t, f"{weights[t, s]:.2f}", ha="center", va="center", color=color)
 
 
 # %% [markdown]
@@ -308,8 +308,9 @@ by_softmax = at.softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
 torch.testing.assert_close(by_loop, by_matrix)
 torch.testing.assert_close(by_matrix, by_softmax)
 fig, axes = subplots(1, 3, figsize=(10, 3.6))
-for ax, w, name in zip(axes, (by_loop, by_matrix, by_softmax), ("loop", "matrix", "softmax"), strict=True):
-    draw_map(ax, w, range(T), name, numbers=True)
+draw_map(axes[0], by_loop, range(T), "loop", numbers=True)
+draw_map(axes[1], by_matrix, range(T), "matrix", numbers=True)
+draw_map(axes[2], by_softmax, range(T), "softmax", numbers=True)
 show(fig, "Three equal lower-triangular maps: row t has weight 1/(t+1) on each column up to t.")
 
 # %% [markdown]
@@ -317,13 +318,12 @@ show(fig, "Three equal lower-triangular maps: row t has weight 1/(t+1) on each c
 
 # %%
 three = [f(x) for f in (at.average_past_loop, at.average_past_matrix, at.average_past_softmax)]
-worst = max((one - three[0]).abs().max().item() for one in three)
+same = all((one - three[0]).abs().max() < 1e-6 for one in three)
 claims.add(
     "A3", "averaging the past is multiplication by a lower-triangular matrix",
-    source="lecture", published=0, measured=0.0 if worst < 1e-6 else worst, tolerance=1e-6,
-    reason="The largest difference of loop, matrix and masked softmax, rounded to a millionth.",
+    source="lecture", published=True, measured=same,
+    reason="Loop, matrix and masked softmax agree within a millionth.",
 )
-
 
 # %% [markdown]
 # ### How sharp is a softmax?
@@ -338,14 +338,15 @@ for scores in ([2.0, 1.0, 0.0, -1.0], [0.2, 0.1, 0.0, -0.1], [102.0, 101.0, 100.
     w = at.softmax(torch.tensor(scores))
     print(scores, "->", [round(v, 3) for v in w.tolist()], f"each {w[0] / w[1]:.2f} times the next")
 
+
 # %% [markdown]
-# The *ratio* of two weights is $e$ to the power of the *difference* of their scores. A score of 2 is twice a score of 1,
+# The *ratio* of two weights is e to the power of the *difference* of their scores. A score of 2 is twice a score of 1,
 # and its weight is 2.72 times as large: amplified. But 0.2 is twice 0.1 as well, and there the softmax flattens. The
 # size of the scores does not matter at all: the last row, 100 higher, has the weights of the first.
 #
-# To measure sharpness you need one number. The *entropy* $H = -\sum_i w_i \ln w_i$ is 0 when one weight has everything,
-# and $\ln n$ when all $n$ are equal. Its unit is the *nat*. Easier to picture is $e^H$: the number of positions that
-# effectively take part.
+# To measure sharpness you need one number. The *entropy* H = −Σ w ln w adds up over all weights w. It is 0 when one
+# weight has everything, and ln n when all n are equal; its unit is the *nat*. Easier to picture is e to the power of H: the
+# number of positions that effectively take part.
 
 # %%
 def entropy(weights):
@@ -366,12 +367,12 @@ def sharpness(spread, temperature):
     curve = entropy(at.softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
     fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
     left.bar(range(10), w)
-    left.set(ylim=(0, 1), xlabel="position, by its score", ylabel="weight", title=f"largest: {w.max():.2f}")
+    left.set(ylim=(0, 1), xlabel="position, by its score", ylabel="weight")
     right.semilogx(ranges, curve)
-    right.plot(max(spread / temperature, 0.1), entropy(w).exp(), "o", markersize=13, color=COLORS["vermillion"])
+    right.plot(max(spread / temperature, 0.1), count := entropy(w).exp(), "o", markersize=14)
     right.set(xlabel="range of the scores / temperature", ylabel="positions taking part", ylim=(0, 10.5))
     assert abs(w.sum() - 1) < 1e-5
-    return Picture(fig, f"Ten weights, the largest {w.max():.2f}: {entropy(w).exp():.1f} positions take part.")
+    return Picture(fig, f"Ten weights, the largest {w.max():.2f}: {count:.1f} positions take part.")
 
 
 explore(
@@ -398,12 +399,12 @@ for gap in (20, 80, 120):
 w = torch.tensor([8.0, 2.0, 1.0, 0.0, -3.0])
 for times in range(1, 6):
     w = at.softmax(w)
-    print(f"after {times}: {[round(v, 3) for v in w.tolist()]}  largest - smallest {w.max() - w.min():.4f}")
-assert torch.allclose(w, torch.full((5,), 0.2), atol=1e-3)
+    print(f"after {times}: {[round(v, 3) for v in w.tolist()]}  range {w.max() - w.min():.4f}")
+assert w.max() - w.min() < 0.01
 
 # %% [markdown]
 # It flattens, every time. After the first softmax all numbers lie between 0 and 1, so the highest is at most 1 above the
-# lowest, and the ratio of two weights is at most $e$. So much for amplifying.
+# lowest, and the ratio of two weights is at most e. So much for amplifying.
 #
 # <!-- speaker: Worth a pause: the softmax before CrossEntropyLoss trains, slowly, and nobody notices. -->
 
@@ -415,8 +416,9 @@ claims.add(
     source="lecture", published="a score twice as large gets more than twice the weight",
     measured=f"scores 2 and 1: {ratios[0]} times; scores 0.2 and 0.1: {ratios[1]} times",
     holds=min(ratios) > 2,
-    reason="Partly true. Only differences count: it amplifies scores that are far apart and flattens scores "
-           "that are close. A weight is 0 only where 32 bits underflow; softmax of softmax tends to equal weights.",
+    reason="Partly true. Only differences count: it amplifies scores that are far apart and flattens "
+           "scores that are close. A weight is 0 only where 32 bits underflow, and softmax of softmax "
+           "tends to equal weights.",
 )
 
 # %% [markdown]
@@ -434,16 +436,16 @@ claims.add(
 # The score of a position is the *dot product* of the query and its key: multiply feature by feature, add up. It is large
 # when both are long and point the same way. Then softmax, then the average of the values.
 #
-# Five words and their keys, in two dimensions that we made up: to the right is what can be tired, up is what can be done.
+# Five words with keys of two features that we made up. To the right: it is a thing. Upwards: it is alive, or something
+# happens. The word *it* asks for a thing that is alive.
 
 # %%
-words = ["cat", "mat", "sat", "was", "because"]
-keys = torch.tensor([[2.0, 0.3], [1.2, -0.9], [-0.2, 1.9], [-1.5, 1.0], [-1.3, -1.2]])  # (S, d)
+five = ["cat", "mat", "sat", "was", "because"]
+keys = torch.tensor([[1.9, 0.9], [1.9, -0.9], [-0.2, 1.9], [-1.5, 1.0], [-1.3, -1.2]])  # (S, d)
 values = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.6, 0.0], [0.0, -1.6]])  # (S, d_v)
-query = torch.tensor([1.5, 0.5])  # (d,): "it" looks for something that can be tired
-scores = keys @ query  # (S,)
+scores = keys @ torch.tensor([1.3, 0.75])  # (S,): the query of "it" with each key
 weights = at.softmax(scores)  # (S,)
-print({word: round(w, 2) for word, w in zip(words, weights.tolist(), strict=True)})
+print({word: round(w, 2) for word, w in zip(five, weights.tolist(), strict=True)})
 print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
 
 
@@ -453,15 +455,16 @@ print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
 # %%
 def draw_vectors(ax, query):
     arrow = {"arrowstyle": "->", "lw": 2.5, "shrinkA": 0, "shrinkB": 0}
-    for word, (right, up) in zip(words, keys.tolist(), strict=True):
+    for word, (right, up) in zip(five, keys.tolist(), strict=True):
         ax.annotate("", (right, up), (0, 0), arrowprops=arrow | {"color": COLORS["blue"]})
         ax.text(1.15 * right, 1.15 * up, word, ha="center", va="bottom" if up > 0 else "top")
-    ax.annotate("", query.tolist(), (0, 0), arrowprops=arrow | {"color": COLORS["vermillion"], "lw": 4})
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), title="keys, and the query (thick)", aspect="equal")
+    thick = {"color": COLORS["vermillion"], "lw": 4}
+    ax.annotate("", query.tolist(), (0, 0), arrowprops=arrow | thick)
+    ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), title="keys, and the query (thick)", aspect="equal")
 
 
 def draw_bars(ax, scores, weights):
-    ax.barh(words, weights)
+    ax.barh(five, weights)
     for row, (score, weight) in enumerate(zip(scores, weights, strict=True)):
         ax.text(weight + 0.03, row, f"{score:+.1f} → {weight:.2f}", va="center", fontsize=12)
     ax.set(xlim=(0, 1.6), xticks=(0, 0.5, 1), title="score → weight")
@@ -470,7 +473,7 @@ def draw_bars(ax, scores, weights):
 
 def draw_values(ax, weights, output):
     ax.scatter(*values.T, s=40 + 900 * weights, color=COLORS["sky"], edgecolor="black")
-    for word, (right, up) in zip(words, values.tolist(), strict=True):
+    for word, (right, up) in zip(five, values.tolist(), strict=True):
         ax.text(right, up + 0.45, word, ha="center")
     ax.plot(*output, "*", markersize=22, color=COLORS["vermillion"], markeredgecolor="black")
     ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="values, and the output (star)", aspect="equal")
@@ -490,13 +493,14 @@ def look_around(angle, length):
     draw_vectors(axes[0], query)
     draw_bars(axes[1], scores, weights)
     draw_values(axes[2], weights, output)
-    return Picture(fig, f"The query looks most at {words[weights.argmax()]}, with weight {weights.max():.2f}.")
+    top = five[weights.argmax()]
+    return Picture(fig, f"The query looks most at {top}, with weight {weights.max():.2f}.")
 
 
 explore(
     look_around,
-    angle=widgets.IntSlider(value=18, min=-180, max=180, step=6, description="angle of the query"),
-    length=widgets.FloatSlider(value=1.6, min=0, max=4, step=0.2, description="length of the query"),
+    angle=widgets.IntSlider(value=30, min=-180, max=180, step=6, description="angle of the query"),
+    length=widgets.FloatSlider(value=1.4, min=0, max=3, step=0.2, description="length of the query"),
 )
 
 # %% [markdown]
@@ -508,11 +512,11 @@ explore(
 #
 # ## Why divide by the square root of d?
 #
-# **Question.** The paper that made attention famous (Vaswani and others, 2017) divides each score by $\sqrt{d}$. $d$ is the
+# **Question.** The paper that made attention famous (Vaswani and others, 2017) divides each score by √d, where d is the
 # number of features of a query. What is that good for?
 #
 # **Predict.** All features are random numbers of mean 0 and variance 1 (variance: the mean square of the distance from
-# the mean). You go from $d = 64$ to $d = 256$. Does the typical size of a score stay, double, or grow fourfold?
+# the mean). You go from d = 64 to d = 256. Does the typical size of a score stay, double, or grow fourfold?
 
 # %%
 g, spread = generator(7), {}
@@ -522,16 +526,16 @@ for d in (1, 4, 16, 64, 256, 1024):
     print(f"d = {d:4}  variance of q·k: {spread[d]:7.1f}  divided by d: {spread[d] / d:.2f}")
 
 # %% [markdown]
-# A score is a sum of $d$ products, and each product has variance 1. The variances of independent numbers add up to
-# $d$. So the typical size, the square root of the variance, grows as $\sqrt{d}$: it doubles. Divide by $\sqrt{d}$, and
-# it is 1 for every $d$.
+# A score is a sum of d products, and each product has variance 1. The variances of independent numbers add up: d. So the
+# typical size, the square root of the variance, grows as √d: it doubles. Divide by √d, and it is 1 for every d.
 
 # %%
 claims.add(
     "A7", "scores need 1/sqrt(d): the variance of q·k is d",
     source="Vaswani 2017 §3.2.1", published=[1] * len(spread),
     measured=[round(variance / d, 2) for d, variance in spread.items()], tolerance=0.06,
-    reason="Variance divided by d, for d from 1 to 1024. It holds for independent features of mean 0 and variance 1.",
+    reason="Variance divided by d, for d from 1 to 1024. "
+           "It holds for independent features of mean 0 and variance 1.",
 )
 
 # %% [markdown]
@@ -560,9 +564,10 @@ def look(d, scale, n=500, S=64):
 
 sizes = [4, 16, 64, 256, 1024]
 raw, scaled = ([look(d, d**power) for d in sizes] for power in (0, 0.5))
+print(f"keys taking part at d = 1024: {raw[-1][0]:.0f} of 64; with the division {scaled[-1][0]:.0f}")
 
 # %% [markdown]
-# **Predict** the four curves before you look.
+# **Predict** the curves for smaller d before you look.
 
 # %%
 fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
@@ -573,11 +578,11 @@ left.set(xlabel="d", ylabel="keys taking part, of 64", ylim=(0, 50))
 right.set(xlabel="d", ylabel="slope of the softmax")
 left.legend(loc="center right")
 assert raw[-1][0] < 2 < 35 < scaled[-1][0] and scaled[-1][1] > 100 * raw[-1][1]
-show(fig, "Without scaling one key of 64 is left at d = 1024 and the slope collapses; scaled, both stay flat.")
+show(fig, "Without scaling one key of 64 is left at d = 1024, and no slope; scaled, both stay flat.")
 
 # %% [markdown]
-# With the division, about 40 of the 64 keys take part whatever $d$ is. Without it a single one is left, chosen by noise, and
-# the slope falls to almost nothing. (It rises a little first: a softmax learns best when it is neither flat nor decided.)
+# With the division, as many keys take part at every d. Without it a single one is left, chosen by noise, and the slope falls
+# to almost nothing. (It rises a little first: a softmax learns best when it is neither flat nor decided.)
 #
 # ## Hide the future before the softmax
 #
@@ -586,69 +591,73 @@ show(fig, "Without scaling one key of 64 is left at d = 1024 and the slope colla
 #
 # **Predict.** What does that do to the sum of each row? Can a word still feel what comes after it?
 #
-# A sentence of random vectors, random queries, keys and values, and three ways to mask:
+# A sentence of random vectors, random matrices for queries, keys and values, and three ways to mask:
 
 # %%
-words = "The cat sat down because it was tired".split()
-T, d = len(words), 16
+sentence = "The cat sat down because it was tired".split()
+T, d = len(sentence), 16
 x, other = torch.randn(2, T, d, generator=generator(1))  # (T, d): the sentence, and replacements
 w_q, w_k, w_v = torch.randn(3, d, d, generator=generator(2)) / math.sqrt(d)  # (d, d) each
-mask = at.causal_mask(T)
 
 
 def mixed(x, how):
-    q, k, v = x @ w_q, x @ w_k, x @ w_v  # (T, d) each
-    scores = q @ k.T / math.sqrt(d)  # (T, T)
-    if how == "before":
-        scores = scores.masked_fill(~mask, -math.inf)
+    scores = (x @ w_q) @ (x @ w_k).T / math.sqrt(d)  # (T, T)
+    if how == "mask before the softmax":
+        scores = scores.masked_fill(~at.causal_mask(T), -math.inf)
     weights = at.softmax(scores)
-    return (weights * mask if how == "after" else weights) @ v  # (T, d)
+    if how == "mask after the softmax":
+        weights = weights * at.causal_mask(T)
+    return weights @ (x @ w_v)  # (T, d)
 
 
 # %% [markdown]
-# Now an experiment instead of an argument. Replace one word by another and look at which outputs move. A word that moves
+# Now an experiment instead of an argument. Replace one word by another, and look at which outputs move. A word that moves
 # an output *before* it has leaked.
 
 # %%
 def moved(how):
-    """(T, T): how much output t changes, relative to its length, when word s is replaced."""
+    """(T, T): how far output t moves when word s is replaced, in lengths of the output."""
     y, columns = mixed(x, how), []
     for s in range(T):
-        changed = x.clone()
-        changed[s] = other[s]
+        changed = torch.cat([x[:s], other[s : s + 1], x[s + 1 :]])  # (T, d)
         columns.append((mixed(changed, how) - y).norm(dim=1) / y.norm(dim=1))
     return torch.stack(columns, dim=1)
 
 
-for how in ("none", "after", "before"):
-    print(f"mask {how:<7} largest move of an output before the word: {moved(how).triu(1).max():.0%}")
+moves = {how: moved(how) for how in ("no mask", "mask after the softmax", "mask before the softmax")}
+for how, change in moves.items():
+    print(f"{how:<24} an output before the replaced word moves by up to {change.triu(1).max():.0%}")
 
 
 # %% [markdown]
-# **Switch the mask.** Blue is what may happen, red is the future that leaked. On the right one word is replaced: choose it.
+# **Switch the mask.** Blue is what may happen, orange is the future that leaked. On the right one word is replaced:
+# choose it. A full bar means a move of 1 or more.
+#
+# <!-- speaker: Before you switch to "before": which cells will turn white? All of the upper triangle, exactly. -->
 
 # %%
 def leak(how, word):
-    change, s = moved(how).clamp(max=1), words.index(word)
-    blue, red = (torch.tensor(rgb) for rgb in ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0)))
-    tint = torch.where(mask[..., None], blue, red)  # (T, T, 3)
-    fig, (left, right) = subplots(1, 2, figsize=(10, 4.3), sharey=True)
-    draw_map(left, 1 - change[..., None] * (1 - tint), words, f"mask: {how} the softmax".replace("none", "none,"))
+    change, s = moves[how].clamp(max=1), sentence.index(word)  # (T, T)
+    may = at.causal_mask(len(sentence))
+    blue, orange = torch.tensor([[0.0, 0.45, 0.70], [0.84, 0.37, 0.0]])
+    tint = torch.where(may[..., None], blue, orange)  # (T, T, 3)
+    fig, (left, right) = subplots(1, 2, figsize=(10, 4.4), sharey=True)
+    draw_map(left, 1 - change[..., None] * (1 - tint), sentence, how)
     left.axvspan(s - 0.5, s + 0.5, fill=False, linewidth=2)
-    left.set(xlabel="replaced", ylabel="output")
-    left.tick_params(axis="x", rotation=45)
-    right.barh(words, change[:, s], color=["#0072B2" if t >= s else "#D55E00" for t in range(T)])
-    right.set(xlim=(0, 1.05), xlabel="relative move of the output (1 or more: full bar)")
+    left.set(xlabel="replaced word", ylabel="output")
+    left.tick_params(axis="x", rotation=60)
+    colors = [COLORS["blue"] if allowed else COLORS["vermillion"] for allowed in may[:, s]]
+    right.barh(sentence, change[:, s], color=colors)
     worst = change[:s, s].max().item() if s else 0.0
+    right.set(xlim=(0, 1.05), xlabel="move of the output, in its own lengths")
     right.set_title(f"“{word}” replaced: the past moves {worst:.0%}")
-    return Picture(fig, f"Mask: {how}. When {word!r} is replaced, outputs before it move by up to {worst:.0%}.")
+    return Picture(fig, f"{how}: when {word!r} is replaced, outputs before it move up to {worst:.0%}.")
 
 
-options = [("no mask", "none"), ("after the softmax", "after"), ("before the softmax", "before")]
 explore(
     leak,
-    how=widgets.ToggleButtons(options=options, value="after", description="mask"),
-    word=widgets.SelectionSlider(options=words, value="tired", description="replaced"),
+    how=widgets.ToggleButtons(options=list(moves), value="mask after the softmax", description="mask"),
+    word=widgets.SelectionSlider(options=sentence, value="tired", description="replaced"),
 )
 
 # %% [markdown]
@@ -661,6 +670,7 @@ explore(
 # %%
 w = at.softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
 print("the past that is left:", w.tolist(), "after dividing by the sum:", (w / w.sum()).tolist())
+
 
 # %% [markdown]
 # The future took everything, and 0 / 0 is not a number. Mask *before* the softmax.
@@ -705,10 +715,10 @@ check("attention.attention_weights", attention_weights)
 
 # %%
 def causal(x):
-    return at.attention(x @ w_q, x @ w_k, x @ w_v, mask)  # (T, d)
+    return at.attention(x @ w_q, x @ w_k, x @ w_v, at.causal_mask(T))  # (T, d)
 
 
-torch.testing.assert_close(causal(x), mixed(x, "before"))
+torch.testing.assert_close(causal(x), mixed(x, "mask before the softmax"))
 for s in range(T):
     changed = torch.cat([x[:s], other[s:]])  # everything from word s on is replaced
     assert torch.equal(causal(changed)[:s], causal(x)[:s])
@@ -757,6 +767,7 @@ order = [3, 0, 6, 2, 5, 1, 4, 7]  # the last word stays where it is
 straight, shuffled = at.causal_head(x, w_q, w_k, w_v), at.causal_head(x[order], w_q, w_k, w_v)
 torch.testing.assert_close(straight[-1], shuffled[-1])
 print("the last output is the same:", torch.allclose(straight[-1], shuffled[-1], atol=1e-6))
+
 
 # %% [markdown]
 # Not at all. For attention the past is a bag, not a row. *Dog bites man* and *man bites dog* look alike to the word that
@@ -837,11 +848,658 @@ torch.testing.assert_close(by_hand, mha(x))
 # mask that is `True` *hides*. Ours, and torch's newer function further down, mean *may look*.
 
 # %%
-ours = {"in_proj": mha.c_attn, "out_proj.": mha.c_proj}
-names = {"in_proj": "in_proj_"} | {"out_proj.": "out_proj."}
 theirs.load_state_dict({
-    names[name] + kind: getattr(layer, kind) for name, layer in ours.items() for kind in ("weight", "bias")
+    "in_proj_weight": mha.c_attn.weight, "in_proj_bias": mha.c_attn.bias,
+    "out_proj.weight": mha.c_proj.weight, "out_proj.bias": mha.c_proj.bias,
 })
 expected, _ = theirs(x, x, x, attn_mask=~at.causal_mask(10))  # (B, T, d_model)
 torch.testing.assert_close(mha(x), expected)
-print("our layer and torch's give the same, to", f"{1e-6:g}:", torch.allclose(mha(x), expected, atol=1e-6))
+print("our layer and torch's agree within a millionth:", torch.allclose(mha(x), expected, atol=1e-6))
+
+# %% [markdown]
+# **Do the heads share out one answer, or does each give its own?** The last matrix is linear, so it can be applied to one head
+# at a time: the output is the *sum* of what the heads write. You will need that in notebook 3.
+
+# %%
+writes = mha.per_head(x)  # (B, H, T, d_model): what each head adds
+torch.testing.assert_close(writes.sum(1) + mha.c_proj.bias, mha(x))
+print("four heads and one bias add up to the output")
+
+
+# %% [markdown]
+# ## What attention costs
+#
+# **Question.** Torch has a function of its own, `scaled_dot_product_attention`. It is *fused*: one kernel which does
+# everything from scores to output, in blocks, and never writes the table of weights to memory (Dao and others, 2022).
+# Does it give the same numbers? And is it worth it?
+
+# %%
+def two_ways(T, grad=False):
+    qkv = torch.randn(3, 1, 4, T, 64, generator=generator(T), requires_grad=grad)
+    q, k, v = qkv.unbind()  # (B, H, T, d) each
+    mask, fused = at.causal_mask(T), F.scaled_dot_product_attention
+    return lambda: at.attention(q, k, v, mask), lambda: fused(q, k, v, is_causal=True)
+
+
+# %% [markdown]
+# **Predict.** How does the time grow when the text gets twice as long? We take the best of five runs of each, in turns, so
+# that a busy computer disturbs both. The cell takes about five seconds.
+
+# %%
+lengths, ratio, error = (64, 128, 256, 512, 1024, 2048), {}, {}
+for T in progress(lengths, "timing"):
+    by_hand, fused = two_ways(T)
+    error[T] = (by_hand() - fused()).abs().max().item()
+    times = [(timed(by_hand, repeats=1), timed(fused, repeats=1)) for _ in range(5)]
+    ratio[T] = min(hand for hand, _ in times) / min(fast for _, fast in times)
+print("the same within 2 millionths:", max(error.values()) < 2e-6)
+print("at T = 2048 the fused one is at least 1.5 times faster:", ratio[2048] > 1.5)
+
+
+# %% [markdown]
+# Time depends on your machine; memory can be counted. Training needs the way back: torch keeps what it will need for the
+# gradients. A hook tells us how many bytes.
+
+# %%
+def kept(work):
+    """Bytes that torch keeps of work() for the gradients; no piece of memory is counted twice."""
+    sizes = {}
+
+    def pack(tensor):
+        memory = tensor.untyped_storage()
+        sizes[memory.data_ptr()] = memory.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = work()  # held until we have counted, so that no address is used twice
+    assert output.requires_grad
+    return sum(sizes.values())
+
+
+# %% [markdown]
+# The same for both ways. One MiB is 1,048,576 bytes.
+
+# %%
+memory = {T: [kept(way) / 2**20 for way in two_ways(T, grad=True)] for T in lengths}
+for T in lengths:
+    print(f"T = {T:4}  by hand {memory[T][0]:6.1f} MiB   fused {memory[T][1]:4.1f} MiB")
+
+# %% [markdown]
+# Twice the text: soon four times the memory by hand, and twice the memory when fused.
+
+# %%
+fig, (left, right) = subplots(1, 2, figsize=(10, 3.9))
+left.loglog(lengths, [memory[T][0] for T in lengths], "o-", label="by hand")
+left.loglog(lengths, [memory[T][1] for T in lengths], "s--", label="fused")
+left.set(xlabel="T, positions", ylabel="MiB kept for the gradients")
+left.legend()
+right.semilogx(lengths, list(ratio.values()), "o-")
+right.set(xlabel="T, positions", ylabel="time by hand / time fused", ylim=0)
+for ax in (left, right):
+    ax.set_xticks(lengths, lengths)
+    ax.minorticks_off()
+assert memory[2048][0] > 3.5 * memory[1024][0] and memory[2048][1] < 2.1 * memory[1024][1]
+show(fig, "Memory grows with the square of T by hand, with T when fused. The ratio of times grows.")
+
+# %% [markdown]
+# **Why.** By hand, each head writes tables of T × T numbers. The fused kernel keeps only what has T rows. Its *arithmetic*
+# still grows with the square of T; nobody gets around that without changing what is computed.
+#
+# (A part of the ratio is ours: our softmax makes more passes than torch's, because you are meant to read it.)
+#
+# How large do the tables get? GPT-2 has 12 layers of 12 heads and 1024 positions.
+
+# %%
+tables = 12 * 12 * 1024**2 * 4  # bytes in 32 bits
+print(f"one table for each head of GPT-2: {tables / 1e6:.0f} million bytes for each text")
+
+# %% [markdown]
+# So the lecture is right on both counts, with a remark on the second.
+
+# %%
+claims.add(
+    "A4", "hand-written attention equals torch's scaled_dot_product_attention; the fused one is faster",
+    source="lecture", published="equal; faster",
+    measured=f"equal within 2e-6: {max(error.values()) < 2e-6}; faster at T = 2048: {ratio[2048] > 1.5}",
+    holds=max(error.values()) < 2e-6 and ratio[2048] > 1.5,
+    reason="The ratio grows with T; the figure has yours. For short texts there is little to gain.",
+)
+
+# %% [markdown]
+# ## All at once, or one after the other
+#
+# **Question.** Before attention, texts were read by *recurrent* networks (RNNs): position after position, each step passing
+# a state on to the next. The lecture says that a Transformer works on all positions *in parallel* where an RNN goes one by
+# one. What is that worth?
+#
+# A GRU is a common kind of RNN (Cho and others, 2014). Ours has 64 features, like the attention layer beside it.
+
+# %%
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    step, gru = nn.GRUCell(64, 64), nn.GRU(64, 64, batch_first=True)
+    layer = at.MultiHeadAttention(64, n_head=1)
+
+
+def one_by_one(x):
+    state = torch.zeros(1, 64)
+    for t in range(x.size(1)):
+        state = step(x[:, t], state)  # waits for the step before
+    return state
+
+
+def nobody_waits(x):  # the same arithmetic in a single call: no RNN any more, as nothing is passed on
+    return step(x[0], torch.zeros(x.size(1), 64))
+
+
+# %% [markdown]
+# `nn.GRU` is torch's own loop, written in C++. **Predict** who wins at T = 16, and who at T = 8192. The cell takes about five
+# seconds.
+
+# %%
+runners = {"RNN, step by step": one_by_one, "RNN, torch's own loop": gru, "attention": layer,
+           "the RNN's arithmetic without waiting": nobody_waits}
+lengths = (16, 64, 256, 1024, 4096, 8192)
+seconds = {name: [] for name in runners}
+for T in progress(lengths, "timing"):
+    x = torch.randn(1, T, 64, generator=generator(T))  # (B, T, d_model)
+    with torch.no_grad():
+        for name, run in runners.items():
+            seconds[name].append(timed(lambda: run(x), repeats=3))
+
+# %% [markdown]
+# Both axes are logarithmic.
+
+# %%
+fig, ax = subplots(figsize=(9, 4.6))
+for (name, found), style in zip(seconds.items(), ("o-", "s-", "D-", "^--"), strict=True):
+    ax.loglog(lengths, [1000 * s for s in found], style, label=name)
+ax.set(xlabel="T, positions", ylabel="milliseconds", xticks=lengths, xticklabels=lengths)
+ax.minorticks_off()
+ax.legend()
+at_256 = {name: found[2] for name, found in seconds.items()}
+waiting = at_256["RNN, step by step"] / at_256["the RNN's arithmetic without waiting"]
+against = at_256["RNN, step by step"] / at_256["attention"]
+assert waiting > 4 and against > 2
+show(fig, "Milliseconds against T: at T = 256 the RNN is far above attention, which rises faster.")
+
+# %% [markdown]
+# **Why.** The two RNN lines and the dashed line do the same arithmetic. What separates them is waiting, and the many small
+# calls that waiting forces. (The loop in C++ makes its calls faster; it waits all the same.) A processor is fast when it gets
+# much work at once, and a graphics card even more so. We measured only the CPU.
+#
+# But look at the slopes. Attention's line bends upwards and comes near the RNN's. Count the multiplications: the GRU has six
+# matrices of 64 × 64 for each position. Attention has four, plus a score and a share of the average for each pair.
+
+# %%
+for T in lengths:
+    rnn, att = 6 * 64**2 * T, 4 * 64**2 * T + 64 * T**2  # T² / 2 pairs, each with 2 × 64
+    print(f"T = {T:4}  RNN {rnn / 1e6:6.1f} million   attention {att / 1e6:7.1f} million")
+
+# %% [markdown]
+# At T = 8192 attention does more than twenty times the RNN's multiplications. It can afford many of them because they do not
+# wait. But not without end.
+#
+# <!-- speaker: Where the lines cross depends on the machine. On a GPU the crossing lies much further to the right. -->
+
+# %%
+claims.add(
+    "A6", "a Transformer processes positions in parallel where an RNN goes one by one",
+    source="lecture", published="faster",
+    measured=f"at T = 256 waiting costs more than a factor of 4: {waiting > 4}; "
+             f"attention is more than twice as fast: {against > 2}",
+    holds=waiting > 4 and against > 2,
+    reason="True for reading and training. Attention's work grows with T², so the gain shrinks for "
+           "long texts. Generating is one by one for both.",
+)
+
+# %% [markdown]
+# ## A cache for keys and values
+#
+# **Question.** A model *writes* one token at a time, and for each it looks at everything before. Must it compute all of
+# that again?
+#
+# Keys and values of the past never change: the mask forbids the past to look at what is new. So keep them. A new token
+# needs one query, one key and one value; the rest comes from the *key-value cache*.
+#
+# **Predict.** What happens to the output?
+
+# %%
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    layer, cache = at.MultiHeadAttention(256, n_head=4), at.KVCache()
+x = torch.randn(1, 1024, 256, generator=generator(8))  # (B, T, d_model)
+with torch.no_grad():
+    whole = layer(x)
+    steps = [layer(x[:, t : t + 1], kv_cache=cache) for t in range(1024)]  # (B, 1, d_model) each
+torch.testing.assert_close(torch.cat(steps, dim=1), whole)
+print("the cache changes nothing in the output; it holds", len(cache), "positions")
+
+# %% [markdown]
+# Nothing changes but the time. How long does *one more* token take?
+
+# %%
+positions, cached, again = (16, 64, 128, 256, 512, 1024), [], []
+for T in progress(positions, "timing"):
+    cache = at.KVCache()
+    with torch.no_grad():
+        layer(x[:, : T - 1], kv_cache=cache)  # the past
+        cached.append(timed(lambda: layer(x[:, T - 1 : T], kv_cache=cache), repeats=9))
+        again.append(timed(lambda: layer(x[:, :T])))
+gain = [slow / fast for slow, fast in zip(again, cached, strict=True)]
+print("at position 512, more than 5 times faster with the cache:", gain[4] > 5)
+
+# %% [markdown]
+# (While it is timed, the cache grows by a few positions. That does not matter here.)
+
+# %%
+fig, ax = subplots()
+ax.semilogy(positions, [1000 * s for s in again], "o-", label="the whole text again")
+ax.semilogy(positions, [1000 * s for s in cached], "s--", label="with the cache")
+ax.set(xlabel="position of the new token", ylabel="milliseconds for one token")
+ax.legend()
+assert gain[4] > 5
+show(fig, "Milliseconds for one more token: nearly flat with the cache, rising steeply without it.")
+
+# %% [markdown]
+# Nearly flat, not flat: the new query still looks at all keys.
+#
+# **What does it cost?** Memory, and much of it: two vectors for each position, in each layer.
+
+# %%
+assert cache.nbytes == 2 * len(cache) * 256 * 4  # k and v, positions, features, bytes
+print(f"GPT-2, 12 layers of 768: {2 * 12 * 768 * 4:,} bytes a position in 32 bits")
+full = 2 * 32 * 32 * 128 * 8192 * 2
+print(f"32 layers of 32 heads of 128, 8192 positions in 16 bits: {full / 2**30:.0f} GiB for one text")
+
+
+# %% [markdown]
+# The last line has the sizes of Llama 3 8B, except for one thing: that model keeps only 8 heads of keys and values, and four
+# *query* heads share each of them. This is called *grouped-query attention*. The cache gets four times smaller.
+#
+# ### Exercise 8 · grouped queries
+#
+# *Difficulty 2 of 3 · 5 minutes*
+#
+# Before the scores are computed, each head of keys is repeated for the query heads that share it. Mind the order.
+
+# %% tags=["exercise"]
+def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
+    """Let groups of `n_rep` neighbouring query heads share one head of keys or values.
+
+    Shapes: x (B, H_kv, S, d) -> (B, H_kv * n_rep, S, d); query head h reads head h // n_rep.
+    Raises: ValueError where n_rep is below 1. Source: Ainslie et al. 2023, "GQA", section 2.2.
+
+    >>> repeat_kv(torch.tensor([[[[1.0]], [[2.0]]]]), n_rep=2).flatten()
+    tensor([1., 1., 2., 2.])
+    """
+    ...
+
+
+# %% tags=["check"]
+check("attention.repeat_kv", repeat_kv)
+# hint("attention.repeat_kv")
+# solution("attention.repeat_kv")
+
+# %% [markdown]
+# Eight query heads on two heads of keys and values. Only the two go into the cache.
+
+# %%
+q = torch.randn(1, 8, 5, 16, generator=generator(9))  # (B, H, T, d)
+k, v = torch.randn(2, 1, 2, 5, 16, generator=generator(10))  # (B, H_kv, T, d) each
+out = at.attention(q, at.repeat_kv(k, 4), at.repeat_kv(v, 4), at.causal_mask(5))  # (B, H, T, d)
+alone = at.attention(q[:, 5], k[:, 1], v[:, 1], at.causal_mask(5))  # head 5 reads key head 5 // 4 = 1
+torch.testing.assert_close(out[:, 5], alone)
+print("kept:", k.numel() + v.numel(), "numbers instead of", 2 * q.numel())
+
+# %% [markdown]
+# ## A task that needs attention
+#
+# **Question.** You have built attention and priced it. What can it do that an average cannot?
+#
+# The task: read ten letters, then ten numbers, 0 to 9. At each number, say which letter stands at that place. With
+# `attention ` and `9876543210` the answer is ` noitnetta`: reversed. With `0123456789` it is a copy, and any other order
+# is allowed. Everything is random, so there is nothing to memorise.
+
+# %%
+LETTERS, N = " abcdefghijklmnopqrstuvwxyz", 10
+V = len(LETTERS)  # tokens: 27 letters, then the ten numbers
+
+
+def make_batch(B, g, order=None):
+    x = torch.randint(V, (B, N), generator=g)  # (B, N) letters
+    places = torch.randint(N, (B, N), generator=g) if order is None else order.expand(B, N)
+    return torch.cat([x, V + places], dim=1), x.gather(1, places)  # (B, 2N), (B, N)
+
+
+# %% [markdown]
+# The model is as small as can be: a vector for each token plus a vector for each place (attention does not know the order by
+# itself), one part that mixes, one linear map to letters. All but `mix` looks at a single position.
+
+# %%
+class Reader(nn.Module):
+    def __init__(self, mix, d_model=64):
+        super().__init__()
+        self.token, self.position = nn.Embedding(V + N, d_model), nn.Embedding(2 * N, d_model)
+        self.mix, self.head = mix, nn.Linear(d_model, V)
+
+    def embed(self, ids):
+        return self.token(ids) + self.position.weight  # (B, 2N, d_model)
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        return self.head(x + self.mix(x))[:, N:]  # (B, N, V): the answers
+
+
+# %% [markdown]
+# Four rivals take the place of attention: no mixing, the average of the past, *learned* weights that are the same for every
+# text, and an RNN.
+
+# %%
+class Fixed(nn.Module):
+    """One map of weights for all texts: the average of the past, or a learned one."""
+
+    def __init__(self, learned, after):
+        super().__init__()
+        self.scores, self.after = nn.Parameter(torch.zeros(2 * N, 2 * N), requires_grad=learned), after
+
+    def forward(self, x):
+        weights = at.softmax(self.scores.masked_fill(~at.causal_mask(2 * N), -math.inf))
+        return self.after(weights @ x)
+
+
+class Recurrent(nn.GRU):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64))
+
+
+# %% [markdown]
+# Training: show 64 random texts, lower the *cross-entropy* (how surprised the model is by the right letters), 200 times.
+# *Accuracy* is the share of right letters on 1000 texts which it was not trained on.
+
+# %%
+@torch.no_grad()
+def accuracy(model, order=None):
+    ids, answers = make_batch(1000, generator(999), order)
+    return (model(ids).argmax(-1) == answers).float().mean().item()
+
+
+def train(make_mix, steps=200, order=None):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, g, curve = Reader(make_mix()), generator(0), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    for n in progress(range(steps), "training"):
+        ids, answers = make_batch(64, g, order)
+        loss = F.cross_entropy(model(ids).flatten(0, 1), answers.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if n % 10 == 9:
+            curve.append(accuracy(model, order))
+    return model, curve
+
+
+# %% [markdown]
+# **Predict** who learns it. The cell trains five models in about ten seconds.
+
+# %%
+mixers = {
+    "attention, one head": lambda: at.MultiHeadAttention(64, n_head=1),
+    "learned weights, the same for all": lambda: Fixed(True, mlp()),
+    "average of the past": lambda: Fixed(False, mlp()),
+    "RNN (GRU)": lambda: Recurrent(64, 64, batch_first=True),
+    "each position alone": mlp,
+}
+trained = {name: train(make_mix) for name, make_mix in mixers.items()}
+for name, (_, curve) in trained.items():
+    print(f"{name:<34} {'all right' if curve[-1] > 0.995 else 'under a quarter right'}")
+    assert (curve[-1] > 0.995) == ("attention" in name) and not 0.25 < curve[-1] < 0.995
+
+# %% [markdown]
+# Why do the others stop where they do? Two guesses set the marks. Without looking back: one in 27. And whoever knows
+# *which* letters occurred, but not where, does best by always naming the most frequent one:
+
+# %%
+letters, _ = make_batch(20_000, generator(0))
+bag = F.one_hot(letters[:, :N], V).sum(1).amax(-1).float().mean().item() / N
+print(f"one of {V} letters: {1 / V:.3f}; the most frequent of the ten: {bag:.2f}")
+
+# %% [markdown]
+# The two marks are the dotted lines.
+
+# %%
+fig, ax = subplots(figsize=(9.5, 4.6))
+styles = ("-", "--", "-.", ":", "-")
+for (name, (_, curve)), style in zip(trained.items(), styles, strict=True):
+    ax.plot(range(10, 201, 10), curve, style, label=name)
+for height, text in ((1 / V, "guessing"), (bag, "knows the letters, not their places")):
+    ax.axhline(height, color="black", linestyle=":", linewidth=1)
+    ax.text(200, height + 0.015, text, ha="right", fontsize=12)
+ax.set(xlabel="training steps", ylabel="share of right letters", ylim=(0, 1.03))
+ax.legend(loc="center right")
+assert max(curve[-1] for name, (_, curve) in trained.items() if "attention" not in name) < bag + 0.02
+show(fig, "Right letters against steps: attention soon has all, no rival gets above a fifth.")
+
+# %% [markdown]
+# **Why.** *Where* to look depends on the number that is read. Weights that are the same for all texts cannot follow it. They
+# bring the whole bag of letters, and the most frequent one is the best guess. The RNN has to squeeze ten letters into one
+# state before it knows which will be asked for; with much more training it gets further, slowly.
+#
+# ### What did it learn?
+#
+# **Type up to ten letters and choose an order.** Each row is a number that is read, each column a letter. Bright is where the
+# head looks.
+
+# %%
+reader = trained["attention, one head"][0]
+
+
+@torch.no_grad()
+def read(text, order):
+    letters = [max(LETTERS.find(c), 0) for c in text.lower()[:N].ljust(N)]  # unknown ones become spaces
+    ids = torch.tensor([letters + [V + int(c) for c in order]])  # (1, 2N)
+    _, weights = reader.mix(reader.embed(ids), return_weights=True)  # (1, 1, 2N, 2N)
+    answer = "".join(LETTERS[i] for i in reader(ids).argmax(-1)[0])
+    return "".join(LETTERS[i] for i in letters), answer, weights[0, 0, N:, :N]  # (N, N)
+
+
+# %% [markdown]
+# The answer of the model stands on the right.
+
+# %%
+def attention_map(text, order):
+    letters, answer, weights = read(text, order)
+    fig, ax = subplots(figsize=(6.4, 5.2))
+    draw_map(ax, weights, range(N), "where the head looks, and the answer")
+    ax.set(xticklabels=letters.replace(" ", "␣"), yticklabels=order, xlabel="letters", ylabel="numbers")
+    for row, letter in enumerate(answer.replace(" ", "␣")):
+        ax.text(N - 0.2, row, f"→ {letter}", va="center", fontsize=15)
+    return Picture(fig, f"{letters!r} read in the order {order}: the answer is {answer!r}.")
+
+
+orders = {"reversed": "9876543210", "copied": "0123456789", "neighbours swapped": "1032547698",
+          "digits of pi": "3141592653", "always the first": "0000000000"}
+explore(
+    attention_map,
+    text=widgets.Text("attention", description="letters"),
+    order=widgets.Dropdown(options=list(orders.items()), value="9876543210", description="order"),
+)
+
+# %% [markdown]
+# You can read the program off the map: one bright cell in each row, at the column which the number names. Is it always so?
+
+# %%
+ids, _ = make_batch(500, generator(1))
+with torch.no_grad():
+    _, weights = reader.mix(reader.embed(ids), return_weights=True)  # (B, 1, 2N, 2N)
+places = ids[:, N:] - V  # (B, N)
+on_it = weights[:, 0, N:].gather(-1, places[..., None]).squeeze(-1)  # (B, N): weight on the right letter
+assert (weights[:, 0, N:].argmax(-1) == places).all() and on_it.mean() > 0.98
+print(f"in all {on_it.numel()} rows the right letter has the largest weight; on average above 0.98")
+
+# %% [markdown]
+# **A question before you go on.** Suppose that the order were *always* reversed. Which rival would then learn the task? Write
+# your answer down. The next cell trains the learned weights on it, in about two seconds.
+
+# %%
+reverse = torch.arange(N - 1, -1, -1)
+_, curve = train(lambda: Fixed(True, nn.Linear(64, 64)), steps=400, order=reverse)
+print("more than 99 % right:", curve[-1] > 0.99)
+assert curve[-1] > 0.99
+
+
+# %% [markdown]
+# Reversing needs no attention, because the way back never depends on the text. So beware of demonstrations that only
+# attention can copy or reverse. What it alone can do here is to *choose* the way by what it reads.
+#
+# <!-- speaker: This is the control experiment that most demonstrations leave out. Let people argue first. -->
+#
+# ### Two layers, two heads
+#
+# One more step. The order is now *commanded*: `C` for copy or `R` for reverse, then ten letters, then `=`, and the model
+# writes the answer letter by letter, as a language model does. Two layers of two heads.
+
+# %%
+def make_texts(B, g):
+    x = torch.randint(V, (B, N), generator=g)  # (B, N)
+    command = torch.randint(2, (B, 1), generator=g)  # 0: copy, 1: reverse
+    answers = torch.where(command == 0, x, x.flip(1))  # (B, N)
+    return torch.cat([V + command, x, torch.full((B, 1), V + 2), answers[:, :-1]], dim=1), answers
+
+
+# %% [markdown]
+# Each layer adds what it found to what is there, so that nothing is lost. The model also hands out its maps.
+
+# %%
+class Writer(nn.Module):
+    def __init__(self, d_model=64, n_layer=2, n_head=2):
+        super().__init__()
+        self.token, self.position = nn.Embedding(V + 3, d_model), nn.Embedding(2 * N + 1, d_model)
+        self.layers = nn.ModuleList(at.MultiHeadAttention(d_model, n_head) for _ in range(n_layer))
+        self.head = nn.Linear(d_model, V)
+        for vectors in (self.token, self.position):
+            vectors.weight.data *= 0.5  # start smaller: it trains faster
+
+    def forward(self, ids):
+        x, maps = self.token(ids) + self.position.weight[: ids.size(1)], []  # (B, T, d_model)
+        for layer in self.layers:
+            change, weights = layer(x, return_weights=True)  # weights: (B, H, T, T)
+            x, maps = x + change, [*maps, weights]
+        return self.head(x), maps  # (B, T, V)
+
+
+# %% [markdown]
+# It trains for 500 steps, with a learning rate that first rises and then falls. That takes six to ten seconds.
+
+# %%
+with torch.random.fork_rng():
+    torch.manual_seed(2)
+    writer, g = Writer(), generator(2)
+optimizer = torch.optim.AdamW(writer.parameters(), lr=3e-3, weight_decay=0.0)
+schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=500, pct_start=0.1)
+for _ in progress(range(500), "training"):
+    ids, answers = make_texts(64, g)
+    logits, _ = writer(ids)
+    loss = F.cross_entropy(logits[:, N + 1 :].flatten(0, 1), answers.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+
+
+# %% [markdown]
+# Now it writes by itself: each letter that it chose goes back in, and the next one follows.
+
+# %%
+@torch.no_grad()
+def write(text, command):
+    letters = [max(LETTERS.find(c), 0) for c in text.lower()[:N].ljust(N)]  # unknown ones become spaces
+    ids = torch.tensor([[V + "CR".index(command), *letters, V + 2]])  # (1, N + 2)
+    for _ in range(N):
+        logits, maps = writer(ids)
+        ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)
+    return "".join((LETTERS + "CR=")[i] for i in ids[0]), maps  # each (1, H, 2N + 1, 2N + 1)
+
+
+for command in "CR":
+    print(write("attention", command)[0])
+
+# %% [markdown]
+# On a thousand texts: how many letters does it get right, and how often is the letter that it has to write the one at which
+# its second layer looks most, by either head?
+
+# %%
+ids, answers = make_texts(1000, generator(999))
+with torch.no_grad():
+    logits, maps = writer(ids)
+good = (logits[:, N + 1 :].argmax(-1) == answers).float().mean().item()
+top = maps[1][:, :, N + 1 :].argmax(-1)  # (B, H, N): where each head looks most while it writes
+looks = (ids[:, None].expand(-1, 2, -1).gather(-1, top) == answers[:, None]).any(1).float().mean().item()
+assert good > 0.99 and looks > 0.9
+print("more than 99 % right:", good > 0.99, " looks at the right letter in more than 90 %:", looks > 0.9)
+
+
+# %% [markdown]
+# **Type something, and switch the command and the layer.** Which maps change with the command?
+
+# %%
+def maps_of(text, command, layer):
+    written, maps = write(text, command)
+    labels = written[:-1].replace(" ", "␣")
+    fig, axes = subplots(1, 2, figsize=(10, 5.7), sharey=True)
+    for h, ax in enumerate(axes):
+        weights = maps[layer - 1][0, h]  # (2N + 1, 2N + 1)
+        assert torch.allclose(weights.sum(-1), torch.ones(len(labels)), atol=1e-5)
+        draw_map(ax, weights, labels, f"layer {layer}, head {h + 1}")
+        ax.axhline(N + 0.5, color="white", linewidth=1)
+        ax.set(xlabel="is looked at")
+    axes[0].set(ylabel="asks (below the line: writes)")
+    return Picture(fig, f"Maps of layer {layer}, two heads, while the model writes {written!r}.")
+
+
+explore(
+    maps_of,
+    text=widgets.Text("attention", description="letters"),
+    command=widgets.ToggleButtons(options=[("reverse", "R"), ("copy", "C")], description="command"),
+    layer=widgets.ToggleButtons(options=[1, 2], value=2, description="layer"),
+)
+
+# %% [markdown]
+# **How to read these maps.** Below the white line the second layer looks at the letter that it writes next: a diagonal for
+# copy, a diagonal the other way round for reverse. In a row or two one head looks elsewhere, and the other does the work. The
+# first layer is harder to read: some letters look at the command (the first column), and the answers already fetch
+# candidates. We show a tidy run. With another seed the answers are as good, and the work is shared out differently.
+#
+# So be careful. A bright cell says that a value was *fetched*. It does not say that the value was large, that anybody used it,
+# or that the model would have failed without it (Jain and Wallace 2019, and the reply by Wiegreffe and Pinter 2019).
+# Notebook 8 *intervenes*: it switches heads off and looks at what breaks.
+#
+# ## What we verified
+#
+# Each claim with its source, what was published, and what you measured.
+
+# %%
+claims.show()
+
+# %% [markdown]
+# **What this notebook leaves out.** Real models put attention into blocks, with LayerNorm, an MLP and a path around them
+# (notebook 3). Their positions are encoded in cleverer ways. Our tasks have 27 letters, one answer, and no ambiguity. We measured
+# time on one CPU; on a graphics card the gains are larger, and the order of the lines may change. There are forms of attention
+# whose cost does not grow with the square of T; they compute something else.
+#
+# ## Further reading
+#
+# - Bahdanau, Cho and Bengio 2014, [Neural Machine Translation by Jointly Learning to Align and Translate](https://arxiv.org/abs/1409.0473): attention before the Transformer.
+# - Vaswani and others 2017, [Attention Is All You Need](https://arxiv.org/abs/1706.03762), section 3.
+# - Hinton, Vinyals and Dean 2015, [Distilling the Knowledge in a Neural Network](https://arxiv.org/abs/1503.02531), section 2: the temperature.
+# - Cho and others 2014, [Learning Phrase Representations using RNN Encoder–Decoder](https://arxiv.org/abs/1406.1078): the GRU.
+# - Dao and others 2022, [FlashAttention](https://arxiv.org/abs/2205.14135): the fused kernel.
+# - Shazeer 2019, [Fast Transformer Decoding: One Write-Head is All You Need](https://arxiv.org/abs/1911.02150): what the cache costs.
+# - Ainslie and others 2023, [GQA: Training Generalized Multi-Query Transformer Models](https://arxiv.org/abs/2305.13245); its use in [The Llama 3 Herd of Models](https://arxiv.org/abs/2407.21783), table 3.
+# - Elhage and others 2021, [A Mathematical Framework for Transformer Circuits](https://transformer-circuits.pub/2021/framework/index.html): heads that add up.
+# - Jain and Wallace 2019, [Attention is not Explanation](https://arxiv.org/abs/1902.10186); Wiegreffe and Pinter 2019, [Attention is not not Explanation](https://arxiv.org/abs/1908.04626).
