@@ -33,9 +33,11 @@ transformers==5.15.0 tokenizers==0.22.2 tiktoken==0.14.0 scipy accelerate safete
 TORCH = ("torch", "torchgen", "functorch")
 COLAB = '''\
 """A stand-in for Colab's own module: enough for a notebook to find out where it runs."""
-import sys, types
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 for _name in ("google", "google.colab", "google.colab.output"):
-    sys.modules.setdefault(_name, types.ModuleType(_name)).__path__ = []
+    sys.modules.setdefault(_name, module_from_spec(ModuleSpec(_name, None, is_package=True)))
 sys.modules["google.colab.output"].enable_custom_widget_manager = lambda: None
 '''
 INSPECT = "import json, importlib.metadata as m; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
