@@ -1,16 +1,15 @@
 """How pytest runs the course: every notebook cell by cell, without a network, and one notebook alone with `--nb`."""
 
 import os
-from pathlib import Path
 
-# Set before anything starts a thread or a kernel; the saved outputs come from the same settings.
-os.environ.update(COURSE_PROFILE="cpu", COURSE_QUIET="1", OMP_NUM_THREADS="1", PYTHONHASHSEED="0")
+from common import FIXED, ROOT, means
+
+os.environ.update(FIXED)  # before anything starts a thread or a kernel; the saved outputs come from the same settings
 
 import pytest  # noqa: E402
 from nbformat.v4 import new_code_cell  # noqa: E402
 from nbval.plugin import IPyNbCell, IPyNbFile  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent
 NO_NETWORK = ROOT / "tests" / "no_network"
 SWEEP = "from course_utils.classroom.widgets import sweep\nprint(sweep())"
 collect_ignore_glob = ["build", "notebooks/src", "tools", "tests/no_network", "tests/mutants"]
@@ -105,7 +104,7 @@ def pytest_collection_modifyitems(config, items):
         items.sort(key=lambda item: next((n for n, end in enumerate(long) if item.path.name.endswith(end)), len(long)))
     if not (wanted := config.getoption("--nb")):
         return
-    named = [path for path in notebook_paths() if wanted in (path.stem, path.stem[:2], path.stem[:2].lstrip("0"), path.stem[3:])]
+    named = [path for path in notebook_paths() if means(wanted, path)]
     if not named:
         raise pytest.UsageError(f"--nb {wanted}: no such notebook; there are {', '.join(p.stem for p in notebook_paths()) or 'none'}.")
     config.hook.pytest_deselected(items=[item for item in items if not _concerns(item, named[0])])

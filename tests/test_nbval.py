@@ -68,7 +68,7 @@ CASES = {
 def verdicts(tmp_path_factory):
     """Runs pytest with `--nb 99` over a copy of the settings and two notebooks; {test: what the failure says, or None}."""
     here = tmp_path_factory.mktemp("project")
-    for name in ("conftest.py", "pyproject.toml", "tests/nbval_sanitize.cfg", "tests/no_network/sitecustomize.py"):
+    for name in ("conftest.py", "tools/common.py", "pyproject.toml", "tests/nbval_sanitize.cfg", "tests/no_network/sitecustomize.py"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, here / name)
     cells = [

@@ -169,18 +169,10 @@ def naive_merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]
     return merged
 
 
-def after(tokenizer: Any, text: str) -> Any:
-    """A tokenizer that has encoded just this text before: it keeps the pieces it has seen, as `tokenizers` does too."""
+def remembering(tokenizer: Any, known: Mapping[str, list[int]]) -> Any:
+    """The tokenizer with a memory of its own, of just these pieces, so that a round teaches the next one nothing."""
     tokenizer = copy(tokenizer)
-    tokenizer._known = {}
-    tokenizer.encode(text)
-    return tokenizer
-
-
-def copied(tokenizer: Any) -> Any:
-    """The same tokenizer with a memory of its own, so that a round teaches the next one nothing."""
-    tokenizer = copy(tokenizer)
-    tokenizer._known = dict(tokenizer._known)
+    tokenizer._known = dict(known)
     return tokenizer
 
 
@@ -222,12 +214,13 @@ def tokenization(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_mer
     ranks = {ours.vocab[i]: i for i in range(len(ours) - 1)}
     rust = tiktoken.Encoding("gpt2", pat_str=tk.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special)
     byte_ids = [ranks[bytes([byte])] for byte in range(256)]
-    used = after(ours, sample(5 * encode_bytes)[len(text) :])  # in use: it has met another text, never this one
+    used = remembering(ours, {})  # in use: it has met another text, never this one
+    used.encode(sample(5 * encode_bytes)[len(text) :])
     yield Race(
         f"encoding {encode_bytes:,} bytes with GPT-2's merges",
         {
-            OURS: lambda: copied(used).encode(text),
-            "ours, 1st call": lambda: after(ours, "").encode(text),
+            OURS: lambda: remembering(ours, used._known).encode(text),
+            "ours, 1st call": lambda: remembering(ours, {}).encode(text),
             "naive loop": lambda: naive_encode(tk.pretokenize(text), ours.merges, byte_ids),
             "tokenizers": lambda: hf.encode(text).ids,
             "tiktoken": lambda: rust.encode_ordinary(text),

@@ -41,12 +41,17 @@ def sources(names: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
         raise Problem(f"there are no notebooks in {folder / 'src'}.")
     chosen = []
     for name in names:
-        wanted = Path(name).stem
-        found = [p for p in known if wanted in (p.stem, p.stem[:2], p.stem[:2].lstrip("0"), p.stem[3:])]
+        found = [p for p in known if means(Path(name).stem, p)]
         if not found:
             raise Problem(f"no notebook {name!r}; there are {', '.join(p.stem for p in known)}.")
         chosen += found
     return chosen or known
+
+
+def means(wanted: str, path: Path) -> bool:
+    """Whether `01`, `1`, `01_tokenization` or `tokenization` means the notebook at this path."""
+    stem = path.stem
+    return wanted in (stem, stem[:2], stem[:2].lstrip("0"), stem[3:])
 
 
 def pair_of(source: Path) -> Path:

@@ -55,7 +55,7 @@ def difference(got: Any, want: Any, tol: float) -> str | None:
         return _array_difference(got, want, tol, torch.Tensor)
     if isinstance(want, np.ndarray):
         return _array_difference(got, want, tol, np.ndarray)
-    if isinstance(want, float) and not isinstance(want, bool):
+    if isinstance(want, float):
         number = isinstance(got, (int, float, np.floating)) and not isinstance(got, bool)
         if not number:
             return f"expected a number, got {kind_of(got)}"
