@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 
-import bench
 import numpy as np
 import pytest
 import regex
@@ -16,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutants.tokenization import MUTANTS
+from races import tokenization as tokenization_races
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -178,7 +178,7 @@ def test_fast_training_in_one_piece_learns_what_the_small_steps_learn(text, n):
 @given(text=few_letters, n=st.integers(0, 15))
 def test_fast_training_on_pieces_learns_what_the_naive_loop_learns(text, n):
     pieces = tk.pretokenize(text)
-    naive = bench.naive_train(pieces, n)
+    naive = tokenization_races.naive_train(pieces, n)
     if text:
         assert list(tk.BPETokenizer.train(text, 256 + n).merges.items()) == list(naive.items())
 
@@ -186,7 +186,7 @@ def test_fast_training_on_pieces_learns_what_the_naive_loop_learns(text, n):
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "in one piece"])
 def test_training_learns_what_tokenizers_learns(cut):
     """`tokenizers` numbers the bytes in GPT-2's order, and ties follow the numbers: so training starts from these."""
-    text = bench.sample(20_000 if cut else 3_000) + CORPUS["Vietnamese"] * 3 + CORPUS["Chinese"] + "a" * 9
+    text = tokenization_races.sample(20_000 if cut else 3_000) + CORPUS["Vietnamese"] * 3 + CORPUS["Chinese"] + "a" * 9
     theirs = Tokenizer(models.BPE())
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -225,12 +225,12 @@ def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
 
 
 def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
-    text = bench.sample(30_000)
+    text = tokenization_races.sample(30_000)
     tok = tk.BPETokenizer.train(text, 600)
     name = {i: "".join(tk.bytes_to_unicode()[byte] for byte in token) for i, token in tok.vocab.items()}
     theirs = Tokenizer(models.BPE({n: i for i, n in name.items()}, [(name[a], name[b]) for a, b in tok.merges]))
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    other = bench.sample(60_000)[30_000:] + CORPUS["Tamil"] + CORPUS["code"]
+    other = tokenization_races.sample(60_000)[30_000:] + CORPUS["Tamil"] + CORPUS["code"]
     assert tok.encode(other) == theirs.encode(other).ids
 
 
@@ -247,7 +247,7 @@ def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
 
 
 def test_more_merges_never_lengthen_the_training_text():
-    text = bench.sample(5_000)
+    text = tokenization_races.sample(5_000)
     lengths = [len(tk.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
     assert lengths == sorted(lengths, reverse=True) and lengths[0] == len(text.encode()) > lengths[-1]
 
@@ -453,55 +453,16 @@ def test_the_message_names_the_mistake(name, mutant, said):
         assert said in exercise.grade(wrong, seed).message
 
 
-# --- The benchmark --------------------------------------------------------------------------------------------------
-
-
-def ticking(seconds):
-    """A clock that shows these times, one after the other."""
-    return iter(seconds).__next__
-
-
-def test_a_race_takes_medians_and_ratios_and_checks_minimum_and_answers():
-    contenders = {"course_utils": lambda: 1, "slow": lambda: 1, "wrong": lambda: 2}
-    times = [0, 1, 0, 9, 0, 1] + [0, 2, 0, 30, 0, 1] + [0, 9, 0, 20, 0, 1]
-    race = bench.Race("r", contenders, {"slow": 10}, frozenset({"slow", "wrong"}), ticking(times))
-    ours, slow, wrong = bench.run(race, 3)
-    assert (ours.seconds, slow.seconds, slow.ratio, slow.met, slow.agrees, wrong.agrees) == (
-        2,
-        20,
-        10,
-        True,
-        True,
-        False,
-    )
-    assert "met" in bench.table([ours, slow]) and "DISAGREE" in bench.table([wrong])
-    assert bench.failed([ours, slow, wrong]) and not bench.failed([ours, slow])
-
-
-def test_a_missed_minimum_makes_the_command_fail(monkeypatch, capsys, tmp_path):
-    def races():
-        yield bench.Race("r", {"course_utils": lambda: 1, "slow": lambda: 1}, {"slow": 10}, clock=ticking([0, 1, 0, 5]))
-
-    monkeypatch.setattr(bench, "TOPICS", {"x": races})
-    assert bench.main(["x", "--repeats", "1", "--json", str(tmp_path / "out.json")]) == 1
-    assert ">= 10: NOT MET" in capsys.readouterr().out
-    row = json.loads((tmp_path / "out.json").read_text())["rows"][1]
-    assert (row["contender"], row["ratio"], row["met"]) == ("slow", 5, False)
-
-
-def test_an_unknown_topic_lists_those_there_are(capsys):
-    with pytest.raises(SystemExit):
-        bench.main(["nothing"])
-    assert "tokenization" in capsys.readouterr().err
+# --- The races ---------------------------------------------------------------------------------------------------
 
 
 def test_all_contenders_of_the_tokenization_races_give_the_same_answers():
-    for race in bench.tokenization(train_bytes=2_000, encode_bytes=20_000, n_merges=50):
+    for race in tokenization_races.races(train_bytes=2_000, encode_bytes=20_000, n_merges=50):
         answers = {name: work() for name, work in race.contenders.items() if name in race.same}
         assert answers and all(answer == race.contenders["course_utils"]() for answer in answers.values())
 
 
 def test_the_sample_is_as_long_as_asked_and_the_pattern_covers_it():
-    text = bench.sample(50_000)
+    text = tokenization_races.sample(50_000)
     assert 49_990 <= len(text.encode()) <= 50_000
     assert "".join(regex.findall(tk.GPT2_PATTERN, text)) == text

@@ -1,0 +1,22 @@
+"""The races of `tools/bench.py`: one module a topic, whose `races()` yields them."""
+
+import operator
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS = "course_utils"
+TOPICS = ("tokenization",)  # in course order; one module each
+
+
+@dataclass(frozen=True)
+class Race:
+    """Contenders by name, `course_utils` among them; `required` says how many times as long the others must take."""
+
+    title: str
+    contenders: Mapping[str, Callable[[], Any]]
+    required: Mapping[str, float] = field(default_factory=dict)
+    same: frozenset[str] = frozenset()  # those whose answer must be ours
+    clock: Callable[[], float] = time.process_time  # work on one thread: other programs on the machine change little
+    equal: Callable[[Any, Any], bool] = operator.eq
