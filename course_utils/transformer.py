@@ -98,8 +98,12 @@ class Transformer(nn.Module):
         x = dropout(token + position, self.config.embd_pdrop, self.training)  # (B, T, d_model)
         streams = [x]
         for block, cache in zip(self.h, kv_cache or [None] * len(self.h), strict=True):
-            streams.append(block(streams[-1], cache, mask))
+            streams.append(self.run_block(block, streams[-1], cache, mask))
         return streams
+
+    def run_block(self, block: Block, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None) -> Tensor:
+        """One block of the stack; a subclass may wrap it."""
+        return block(x, kv_cache, mask)
 
     def forward(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None) -> Tensor:
         return self.lm_head(self.ln_f(self.streams(ids, kv_cache, mask)[-1]))  # (B, T, V)

@@ -2,10 +2,6 @@
 
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from launching import two_processes
 from safetensors import safe_open
 from torch import nn
 
@@ -224,16 +221,7 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     root = Path(__file__).resolve().parents[1]
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(root / "tests"), root=str(root), file=str(tmp_path / "two.safetensors")), encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # With --cpu accelerate starts one process (several would need MPI): so --multi_gpu, and the processes are told to use the CPU.
-    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
-    command = [sys.executable, "-m", *launch, f"--main_process_port={port}", str(script)]
-    env = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
-    two = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    assert two.returncode == 0, two.stderr[-3000:]
-    losses, norms, evals, refused = json.loads(two.stdout.strip().splitlines()[-1])
+    losses, norms, evals, refused = json.loads(two_processes(script).strip().splitlines()[-1])
     model, one = run(steps=25, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])])
     np.testing.assert_allclose(losses, one.losses, atol=1e-5)
     np.testing.assert_allclose(norms, one.grad_norms, rtol=1e-3, atol=1e-5)
