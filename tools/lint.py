@@ -195,9 +195,9 @@ def exercises(nb: NotebookNode) -> Found:
 
 
 def views(nb: NotebookNode) -> Found:
-    count = sum(name == "explore" for cell in code_cells(nb) for name, _ in calls(cell.source))
+    count = sum(name in ("explore", "live") for cell in code_cells(nb) for name, _ in calls(cell.source))
     if count < VIEWS:
-        yield f"{count} interactive views (explore(…)); at least {VIEWS}"
+        yield f"{count} interactive views (explore(…), live(…)); at least {VIEWS}"
     for number, cell in _numbered(nb, "code"):
         for output in cell.outputs:
             data = output.get("data", {})

@@ -2,10 +2,11 @@
 
 from .claims import Claims
 from .figures import COLORS, Markup, Picture, show, subplots, token_strip
+from .live import live
 from .runtime import device, generator, pick, profile, progress, timed, versions
 from .widgets import explore
 
 __all__ = [
-    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "pick", "profile", "progress", "show", "subplots",
+    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "profile", "progress", "show", "subplots",
     "timed", "token_strip", "versions",
 ]  # fmt: skip

@@ -63,6 +63,20 @@ class Explorer:
         display({VIEW: view, **self.frame.data}, metadata=self.frame.metadata, raw=True)
 
 
+def styled(controls: dict[str, w.Widget]) -> dict[str, w.Widget]:
+    """The controls of a view, at a readable width. Raises ValueError without any, TypeError for one that is no widget."""
+    if not controls:
+        raise ValueError("a view without controls is a figure: use show(fig, alt=…) for it.")
+    for name, control in controls.items():
+        if not isinstance(control, w.Widget) or not hasattr(control, "value"):
+            raise TypeError(
+                f"{name}={control!r} is no control: pass an ipywidget with a value, e.g. IntSlider(3, 0, 9)."
+            )
+        control.style = {"description_width": "initial"}
+        control.layout.width = control.layout.width or "min(560px, 95%)"
+    return controls
+
+
 def explore(draw: Callable[..., Frame], **controls: w.Widget) -> Explorer:
     """A live view: `draw` gets the controls' values by name and returns a `Picture` or a `Markup`.
 
@@ -76,16 +90,7 @@ def explore(draw: Callable[..., Frame], **controls: w.Widget) -> Explorer:
 
     Raises ValueError without controls, TypeError for a control that is no widget or a `draw` that returns no frame.
     """
-    if not controls:
-        raise ValueError("a view without controls is a figure: use show(fig, alt=…) for it.")
-    for name, control in controls.items():
-        if not isinstance(control, w.Widget) or not hasattr(control, "value"):
-            raise TypeError(
-                f"{name}={control!r} is no control: pass an ipywidget with a value, e.g. IntSlider(3, 0, 9)."
-            )
-        control.style = {"description_width": "initial"}
-        control.layout.width = control.layout.width or "min(560px, 95%)"
-    return Explorer(draw, controls)
+    return Explorer(draw, styled(controls))
 
 
 def sweep() -> str:
