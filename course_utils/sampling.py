@@ -140,12 +140,14 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     >>> draw(torch.tensor([0.0, 1.0, 3.0]), torch.Generator().manual_seed(0), n=10)
     tensor([2, 2, 2, 2, 2, 2, 1, 2, 2, 2])
     """
+    home, p = p.device, p.cpu() if p.device.type == "mps" else p  # Apple's GPUs have no float64
     ends = p.double().cumsum(-1)  # (..., V): where each token's interval ends
     total = ends[..., -1:]
     if not ((p >= 0).all() and (total > 0).all() and total.isfinite().all()):
         raise ValueError("these are no probabilities: a number is negative or not finite, or all of a row are 0")
     points = torch.rand(*p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64)
-    return torch.searchsorted(ends, points.to(p.device) * total, right=True).clamp(max=p.size(-1) - 1)  # (..., n)
+    drawn = torch.searchsorted(ends, points.to(p.device) * total, right=True)  # (..., n)
+    return drawn.clamp(max=p.size(-1) - 1).to(home)
 
 
 @torch.no_grad()

@@ -433,7 +433,7 @@ else:
     print("No CUDA device here: the prediction stands alone.")
 
 # %% [markdown]
-# If memory is short, there are three ways out. *Checkpointing* throws the activations of a block away and computes them again on the way down. *bfloat16* halves every number.
+# If memory is short, there are three ways out. *Checkpointing* throws the activations of a block away and computes them again on the way down. *bfloat16* is a format that keeps a number in 2 bytes instead of 4.
 # A smaller batch, with the gradients of several added up, is the third.
 
 # %%
@@ -546,7 +546,7 @@ assert bill.min() < 2 and bill.max() > 20
 show(fig, "The cost of GPT-3 against price and utilisation: from under 2 to over 20 million dollars.")
 
 # %% [markdown]
-# "About 10 million" is one line in that picture. It is right for one pair of assumptions, and nobody outside knows the pair.
+# "About 10 million" is one line in that picture. It is right for the prices and utilisations on that line, and nobody outside knows the real ones.
 
 # %%
 low, high = min(cost.values()) / 1e6, max(cost.values()) / 1e6
@@ -819,7 +819,7 @@ if STORIES:
     ax.bar(spots + 0.2, truth[likely], width=0.4, label="truth", color=COLORS["orange"])
     assert (logits.softmax(-1) - truth).abs().sum() < 0.5
 ax.set(ylabel="probability", title=f"… {opening[-20:]} …")
-ax.set_xticks(spots, names, rotation=40, ha="right")
+ax.set_xticks(spots, names, rotation=40, ha="right", parse_math=False)
 ax.legend()
 show(fig, f"Next-word probabilities, model beside truth; the likeliest word is “{names[0]}”.")
 
@@ -960,7 +960,7 @@ p = {name: sampling.distribution(logits, **settings) for name, settings in WAYS.
 choices = {name: sampling.entropy(q).exp().item() for name, q in p.items()}
 
 # %% [markdown]
-# Blue is cut, orange is bent.
+# Orange is bent. Blue is cut, except for the first picture, which shows the distribution as it is.
 
 # %%
 fig, axes = subplots(2, 3, figsize=(10.5, 5), sharex=True, sharey=True)
@@ -998,10 +998,11 @@ def choose(place, temperature, top_k, top_p):
     fig, ax = subplots(figsize=(9.5, 3.6))
     ax.bar(range(len(top.values)), top.values, color=COLORS["blue"])
     labels = [talker.words[i] for i in top.indices]
-    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", parse_math=False)
     ax.set(ylabel="probability", title=f"entropy {h:.2f} nats: {math.exp(h):.1f} open choices")
     said = " ".join(talker.words[i].strip() for i in draws)
-    fig.supxlabel(textwrap.fill("20 draws: " + said, 100), fontsize=12, style="italic")
+    below = textwrap.fill("20 draws: " + said, 100)
+    fig.supxlabel(below, fontsize=12, style="italic", parse_math=False)
     alt = f"After “{PLACES[place][-20:]}”: entropy {h:.2f} nats, {(p > 0).sum()} tokens left. "
     return Picture(fig, alt + f"Draws: {said}")
 
@@ -1020,8 +1021,8 @@ explore(
 #
 # **Question.** Lower temperature is "safer". What does safety cost?
 #
-# For a story there is a test that needs no taste: could our teller have told it? At the first word that it could not, the story *breaks*: a ball is thrown that nobody has, somebody speaks who is not there. We let the model write 16 stories with each setting.
-# Beside the number of words before the break we count the different words that are used. **Predict** both for temperature 0.5 and 1.5.
+# For a story there is a test that needs no taste: could our teller have told it? At the first word that it could not, the story *breaks*: a ball is thrown that nobody has, somebody speaks who is not there. We let the model write 64 stories with each setting.
+# Beside the mean number of words before the break we count the different words that are used. **Predict** both for temperature 0.5 and 1.5.
 
 # %%
 def unbroken(ids):
@@ -1035,19 +1036,20 @@ def unbroken(ids):
 
 
 # %% [markdown]
-# And the 16 stories:
+# And the 64 stories. A mean over stories has chance in it, so we take its 95 % interval, too.
 
 # %%
 def judged(**settings):
-    written = sampling.generate(model, prompt.expand(16, -1), 100, generator(0), **settings)
+    written = sampling.generate(model, prompt.expand(64, -1), 100, generator(0), **settings)
     words = set(written[:, prompt.size(1) :].flatten().tolist())
-    return sum(unbroken(row) for row in written) / 16, len(words)
+    lasted = torch.tensor([float(unbroken(row)) for row in written])
+    return *lesion.interval(lasted), len(words)  # mean, half width, number of words
 
 
 # %% [markdown]
-# Six settings; it takes about 5 seconds.
+# Six settings; it takes about 10 seconds. One draw that falls differently changes a whole story, so your numbers may differ a little.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 settings_to_try = {
     "temperature 0.5": dict(temperature=0.5), "temperature 1": {},
     "temperature 1.5": dict(temperature=1.5), "top-k 5": dict(top_k=5),
@@ -1055,14 +1057,16 @@ settings_to_try = {
 }
 if STORIES:
     quality = {name: judged(**how) for name, how in progress(settings_to_try.items(), "stories")}
-    for name, (lasted, words) in quality.items():
-        print(f"{name:<16} words before the break {lasted:3.0f}   different words {words}")
-    assert quality["temperature 0.5"][0] > quality["temperature 1.5"][0]
-    assert quality["temperature 0.5"][1] < quality["temperature 1"][1] < quality["temperature 1.5"][1]
+    for name, (lasted, half_width, words) in quality.items():
+        print(f"{name:<16} words before the break {lasted:3.0f} ± {half_width:2.0f}   "
+              f"different words {words}")
+    cold, plain_way, hot = (quality[f"temperature {t}"] for t in ("0.5", "1", "1.5"))
+    assert cold[0] - cold[1] > hot[0] + hot[1] and cold[2] < plain_way[2] < hot[2]
+    assert all(quality[name][2] < plain_way[2] for name in ("top-k 5", "top-p 0.8", "min-p 0.1"))
 
 
 # %% [markdown]
-# That is the trade: what breaks less says less. Compare the lower three with temperature 1: a cut tail makes stories last longer and costs some words. There is no best setting without saying what you want.
+# That is the trade: what breaks less says less. Compare the lower three with temperature 1: a cut tail costs words for certain. Whether it makes stories last longer, 64 stories cannot tell: the intervals overlap. There is no best setting without saying what you want.
 #
 # ### Exercise 8 · say it once
 #
@@ -1136,7 +1140,7 @@ for cached in progress((False, True), "with and without cache"):
 
 # %%
 growth = {cached: (t[-3:].min() / t[:3].min()).item() for cached, t in took.items()}
-print("without a cache a late token takes more than twice as long as an early one:", growth[False] > 2)
+print("without a cache a late token takes over 1.5 times as long as an early one:", growth[False] > 1.5)
 print("with it, less than twice as long:", growth[True] < 2)
 
 # %% [markdown]
@@ -1148,7 +1152,7 @@ for cached, name in ((False, "without"), (True, "with")):
     ax.plot(range(40, 361, 40), took[cached] / took[cached][0], "o-", label=f"{name} cache")
 ax.set(xlabel="tokens so far", ylabel="time for a token (first = 1)", ylim=(0, None))
 ax.legend()
-assert growth[False] > 2 > growth[True]
+assert growth[False] > max(1.5, growth[True]) and growth[True] < 2
 show(fig, "Time for one more token: it grows with the text without a cache, and stays flat with one.")
 
 # %% [markdown]
@@ -1416,7 +1420,7 @@ assert not STORIES or together["W_Q"] > single["W_Q"].sum()
 # %% [markdown]
 # - **Noise in *W_Q* is milder than in *W_V*.** Without its queries a head looks at the wrong places. It still brings back values that the next layers can read. Without *W_V* it brings back garbage.
 # - ***W_Q* and *W_K* hurt alike.** They only ever meet in a product, so noise in one spoils the other.
-# - **Damage does not add up.** All blocks together are worse than the sum: what one block misses, another can make good, until it is hit too.
+# - **Damage does not add up.** Noise in *W_Q* of all blocks together is worse than the sum: what one block misses, another can make good, until it is hit too.
 #
 # ### What are queries for?
 #
@@ -1448,7 +1452,7 @@ assert all(names > others for names, others in more)
 
 
 # %% [markdown]
-# The guess holds: in every block the names suffer more. In this model queries are, above all, for looking up who is meant.
+# The guess holds: in every block the names suffer more, in the upper two by far. There queries are, above all, for looking up who is meant. In block 1 the other words suffer nearly as much: there they do something else as well. (This is one noise for each block, so take the order, not the digits.)
 #
 # ### Does the text tell you?
 #
@@ -1485,7 +1489,7 @@ claims.add(
     measured=f"one block: {least:+.1f} to {most:+.1f} nats, by block; all {layers}: {every:+.1f}",
     holds=least < 0.2 < every,
     reason="One block can be spared, all cannot, and which one matters. A text that still looks fine "
-           "is no proof: names suffer most.",
+           "is no proof: names suffer more than other words.",
 )
 
 # %% [markdown]
@@ -1520,7 +1524,7 @@ def broken(matrix, order, blocks):
     title = f"{matrix} of {which}: {mean:+.2f} ± {half:.2f} nats"
     ax.set_title(title + " (grey: other matrices)", fontsize=13)
     said = " ".join(texts[matrix, order, blocks].split())
-    fig.supxlabel(textwrap.fill(said, 100), fontsize=12, style="italic")
+    fig.supxlabel(textwrap.fill(said, 100), fontsize=12, style="italic", parse_math=False)
     return Picture(fig, f"{matrix} of {which}: the loss rises by {mean:.1f} nats. Text: {said}")
 
 
@@ -1700,7 +1704,7 @@ for job, color in zip(JOBS, ("sky", "blue", "green", "vermillion", "orange"), st
 ax.set(xscale="log", yscale="log", xlabel="intensity (FLOP a byte)", ylabel="GFLOP/s reached")
 ax.legend()
 assert reached["write a token"] == min(reached.values())
-show(fig, "Roofline: writing one token is far left under the slope, reading is under the flat roof.")
+show(fig, "Roofline: writing one token is far left under the slope, long texts are under the flat roof.")
 
 # %% [markdown]
 # What you can rely on, whatever the machine:
