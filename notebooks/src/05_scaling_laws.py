@@ -206,7 +206,7 @@ def promise(loss_1, loss_2, loss_3, loss_4):
 explore(promise, **{
     f"loss_{n}": widgets.FloatSlider(value, min=1, max=7, step=0.05, description=f"loss at 10^{n + 4}")
     for n, value in zip((1, 2, 3, 4), (5.1, 3.8, 2.95, 2.5), strict=True)
-})  # fmt: skip
+})
 
 
 # %% [markdown]
@@ -382,7 +382,7 @@ print(f"bias of a: {abs(np.mean(center) - truth.a):.2f}, spread {np.std(center):
 print(f"{record['points']} points, {record['used']} used; recorded on {record['date']}")
 print("with", record["command"])
 laws = {"Hoffmann, as printed": sl.HOFFMANN_PRINTED, "Hoffmann, unrounded": sl.HOFFMANN,
-        "Besiroglu": sl.BESIROGLU, "our refit": truth}  # fmt: skip
+        "Besiroglu": sl.BESIROGLU, "our refit": truth}
 
 # %% [markdown]
 # The best fit and the published values, side by side:
@@ -419,8 +419,8 @@ except ConnectionError:
 starts, ended = (5.0, 10.0, 15.0, 20.0), {}
 for name, divisor in (("mean", len(N)), ("sum / δ", 1e-3)):
     for start in starts:
-        run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,  # noqa: B023
-                       (start, start, 0.5, 0.5, 0.5), method="L-BFGS-B")  # fmt: skip
+        run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,
+                       (start, start, 0.5, 0.5, 0.5), method="L-BFGS-B")
         ended[name, start] = run.x[0], run.fun * divisor / found.objective
     ends = [round(float(ended[name, start][0]), 1) for start in starts]
     print(f"{name:<8} starts at log A {starts}, ends at {ends}")
@@ -432,8 +432,8 @@ print(f"the minimum is at {found.theta[0]:.1f}")
 
 # %%
 for divisor in (len(N), 1e-3):
-    run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,  # noqa: B023
-                   sl.HOFFMANN.theta, method="L-BFGS-B")  # fmt: skip
+    run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,
+                   sl.HOFFMANN.theta, method="L-BFGS-B")
     name = "mean" if divisor > 1 else "sum / δ"
     print(f"{name:<8} log A from {sl.HOFFMANN.theta[0]:.2f} to {run.x[0]:.2f}")
 far = abs(run.x[0] - found.theta[0])
@@ -523,7 +523,7 @@ def budget(log_C):
     C, at = np.array([row["C"] for row in table]), 10.0**log_C
     fig, axes = subplots(1, 2, figsize=(9.8, 4))
     for ax, key, mid in zip(axes, ("N", "tokens_per_parameter"), (lambda c: truth.optimal(c)[0],
-                            truth.tokens_per_parameter), strict=True):  # fmt: skip
+                            truth.tokens_per_parameter), strict=True):
         ax.fill_between(C, *np.array([row[key] for row in table]).T, color=COLORS["sky"], alpha=0.4)
         ax.plot(C, mid(C), color=COLORS["blue"])
         ax.plot(at, mid(at), "o", color="black", zorder=9)
@@ -786,7 +786,7 @@ for style in ("direct", "steps"):
 
 def drill(task, model, style, steps, seed=0):
     train(model, task.batches(style), steps, lr=3e-3, final=0.0, weight_decay=0.0, seed=seed,
-          loss_fn=tt.answer_loss, progress=False)  # fmt: skip
+          loss_fn=tt.answer_loss, progress=False)
     problems = task.problems(300, generator(7))
     said = task.sample(model, problems, style, k=1, temperature=0, generator=None)[:, 0, -1]
     return (said == task.sums(problems)[:, -1]).float().mean().item()
@@ -851,10 +851,10 @@ def imitate(model, batch):
 # %%
 student, spent = {}, {}
 for name, steps, more in progress([("labels", 250, {}), ("labels, 3 × longer", 750, {}),
-                                   ("teacher", 250, {"loss_fn": imitate})], "students"):  # fmt: skip
+                                   ("teacher", 250, {"loss_fn": imitate})], "students"):
     model = sr.model_for(sr.Run("stories", 16, 100_000))
     train(model, token_batches(words, sr.BATCH, sr.T, starts_at), steps, lr=0.01, final=0.0,
-          weight_decay=0.0, progress=False, **more)  # fmt: skip
+          weight_decay=0.0, progress=False, **more)
     student[name] = evaluate(model, [(held_in, held_out)])
     small = sum(p.numel() for p in model.parameters())
     spent[name] = steps * sr.BATCH * sr.T * (6 * small + (2 * big if more else 0))
@@ -899,7 +899,7 @@ problems = task.problems(200, generator(0))
 want = task.sums(problems)[:, -1:]  # (B, 1)
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.3)
 written = {t: task.sample(model, problems, "steps", 128, t, generator(1))
-           for t in progress(TEMPERATURES, "sampling")}  # (B, k, 8)  # fmt: skip
+           for t in progress(TEMPERATURES, "sampling")}  # (B, k, 8)
 right = {t: w[:, :, -1] == want for t, w in written.items()}  # (B, k)
 print({t: f"{r.float().mean():.2f}" for t, r in right.items()})
 
@@ -1080,7 +1080,7 @@ fig, (left, right_ax) = subplots(1, 2, figsize=(10.5, 4))
 for row, mark in zip(smol["rows"], "os^", strict=True):
     ks = [int(k) for k in row["coverage"]]
     covered = np.array(list(row["coverage"].values()))
-    left.plot(ks, covered, f"{mark}-", label=f"{row['digits']} digits")
+    left.plot(ks, covered, f"{mark}-", label=f"{row['digits']}-digit sums")
     right_ax.plot(ks[:-1], -np.log(covered[:-1]), f"{mark}-")
 left.set(xscale="log", xlabel="samples k", ylabel="coverage", ylim=(0, 1.03))
 right_ax.set(xscale="log", yscale="log", xlabel="samples k", ylabel="−log(coverage)")

@@ -56,7 +56,7 @@ from course_utils import audit
 from course_utils import kl_bias as kb
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, live, pick, progress, show, subplots,
-)  # fmt: skip
+)
 from course_utils.corpus import ID, VOCAB, decode_words, encode_words, stories
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT, GPTConfig, storyteller
@@ -900,7 +900,7 @@ again = {}
 for name, model in (("was bent, then cleaned", cleaned), ("never bent", bent[0])):
     copied, again[name] = copy.deepcopy(model), []
     tuned(copied, kb.biased_loss(Q_z, 1.0), steps=12, seed=3, every=2, warmup=0, final=1.0,
-          on_steps=lambda h: again[name].append(measure(copied, few)[1]))  # noqa: B023
+          on_steps=lambda h: again[name].append(measure(copied, few)[1]))
     print(f"{name:<24} mean mass in the first 12 steps {sum(again[name]) / len(again[name]):.1f}")
 assert sum(again["was bent, then cleaned"]) > 1.3 * sum(again["never bent"])
 
@@ -914,7 +914,7 @@ assert sum(again["was bent, then cleaned"]) > 1.3 * sum(again["never bent"])
 
 # %%
 rates = {"everything": 1e-3, "last block": 3e-3, "head": 1e-2, "LoRA on attention": 1e-2,
-         "LoRA on the head": 3e-2, "one vector": 0.1}  # fmt: skip
+         "LoRA on the head": 3e-2, "one vector": 0.1}
 parts = {"everything": (kb.n_trainable(talker), *found[1])}
 for part, lr in progress(list(rates.items())[1:], "parts"):
     model = tuned(kb.copy_with(talker, part), kb.biased_loss(Q_z, 1.0), lr=lr)
