@@ -214,6 +214,8 @@ except ValueError as error:
     refused = str(error)
 if accelerator.is_main_process:
     print(json.dumps([history.losses, history.grad_norms, history.eval_losses, refused]))
+accelerator.wait_for_everyone()
+accelerator.end_training()
 """
 
 

@@ -90,21 +90,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test-tokens", type=int, default=60_000)
-    parser.add_argument("--out", type=Path, default=STORYTELLER, help="the .safetensors file; the card gets its name with .md")
+    parser.add_argument(
+        "--out", type=Path, default=STORYTELLER, help="the .safetensors file; the card gets its name with .md"
+    )
     parser.add_argument("--history", type=Path, help="write the training losses to this file, too (JSON)")
     options = parser.parse_args(arguments)
     state = ROOT / "build" / f"{options.out.stem}.state.safetensors"
-    model, history = run(stories(options.seed, options.tokens), options.steps, options.batch, options.lr, options.seed, state)
-    if not Accelerator().is_main_process:
-        return 0
-    batches, best = held_out(options.test_tokens, CONFIG["n_positions"])
-    loss = evaluate(model, batches)
-    model.save(options.out, loss=f"{loss:.4f}", best=f"{best:.4f}", steps=str(len(history.losses)))
-    options.out.with_suffix(".md").write_text(card(options, model, history, loss, best), encoding="utf-8")
-    if options.history:
-        options.history.write_text(json.dumps(history.losses))
-    state.unlink(missing_ok=True)
-    print(f"{options.out}: {loss:.4f} nats a token on unseen stories; a perfect model has {best:.4f}")
+    model, history = run(
+        stories(options.seed, options.tokens), options.steps, options.batch, options.lr, options.seed, state
+    )
+    accelerator = Accelerator()
+    if accelerator.is_main_process:
+        batches, best = held_out(options.test_tokens, CONFIG["n_positions"])
+        loss = evaluate(model, batches)
+        model.save(options.out, loss=f"{loss:.4f}", best=f"{best:.4f}", steps=str(len(history.losses)))
+        options.out.with_suffix(".md").write_text(card(options, model, history, loss, best), encoding="utf-8")
+        if options.history:
+            options.history.write_text(json.dumps(history.losses))
+        state.unlink(missing_ok=True)
+        print(f"{options.out}: {loss:.4f} nats a token on unseen stories; a perfect model has {best:.4f}")
+    accelerator.wait_for_everyone()  # who leaves early takes the others' connections along
+    accelerator.end_training()
     return 0
 
 
