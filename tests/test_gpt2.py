@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -437,3 +438,20 @@ def test_the_contenders_of_the_races_give_the_same_answers():
     rows = [row for race in all_races for row in bench.run(race, repeats=1)]
     assert len(rows) == 12 and {row.agrees for row in rows if row.contender == "transformers"} == {True}
     assert {row.required for row in rows if row.contender == "transformers"} == {1.0, 1.3}
+
+
+@pytest.mark.skipif(
+    os.environ.get("COURSE_HUB") != "1", reason="downloads 550 MB; set COURSE_HUB=1 where the hub is reached"
+)
+def test_the_published_gpt2_gives_transformers_logits():
+    from course_utils.texts import hub_file
+
+    files = [
+        hub_file("openai-community/gpt2", gp.REVISIONS["gpt2"], name, "model")
+        for name in ("config.json", "model.safetensors")
+    ]
+    theirs = GPT2LMHeadModel.from_pretrained(files[0].parent, local_files_only=True).eval()
+    ours, ids = GPT.from_pretrained("gpt2").eval(), some_ids(GPTConfig(), T=64)
+    with torch.no_grad():
+        close(ours(ids), theirs(ids).logits)
+    assert sum(p.numel() for p in ours.parameters()) == 124_439_808
