@@ -7,7 +7,7 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,16 +131,11 @@ class GPT(Transformer):
         super().__init__(config, generator)
         self.checkpointing = False
 
-    def forward(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None,
-                last: bool = False) -> Tensor:  # fmt: skip
-        x = self.streams(ids, kv_cache, mask)[-1]  # (B, T, d_model)
-        return self.lm_head(self.ln_f(x[:, -1:] if last else x))  # (B, T, V)
-
     def run_block(self, block: Block, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None) -> Tensor:
         """One block of the stack, with `checkpointing` in a way that keeps nothing but its input."""
         if self.checkpointing and self.training and kv_cache is None:
             return checkpoint(block, x, None, mask, use_reentrant=False)
-        return block(x, kv_cache, mask)
+        return super().run_block(block, x, kv_cache, mask)
 
     def cache(self, n_positions: int | None = None) -> list[Cache]:
         """One empty cache a layer, with room for n positions (by default as many as the model has)."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.attention import softmax
+from course_utils.transformer import check_ids
 
 # --- What changes the distribution -----------------------------------------------------------------------------------
 
@@ -227,9 +228,7 @@ def _choose(logits: Tensor, ids: Tensor, generator: torch.Generator | None, sett
 
 
 def _check_prompt(ids: Tensor) -> None:
-    if ids.ndim != 2 or ids.is_floating_point():
-        raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text pass "
-                        "torch.tensor(ids)[None]")  # fmt: skip
+    check_ids(ids)
     if ids.numel() == 0:
         raise ValueError("the prompt is empty: give at least one token, such as the one that ends a text")
 

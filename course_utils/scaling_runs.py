@@ -77,15 +77,9 @@ def corpus(name: str, n_tokens: int) -> tuple[Tensor, Tensor | None, Tensor, Ten
         held, starts = blocks[:HELD_OUT].flatten(), None
         at = torch.arange(WINDOWS)[:, None] * T % (len(held) - T) + torch.arange(T + 1)  # (WINDOWS, T + 1)
         return blocks[HELD_OUT:].flatten(), starts, held[at][:, :-1], held[at][:, 1:], None
-    text, held = stories(seed=0, n_tokens=n_tokens), stories(seed=1, n_tokens=220_000)
-    at = held.starts[:WINDOWS, None] + torch.arange(T + 1)
-    return (
-        text.tokens,
-        text.starts,
-        held.tokens[at][:, :-1],
-        held.tokens[at][:, 1:],
-        held.surprisal[at][:, 1:].mean().item(),
-    )
+    text = stories(seed=0, n_tokens=n_tokens)
+    held, nats = stories(seed=1, n_tokens=220_000).windows(T, WINDOWS)
+    return text.tokens, text.starts, held[:, :-1], held[:, 1:], nats[:, 1:].mean().item()
 
 
 def model_for(run: Run) -> Transformer:

@@ -71,8 +71,6 @@ def trained(published: bool = False, name: str = "gpt2", n_windows: int = 8, tim
 
 
 def _storyteller(note: str, n_windows: int) -> Trained:
-    some = stories(UNSEEN, n_windows * 1000)
-    starts = some.starts[some.starts < len(some.tokens) - T][:n_windows]
-    index = starts[:, None] + torch.arange(T + 1)  # (n, T + 1)
-    best = some.surprisal[index[:, 1:]].mean().item()
-    return Trained(storyteller(), some.tokens[index], best, encode_words, decode_words, list(VOCAB), note)  # fmt: skip
+    windows, nats = stories(UNSEEN, n_windows * 1000).windows(T, n_windows)
+    best = nats[:, 1:].mean().item()
+    return Trained(storyteller(), windows, best, encode_words, decode_words, list(VOCAB), note)  # fmt: skip

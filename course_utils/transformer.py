@@ -41,10 +41,23 @@ def ladder(level: int, **sizes) -> TransformerConfig:
     return TransformerConfig(**(sizes | steps[level]))
 
 
+def check_ids(ids: Tensor) -> None:
+    """Say what is wrong with ids that are not (B, T) whole numbers.
+
+    Raises: TypeError.
+
+    >>> check_ids(torch.tensor([[3, 1, 4]]))
+    """
+    if ids.ndim != 2 or ids.is_floating_point():
+        raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text pass "
+                        "torch.tensor(ids)[None]")  # fmt: skip
+
+
 class Transformer(nn.Module):
     """Tokens to logits: embedding plus position, n_layer blocks, a last LayerNorm, the head.
 
-    Shapes: ids (B, T), whole numbers -> logits (B, T, V): row t is about token t + 1. Causal unless a mask is given.
+    Shapes: ids (B, T), whole numbers -> logits (B, T, V): row t is about token t + 1; with `last`, only the last
+    position's, (B, 1, V). Causal unless a mask is given.
     The weights are drawn from `generator`, if given. Where a block ends with a LayerNorm, there is no last one.
     Raises: ValueError or TypeError for ids that are not (B, T), too long, too large, or not whole numbers.
     Source: Radford et al. 2019 (GPT-2), section 2.3; the tied head is Press & Wolf 2017.
@@ -73,9 +86,7 @@ class Transformer(nn.Module):
 
     def embed(self, ids: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         """What the token and what the position write, each (B, T, d_model); the first token is at position `start`."""
-        if ids.ndim != 2 or ids.is_floating_point():
-            raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text "
-                            "pass torch.tensor(ids)[None]")
+        check_ids(ids)
         T, n_positions = ids.size(1), self.config.n_positions
         if start + T > n_positions:
             raise ValueError(f"{start + T} positions, but the model has n_positions={n_positions}: cut the text, or "
@@ -105,8 +116,10 @@ class Transformer(nn.Module):
         """One block of the stack; a subclass may wrap it."""
         return block(x, kv_cache, mask)
 
-    def forward(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None) -> Tensor:
-        return self.lm_head(self.ln_f(self.streams(ids, kv_cache, mask)[-1]))  # (B, T, V)
+    def forward(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None,
+                last: bool = False) -> Tensor:  # fmt: skip
+        x = self.streams(ids, kv_cache, mask)[-1]  # (B, T, d_model)
+        return self.lm_head(self.ln_f(x[:, -1:] if last else x))  # (B, T, V)
 
 
 @torch.no_grad()

@@ -67,6 +67,21 @@ def test_every_story_starts_after_an_end_token(some):
     assert len(some.facts) == len(some.events) == len(some.starts)
 
 
+def test_windows_begin_with_stories_and_carry_their_surprisal(some):
+    ids, nats = some.windows(T=50, n=20)
+    for window, cost, start in zip(ids, nats, some.starts, strict=False):
+        assert torch.equal(window, some.tokens[start : start + 51]) and torch.equal(cost, some.surprisal[start : start + 51])
+    assert ids.shape == nats.shape == (20, 51)
+
+
+def test_a_window_that_the_end_cuts_off_is_left_out():
+    some = stories(seed=0, n_tokens=500)
+    last = len(some.tokens) - int(some.starts[-1])  # tokens of the last story
+    assert len(some.windows(T=last - 1)[0]) == len(some.starts) and len(some.windows(T=last)[0]) == len(some.starts) - 1
+    with pytest.raises(ValueError, match="no window of 500"):
+        some.windows(T=500)
+
+
 def test_text_and_tokens_turn_into_each_other(some):
     assert torch.equal(encode_words(some.text), some.tokens)
     text = "“Where is the ball?” Tom said, “It is near the log.” “What a nice coin!” said Mia. They were glad.\n\nSoon"

@@ -26,6 +26,7 @@ import suite
 from cells import checked
 from common import ROOT, Problem
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from records import stamp
 
 import notebooks
 
@@ -714,3 +715,14 @@ def test_a_checked_name_is_found_by_syntax_and_not_by_text():
 def test_the_code_keeps_to_the_house_style():
     got = subprocess.run([sys.executable, "-m", "ruff", "check", "--quiet", "."], cwd=ROOT, capture_output=True, text=True)
     assert got.returncode == 0, got.stdout
+
+
+RECORDS = sorted((ROOT / "course_utils" / "assets").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
+def test_every_recorded_measurement_says_how_it_was_made(file):
+    record, fields = json.loads(file.read_text(encoding="utf-8")), stamp("any command", "torch")
+    assert all(type(record[name]) is type(fields[name]) and record[name] for name in fields)
+    script = re.search(r"tools/\w+\.py", record["command"])[0]
+    assert (ROOT / script).is_file() and "python" in record["versions"]

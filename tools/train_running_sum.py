@@ -8,16 +8,14 @@ Writes scaling_running_sum.safetensors (32 kB) and scaling_test_time.json into c
 import argparse
 import json
 import os
-import platform
 import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 (reads the line above)
+from records import stamp  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from course_utils.test_time import ASSETS, STYLES, RunningSum, answer_loss  # noqa: E402
@@ -65,9 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(full(style, seed))
             print(rows[-1], flush=True)
     out = {
-        "command": "OMP_NUM_THREADS=1 python tools/train_running_sum.py", "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores of a {platform.machine()} processor, one thread a run, no GPU",
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        **stamp("OMP_NUM_THREADS=1 python tools/train_running_sum.py", "torch"),
         "what": f"sums of {TASK.n} digits modulo {TASK.p}: accuracy after equal training tokens, by style of the answer",
         "half_way": record, "rows": rows,
     }  # fmt: skip

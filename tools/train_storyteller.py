@@ -30,11 +30,8 @@ CONFIG = dict(vocab_size=len(VOCAB), n_positions=256, n_embd=128, n_layer=4, n_h
 
 def held_out(n_tokens: int, T: int) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], float]:
     """Batches of whole windows of unseen stories, and the loss of a perfect model on the same tokens, in nats."""
-    unseen = stories(UNSEEN, n_tokens)
-    starts = unseen.starts[unseen.starts < n_tokens - T]
-    index = starts[:, None] + torch.arange(T + 1)  # (stories, T + 1)
-    windows, best = unseen.tokens[index], unseen.surprisal[index[:, 1:]].mean().item()
-    return [(w[:, :-1], w[:, 1:]) for w in windows.split(16)], best
+    windows, nats = stories(UNSEEN, n_tokens).windows(T)
+    return [(w[:, :-1], w[:, 1:]) for w in windows.split(16)], nats[:, 1:].mean().item()
 
 
 def run(text: Stories, steps: int, batch: int, lr: float, seed: int, checkpoint: Path | None) -> tuple[GPT, History]:

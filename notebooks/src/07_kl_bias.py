@@ -714,8 +714,7 @@ print(decode_words(generate(talker, start, 40, generator(0))[0]))
 
 # %%
 def windows(some, T, n):
-    begin = some.starts[some.starts < len(some.tokens) - T][:n]
-    rows = some.tokens[begin[:, None] + torch.arange(T + 1)]  # (n, T + 1)
+    rows = some.windows(T, n)[0]  # (n, T + 1)
     return rows[:, :-1], rows[:, 1:]
 
 
