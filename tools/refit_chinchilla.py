@@ -17,9 +17,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402 (reads the line above)
-from scipy import stats  # noqa: E402
-
 from records import stamp  # noqa: E402
+from scipy import stats  # noqa: E402
 
 from course_utils import scaling_laws as sl  # noqa: E402
 from course_utils import scaling_points as sp  # noqa: E402
