@@ -1,0 +1,33 @@
+"""The restricted loss of a grokking run: from tables with one row a sum, and from the Fourier transform of all pairs."""
+
+from collections.abc import Callable, Iterator
+
+from races import OURS, Race
+
+
+def races(p: int = 53, snapshots: int = 20) -> Iterator[Race]:
+    import torch
+
+    from course_utils import grokking as gk
+
+    logits = torch.randn(snapshots, p, p, p, generator=torch.Generator().manual_seed(0))
+    sums, everything = gk.by_sum(logits), torch.ones(p, p, dtype=torch.bool)  # a view computes the sums once
+
+    def transform() -> torch.Tensor:
+        kept = (gk.restricted_logits(x, [3, 10, 12]) for x in logits)
+        return torch.stack([gk.loss_and_accuracy(x, everything)[0] for x in kept])
+
+    def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+        return torch.allclose(a, b, rtol=1e-4, atol=0)
+
+    contenders: dict[str, Callable[[], torch.Tensor]] = {
+        OURS: lambda: gk.restricted_loss(sums, [3, 10, 12]),
+        "transform": transform,
+    }
+    yield Race(
+        f"the restricted loss of {snapshots} snapshots (p = {p}), once their means by sum are known",
+        contenders,
+        required={"transform": 10},
+        same=frozenset({"transform"}),
+        equal=close,
+    )
