@@ -44,7 +44,7 @@ def zero_ablate(z: Tensor, heads: Sequence[int]) -> Tensor:
     >>> zero_ablate(torch.ones(1, 2, 1, 1), [1]).flatten().tolist()
     [1.0, 0.0]
     """
-    out = z.clone()
+    out = mean_ablate(z, heads)  # a copy; that these heads are there has been looked at
     out[:, list(heads)] = 0
     return out
 
@@ -96,7 +96,7 @@ def harm_through(model: Transformer, batch: Batch, heads: Sequence[Head], reads:
     """How much the loss rises when only some inputs of one layer's heads miss these earlier heads.
 
     The layer's queries, keys or values ("q", "k", "v", or several) are computed as if the heads were mean-ablated;
-    everything else in the model sees them as ever. Raises: ValueError for other letters.
+    everything else in the model sees them as ever. Raises: ValueError for other letters, or where a head is not earlier.
     Source: Elhage et al. 2021, section "Three kinds of composition".
 
     >>> from course_utils.induction import attention_only, repeat_batches
@@ -107,6 +107,8 @@ def harm_through(model: Transformer, batch: Batch, heads: Sequence[Head], reads:
     """
     if not reads or set(reads) - set("qkv"):
         raise ValueError(f"reads={reads!r}: choose from the letters q, k and v")
+    if late := [head for head in heads if head[0] >= layer]:
+        raise ValueError(f"heads {late} are not before layer {layer}, which cannot read them: choose earlier ones")
     name = f"h.{layer}.attn.c_attn"
     with ablated(model, heads):
         without = activations(model, batch[0], [name])[name].chunk(3, dim=-1)  # three of (B, T, d_model)
@@ -148,5 +150,5 @@ def predicted_harm(parts: dict[tuple[Head, ...], float], heads: Iterable[Head], 
     >>> [predicted_harm(parts, [(0, 1), (0, 0)], order) for order in (1, 2)]
     [3.0, 8.0]
     """
-    heads = sorted(heads)
+    heads = sorted(set(heads))
     return sum(parts[group] for n in range(1, order + 1) for group in combinations(heads, n))

@@ -23,7 +23,7 @@ def memorise(widths: Sequence[int], n_facts: int = 256, n_answers: int = 64, ste
     >>> (log_p.argmax(-1) == 0).float().mean(-1) > 0.9  # the wide one knows nearly all
     tensor([False,  True])
     """
-    if min(widths) < 1:
+    if not widths or min(widths) < 1:
         raise ValueError(f"widths {list(widths)}: each must be 1 or more")
     d = max(widths)
     answer = torch.randint(n_answers, (n_facts,), generator=generator)  # (N,)

@@ -173,6 +173,8 @@ def frequency_power(x: Tensor) -> Tensor:
     tensor([0., 0., 1., 0., 0.])
     """
     power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]  # (..., p // 2)
+    if x.size(-2) % 2 == 0:
+        power[..., -1] /= 2  # all other waves have two entries in the whole transform, this one has one
     return power / power.sum(-1, keepdim=True)
 
 
@@ -226,7 +228,7 @@ def by_sum(logits: Tensor) -> Tensor:
     """Average the logits over all pairs with the same sum: what is left when only a + b may matter.
 
     Shapes: logits (..., p, p, V) -> (..., p, V); row s is about the sum s. Everything that `restricted_logits` keeps is
-    in here: it is 53 times smaller, and waves of s are then ordinary waves.
+    in here: it is p times smaller, and waves of s are then ordinary waves.
 
     >>> by_sum(answers(3).float()[..., None]).flatten()
     tensor([0., 1., 2.])
@@ -249,7 +251,7 @@ def restricted_loss(sums: Tensor, frequencies: Sequence[int]) -> Tensor:
     check_frequencies(p, frequencies)
     spectrum = torch.fft.rfft(sums, dim=-2)  # (..., p // 2 + 1, p)
     keep = torch.zeros(p // 2 + 1, 1, device=sums.device)
-    keep[[0, *frequencies]] = 1
+    keep[[0, *map(int, frequencies)]] = 1
     kept = torch.fft.irfft(spectrum * keep, n=p, dim=-2)  # (..., p, p)
     return -kept.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean(-1)
 

@@ -113,8 +113,10 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
         x, cache, mask = (*args, *[kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]])[:3]
         if cache is not None:
             raise ValueError(f"{name} is known without a cache only: run the model on the whole text")
-        if (new := visit(module.forward(x, mask=mask, return_weights=True)[1])) is None:
-            return None
+        with _unwatched(module.c_proj):  # this is a second look: the heads' hooks have seen the first
+            weights = module.forward(x, mask=mask, return_weights=True)[1]  # (B, H, T, T)
+            if (new := visit(weights)) is None:
+                return None
         values = split_heads(module.c_attn(x).chunk(3, dim=-1)[2], n_head)  # (B, H, T, d)
         return module.c_proj(merge_heads(new @ values))
 
@@ -124,6 +126,16 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
     if kind == "heads":
         return module.c_proj.register_forward_pre_hook(heads)
     return module.register_forward_hook(*((pattern,) if kind == "pattern" else (give,)), with_kwargs=kind == "pattern")
+
+
+@contextmanager
+def _unwatched(module: nn.Module) -> Iterator[None]:
+    """Inside of `with`, what this module gets is neither recorded nor replaced."""
+    hooks, module._forward_pre_hooks = module._forward_pre_hooks, {}
+    try:
+        yield
+    finally:
+        module._forward_pre_hooks = hooks
 
 
 class ActivationCache(dict):
@@ -181,7 +193,9 @@ def activations(model: nn.Module, ids: Tensor, names: Iterable[str]) -> Activati
 def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Module]:
     """Replace activations while the model runs inside of `with`: by a tensor, or by a function of the activation.
 
-    Raises: ValueError for a name that the model does not have, and for a patch of another shape than the activation.
+    A pattern that is both replaced and recorded is recorded as it was before.
+    Raises: ValueError for a name that the model does not have, and for a patch of another shape than the activation;
+    TypeError for one that is no tensor.
 
     >>> from course_utils.gpt2 import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
@@ -195,7 +209,10 @@ def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Modul
             for name in _select(model, [given]):
 
                 def visit(x: Tensor, name: str = name, patch: Patch = patch) -> Tensor:
-                    new = patch if isinstance(patch, Tensor) else patch(x)
+                    new = patch(x) if callable(patch) else patch
+                    if not isinstance(new, Tensor):
+                        raise TypeError(f"the patch of {name} is {type(new).__name__}: pass a tensor, or a function of the "
+                                        "activation that returns one")  # fmt: skip
                     if new.shape != x.shape:
                         raise ValueError(f"a patch of {tuple(new.shape)} does not fit {name}, which is "
                                          f"{tuple(x.shape)}: record it on a text of this length, or patch a part, `only`")  # fmt: skip

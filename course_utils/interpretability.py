@@ -39,11 +39,14 @@ __all__ = [
 def previous_token_score(pattern: Tensor) -> Tensor:
     """How much a head looks at the position just before: the mean attention from t to t - 1, over t >= 1.
 
-    Shapes: pattern (..., T, T) -> (...). Source: Olsson et al. 2022, "In-context Learning and Induction Heads".
+    Shapes: pattern (..., T, T) -> (...). Raises: ValueError where T is 1.
+    Source: Olsson et al. 2022, "In-context Learning and Induction Heads".
 
     >>> previous_token_score(torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 0.5, 0.5]]))
     tensor(0.7000)
     """
+    if pattern.size(-1) < 2:
+        raise ValueError("the text has one position only, and so none before it: take a longer one")
     return pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1)
 
 
@@ -55,6 +58,8 @@ def earlier_copies(ids: Tensor) -> Tensor:
     >>> earlier_copies(torch.tensor([[7, 5, 7]]))[0].int().tolist()
     [[0, 0, 0], [0, 0, 0], [1, 0, 0]]
     """
+    if ids.ndim != 2:
+        raise ValueError(f"ids are {tuple(ids.shape)} but must be (B, T): for one text pass ids[None]")
     copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)  # (B, T, T)
     if not copies.any():
         raise ValueError("no token comes twice in these ids, so there is nothing to score: repeat the text")
@@ -209,7 +214,8 @@ def path_patch(model: Transformer, clean: Tensor, corrupt: Tensor, sender: tuple
 
     Heads are (layer, head). `reads` says where it arrives: in the receiver's queries, keys, values, or several. The way
     leads through the residual stream and, with `mlps`, through the MLPs between the two.
-    Shapes: clean and corrupt (B, T) -> logits (B, T, V). Raises: ValueError where the sender is not in an earlier layer.
+    Shapes: clean and corrupt (B, T) -> logits (B, T, V). Raises: ValueError where the sender is not in an earlier layer,
+    or the texts are not of one length.
     Source: Wang et al. 2022, "Interpretability in the Wild", section 3.1 (path patching).
 
     >>> from course_utils.gpt2 import storyteller
@@ -218,6 +224,8 @@ def path_patch(model: Transformer, clean: Tensor, corrupt: Tensor, sender: tuple
     torch.Size([1, 3, 699])
     """
     (a, i), (b, j), H = sender, receiver, model.config.n_head
+    if clean.shape != corrupt.shape:
+        raise ValueError(f"clean {tuple(clean.shape)} and corrupt {tuple(corrupt.shape)} must be of one length")
     if not (0 <= a < b < model.config.n_layer and 0 <= i < H and 0 <= j < H):
         raise ValueError(f"no path from head {a}.{i} to head {b}.{j}: the model has {model.config.n_layer} layers of {H} "
                          "heads, and the sender must be in an earlier layer")  # fmt: skip

@@ -40,6 +40,7 @@ def fit_probe(x: Tensor, y: Tensor, decay: float = 1e-3, steps: int = 60) -> Pro
     tensor([0, 1, 0, 1])
     """
     check_labels(x, y)
+    y = y.long()
     mean, scale = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)  # (d,), (d,)
     z = (x - mean) / scale
     weight = torch.zeros(int(y.max()) + 1, x.size(1), dtype=x.dtype, device=x.device, requires_grad=True)  # (k, d)
@@ -65,8 +66,11 @@ def check_labels(x: Tensor, y: Tensor) -> None:
     Traceback (most recent call last):
     ValueError: all 3 labels are 1: a probe needs two classes at least. Take other texts, or another property
     """
-    if x.ndim != 2 or y.shape != x.shape[:1] or y.is_floating_point():
-        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} {y.dtype}: pass (n, d) and whole numbers (n,)")
+    if x.ndim != 2 or y.shape != x.shape[:1] or y.is_floating_point() or not x.is_floating_point():
+        raise ValueError(f"x {tuple(x.shape)} {x.dtype} and y {tuple(y.shape)} {y.dtype}: pass activations (n, d) and "
+                         "whole numbers (n,)")  # fmt: skip
+    if not x.isfinite().all():
+        raise ValueError("x has entries that are inf or nan: look where they come from before you probe")
     there = y.unique().tolist()
     if len(there) < 2:
         raise ValueError(f"all {len(y)} labels are {there[0] if there else 'missing'}: a probe needs two classes at "
@@ -152,7 +156,7 @@ def leace(x: Tensor, y: Tensor) -> Eraser:
     check_labels(x, y)
     x64, mean = x.double(), x.double().mean(0)
     z = x64 - mean  # (n, d)
-    onehot = torch.nn.functional.one_hot(y).double()  # (n, k)
+    onehot = torch.nn.functional.one_hot(y.long()).double()  # (n, k)
     values, vectors = torch.linalg.eigh(z.T @ z / len(z))  # covariance
     root = values.clamp(min=0).sqrt()  # (d,)
     there = root > 1e-6 * root.max()
@@ -205,12 +209,15 @@ def separable_share(n: int, d: int) -> float:
     """Of all ways to label n points in d dimensions with two classes, the share that a hyperplane can separate.
 
     The plane goes through the origin, the points are in general position; a bias is one dimension more.
+    Raises: ValueError for n or d below 1.
     Source: Cover 1965, "Geometrical and Statistical Properties of Systems of Linear Inequalities", theorem 1.
 
     >>> separable_share(3, 3), separable_share(4, 2), separable_share(20, 10)
     (1.0, 0.5, 0.5)
     """
-    return min(1.0, 2.0 ** (1 - n) * sum(math.comb(n - 1, i) for i in range(d)))
+    if n < 1 or d < 1:
+        raise ValueError(f"n={n}, d={d}: give one point and one dimension at least")
+    return sum(math.comb(n - 1, i) for i in range(min(n, d))) / 2 ** (n - 1)
 
 
 def explained(x: Tensor) -> Tensor:

@@ -218,6 +218,11 @@ def test_a_place_on_a_machine_is_noticed(text, found):
     assert machine_paths(common.NotebookNode(cells=[cell])) == found
 
 
+def test_the_packages_map_names_every_module_once():
+    names = re.findall(r"\w+", re.search(r"(?s)\n    01 .*?\n\n", read(PACKAGE / "__init__.py"))[0])
+    assert sorted(set(names) & set(LOWER)) == sorted(LOWER) and len([n for n in names if n in LOWER]) == len(LOWER)
+
+
 def test_ruff_finds_nothing():
     run = subprocess.run([sys.executable, "-m", "ruff", "check", "--output-format=concise", "."], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -6,7 +6,9 @@ from importlib import import_module
 
 from course_utils.classroom.exercises import Catalog, Exercise
 
-TOPICS = ("tokenization", "attention", "transformer_block", "gpt2", "scaling_laws", "superposition", "kl_bias")  # in course order; one module each
+# In course order; one module each.
+TOPICS = ("tokenization", "attention", "transformer_block", "gpt2", "scaling_laws", "superposition", "kl_bias",
+          "interpretability", "post_training")  # fmt: skip
 
 
 @cache

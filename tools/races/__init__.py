@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OURS = "course_utils"
-TOPICS = ("tokenization", "gpt2", "scaling_laws", "superposition")  # in course order; one module each
+TOPICS = (
+    "tokenization",
+    "gpt2",
+    "scaling_laws",
+    "superposition",
+    "interpretability",
+    "post_training",
+)  # in course order; one module each
 
 
 @dataclass(frozen=True)
