@@ -67,8 +67,8 @@ def check_labels(x: Tensor, y: Tensor) -> None:
     ValueError: all 3 labels are 1: a probe needs two classes at least. Take other texts, or another property
     """
     if x.ndim != 2 or y.shape != x.shape[:1] or y.is_floating_point() or not x.is_floating_point():
-        raise ValueError(f"x {tuple(x.shape)} {x.dtype} and y {tuple(y.shape)} {y.dtype}: pass activations (n, d) and "
-                         "whole numbers (n,)")  # fmt: skip
+        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are {x.dtype} and {y.dtype}: pass activations (n, d) "
+                         "and whole numbers (n,)")  # fmt: skip
     if not x.isfinite().all():
         raise ValueError("x has entries that are inf or nan: look where they come from before you probe")
     there = y.unique().tolist()

@@ -141,8 +141,9 @@ def test_the_power_of_a_frequency_is_its_share_of_explicit_sums(p):
     power = gk.frequency_power(x)
     numbers = np.arange(p)
     for rows, shares in zip(x.numpy(), power.numpy(), strict=True):
-        sums = [
-            sum(np.abs((rows.T * np.exp(-2j * np.pi * k * numbers / p)).sum(-1)) ** 2) for k in range(1, p // 2 + 1)
+        sums = [  # over both entries of a wave, k and p - k, which are one where k = p / 2
+            sum(sum(np.abs((rows.T * np.exp(-2j * np.pi * j * numbers / p)).sum(-1)) ** 2) for j in {k, p - k})
+            for k in range(1, p // 2 + 1)
         ]
         np.testing.assert_allclose(shares, np.array(sums) / sum(sums))
 
@@ -216,3 +217,15 @@ def test_what_is_no_frequency_is_refused(bad):
             call(draw(7, 7, 2), bad)
     with pytest.raises(ValueError, match="from 1 to 3"):
         gk.restricted_loss(draw(7, 7), bad)
+
+
+@pytest.mark.parametrize("p", [7, 8])
+def test_the_power_of_a_frequency_is_its_share_of_the_variance(p):
+    x, a = draw(p, 3, dtype=torch.float64), torch.arange(p, dtype=torch.float64)
+    centred, shares = x - x.mean(0), []
+    for k in range(1, p // 2 + 1):
+        angle = 2 * math.pi * k * a / p
+        waves = torch.stack([angle.cos(), angle.sin()], dim=-1)  # (p, 2); at k = p / 2 the sine is 0 everywhere
+        part = waves @ torch.linalg.pinv(waves, rtol=1e-9) @ centred  # (p, 3)
+        shares.append(part.square().sum() / centred.square().sum())
+    torch.testing.assert_close(gk.frequency_power(x), torch.stack(shares))

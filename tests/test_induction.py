@@ -188,3 +188,13 @@ def test_with_all_orders_the_prediction_is_the_harm_itself():
         for some in itertools.combinations(heads, n):
             assert math.isclose(ab.predicted_harm(parts, some[::-1], 4), ab.harm(net, seen, some), abs_tol=1e-4)
     assert ab.predicted_harm(parts, heads, 1) == sum(parts[(head,)] for head in heads)
+
+
+def test_heads_that_are_not_there_or_not_earlier_are_refused_and_one_given_twice_counts_once():
+    net, seen = model(), ind.repeat_batches(4, 14, 10, (3, 5))(dice())
+    for bad in (-1, 2):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            ab.harm(net, seen, [(0, bad)], ab.zero_ablate)
+    with pytest.raises(ValueError, match="not before layer 1"):
+        ab.harm_through(net, seen, [(1, 0)], "k")
+    assert ab.predicted_harm({((0, 0),): 1.5}, [(0, 0), (0, 0)], 2) == 1.5

@@ -446,3 +446,29 @@ def test_nnsight_records_and_replaces_the_same_numbers():
         logits = seen.lm_head.output.save()
     with ip.patched(model, {"h.1": ip.only(torch.zeros_like(stream), slice(None), 3)}):
         torch.testing.assert_close(logits, model(ids))
+
+
+def test_heads_are_recorded_as_replaced_patterns_make_them_whatever_else_is_recorded(pair, ids):
+    model, first = pair[1], "h.1.attn"
+    even = torch.full((2, 2, 7, 7), 1 / 7)  # every position looks at all alike
+    names = [f"{first}.pattern", f"{first}.heads", f"{first}.c_attn"]
+    with torch.no_grad(), ip.patched(model, {f"{first}.pattern": even}), ip.ActivationCache(model, names) as cache:
+        model(ids)
+    values = cache[f"{first}.c_attn"].chunk(3, dim=-1)[2].unflatten(-1, (2, -1)).transpose(1, 2)  # (B, H, T, d)
+    torch.testing.assert_close(cache[f"{first}.heads"], values.mean(2, keepdim=True).expand_as(values))
+    assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == 0
+
+
+@pytest.mark.parametrize("patch", [0.0, lambda x: None])
+def test_a_patch_that_is_no_tensor_is_refused_by_its_name(pair, ids, patch):
+    with pytest.raises(TypeError, match="patch of h.1 is"), ip.patched(pair[1], {"h.1": patch}):
+        pair[1](ids)
+
+
+def test_scores_and_paths_refuse_texts_that_are_too_short_or_do_not_match(pair, ids):
+    with pytest.raises(ValueError, match="one position only"):
+        ip.previous_token_score(torch.ones(2, 1, 1))
+    with pytest.raises(ValueError, match=r"must be \(B, T\)"):
+        ip.earlier_copies(ids[0])
+    with pytest.raises(ValueError, match="one length"):
+        ip.path_patch(pair[1], ids, ids[:, :4], (0, 0), (1, 0))

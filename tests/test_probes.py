@@ -212,3 +212,25 @@ def test_the_p_value_of_nothing_is_uniform():
     draws = torch.randn(400, 20, generator=dice(0))
     found = torch.tensor([pb.p_value(row[0].item(), row[1:]) for row in draws])
     assert (found <= 0.1).float().mean().item() == pytest.approx(0.1, abs=0.05)
+
+
+def test_the_separable_share_of_thousands_of_points_is_a_number():
+    assert pb.separable_share(4000, 2000) == 0.5
+    assert 0 < pb.separable_share(3000, 1400) < 0.001
+    with pytest.raises(ValueError, match="at least"):
+        pb.separable_share(0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.uint8])
+def test_labels_of_any_whole_type_give_the_same_probe_and_eraser(dtype):
+    x, y = clouds(60, 3, 2, seed=0)
+    torch.testing.assert_close(pb.fit_probe(x, y.to(dtype)).weight, pb.fit_probe(x, y).weight)
+    torch.testing.assert_close(pb.leace(x, y.to(dtype)).P, pb.leace(x, y).P)
+
+
+def test_activations_that_are_no_numbers_or_not_finite_are_refused():
+    y = torch.tensor([0, 1, 0, 1])
+    with pytest.raises(ValueError, match="activations"):
+        pb.fit_probe(torch.ones(4, 2, dtype=torch.int64), y)
+    with pytest.raises(ValueError, match="inf or nan"):
+        pb.leace(torch.tensor([[0.0], [1.0], [torch.nan], [2.0]]), y)

@@ -399,9 +399,9 @@ def check_control_labels(student: Callable, rng: random.Random) -> None:
         share = torch.tensor([0.7, 0.2, 0.1])
         kind = torch.multinomial(share, types, replacement=True, generator=dice(seed + 1))  # what a type tends to be
         y = torch.where(
-            torch.rand(n, generator=dice(seed + 2)) < 0.8,
+            torch.rand(n, generator=dice(seed + 2)) < 0.6,
             kind[(ids - 7) // 3],
-            torch.multinomial(share, n, True, generator=dice(seed + 3)),
+            torch.randint(3, (n,), generator=dice(seed + 3)),  # so the classes of tokens and of types differ in size
         )
         call = f"control_labels(ids, y, generator) with {types} word types among {n} tokens"
         before, generator = torch.get_rng_state(), dice(seed + 4)
@@ -470,7 +470,7 @@ def fit_by_scipy(x: Tensor, y: Tensor, decay: float = 1e-3) -> Callable[[Tensor]
 
 
 def check_selectivity(student: Callable, rng: random.Random) -> None:
-    for k, d, n, clear, hidden in ((2, 10, 200, 1.2, 1.0), (2, 60, 240, 3.0, 0.0), (3, 12, 240, 1.2, 0.6)):
+    for k, d, n, clear, hidden in ((2, 10, 200, 1.2, 1.0), (2, 10, 200, 0.3, 1.6), (2, 60, 240, 3.0, 0.0), (3, 12, 240, 1.2, 0.6)):
         y, control = whole(rng, 1, n, k)[0], whole(rng, 1, n, k)[0]
         x = normal(rng, n, d)
         x[:, :k] += clear * torch.eye(k)[y]
@@ -610,6 +610,10 @@ def judge_periods(period: Tensor, low: int, high: int, call: str) -> None:
     if shares[-1] == 0:
         raise Wrong(f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1.")
     slack = 6 * (0.25 / len(period)) ** 0.5
+    same = (period[1:] == period[:-1]).double().mean()
+    if abs(same - 1 / len(shares)) > slack:
+        raise Wrong(f"{call}: neighbouring texts have the same period in a share of {same:.2f}; by chance it would be "
+                    f"{1 / len(shares):.2f}. Draw each text's period from the generator.")  # fmt: skip
     if (shares - 1 / len(shares)).abs().max() > slack:
         raise Wrong(f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
                     "all should be equally likely.")  # fmt: skip
@@ -641,6 +645,14 @@ def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
         if abs(shares[t, token] - 1 / V) > slack:
             raise Wrong(f"{call}: in texts of period {p} the token {token} stands at place {t} in a share of {shares[t, token]:.2f}; every "
                         f"token should be equally likely at every place, {1 / V:.2f}.")  # fmt: skip
+    where = period > 1
+    pairs = torch.zeros(V, V).index_put_((ids[where, 0], ids[where, 1]), torch.ones(int(where.sum())), accumulate=True)
+    share = 1 / (V * (V - 1))  # of each pair of different tokens, at the first two places
+    if n > 1000 and (pairs.fill_diagonal_(share * where.sum()) / where.sum() - share).abs().max() > (
+        6 * (share / n) ** 0.5
+    ):
+        raise Wrong(f"{call}: a block's second token hangs on its first. A block is the beginning of a random order, drawn for "
+                    "each text.")  # fmt: skip
     first, second = ids[:-1, 0], ids[1:, 0]
     if n > 1000 and abs((first == second).double().mean() - 1 / V) > 6 * (1 / V / n) ** 0.5:
         raise Wrong(f"{call}: neighbouring texts hang together. Each needs a block of its own.")

@@ -631,6 +631,13 @@ def control_sorted(ids, y, generator):
     return y[torch.randint(len(y), (n,), generator=generator)].sort().values[which]
 
 
+def control_most_frequent_shuffled(ids, y, generator):
+    """Takes each type's most frequent label, and shuffles these: rare classes get rarer."""
+    types, which = ids.unique(return_inverse=True)
+    most = torch.stack([torch.bincount(y[which == k], minlength=3).argmax() for k in range(len(types))])
+    return most[torch.randperm(len(types), generator=generator)][which]
+
+
 def control_one_label(ids, y, generator):
     """One label for all: every probe solves it."""
     return y[torch.randint(len(y), (1,), generator=generator)].expand_as(y).clone()
@@ -701,6 +708,11 @@ def selectivity_accuracy(x, y, control, train):
 def selectivity_one_probe(x, y, control, train):
     """The task's probe for both."""
     return reach(x, y, train, ~train) - reach(x, y, train, ~train, truth=control)
+
+
+def selectivity_size(x, y, control, train):
+    """Loses the sign."""
+    return abs(reach(x, y, train, ~train) - reach(x, control, train, ~train))
 
 
 def selectivity_ratio(x, y, control, train):
@@ -927,6 +939,37 @@ def repeats_sorted(n, T, vocab_size, periods, generator):
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     rows = [torch.cat([row[:p].sort().values, row[p:]]) for row, p in zip(blocks, period.tolist(), strict=True)]
     return torch.stack(rows).gather(1, torch.arange(T) % period[:, None]), period
+
+
+def repeats_in_turn(n, T, vocab_size, periods, generator):
+    """Deals out the periods one after the other instead of drawing them."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = low + torch.arange(n) % (high - low + 1)
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+def repeats_counting(n, T, vocab_size, periods, generator):
+    """A block counts up from a random token: its tokens are different, but each tells the next."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(low, high + 1, (n,), generator=generator)
+    start = torch.randint(vocab_size, (n, 1), generator=generator)
+    return (start + torch.arange(T) % period[:, None]) % vocab_size, period
+
+
+def repeats_one_order(n, T, vocab_size, periods, generator):
+    """One random order for all texts, entered at a random place."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(low, high + 1, (n,), generator=generator)
+    order = torch.randperm(vocab_size, generator=generator)
+    start = torch.randint(vocab_size, (n, 1), generator=generator)
+    return order[(start + torch.arange(T) % period[:, None]) % vocab_size], period
 
 
 def repeats_no_period(n, T, vocab_size, periods, generator):
@@ -1357,6 +1400,7 @@ MUTANTS = {
         control_seeded,
         control_types_only,
         control_sorted,
+        control_most_frequent_shuffled,
         control_one_label,
         control_float,
         control_relabelled,
@@ -1371,6 +1415,7 @@ MUTANTS = {
         selectivity_minus,
         selectivity_accuracy,
         selectivity_one_probe,
+        selectivity_size,
         selectivity_ratio,
         selectivity_control_on_train,
         selectivity_task_on_train,
@@ -1408,6 +1453,9 @@ MUTANTS = {
         repeats_unchecked,
         repeats_rounded,
         repeats_sorted,
+        repeats_in_turn,
+        repeats_counting,
+        repeats_one_order,
         repeats_no_period,
         repeats_no_zero,
     ],
