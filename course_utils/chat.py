@@ -75,10 +75,15 @@ def encode_chat(turns: Iterable[tuple[str, str]], forge: bool = False) -> Tensor
 def decode_chat(ids: Tensor | Iterable[int]) -> str:
     """Return the text of these ids, with spaces and capitals as in print; special tokens stand in angle brackets.
 
+    Raises: ValueError for an id that is not in CHAT_VOCAB.
+
     >>> decode_chat(encode_chat([("assistant", "Zoe has the ball.")]))
     '<assistant> Zoe has the ball. <end of turn>'
     """
-    text = " ".join(CHAT_VOCAB[i] for i in torch.as_tensor(ids).tolist())
+    ids = torch.as_tensor(ids).tolist()
+    if unknown := [i for i in ids if not 0 <= i < len(CHAT_VOCAB)]:
+        raise ValueError(f"no token has the id {unknown[0]}: the chat's ids are 0 to {len(CHAT_VOCAB) - 1}")
+    text = " ".join(CHAT_VOCAB[i] for i in ids)
     text = re.sub(r" ([,.?!”])", r"\1", text).replace("“ ", "“")
     starts = r"((?:^|[.?!]”? |> )“?|, “)(?!said\b)([a-z])"
     return re.sub(starts, lambda match: match[1] + match[2].upper(), text)

@@ -65,6 +65,7 @@ def pruned(model: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
     """A copy with zeros where a mask says no; training heals the others, and the zeros stay.
 
     A weight of 0 without a gradient stays 0 under AdamW, so it is enough to stop the gradient there.
+    Raises: ValueError for a mask that belongs to no parameter.
 
     >>> pruned(nn.Linear(2, 1), {"weight": torch.tensor([[True, False]])}).weight[0, 1].item()
     0.0
@@ -72,9 +73,11 @@ def pruned(model: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
     model = copy.deepcopy(model)
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
+        if name not in parameters or parameters[name].shape != mask.shape:
+            raise ValueError(f"no parameter {name} of the shape {tuple(mask.shape)}: see magnitude_masks")
         parameters[name].data.masked_fill_(~mask, 0.0)
         if parameters[name].requires_grad:
-            parameters[name].register_hook(lambda gradient, mask=mask: gradient * mask)
+            parameters[name].register_hook(lambda gradient, mask=mask: gradient * mask.to(gradient.device))
     return model
 
 
@@ -95,8 +98,8 @@ def check_weights(w: Tensor, bits: int, dim: int | tuple[int, ...] | None) -> tu
         raise ValueError(f"the weights are empty, {tuple(w.shape)}: there is no largest one to make a scale from")
     if not w.isfinite().all():
         raise ValueError("the weights hold nan or infinity: no scale fits them; find out where they went wrong")
-    kept = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
-    if any(not -w.dim() <= d < w.dim() for d in kept):
+    kept = () if dim is None else tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    if any(type(d) is not int or not -w.dim() <= d < w.dim() for d in kept):
         raise ValueError(f"dim={dim} for weights {tuple(w.shape)}: choose among 0 to {w.dim() - 1}, or None")
     return tuple(d for d in range(w.dim()) if d not in kept and d - w.dim() not in kept)
 
@@ -186,6 +189,8 @@ def stored_bytes(model: nn.Module, bits: int = 32, granularity: str = "channel")
     >>> stored_bytes(nn.Linear(64, 10)), stored_bytes(nn.Linear(64, 10), bits=4)  # 10 scales, 10 biases
     (2600, 400)
     """
+    if granularity not in GRANULARITIES:
+        raise ValueError(f"granularity {granularity!r}: choose {', '.join(GRANULARITIES)}")
     weights = matrices(model).values()
     scales = {"tensor": lambda w: 1, "channel": len, "group": lambda w: w.numel() // GROUP}[granularity]
     small = sum(p.numel() for p in model.parameters()) - sum(w.numel() for w in weights)

@@ -45,6 +45,8 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperatur
 def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module, Batch], Tensor]:
     """Return a loss for `training.train` which reads a batch's inputs and never its labels: the teacher answers.
 
+    The teacher stays on the CPU, wherever the student learns.
+
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 3)
     >>> distilled(uniform)(uniform, (torch.zeros(1, 2, dtype=torch.long), None)).item()
     0.0
@@ -52,7 +54,7 @@ def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
-            taught = teacher(batch[0])  # (B, T, V)
+            taught = teacher(batch[0].cpu()).to(batch[0].device)  # (B, T, V)
         return distillation_loss(model(batch[0]), taught, temperature)
 
     return loss
@@ -131,6 +133,8 @@ class School:
     """
 
     def __init__(self, text: str = "few", n_windows: int = 32) -> None:
+        if text not in TEXTS:
+            raise ValueError(f"text {text!r}: choose from {', '.join(TEXTS)}")
         seed, n_tokens = TEXTS[text]
         told, unseen = stories(seed, n_tokens), trained(n_windows=n_windows)
         self.batches = token_batches(told.tokens, 8, T_STUDENT, told.starts)
@@ -143,6 +147,8 @@ class School:
 
     def teach(self, arm: str, steps: int, seed: int = 0, **options) -> tuple[GPT, History]:
         """Train a new student by an arm of ARMS; equal steps and seeds see the same batches."""
+        if arm not in ARMS:
+            raise ValueError(f"arm {arm!r}: choose from {'; '.join(ARMS)}")
         who, temperature = ARMS[arm]
         loss = distilled(self.teachers[who], temperature) if who else language_loss
         model = student(seed)

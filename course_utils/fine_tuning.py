@@ -62,12 +62,16 @@ def pad(rows: Sequence[Tensor]) -> Tensor:
 def answer_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Return the mean cross-entropy in nats of the answers' tokens: batch = (inputs, targets, mask), (B, T) each.
 
+    Raises: ValueError where no token counts.
+
     >>> uniform = lambda inputs: torch.zeros(*inputs.shape, 10)
     >>> ids, mask = torch.ones(2, 3).long(), torch.tensor([[False, True, True], [False, False, True]])
     >>> round(answer_loss(uniform, (ids, ids, mask)).item(), 4)  # log 10
     2.3026
     """
     inputs, targets, mask = batch
+    if not mask.any():
+        raise ValueError("the mask marks no token: there is no answer to learn from; was it cut off?")
     return F.cross_entropy(model(inputs)[mask], targets[mask])  # logits (answer tokens, V): only where they count
 
 
@@ -75,15 +79,15 @@ def task_batches(tasks: Sequence[Task], batch: int, everything: bool = False) ->
     """Return a function that draws `batch` tasks with a generator: inputs, targets and mask, (batch, T) each.
 
     everything: the mask holds all tokens of an example, the prompt's too. Padding never counts.
-    Raises: ValueError where there are no tasks.
+    Raises: ValueError where there are no tasks, or a batch holds none.
 
     >>> from course_utils.instructions import instructions
     >>> inputs, targets, mask = task_batches(instructions(0, 8), batch=4)(torch.Generator().manual_seed(0))
     >>> inputs.shape == targets.shape == mask.shape, bool(targets[mask].eq(END_OF_TURN).sum() == 4)
     (True, True)
     """
-    if not tasks:
-        raise ValueError("no tasks to train on")
+    if not tasks or batch < 1:
+        raise ValueError(f"no tasks to train on: {len(tasks)} in all, {batch} a batch")
     rows = [task.ids for task in tasks]
 
     def draw(generator: torch.Generator) -> Batch:
@@ -181,7 +185,7 @@ class LoRALinear(nn.Module):
     """A frozen linear layer with two thin matrices beside it that can be trained: y = W x + b + (α / r) B A x.
 
     A is (rank, in), drawn as torch draws a linear layer's weight; B is (out, rank) and starts at 0, so that at first
-    nothing changes. Shapes: x (..., in) -> (..., out). Raises: ValueError for a rank below 1 or above both sizes.
+    nothing changes. Shapes: x (..., in) -> (..., out). Raises: TypeError for another layer, ValueError for a rank below 1 or above both sizes.
     Source: Hu et al. 2021, "LoRA", section 4.1.
 
     >>> linear, x = nn.Linear(6, 4), torch.randn(2, 6)
@@ -193,13 +197,14 @@ class LoRALinear(nn.Module):
     def __init__(self, linear: nn.Linear, rank: int, alpha: float | None = None,
                  generator: torch.Generator | None = None) -> None:  # fmt: skip
         super().__init__()
-        if not 1 <= rank <= max(linear.in_features, linear.out_features):
+        if not isinstance(linear, nn.Linear):
+            raise TypeError(f"LoRALinear wraps an nn.Linear, this is a {type(linear).__name__}")
+        if not isinstance(rank, int) or not 1 <= rank <= max(linear.in_features, linear.out_features):
             raise ValueError(f"rank {rank} does not fit a layer {linear.in_features} -> {linear.out_features}: it is the "
                              "thin side of A and B, such as 1 to 16")  # fmt: skip
         self.linear, self.rank, self.alpha = linear.requires_grad_(False), rank, 2 * rank if alpha is None else alpha
-        bound = 1 / math.sqrt(linear.in_features)  # Kaiming with a = √5
-        draw = torch.rand(rank, linear.in_features, generator=generator)
-        self.A = nn.Parameter(bound * (2 * draw - 1).to(linear.weight))  # (rank, in)
+        draw = (2 * torch.rand(rank, linear.in_features, generator=generator) - 1).to(linear.weight)
+        self.A = nn.Parameter(1 / math.sqrt(linear.in_features) * draw)  # (rank, in); Kaiming with a = √5
         self.B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))  # (out, rank)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -255,14 +260,13 @@ def add_lora(model: GPT, rank: int, alpha: float | None = None, where: Iterable[
     >>> sum(p.numel() for p in model.parameters() if p.requires_grad)
     32768
     """
-    model, where = copy.deepcopy(model).requires_grad_(False), tuple(where)
+    model, where = copy.deepcopy(model).requires_grad_(False), (where,) if isinstance(where, str) else tuple(where)
     generator = generator or torch.Generator().manual_seed(0)
     places = [(parent, name) for parent in model.h.modules() for name, child in parent.named_children()
               if isinstance(child, nn.Linear) and name in where]  # fmt: skip
     if not places:
-        raise ValueError(
-            f"no linear layer of the blocks is called {', '.join(where)}: choose from {', '.join(MATRICES)}"
-        )
+        raise ValueError(f"no linear layer of the blocks is called {', '.join(where)}: choose from {', '.join(MATRICES)}, "
+                         "and merge_lora first where the model has LoRA already")  # fmt: skip
     for parent, name in places:
         setattr(parent, name, LoRALinear(getattr(parent, name), rank, alpha, generator))
     if new_tokens:

@@ -101,8 +101,9 @@ def instructions(seed: int, n: int, split: str = "train", tasks: Sequence[str] =
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}: choose one of {', '.join(SPLITS)}")
-    if unknown := [name for name in tasks if name not in TASKS] or not tasks:
-        raise ValueError(f"unknown tasks {unknown}: choose from {', '.join(TASKS)}")
+    unknown = [name for name in tasks if name not in TASKS]
+    if unknown or not tasks or isinstance(tasks, str):
+        raise ValueError(f"tasks = {tasks!r}: give a list of one or more of {', '.join(TASKS)}")
     if n < 1 or (templates is not None and templates < 1):
         raise ValueError(f"n = {n}, templates = {templates}: both must be 1 or more")
     maker = _Maker(random.Random(f"{split} {seed}"), split, templates)

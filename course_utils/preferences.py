@@ -190,12 +190,16 @@ def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: T
     It is the Bradley–Terry loss of the implicit reward beta · log(policy / reference).
     Log-probabilities of whole answers go in, (B,) each; the mean over pairs comes out, (), in nats.
     beta > 0 is the strength of the leash: the policy that is best for a reward is
-    reference · exp(reward / beta), rescaled to sum to 1. Source: Rafailov et al. 2023, equation 7.
+    reference · exp(reward / beta), rescaled to sum to 1.
+    Raises: ValueError for unlike shapes, or beta <= 0. Source: Rafailov et al. 2023, equation 7.
 
     >>> a, b = torch.tensor([-2.0, -3.0]), torch.tensor([-4.0, -4.0])
     >>> dpo_loss(a, b, a, b, beta=0.1), dpo_loss(a, b, b, b, beta=0.5)  # log 2 at the start
     (tensor(0.6931), tensor(0.3937))
     """
+    shapes = [tuple(x.shape) for x in (policy_chosen, policy_rejected, reference_chosen, reference_rejected)]
+    if len(set(shapes)) > 1 or not beta > 0:
+        raise ValueError(f"shapes {shapes}, beta {beta}: give four of one shape (B,), and beta above 0")
     chosen = beta * (policy_chosen - reference_chosen)  # (B,): the implicit rewards
     rejected = beta * (policy_rejected - reference_rejected)  # (B,)
     return -F.logsigmoid(chosen - rejected).mean()

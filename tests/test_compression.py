@@ -134,6 +134,8 @@ def test_weights_too_small_for_a_scale_and_half_precision_survive():
         (torch.ones(0, 2), 8, None, "empty"),
         (torch.ones(2, 2), 8, 2, "choose among 0 to 1"),
         (torch.ones(2, 2), 8, (0, -3), "choose among 0 to 1"),
+        (torch.ones(2, 2), 8, "0", "choose among 0 to 1"),
+        (torch.ones(2, 2), 8, 0.5, "choose among 0 to 1"),
         (torch.tensor([1.0, math.nan]), 8, None, "nan"),
         (torch.tensor([1.0, math.inf]), 8, None, "infinity"),
     ],
@@ -326,3 +328,15 @@ def test_the_recorded_runs_are_all_there_and_can_be_told_again():
     assert {("few", arm, 200, seed) for arm in dt.ARMS for seed in (0, 1, 2)} <= seen
     school = dt.School("few")
     assert school.best == pytest.approx(record["best"], abs=1e-3)
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: cp.pruned(nn.Linear(2, 1), {"w": torch.ones(1, 2).bool()}), "no parameter w"),
+    (lambda: cp.pruned(nn.Linear(2, 1), {"weight": torch.ones(3, 2).bool()}), "(3, 2)"),
+    (lambda: cp.stored_bytes(nn.Linear(2, 2), 4, "row"), "tensor, channel, group"),
+    (lambda: dt.School("many"), "few, fresh"),
+])  # fmt: skip
+def test_what_there_is_not_is_refused_with_the_choice(call, said):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert said in str(caught.value)

@@ -78,6 +78,7 @@ def test_every_nesting_of_two_tokens_is_stripped():
         ("<script>alert(1)</script>", "script"),
         ("Tamil \u0b95", "tamil"),
         ("the " * 201, "room for 200"),
+        ("<user> " * 201, "room for 200"),
     ],
 )
 def test_what_the_model_cannot_read_is_named(text, named):
@@ -277,3 +278,13 @@ def test_the_assistant_keeps_its_secret_when_it_is_asked_and_told_not_to():
     )
     assert all(map(refuses, shown))
     assert answers(assistant(), [gr.DEFENCES["all of them"].prompt("", "shell")]) != [""]
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: gr.attacks(0, 1, ["beg"]), "beg"),
+    (lambda: gr.lessons(0, 4, []), "0 families"),
+    (lambda: gr.replies(assistant(), gr.Defence(), ["Who has it?"], []), "one secret for each"),
+])  # fmt: skip
+def test_bad_requests_are_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

@@ -171,7 +171,10 @@ def test_half_of_the_topics_are_forbidden_and_secrets_are_asked_for_with_and_wit
 @pytest.mark.parametrize(("call", "said"), [
     (lambda: instructions(0, 3, "test"), "no split 'test'"),
     (lambda: instructions(0, 3, tasks=["sing"]), "sing"),
-    (lambda: instructions(0, 3, tasks=[]), "choose from"),
+    (lambda: instructions(0, 3, tasks=[]), "one or more of who"),
+    (lambda: instructions(0, 3, tasks="who"), "give a list"),
+    (lambda: decode_chat([len(CHAT_VOCAB)]), "no token has the id"),
+    (lambda: decode_chat([-1]), "no token has the id"),
     (lambda: instructions(0, 0), "1 or more"),
     (lambda: instructions(0, 3, templates=0), "1 or more"),
 ])  # fmt: skip

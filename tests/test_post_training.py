@@ -211,10 +211,29 @@ def test_of_the_embedding_only_the_new_rows_are_trained(tasks):
     assert torch.equal(model.h[0].attn.c_attn.linear.weight, base.h[0].attn.c_attn.weight)
 
 
+def test_lora_wraps_linear_layers_only():
+    with pytest.raises(TypeError, match="Embedding"):
+        ft.LoRALinear(nn.Embedding(3, 2), 1)
+
+
+def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
+    lora = ft.LoRALinear(nn.Linear(4, 6, bias=False, dtype=torch.float64), 2, alpha=3)
+    lora.B.data.normal_(generator=torch.Generator().manual_seed(0))
+    x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    once, twice = lora.merge(), lora.merge()
+    torch.testing.assert_close(once(x), lora(x), atol=1e-12, rtol=0)
+    assert torch.equal(once.weight, twice.weight) and once.bias is None
+
+
 @pytest.mark.parametrize(("call", "said"), [
     (lambda: ft.LoRALinear(nn.Linear(3, 2), 0), "rank 0"),
     (lambda: ft.LoRALinear(nn.Linear(3, 2), 4), "rank 4"),
+    (lambda: ft.LoRALinear(nn.Linear(3, 2), 1.5), "rank 1.5"),
     (lambda: ft.add_lora(tiny(), 2, where=["q_proj"]), "q_proj"),
+    (lambda: ft.add_lora(tiny(), 2, where="q_proj"), "called q_proj"),
+    (lambda: ft.add_lora(ft.add_lora(tiny(), 2), 2), "merge_lora first"),
+    (lambda: ft.task_batches(instructions(0, 2), 0), "0 a batch"),
+    (lambda: ft.answer_loss(tiny(), (torch.zeros(1, 3).long(), torch.zeros(1, 3).long(), torch.zeros(1, 3).bool())), "marks no token"),
     (lambda: runs.Run(loss="all"), "loss"),
     (lambda: runs.Run(without="sing"), "task"),
 ])  # fmt: skip

@@ -582,3 +582,11 @@ def test_the_record_is_whole():
             assert len(run["reward"]) == len(run["truth"]) == len(run["kl"]) == len(run["distinct"]) >= 50
             assert abs(run["kl"][0]) < 1e-3 and abs(run["truth"][0] - record["before"]["truth"]) < 0.25
     assert record["command"].startswith("OMP_NUM_THREADS=1 python tools/train_preferences.py")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "beta"), [((3, 3, 2, 2), 0.1), ((3, 3, 1, 1), 0.1), ((3, 3, 3, 3), 0.0), ((3, 3, 3, 3), -1.0)]
+)
+def test_dpo_refuses_shapes_that_would_be_spread_out_and_a_leash_that_is_none(sizes, beta):
+    with pytest.raises(ValueError, match="one shape"):
+        pf.dpo_loss(*(torch.zeros(n) for n in sizes), beta)

@@ -21,6 +21,13 @@ from course_utils.exercises.attention import check_gradient, normal
 from course_utils.exercises.superposition import different
 from course_utils.exercises.transformer_block import must_raise
 
+
+def must_keep(call: str, kept: Tensor, given: Tensor) -> None:
+    """Complain where a function changed what it was given."""
+    if not torch.equal(kept, given):
+        raise Wrong(f"{call} changed its input in place; the caller still needs it. Make a new tensor instead.")
+
+
 # --- answer_mask -----------------------------------------------------------------------------------------------------
 
 
@@ -68,9 +75,11 @@ def check_answer_mask(student: Callable, rng: random.Random) -> None:
             "every <end of turn> counts; only the one that closes an answer may": want | (end & shown),
             "1 and 0 instead of True and False": want.long(),
         }  # fmt: skip
+        kept = ids.clone()
         expect(student(ids), want, f"answer_mask(ids) of {what}",
                mistakes={sentence: wrong for sentence, wrong in mistakes.items() if not torch.equal(wrong.to(want), want)
                          or wrong.dtype != want.dtype})  # fmt: skip
+        must_keep(f"answer_mask(ids) of {what}", kept, ids)
 
 
 # --- lora_forward, lora_merge ----------------------------------------------------------------------------------------
@@ -127,6 +136,8 @@ def check_lora_forward(student: Callable, rng: random.Random) -> None:
     x, zero = normal(rng, 2, 4), torch.zeros(3, 2)
     expect(student(x, W, b, A, zero, 4.0), F.linear(x, W, b), "lora_forward with B = 0, as it starts", tol=1e-5)
     check_gradient(lambda B: student(x, W, b, A, B, 4.0), lambda B: F.linear(x, W + 2.0 * B @ A, b), B, "lora_forward(…, B, …)")
+    check_gradient(lambda A: student(x, W, b, A, B, 4.0), lambda A: F.linear(x, W + 2.0 * B @ A, b), A, "lora_forward(…, A, …)")
+    check_gradient(lambda x: student(x, W, b, A, B, 4.0), lambda x: F.linear(x, W + 2.0 * B @ A, b), x, "lora_forward(x, …)")
 
 
 def check_lora_merge(student: Callable, rng: random.Random) -> None:
@@ -275,14 +286,18 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
             "one number for each answer: leave the mean to others": (reward - beta * d).mean(),
             "the price is subtracted, the reward is not multiplied by it": reward * (-beta * d).exp(),
         }  # fmt: skip
-        call = f"leashed_reward of rewards of shape {shape} with beta={beta:.2f}"
+        call, kept = f"leashed_reward of rewards of shape {shape} with beta={beta:.2f}", reward.clone()
         expect(student(reward, p, q, beta), want, call, different(mistakes, want))
+        must_keep(call, kept, reward)
     reward, p, q = normal(rng, 3), -normal(rng, 3).abs(), -normal(rng, 3).abs()
     expect(student(reward, p, q, 0.0), reward, "leashed_reward without a leash, beta=0")
-    if student(reward, p.clone().requires_grad_(), q, 0.3).requires_grad:
-        raise Wrong(
-            "leashed_reward lets a gradient through to the policy. It is a number to weigh with: detach the log-ratio."
-        )
+    learns = q.clone().requires_grad_()
+    for who, leaks in (("policy", student(reward, p.clone().requires_grad_(), q, 0.3).requires_grad),
+                       ("reference", student(reward, p, learns, 0.3).requires_grad)):  # fmt: skip
+        if leaks:
+            raise Wrong(
+                f"leashed_reward lets a gradient through to the {who}. It is a number to weigh with: detach the log-ratio."
+            )
     must_raise(
         lambda: student(reward, p, q, -0.3),
         "leashed_reward with beta=-0.3",
@@ -315,8 +330,9 @@ def check_advantages(student: Callable, rng: random.Random) -> None:
             "subtract the mean of the others, not the best of all": rewards - rewards.amax(1, keepdim=True),
             "these are the rewards as they were: subtract the mean of the others": rewards,
         }  # fmt: skip
-        call = f"advantages of {B} prompt{'s' * (B > 1)} with {k} answers each"
+        call, kept = f"advantages of {B} prompt{'s' * (B > 1)} with {k} answers each", rewards.clone()
         expect(student(rewards), want, call, different(mistakes, want))
+        must_keep(call, kept, rewards)
     same = torch.full((2, 5), float(rng.randrange(1, 9)))
     expect(student(same), torch.zeros(2, 5), "advantages where all answers to a prompt get the same reward")
     must_raise(
@@ -412,7 +428,7 @@ def mask_oracle(w: Tensor, sparsity: float) -> Tensor:
 
 
 def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
-    for shape, sparsity in (((4, 6), 0.25), ((3, 5), 0.6), ((2, 3, 4), 0.5), ((10,), 0.9)):
+    for shape, sparsity in (((4, 6), 0.25), ((3, 5), 0.6), ((2, 3, 4), 0.5), ((10,), 0.9), ((7,), 0.4), ((3, 7), 0.3)):
         w = torch.tensor([rng.choice((-1, 1)) * (1 + i) * 0.1 for i in rng.sample(range(99), math.prod(shape))]).view(
             shape
         )
@@ -427,13 +443,17 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
             "return the mask, not the weights": w * mask_oracle(w, sparsity),
             "return a mask of bools": mask_oracle(w, sparsity).float(),
             "the mask needs the shape of w": mask_oracle(w, sparsity).flatten(),
+            "round the number of weights that go; you rounded it down": mask_oracle(w, int(sparsity * w.numel()) / w.numel()),
+            "round the number of weights that go; you rounded it up": mask_oracle(w, math.ceil(sparsity * w.numel() - 1e-9) / w.numel()),
         }  # fmt: skip
+        kept, wrong = w.clone(), {text: mask for text, mask in wrong.items() if difference(mask, mask_oracle(w, sparsity), 0)}
         expect(
             student(w, sparsity),
             mask_oracle(w, sparsity),
             f"magnitude_mask of shape {shape}, sparsity={sparsity}",
             wrong,
         )
+        must_keep(f"magnitude_mask of shape {shape}", kept, w)
     equal = torch.full((2, 4), rng.uniform(0.5, 2.0))
     for sparsity in (0.0, 0.25, 1.0):
         call = f"magnitude_mask of 8 equal weights, sparsity={sparsity}"
@@ -515,7 +535,9 @@ def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
         kept = tuple(d % len(shape) for d in kept)
         w, *want = made_of(rng, shape, bits, kept)
         call = f"quantize_absmax of weights {shape}, bits={bits}, dim={dim}"
-        expect_absmax(student(w, bits, dim), tuple(want), call, absmax_mistakes(w, bits, kept))
+        given = w.clone()
+        expect_absmax(student(given, bits, dim), tuple(want), call, absmax_mistakes(w, bits, kept))
+        must_keep(call, w, given)
     w, ints, scale = made_of(rng, (2, 6), 8, ())
     expect_absmax(student(w), (ints, scale), "quantize_absmax(w) without more: 8 bits, one scale for all", {})
     w = made_of(rng, (3, 4), 8, (0,))[0]

@@ -15,7 +15,7 @@
 # **A pretrained model continues text. Who taught it to answer, to refuse, to keep a secret? And what did that cost?** All of it is done *after* pretraining, with a small share of its compute: fine-tuning on
 # examples, learning from preferences, reinforcement learning, and at last making the model smaller. You do each of them here, on tasks whose answers a program can check, so that every claim becomes a number.
 #
-# **Time.** Running: under five minutes on CPU. With a GPU the first runs are as long as the recorded ones. Reading and exercises: about five hours.
+# **Time.** Running: under five minutes on CPU; under ten on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about five hours.
 #
 # **What you will be able to do**
 # - turn a base model into an assistant, and measure what it forgets;
@@ -72,7 +72,7 @@ from course_utils import preferences as pf
 from course_utils import reinforcement as rl
 from course_utils.audit import count_interval
 from course_utils.chat import (
-    ASSISTANT, CHAT_ID, CHAT_VOCAB, END_OF_TURN, TEXTS, decode_chat, encode_chat, split_words,
+    ASSISTANT, CHAT_ID, CHAT_VOCAB, END_OF_TURN, ROLES, TEXTS, decode_chat, encode_chat, split_words,
 )
 from course_utils.corpus import ID, VOCAB, decode_words, encode_words, stories
 from course_utils.gpt2 import GPT, storyteller
@@ -113,6 +113,7 @@ assert all(grade(task, task.answer) for task in examples)
 # %%
 turns = [("system", "You may tell it."), ("user", "Who has the ball?"), ("assistant", "Zoe has it.")]
 chat_ids = encode_chat(turns).tolist()
+assert len(CHAT_VOCAB) == len(VOCAB) + len(ROLES) + 1 + 31 and len(TASKS) == 7
 token_strip([CHAT_VOCAB[i] for i in chat_ids], chat_ids)
 
 # %% [markdown]
@@ -284,7 +285,7 @@ assert sft_history.losses[-1] < 0.2 * sft_history.losses[0] and forgotten[-1] > 
 show(fig, "The loss on the answers falls to a tenth; the loss on unseen stories more than doubles.")
 
 # %% [markdown]
-# Half a minute of training gives a model that answers, and that has begun to *forget*: stories get harder for it with every step, because no step asks for them any more. Longer runs are recorded (`tools/sweep_fine_tuning.py` makes them again). First we check that the record agrees with what you have just done; it holds your short run, too.
+# This short training gives a model that begins to answer, and that has begun to *forget*: stories get harder for it with every step, because no step asks for them any more. Longer runs are recorded (`tools/sweep_fine_tuning.py` makes them again). First we check that the record agrees with what you have just done; it holds your short run, too.
 
 # %%
 record = runs.recorded()
@@ -321,10 +322,11 @@ show(fig, "Right answers and story loss over 300 steps for three losses; the ans
 print(f"{'loss on':<20}right  stories, nats")
 for loss, row in by_loss.items():
     print(f"{loss:<20}{row['shares']['train']['all']:.2f}   {row['story_loss']:.2f}")
+print(f"tokens in a step with stories, to one without: {1 + 4 * 256 / inputs.numel():.1f}")
 
 
 # %% [markdown]
-# The answer alone learns the tasks faster than everything: nine tokens of ten belong to prompts, and the gradient is a mean over all of them. But prompts hold stories, so training on everything forgets less. Replay takes the best of both: as many right answers, and the stories stay nearly as they were. Its price is compute: a step costs more than twice as much here.
+# The answer alone learns the tasks faster than everything: nine tokens of ten belong to prompts, and the gradient is a mean over all of them. But prompts hold stories, so training on everything forgets less. Replay takes the best of both: as many right answers, and the stories stay nearly as they were. Its price is compute: four windows of 256 words come into every step, and the last line says what that means.
 
 # %% [markdown]
 # ## LoRA
@@ -404,13 +406,14 @@ assert torch.equal(lora(inputs), base(inputs))
 # %% [markdown]
 # ### The same as the library
 #
-# `peft` is the library that most people use for this. We give it our numbers, *B* filled with noise, and compare the outputs.
+# `peft` is the library that most people use for this. We give it our numbers, *B* filled with noise, and compare the outputs. Both models get double precision: equal is to mean equal to 1e-6.
 
 # %%
 from peft import LoraConfig, inject_adapter_in_model
 
 theirs = inject_adapter_in_model(LoraConfig(r=8, lora_alpha=16, target_modules=list(ft.MATRICES)),
-                                 copy.deepcopy(base))
+                                 copy.deepcopy(base)).double()
+ours = copy.deepcopy(lora).double()  # in double precision, so that rounding hides nothing
 
 # %% [markdown]
 # Now our numbers into theirs, and both models on the same batch:
@@ -418,17 +421,18 @@ theirs = inject_adapter_in_model(LoraConfig(r=8, lora_alpha=16, target_modules=l
 # %%
 places = dict(theirs.named_parameters())
 with torch.no_grad():
-    for name, part in lora.named_modules():
+    for name, part in ours.named_modules():
         if isinstance(part, ft.LoRALinear):
             part.B.normal_(generator=generator(1), std=0.05)
             places[f"{name}.lora_A.default.weight"].copy_(part.A)
             places[f"{name}.lora_B.default.weight"].copy_(part.B)
-    apart = (lora(inputs) - theirs(inputs)).abs().max()
-    merged_apart = (ft.merge_lora(lora)(inputs) - lora(inputs)).abs().max()
-moved = (lora(inputs) - base(inputs)).abs().max()
-assert apart <= 1e-5 * moved and merged_apart <= 1e-4 * moved
-print("equal to peft, and merged it is the same model; the noise itself moves logits by about",
-      f"{moved.item():.0f}")
+    logits = ours(inputs)
+    apart, merged_apart = ((other(inputs) - logits).abs().max().item()
+                           for other in (theirs, ft.merge_lora(ours)))
+moved = (logits - base(inputs)).abs().max().item()
+print(f"logits apart by less than 1e-6: peft {apart < 1e-6}, merged {merged_apart < 1e-6}")
+print(f"and the noise itself moves them by up to {moved:.0f}")
+assert max(apart, merged_apart) < 1e-6 < moved
 
 # %% [markdown]
 # ### How much is trained, and what it saves
@@ -452,8 +456,9 @@ claims.add(
     "F3", "LoRA trains less than 1 % of the parameters", source="lecture", published="< 1 %",
     measured=f"rank 4 beside all matrices: {shares[0]:.1%} of ours, {shares[1]:.2%} of GPT-2's",
     holds=shares[1] < 0.01,
-    reason=f"True of GPT-2 and larger models, not of ours ({shares[0]:.1%}): the share is about r over "
-           "the width, and our width is 128.",
+    reason=f"True of GPT-2 at rank 4, not of ours ({shares[0]:.1%}), and at rank 16 not of GPT-2 either "
+           f"({ft.lora_size(768, 12, 16) / gpt2:.1%}). The share grows with the rank and falls with "
+           "the width.",
 )
 
 
@@ -609,14 +614,14 @@ def rank_view(rank):
 explore(rank_view, rank=widgets.SelectionSlider(options=[1, 2, 4, 8, 16], value=4, description="rank r"))
 
 # %% [markdown]
-# Rank 2 does nearly all that rank 16 does. A higher rank hardly helps these tasks, and forgets more. And all weights, at the high rate, learn more in these 300 steps than any rank: here, "LoRA learns less and forgets less" (Biderman and others 2024).
+# Rank 2 does nearly all that rank 16 does. From there on a higher rank hardly helps these tasks, and forgets more. And all weights, at the high rate, learn more in these 300 steps than any rank: here, "LoRA learns less and forgets less" (Biderman and others 2024).
 
 # %% [markdown]
 # ## Does it generalise?
 #
 # **Question.** Has the model learnt to follow instructions, or some sentences by heart? Three tests: wordings it has never seen; names, topics and secret words it has never been asked about; and a *kind* of task that was left out.
 #
-# From here on we use the stored assistant, `helper`: all weights, 1200 steps of 32 tasks, 11 minutes (`tools/train_assistant.py`). **Predict** the three columns. About 10 seconds.
+# From here on we use the stored assistant, `helper`: all weights, 1200 steps of 32 tasks, made by `tools/train_assistant.py` (its card is `course_utils/assets/assistant.md`). **Predict** the three columns. About 10 seconds.
 
 # %%
 helper = ft.assistant()
@@ -671,11 +676,11 @@ axes[1].set(xlabel="examples, all kinds together", xscale="log", xticks=[70, 280
             xticklabels=["70", "280", "1120", "4800"])
 axes[1].legend(fontsize=9, title="asked in")
 few, many = (row["shares"]["held-out templates"]["all"] for row in (by_template[1], full_run))
-assert many > few + 0.1 and by_n[70]["shares"]["train"]["all"] < full_run["shares"]["train"]["all"] - 0.2
+assert few < 0.5 < many - 0.1 and max(share["all"] for share in by_n[70]["shares"].values()) < 0.25
 show(fig, "Right answers rise with the number of wordings, and of examples, on known and held-out ones.")
 
 # %% [markdown]
-# Both matter. With one wording of each kind, however many examples, fewer than half of the new wordings are understood. And with ten examples of each kind, 300 steps learn them by heart: nothing carries over. At this size the curve for examples has not flattened yet.
+# Both matter. With one wording of each kind, however many examples, fewer than half of the new wordings are understood. And with ten examples of each kind hardly one answer in five is right, in any wording: too few to learn more than those ten. At this size the curve for examples has not flattened yet.
 #
 # And a kind of task that nobody has shown? Two runs left one kind out.
 
@@ -690,17 +695,14 @@ for row in rows:
 # %% [markdown]
 # Nothing, or next to nothing. This model has learnt seven tasks in many wordings. It has not learnt "to follow instructions". For large models, Wei and others (2021) found that many kinds of task do help on a new one; they trained on about sixty data sets of twelve kinds. But models of 8 billion parameters and fewer did not gain.
 
+# %% [markdown]
+# So is it an assistant now? That is half of the lecture's claim. The other half, rules of refusal, is put to the test in the section on guard rails, and the verdict comes there.
+
 # %%
 new_wording, new_names = (columns[split]["all"] for split in SPLITS[1:])
-refusals = columns["held-out templates"]["refuse"]
-claims.add(
-    "F4", "instruction tuning turns autocomplete into an assistant, and sets rules of refusal",
-    source="lecture", published="answers; refuses",
-    holds=columns["train"]["all"] > 0.8 and new_wording > 0.8 and refusals > 0.8,
-    measured=f"{zero_shot:.1f} right before, {columns['train']['all']:.1f} after; new wordings "
-             f"{new_wording:.1f}, new names {new_names:.1f}, refusals in new wordings {refusals:.1f}",
-    reason="Known tasks in new wordings, yes; with new names less often; kinds never shown, hardly.",
-)
+print(f"right before: {zero_shot:.1f}; after: {columns['train']['all']:.1f}, in new wordings "
+      f"{new_wording:.1f}, with new names {new_names:.1f}")
+assert columns["train"]["all"] > 0.8 and new_wording > 0.8 > new_names > 0.5
 
 # %% [markdown]
 # ## Which answer is better?
@@ -812,7 +814,8 @@ def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: T
     It is the Bradley–Terry loss of the implicit reward beta · log(policy / reference).
     Log-probabilities of whole answers go in, (B,) each; the mean over pairs comes out, (), in nats.
     beta > 0 is the strength of the leash: the policy that is best for a reward is
-    reference · exp(reward / beta), rescaled to sum to 1. Source: Rafailov et al. 2023, equation 7.
+    reference · exp(reward / beta), rescaled to sum to 1.
+    Raises: ValueError for unlike shapes, or beta <= 0. Source: Rafailov et al. 2023, equation 7.
 
     >>> a, b = torch.tensor([-2.0, -3.0]), torch.tensor([-4.0, -4.0])
     >>> dpo_loss(a, b, a, b, beta=0.1), dpo_loss(a, b, b, b, beta=0.5)  # log 2 at the start
@@ -871,11 +874,12 @@ show(fig, "DPO reaches the closed form; with β 0.5 the best answer leads, with 
 # %% [markdown]
 # DPO found the closed form, and it never saw a reward. A small β lets go of the reference; a large one holds it.
 #
-# **And the assistant?** The record trains all weights on the 600 pairs. First the beginning, live, on our 100 pairs: ten steps of 16 pairs, about 10 seconds. The first loss must be log 2. Why?
+# **And the assistant?** The record trains all weights on the 600 pairs. First live, on our 100 pairs: ten steps of 16 pairs, about 10 seconds (with a GPU, as many as in the record). The first loss must be log 2. Why?
 
 # %%
-dpo_policy = pr.copy_of(helper)
-live = pr.train_dpo(dpo_policy, helper, pairs, 10, beta=0.1)
+dpo_runs = [run for run in pref["runs"] if run["method"] == "dpo"]
+DPO_STEPS = pick(cpu=10, gpu=len(dpo_runs[0]["losses"]))
+live = pr.train_dpo(pr.copy_of(helper), helper, pairs, DPO_STEPS, beta=0.1)
 print(f"first loss {live.losses[0]:.4f} = log 2, the last three on average lower:",
       sum(live.losses[-3:]) / 3 < live.losses[0] - 0.01)
 assert abs(live.losses[0] - math.log(2)) < 1e-4 and sum(live.losses[-3:]) / 3 < live.losses[0] - 0.01
@@ -886,7 +890,6 @@ assert abs(live.losses[0] - math.log(2)) < 1e-4 and sum(live.losses[-3:]) / 3 < 
 # Now the record. For both values of β: the share of right answers before and after, and how far the log-probabilities of the pairs' answers moved. **Predict**: the preferred answers become likelier, of course. Do they?
 
 # %%
-dpo_runs = [run for run in pref["runs"] if run["method"] == "dpo"]
 before = pref["before"]
 print(f"the assistant:   {before['truth']:.2f} right, {before['greedy']:.2f} greedy")
 for run in dpo_runs:
@@ -973,21 +976,22 @@ check("post_training.leashed_reward", leashed_reward)
 # solution("post_training.leashed_reward")
 
 # %% [markdown]
-# **A first run.** No leash, the grader as reward, 8 prompts with 8 answers each in a step. 20 steps take about 15 seconds. **Predict** the share of right answers after those 20 steps; it starts at about 0.6.
+# **A first run.** No leash, the grader as reward, 8 prompts with 8 answers each in a step. 20 steps take about 15 seconds (in the gpu profile it is the record's 50). **Predict** the share of right answers after those steps; it starts at about 0.6.
 
 # %%
 rl_policy, questions = pr.copy_of(helper), pr.Questions.draw(202, 1500)
 verified = [run for run in pref["runs"] if run["method"] == "verified"]
-bar = progress(range(21), "steps")
-first_steps = pr.polish(rl_policy, helper, questions, 20, on_step=lambda row: next(bar) < 0)
+RL_STEPS = pick(cpu=20, gpu=len(verified[0]["truth"]))
+bar = progress(range(RL_STEPS + 1), "steps")
+first_steps = pr.polish(rl_policy, helper, questions, RL_STEPS, on_step=lambda row: next(bar) < 0)
 early, late = np.mean(first_steps["truth"][:4]), np.mean(first_steps["truth"][-4:])
-expected = np.mean(verified[0]["truth"][16:20])
+expected = np.mean(verified[0]["truth"][RL_STEPS - 4 : RL_STEPS])
 print(f"it rises: {late > early + 0.05};  as in the record: {abs(late - expected) < 0.15}")
 assert late > early + 0.05
 
 
 # %% [markdown]
-# Nobody showed it a better answer; it found them among its own. The record goes on for 50 steps, with three leashes. The right picture counts how many *different* answers there are among the 64 of a step.
+# Nobody showed it a better answer; it found them among its own. The record has 50 steps, with three leashes. The right picture counts how many *different* answers there are among the 64 of a step.
 
 # %%
 def smooth(values, n=5):
@@ -1014,7 +1018,8 @@ show(fig, "Right answers rise with every leash; their variety falls, most of all
 # What does the best of them say now? These are its answers to four different stories.
 
 # %%
-print(*sorted(set(verified[0]["texts"])), sep="\n")
+for text, count in Counter(verified[0]["texts"]).most_common():
+    print(f"{count} of {len(verified[0]['texts'])} times: {text}")
 after = verified[0]["after"]
 print(f"\n{after['truth']:.2f} right, {after['kl']:.1f} nats from the assistant")
 
@@ -1031,17 +1036,19 @@ print(f"\n{after['truth']:.2f} right, {after['kl']:.1f} nats from the assistant"
 # Take the flawed judge, which learnt from 100 pairs. Its reward is now the **proxy**. The grader only watches. **Predict** both curves: proxy and truth.
 
 # %%
-fl_policy = pr.copy_of(helper)
-bar = progress(range(13), "steps")
-fl_live = pr.polish(fl_policy, helper, questions, 12, judge=judge, on_step=lambda row: next(bar) < 0)
 fl_runs = [run for run in pref["runs"] if run["method"] == "judged"]
 fl_free = [run for run in fl_runs if run["judge"] == "few" and run["beta"] == 0]
-apart = [abs(np.mean(fl_live[key]) - np.mean(fl_free[0][key][:12])) for key in ("reward", "truth")]
+FL_STEPS = pick(cpu=12, gpu=len(fl_free[0]["truth"]))
+bar = progress(range(FL_STEPS + 1), "steps")
+fl_live = pr.polish(pr.copy_of(helper), helper, questions, FL_STEPS, judge=judge,
+                    on_step=lambda row: next(bar) < 0)
+apart = [abs(np.mean(fl_live[key][:12]) - np.mean(fl_free[0][key][:12])) for key in ("reward", "truth")]
 print("12 steps, proxy and truth as in the record:", apart[0] < 0.2, apart[1] < 0.1)
 assert apart[0] < 0.2 and apart[1] < 0.1
+assert FL_STEPS == 12 or np.mean(fl_live["truth"][-10:]) < np.mean(fl_live["truth"][:10]) - 0.1
 
 # %% [markdown]
-# Our steps repeat the record's. It goes on to 100, three times with other dice. Gao and others (2023) draw such runs against **d = √KL**, the square root of the divergence from the reference: how far the policy has gone. Best of *n*, which you will meet below, can be put on the same axis: its divergence is log *n* − (*n* − 1)/*n*.
+# Our steps repeat the record's (in the gpu profile, to the end). It goes on to 100, three times with other dice. Gao and others (2023) draw such runs against **d = √KL**, the square root of the divergence from the reference: how far the policy has gone. Best of *n*, which you will meet below, can be put on the same axis: its divergence is log *n* − (*n* − 1)/*n*.
 
 # %%
 fl_best = next(run for run in pref["runs"] if run["method"] == "best of n")
@@ -1154,7 +1161,7 @@ show(fig, "The truth against distance for two judges: both rise, both fall at ab
 # What protects you is a leash, a look at the answers, and a measure of the truth that the training does not see.
 
 # %%
-truth_before, verified_end = pref["before"]["truth"], np.mean(verified[0]["truth"][-10:])
+truth_before, verified_end = pref["before"]["truth"], verified[0]["after"]["truth"]
 peak, end = np.mean(peaks), np.mean(ends)
 proxy_up = sum(np.mean(run["reward"][-10:]) > np.mean(run["reward"][:5]) + 0.5 for run in fl_free)
 claims.add(
@@ -1367,15 +1374,15 @@ check("post_training.distillation_loss", distillation_loss)
 # solution("post_training.distillation_loss")
 
 # %% [markdown]
-# Our student has two layers of 64 dimensions, about a sixth of the storyteller's parameters. Two of them start alike and read the same 100 batches, from a short text of 20,000 words. One learns from the words, the other from the storyteller. About 10 seconds.
+# Our student has two layers of 64 dimensions, about a sixth of the storyteller's parameters. Two of them start alike and read the same 100 batches, from a short text of 20,000 words (200 in the gpu profile). One learns from the words, the other from the storyteller. About 10 seconds.
 #
 # **Predict**: which is better on *unseen* stories, and by how much?
 
 # %%
-school = dt.School("few")
+school, SCHOOL_STEPS = dt.School("few"), pick(cpu=100, gpu=200)
 live_losses = {}
 for arm in ("labels", "teacher"):
-    pupil, _ = school.teach(arm, steps=100)
+    pupil, _ = school.teach(arm, steps=SCHOOL_STEPS)
     live_losses[arm] = round(evaluate(pupil, school.test), 1)
 print(live_losses, "nats a word; the best possible:", round(school.best, 2))
 
@@ -1392,7 +1399,7 @@ def student_losses(text, arm, steps):
 
 
 for arm, loss in live_losses.items():
-    assert abs(loss - student_losses("few", arm, 100)[0]) < 0.15
+    assert abs(loss - student_losses("few", arm, SCHOOL_STEPS)[0]) < 0.15
 print("the short run agrees with the stored one")
 
 # %% [markdown]
@@ -1634,12 +1641,15 @@ ax.set_xticks(range(len(names)), short, rotation=60, ha="right", fontsize=8)
 ax.set(ylabel="error at 4 bits (%)")
 ax.legend(ncols=3)
 worst = short[layer_errors["tensor"].index(max(layer_errors["tensor"]))]
-assert all(a > b > c for a, b, c in zip(*layer_errors.values()))
+spikes = {name: (w.abs().max() / w.std()).item() for name, w in zip(short, weights, strict=True)}
+print(f"largest weight, in units of the spread: {spikes[worst]:.0f} in {worst}, "
+      f"{np.median([*spikes.values()]):.0f} in a typical layer")
+assert worst == max(spikes, key=spikes.get) and all(a > b > c for a, b, c in zip(*layer_errors.values()))
 show(fig, "In every layer the error falls from tensor to channel to group. With one scale the worst "
           f"layer is {worst}.")
 
 # %% [markdown]
-# The worst layer has a few weights that are far larger than the rest, and finer scales help it most. Finer scales cost bytes of their own: a group of 32 weights at 4 bits carries a scale of 32 bits, one more bit a weight.
+# The worst layer is the one whose largest weight stands out most: it sets the ruler for all the others. Finer scales cost bytes of their own: a group of 32 weights at 4 bits carries a scale of 32 bits, one more bit a weight.
 #
 # There is a second way, the *zero point*. Absmax uses −n to n, so at 2 bits only −1, 0 and 1. With a zero point the whole numbers go from 0 to 2^bits − 1, between the least and the largest weight: four levels at 2 bits.
 #
@@ -1841,18 +1851,25 @@ told = sum(counts[group, True]["told"] for group in disguised)
 print(f"told something of the forbidden topic: {'hardly any' if told <= 6 else 'some'} of {len(passed)}")
 
 # %% [markdown]
-# It does not refuse, and it does not tell either: it goes on with the story, or talks about the ball. **A refusal is a reply to the form of a question, not to its topic.** Here nothing gets out, because this model has little to tell. A model that knows much and refuses by form is another matter.
+# It does not refuse, and it does not tell either: it goes on with the story, or talks about the ball. **A refusal is a reply to the form of a question, not to its topic.** Here hardly anything gets out, because this model has little to tell. A model that knows much and refuses by form is another matter.
 
 # %% [markdown]
-# The lecture says that instruction tuning sets rules of refusal. In which wordings?
+# The lecture says that instruction tuning makes an assistant of autocomplete, and sets rules of refusal. Both halves together:
 
 # %%
+answers_well = columns["train"]["all"] > 0.8 and new_wording > 0.8
+weakest = {name: min(refused[g, True] for g in some)
+           for name, some in (("direct", direct), ("disguised", disguised))}
 claims.add(
-    "F4b", "… and sets rules of refusal: also in other words", source="lecture",
-    holds=min(refused[g, True] for g in groups) > 0.9,
-    published="refuses", measured="; ".join(f"{g}: {refused[g, True]:.0%}" for g in groups[1:]),
-    reason=f"Direct questions are refused in all wordings, harmless ones in new words too (up to "
-           f"{max(refused[g, False] for g in direct):.0%}); disguised ones mostly are not.",
+    "F4", "instruction tuning turns autocomplete into an assistant, and sets rules of refusal",
+    source="lecture", published="answers; refuses",
+    holds=answers_well and min(weakest.values()) > 0.9,
+    measured=f"{zero_shot:.1f} right before, {columns['train']['all']:.1f} after; new wordings "
+             f"{new_wording:.1f}, new names {new_names:.1f}; refused, in the worst group: direct "
+             f"questions {weakest['direct']:.1f}, disguised ones {weakest['disguised']:.1f}",
+    reason=f"An assistant: {'yes' if answers_well else 'no'}, for the kinds of task that it was shown. "
+           "Refusal: of direct questions in all wordings, of harmless ones too (up to "
+           f"{max(refused[g, False] for g in direct):.1f}); of disguised ones mostly not.",
 )
 
 # %% [markdown]
@@ -2034,7 +2051,7 @@ show(fig, "After the hard drill hardly any attack of any family gets the secret,
 # %% [markdown]
 # ## What none of them prevents
 #
-# **Question.** Take *all* of the text defences together: rule, reminder, stripping and both filters. 0 of 160 attacks got through. Is the secret safe? Two ways around all of it, and a third around the rule.
+# **Question.** Take *all* of the text defences together: rule, reminder, stripping and both filters. They stopped the whole set of attacks. Is the secret safe? Two ways around all of it, and a third around the rule.
 #
 # **First, the filter is an informer.** You chat about a ball, a cat, a park. If the secret is "cat", the reply about the cat holds the secret, and the filter blocks it. So you know. We let the secret be each of 12 words in turn, chat about 30, and guess the one that is blocked most, above its average.
 
@@ -2105,7 +2122,7 @@ print(f"“{question} {magic}” works for {n_stolen} of {len(victims)} secrets,
 assert n_stolen >= 10 > through["a rule"]
 
 # %% [markdown]
-# Three words that mean nothing undo the rule that withstood all 160 attacks, for secrets that the search never saw. And the hard drill, which told nobody? The same search, against the refusal in its weights:
+# Three words that mean nothing undo the rule that withstood our set of attacks, for secrets that the search never saw. And the hard drill, after which hardly any attack worked? The same search, against the refusal in its weights:
 
 # %% tags=["nbval-ignore-output"]
 more_magic = find_words(drilled["hard"], gr.DEFENCES["none"])
@@ -2114,7 +2131,7 @@ print(f"“{question} {more_magic}” works for {n_more} of {len(victims)} secre
 assert n_more >= 5
 
 # %% [markdown]
-# **Why.** To refuse is one reply among others, and its probability depends on all that was read. Somewhere in 734³ additions there is one where another reply is likelier. The output filter stops this way, and opens the first one.
+# **Why.** To refuse is one reply among others, and its probability depends on all that was read. Among hundreds of millions of additions of three words there is one where another reply is likelier. The output filter stops this way, and opens the first one.
 #
 # So the lesson is an old one: **what must not be said should not be in the prompt**, and what the model may not do should be stopped outside of the model, where a program decides and not a probability.
 #

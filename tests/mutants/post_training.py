@@ -822,17 +822,135 @@ def absmax_no_checks(w, bits=8, dim=None):
     return (w / scale).round().clamp(-n, n).to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
+# --- right on what they return, or on easy numbers -----------------------------------------------------------------
+
+
+def mask_in_place(ids):
+    """Writes into the ids to find the places."""
+    mask = walk(ids)
+    ids[mask] = END_OF_TURN
+    return mask
+
+
+def mask_until_any_role(ids):
+    """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a padded row."""
+    mask, inside = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0], dtype=torch.bool)
+    for t in range(ids.size(1)):
+        mask[:, t] = inside
+        inside = (inside | (ids[:, t] == ASSISTANT)) & (ids[:, t] != ASSISTANT - 1)
+    return mask
+
+
+def lora_frozen_a(x, W, b, A, B, alpha):
+    """Only B learns."""
+    return F.linear(x, W, b) + alpha / len(A) * (x @ A.detach().T) @ B.T
+
+
+def lora_frozen_input(x, W, b, A, B, alpha):
+    """No gradient goes through the thin way to the layers below."""
+    return F.linear(x, W, b) + alpha / len(A) * (x.detach() @ A.T) @ B.T
+
+
+def lora_whole_division(x, W, b, A, B, alpha):
+    """Divides without the remainder: right for 6 / 2."""
+    return F.linear(x, W, b) + alpha // len(A) * (x @ A.T) @ B.T
+
+
+def merge_whole_division(W, A, B, alpha):
+    """Divides without the remainder: right for 6 / 2."""
+    return W + alpha // len(A) * B @ A
+
+
+def leash_in_place(reward, p, q, beta):
+    """Changes the rewards that it was given."""
+    _refuse(beta)
+    reward -= beta * (p - q).detach()
+    return reward
+
+
+def leash_half_detached(reward, p, q, beta):
+    """Detaches the policy only."""
+    _refuse(beta)
+    return reward - beta * (p.detach() - q)
+
+
+def leash_no_zero(reward, p, q, beta):
+    """Refuses a leash of 0 as well."""
+    if beta <= 0:
+        raise ValueError("beta must be positive")
+    return reward - beta * (p - q).detach()
+
+
+def advantage_in_place(rewards):
+    """Changes the rewards that it was given."""
+    _two(rewards)
+    rewards -= (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
+    return rewards
+
+
+def dpo_length_of_batch(pc, pr, rc, rr, beta):
+    """Divides by the pairs twice: right for one pair."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean() / len(pc)
+
+
+def distill_only_last_sizes(s, t, temperature=1.0):
+    """Compares the vocabularies only, and broadcasts the rest."""
+    if s.size(-1) != t.size(-1) or temperature <= 0:
+        raise ValueError("sizes")
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="none").sum(-1).mean()
+
+
+def distill_zero_allowed(s, t, temperature=1.0):
+    """Refuses only negative temperatures."""
+    if s.shape != t.shape or temperature < 0:
+        raise ValueError("shapes")
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="none").sum(-1).mean()
+
+
+def mask_rounded_down(w, sparsity):
+    """Cuts the number of weights off."""
+    share(sparsity)
+    return mask_of(w.abs().flatten().argsort(stable=True), int(sparsity * w.numel() + 1e-9), w)
+
+
+def mask_rounded_up(w, sparsity):
+    """Takes one more wherever it does not come out even."""
+    share(sparsity)
+    return mask_of(w.abs().flatten().argsort(stable=True), -int((-sparsity * w.numel() + 1e-9) // 1), w)
+
+
+def mask_in_place_sizes(w, sparsity):
+    """Takes the sizes in place: the signs of the weights are lost."""
+    share(sparsity)
+    return mask_of(w.abs_().flatten().argsort(stable=True), round(sparsity * w.numel()), w)
+
+
+def absmax_in_place(w, bits=8, dim=None):
+    """Divides the weights in place."""
+    over, n = check_weights(w, bits, dim), 2 ** (bits - 1) - 1
+    largest = w.abs().amax(over, keepdim=dim is not None)
+    scale = (largest / n).clamp(min=torch.finfo(w.dtype).tiny)
+    w /= scale
+    return w.round().to(torch.int8 if bits <= 8 else torch.int16), scale
+
+
 MUTANTS = {
-    "answer_mask": [mask_without_end, mask_with_role, mask_one_early, mask_one_late, mask_everything, mask_to_the_end,
+    "answer_mask": [mask_in_place, mask_until_any_role,
+                    mask_without_end, mask_with_role, mask_one_early, mask_one_late, mask_everything, mask_to_the_end,
                     mask_padding, mask_last_answer, mask_first_answer, mask_needs_an_end, mask_all_rows_alike, mask_numbers,
                     mask_of_the_user],
-    "lora_forward": [lora_no_scale, lora_alpha_only, lora_times_rank, lora_upside_down, lora_root, lora_rank_of_b,
+    "lora_forward": [lora_frozen_a, lora_frozen_input, lora_whole_division,
+                     lora_no_scale, lora_alpha_only, lora_times_rank, lora_upside_down, lora_root, lora_rank_of_b,
                      lora_rank_of_inputs, lora_no_bias, lora_bias_twice, lora_bias_needed, lora_no_old, lora_minus,
                      lora_w_turned, lora_scales_all, lora_no_gradient],
-    "lora_merge": [merge_no_scale, merge_alpha_only, merge_times_rank, merge_upside_down, merge_root, merge_turned,
+    "lora_merge": [merge_whole_division,
+                   merge_no_scale, merge_alpha_only, merge_times_rank, merge_upside_down, merge_root, merge_turned,
                    merge_in_place, merge_twice, merge_only_thin, merge_minus, merge_scales_all, merge_w_turned, merge_nothing,
                    merge_rank_of_w],
     "dpo_loss": [
+        dpo_length_of_batch,
         dpo_swapped_models,
         dpo_swapped_answers,
         dpo_half_swapped,
@@ -857,6 +975,9 @@ MUTANTS = {
         dpo_half_detached,
     ],
     "leashed_reward": [
+        leash_in_place,
+        leash_half_detached,
+        leash_no_zero,
         leash_pushes,
         leash_to_nothing,
         leash_without_beta,
@@ -874,6 +995,7 @@ MUTANTS = {
         leash_any_beta,
     ],
     "advantages": [
+        advantage_in_place,
         advantage_group_mean,
         advantage_grpo,
         advantage_other_prompts,
@@ -889,6 +1011,8 @@ MUTANTS = {
         advantage_of_one,
     ],
     "distillation_loss": [
+        distill_only_last_sizes,
+        distill_zero_allowed,
         distill_no_factor,
         distill_factor_once,
         distill_turned,
@@ -906,6 +1030,9 @@ MUTANTS = {
         distill_multiplied,
     ],
     "magnitude_mask": [
+        mask_rounded_down,
+        mask_rounded_up,
+        mask_in_place_sizes,
         mask_signed,
         mask_turned,
         mask_largest_go,
@@ -921,6 +1048,7 @@ MUTANTS = {
         mask_no_errors,
     ],
     "quantize_absmax": [
+        absmax_in_place,
         absmax_floor,
         absmax_trunc,
         absmax_signed,
