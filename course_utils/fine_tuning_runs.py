@@ -28,10 +28,11 @@ from course_utils.fine_tuning import (
 )
 from course_utils.gpt2 import GPT
 from course_utils.instructions import TASKS, instructions
+from course_utils.trained import UNSEEN
 from course_utils.training import Batch, History, language_loss, token_batches, train
 
 ASSET = Path(__file__).parent / "assets" / "post_training_sft.json"
-BATCH, UNSEEN, NEW = 16, 1_000_003, len(CHAT_VOCAB) - len(VOCAB)
+BATCH, NEW = 16, len(CHAT_VOCAB) - len(VOCAB)
 LOSSES = ("answer", "everything", "answer and stories")
 
 

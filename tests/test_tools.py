@@ -26,7 +26,7 @@ import suite
 from cells import checked
 from common import ROOT, Problem
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from records import stamp
+from records import save, stamp
 
 import notebooks
 
@@ -726,3 +726,10 @@ def test_every_recorded_measurement_says_how_it_was_made(file):
     assert all(type(record[name]) is type(fields[name]) and record[name] for name in fields)
     script = re.search(r"tools/\w+\.py", record["command"])[0]
     assert (ROOT / script).is_file() and "python" in record["versions"]
+
+
+@pytest.mark.parametrize("name", ["scaling_sweep", "compression"])
+def test_a_record_read_and_saved_again_is_the_same_file(name, tmp_path):
+    asset = ROOT / "course_utils" / "assets" / f"{name}.json"
+    save(tmp_path / "again.json", json.loads(asset.read_text(encoding="utf-8")))
+    assert (tmp_path / "again.json").read_bytes() == asset.read_bytes() and len(list(tmp_path.iterdir())) == 1

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 (reads the line above)
 from joblib import Parallel, delayed  # noqa: E402
-from records import stamp  # noqa: E402
+from records import save, stamp  # noqa: E402
 
 from course_utils.scaling_runs import ASSET, Run, measure, model_for  # noqa: E402
 
@@ -97,13 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             "what": "small GPTs (course_utils.scaling_runs): N parameters, D tokens read, C = 6ND FLOP, held-out loss in nats",
             "seconds": round(sum(row["seconds"] for row in rows)), "rows": rows,
         }  # fmt: skip
-        part = options.out.with_suffix(".part")
-        head, body = (
-            json.dumps(record | {"rows": []}, indent=1)[:-4].rsplit("[", 1)[0],
-            ",\n  ".join(map(json.dumps, rows)),
-        )
-        part.write_text(f"{head}[\n  {body}\n ]\n}}\n", encoding="utf-8")
-        part.replace(options.out)
+        save(options.out, record)
         print(len(rows), rows[-1], flush=True)
 
     with cluster(options.dask, options.jobs):

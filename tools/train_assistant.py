@@ -23,9 +23,8 @@ from course_utils.fine_tuning import (  # noqa: E402
     task_batches,
 )
 from course_utils.instructions import SPLITS, TASKS, instructions  # noqa: E402
+from course_utils.trained import UNSEEN  # noqa: E402
 from course_utils.training import train  # noqa: E402
-
-TEST_SEED = 1_000_003
 
 
 def card(options: argparse.Namespace, shares: dict[str, dict[str, float]], losses: list[float], minutes: float) -> str:
@@ -47,7 +46,7 @@ secret word if it is told to. It comes with the course so that every experiment 
 - **Words** {len(CHAT_VOCAB)}: the storyteller's, four special tokens and the words that the questions need.
 - **Not for** anything but this course. Its refusals are lessons, not protection.
 
-Share of right answers (`grade`, greedy, {options.test} tasks a column that it was not trained on, seed {TEST_SEED:,}):
+Share of right answers (`grade`, greedy, {options.test} tasks a column that it was not trained on, seed {UNSEEN:,}):
 
 | task | {" | ".join(SPLITS)} |
 |---|---|---|---|
@@ -73,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     history = train(model, batches, options.steps, lr=options.lr, final=0.02, weight_decay=0.0, loss_fn=answer_loss,
                     seed=options.seed, every=50)  # fmt: skip
     model.eval()
-    shares = {split: accuracy(model, instructions(TEST_SEED, options.test, split)) for split in SPLITS}
+    shares = {split: accuracy(model, instructions(UNSEEN, options.test, split)) for split in SPLITS}
     model.save(options.out, steps=str(options.steps), accuracy=f"{shares['train']['all']:.3f}")
     text = card(options, shares, [before, story_loss(model)], history.seconds[-1] / 60)
     options.out.with_suffix(".md").write_text(text, encoding="utf-8")

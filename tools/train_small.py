@@ -6,7 +6,6 @@ Writes compression.json after each run and student.safetensors at the end; about
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 (reads the line above)
-from records import stamp  # noqa: E402
+from records import save, stamp  # noqa: E402
 
 from course_utils.distillation import ASSETS, School  # noqa: E402
 from course_utils.trained import trained  # noqa: E402
@@ -41,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     schools, rows = {text: School(text) for text in ("few", "fresh")}, []
+    teacher = round(evaluate(trained().model, schools["few"].test), 4)  # both schools have one test
     for text, arm, steps, seed in plan():
         school, start = schools[text], time.perf_counter()
         model, _ = school.teach(arm, steps, seed, progress=False)
@@ -49,11 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(rows[-1], flush=True)
         record = stamp("OMP_NUM_THREADS=1 python tools/train_small.py", "torch") | {
             "what": "students of 2 layers and 64 dimensions: nats per word on 32 windows of 128 words of unseen stories",
-            "best": round(school.best, 4), "teacher": round(evaluate(trained().model, school.test), 4), "rows": rows,
+            "best": round(school.best, 4), "teacher": teacher, "rows": rows,
         }  # fmt: skip
-        head, body = json.dumps(record | {"rows": []}, indent=1)[:-4].rsplit("[", 1)[0], map(json.dumps, rows)
-        body = ",\n  ".join(body)
-        (options.out / "compression.json").write_text(f"{head}[\n  {body}\n ]\n}}\n", encoding="utf-8")
+        save(options.out / "compression.json", record)
     model.save(options.out / "student.safetensors", what=f"distilled from the storyteller in {LONG} steps")
     return 0
 
