@@ -2,6 +2,7 @@
 
 import os
 
+import scope
 from common import FIXED, ROOT, means
 
 os.environ.update(FIXED)  # before anything starts a thread or a kernel; the saved outputs come from the same settings
@@ -88,9 +89,13 @@ def notebook_paths():
 
 
 def pytest_generate_tests(metafunc):
-    """A test with an argument `notebook` runs for every notebook, one with `exercise` for every exercise."""
+    """A test with an argument `notebook` runs for every notebook, one with `due` for those that scope.py or `--nb` names, one with `exercise` for every exercise."""
     if "notebook" in metafunc.fixturenames:
         metafunc.parametrize("notebook", notebook_paths(), ids=lambda path: path.stem)
+    if "due" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--nb")
+        due = [path for path in notebook_paths() if means(wanted, path)] if wanted else scope.chosen()
+        metafunc.parametrize("due", due, ids=lambda path: path.stem)
     if "exercise" in metafunc.fixturenames:
         from course_utils.exercises import catalog
 
@@ -115,7 +120,7 @@ def _concerns(item, notebook):
     topic = notebook.stem[3:]
     asked = getattr(getattr(item, "callspec", None), "params", {})
     mine = item.path == notebook or item.path.stem in (topic, f"test_{topic}")
-    return mine or asked.get("notebook") == notebook or str(asked.get("exercise", "")).startswith(f"{topic}.")
+    return mine or notebook in (asked.get("notebook"), asked.get("due")) or str(asked.get("exercise", "")).startswith(f"{topic}.")
 
 
 @pytest.hookimpl(optionalhook=True)
