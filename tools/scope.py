@@ -11,7 +11,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from cells import code_cells, tree
 from common import ROOT, pair_of, sources
+from pairs import from_source
 
 FULL = os.environ.get("FULL") == "1"
 HOURS = 4  # commits this close before the newest one belong to the same change
@@ -42,9 +44,9 @@ def _git(*arguments: str) -> str:
 
 def belongs_to(source: Path) -> set[str]:
     """The files that are this lesson's own: its source, and the modules which it imports from the package."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
+    nodes = [node for cell in code_cells(from_source(source)) for node in ast.walk(tree(cell.source))]
     modules = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils"):
             inner = node.module.removeprefix("course_utils").lstrip(".")
             modules |= {inner} if inner else {alias.name for alias in node.names}
