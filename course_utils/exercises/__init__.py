@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 
-from course_utils.classroom.exercises import Catalog, Exercise
+from course_utils.checking.engine import Catalog, Exercise
 
 # In course order; one module each.
 TOPICS = ("tokenization", "attention", "transformer_block", "gpt2", "scaling_laws", "superposition", "kl_bias",

@@ -18,11 +18,13 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from course_utils import census, sampling
-from course_utils import gpt2 as gp
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.checking.compare import Wrong
+from course_utils.checking.engine import Exercise, expect
 from course_utils.exercises.attention import normal
 from course_utils.exercises.transformer_block import must_raise
+from course_utils.gpt2 import model as gp
+from course_utils.model_budget import census
+from course_utils.sampling import decoding as sampling
 
 NO_IDS = torch.zeros(1, 1, dtype=torch.long)
 

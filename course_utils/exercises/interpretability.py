@@ -11,17 +11,17 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from torch import Tensor, nn
 
-from course_utils import ablation as ab
-from course_utils import grokking as gk
-from course_utils import induction as ind
-from course_utils import interpretability as ip
-from course_utils import probes as pb
-from course_utils.classroom.compare import difference
-from course_utils.classroom.exercises import Exercise, Wrong, expect, show_value
+from course_utils.checking.compare import Wrong, difference, show_value
+from course_utils.checking.engine import Exercise, expect
+from course_utils.circuits import reading as ip
 from course_utils.exercises.attention import normal
 from course_utils.exercises.superposition import dice, different
-from course_utils.transformer import Transformer
-from course_utils.transformer_block import TransformerConfig
+from course_utils.grokking import modular_addition as gk
+from course_utils.induction import ablation as ab
+from course_utils.induction import heads as ind
+from course_utils.probes import linear as pb
+from course_utils.transformer_block.block import TransformerConfig
+from course_utils.transformer_block.ladder import Transformer
 
 # --- A small model whose every number is known -----------------------------------------------------------------------
 

@@ -12,11 +12,12 @@ from scipy.special import rel_entr
 from scipy.stats import chi2_contingency
 from torch import Tensor
 
-from course_utils import audit
-from course_utils import kl_bias as kb
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.audit import detection as audit
+from course_utils.checking.compare import Wrong
+from course_utils.checking.engine import Exercise, expect
 from course_utils.exercises.attention import check_gradient, normal
 from course_utils.exercises.transformer_block import must_raise
+from course_utils.kl_bias import bias as kb
 
 
 def some_mask(rng: random.Random, V: int, k: int) -> Tensor:

@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils import compression as cp
-from course_utils import distillation as dt
-from course_utils import fine_tuning as ft
-from course_utils import preferences as pf
-from course_utils import reinforcement as rl
-from course_utils.chat import ASSISTANT, CHAT_ID, END_OF_TURN
-from course_utils.classroom.compare import difference, kind_of
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.checking.compare import Wrong, difference, kind_of
+from course_utils.checking.engine import Exercise, expect
+from course_utils.compression import distillation as dt
+from course_utils.compression import shrinking as cp
 from course_utils.exercises.attention import check_gradient, normal
 from course_utils.exercises.superposition import different
 from course_utils.exercises.transformer_block import must_raise
+from course_utils.instruction_tuning import fine_tuning as ft
+from course_utils.instruction_tuning.chat import ASSISTANT, CHAT_ID, END_OF_TURN
+from course_utils.preferences import pairwise as pf
+from course_utils.preferences import reinforcement as rl
 
 
 def must_keep(call: str, kept: Tensor, given: Tensor) -> None:

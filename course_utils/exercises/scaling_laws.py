@@ -10,9 +10,10 @@ from math import comb, exp, log
 import numpy as np
 import torch
 
-from course_utils import scaling_laws as sl
-from course_utils import test_time as tt
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.checking.compare import Wrong
+from course_utils.checking.engine import Exercise, expect
+from course_utils.scaling_laws import laws as sl
+from course_utils.test_time_compute import running_sum as tt
 
 
 def finite(mistakes: dict) -> dict:

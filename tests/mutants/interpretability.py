@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import torch
 import torch.nn.functional as F
 
-from course_utils import interpretability as ip
-from course_utils import probes as pb
+from course_utils.circuits import reading as ip
+from course_utils.probes import linear as pb
 
 # --- record ----------------------------------------------------------------------------------------------------------
 

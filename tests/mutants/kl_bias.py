@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import norm
 
-from course_utils.kl_bias import check_distribution, check_fits
+from course_utils.kl_bias.bias import check_distribution, check_fits
 
 # --- token_mask ------------------------------------------------------------------------------------------------------
 

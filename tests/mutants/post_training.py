@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from course_utils.chat import ASSISTANT, END_OF_TURN
-from course_utils.compression import check_weights
+from course_utils.compression.shrinking import check_weights
+from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
 
 # --- answer_mask -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from course_utils.tokenization import build_vocab, count_pairs, decode, encode, merge
+from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
 
 # --- count_pairs ----------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
     from transformers import GPT2Config, GPT2LMHeadModel
     from transformers.utils import logging
 
-    from course_utils.gpt2 import GPT, GPTConfig
-    from course_utils.sampling import generate, packed
+    from course_utils.gpt2.model import GPT, GPTConfig
+    from course_utils.sampling.decoding import generate, packed
 
     torch.set_num_threads(1)
     logging.set_verbosity_error()

@@ -8,7 +8,7 @@ from races import OURS, Race
 def races(p: int = 53, snapshots: int = 20) -> Iterator[Race]:
     import torch
 
-    from course_utils import grokking as gk
+    from course_utils.grokking import modular_addition as gk
 
     logits = torch.randn(snapshots, p, p, p, generator=torch.Generator().manual_seed(0))
     sums, everything = gk.by_sum(logits), torch.ones(p, p, dtype=torch.bool)  # a view computes the sums once

@@ -10,7 +10,8 @@ def races(n_embd: int = 768, n_layer: int = 4, T: int = 128) -> Iterator[Race]:
     import torch
     from torch import nn
 
-    from course_utils.gpt2 import GPT, GPTConfig, storyteller
+    from course_utils.gpt2.model import GPT, GPTConfig
+    from course_utils.pretrained import storyteller
 
     torch.set_num_threads(1)
     dice = torch.Generator().manual_seed(0)

@@ -21,7 +21,7 @@ def grid(every: int = 1) -> list[tuple[float, ...]]:
 
 def races(n_points: int = 240, every: int = 9, n_refits: int = 50) -> Iterator[Race]:
     """`every`=9 gives the replication 500 of the published 4500 starts: the ratio for all of them is nine times as large."""
-    from course_utils import scaling_laws as sl
+    from course_utils.scaling_laws import laws as sl
 
     rng = np.random.default_rng(0)
     N = 10 ** rng.uniform(7.7, 10.2, n_points)

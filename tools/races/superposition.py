@@ -8,7 +8,7 @@ from races import OURS, Race
 def races(n_instances: int = 100, steps: int = 100, batch: int = 64) -> Iterator[Race]:
     import torch
 
-    from course_utils import superposition as sp
+    from course_utils.superposition import toy_model as sp
 
     S = torch.linspace(0, 0.98, n_instances)
     importance = 0.9 ** torch.arange(5)

@@ -85,7 +85,7 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
     import tiktoken
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from course_utils import tokenization as tk
+    from course_utils.tokenization import bpe as tk
 
     def rust_train(text: str, cut: bool) -> Callable[[], Any]:
         def work() -> Tokenizer:

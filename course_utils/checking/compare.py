@@ -1,0 +1,123 @@
+"""Comparing an answer with what was expected, in words that a student understands."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Wrong(Exception):
+    """Raised by a checker with the sentence that the student reads."""
+
+
+def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = None, tol: float = 1e-5) -> None:
+    """Raises `Wrong` unless `got` is `want`, in type, shape, dtype and value (floats within `tol`, relative or absolute).
+
+    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives: where the answer is
+    wrong, the first one that equals it is what the student reads.
+
+    >>> expect([1, 2], [1, 2], "f(3)")
+    >>> expect([2, 1], [1, 2], "f(3)", mistakes={"you sorted the wrong way round": [2, 1]})
+    Traceback (most recent call last):
+    course_utils.checking.compare.Wrong: f(3): you sorted the wrong way round. Expected [1, 2], got [2, 1].
+    """
+    what = difference(got, want, tol)
+    if what is None:
+        return
+    for sentence, wrong in (mistakes or {}).items():
+        if difference(got, wrong, tol) is None:
+            values = f" Expected {show_value(want)}, got {show_value(got)}."
+            raise Wrong(f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}")
+    raise Wrong(f"{call}: {what}.")
+
+
+def show_value(value: Any, width: int = 80) -> str:
+    """A value in few characters, for a message: large tensors by shape, functions by name, floats rounded, long things cut in the middle."""
+    if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(tuple(value.shape)) > 8:
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    try:
+        text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
+        text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
+    except Exception:
+        text = kind_of(value)
+    return text if len(text) <= width else f"{text[: width - 20]}…{text[-15:]}"
+
+
+def difference(got: Any, want: Any, tol: float) -> str | None:
+    """What is different, in words; None where nothing is."""
+    if got is None and want is not None:
+        return f"it returned None, expected {show_value(want)} (is there a `return`?)"
+    if isinstance(want, torch.Tensor):
+        return _array_difference(got, want, tol, torch.Tensor)
+    if isinstance(want, np.ndarray):
+        return _array_difference(got, want, tol, np.ndarray)
+    if isinstance(want, float):
+        number = isinstance(got, (int, float, np.floating)) and not isinstance(got, bool)
+        if not number:
+            return f"expected a number, got {kind_of(got)}"
+        close = bool(np.isclose(float(got), want, rtol=tol, atol=tol, equal_nan=True))
+        return None if close else f"expected {want:.6g}, got {float(got):.6g}"
+    if isinstance(want, dict):
+        return _dict_difference(got, want, tol)
+    if isinstance(want, (list, tuple)):
+        return _sequence_difference(got, want, tol)
+    if type(got) is not type(want) and not (isinstance(want, int) and isinstance(got, np.integer)):
+        return f"expected {kind_of(want)}, got {kind_of(got)}"
+    return None if bool(got == want) else f"expected {show_value(want)}, got {show_value(got)}"
+
+
+def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None:
+    if not isinstance(got, kind):
+        return f"expected a {kind.__name__} of shape {tuple(want.shape)}, got {kind_of(got)}"
+    if tuple(got.shape) != tuple(want.shape):
+        return f"expected shape {tuple(want.shape)}, got {tuple(got.shape)}"
+    if got.dtype != want.dtype:
+        return f"expected dtype {want.dtype}, got {got.dtype}"
+    a, b = (torch.as_tensor(x).detach() for x in (got, want))
+    if a.dtype.is_floating_point and not bool(torch.isfinite(a).all()) and bool(torch.isfinite(b).all()):
+        return "there are values that are not finite (nan or inf)"
+    exact = not (a.dtype.is_floating_point or a.dtype.is_complex)
+    close = torch.isclose(a, b, rtol=0 if exact else tol, atol=0 if exact else tol, equal_nan=True)
+    if bool(close.all()):
+        return None
+    where = tuple((~close).nonzero()[0].tolist())
+    share = f"{int((~close).sum())} of {close.numel()} values differ"
+    return f"{share}; at index {where} expected {_number(b[where])}, got {_number(a[where])}"
+
+
+def _number(x: torch.Tensor) -> str:
+    return f"{x.item():.6g}" if x.dtype.is_floating_point else str(x.item())
+
+
+def _dict_difference(got: Any, want: dict, tol: float) -> str | None:
+    if not isinstance(got, dict):
+        return f"expected a dict, got {kind_of(got)}"
+    missing, extra = [k for k in want if k not in got], [k for k in got if k not in want]
+    if missing:
+        return f"{show_value(missing[0])} is missing"
+    if extra:
+        return f"{show_value(extra[0])} should not be there"
+    for key in want:
+        if (inner := difference(got[key], want[key], tol)) is not None:
+            return f"at {show_value(key)}: {inner}"
+    return None
+
+
+def _sequence_difference(got: Any, want: Sequence, tol: float) -> str | None:
+    if type(got) is not type(want):
+        return f"expected a {type(want).__name__}, got {kind_of(got)}"
+    for index, (a, b) in enumerate(zip(got, want, strict=False)):
+        if (inner := difference(a, b, tol)) is not None:
+            simple = isinstance(b, (int, str, bytes)) and type(a) is type(b)
+            return f"expected {show_value(want)}, got {show_value(got)}" if simple else f"at index {index}: {inner}"
+    return None if len(got) == len(want) else f"expected {show_value(want)}, got {show_value(got)}"
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, with its article: `a list`, `an int`."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}" if value is not None else "None"

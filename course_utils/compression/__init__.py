@@ -1,0 +1,30 @@
+"""Smaller models: distillation, pruning and quantization, as lesson 21 builds them."""
+
+from course_utils.compression.distillation import TEXTS, School, perfect_teacher, recorded
+from course_utils.compression.shrinking import (
+    GRANULARITIES,
+    int8_linear,
+    magnitude_masks,
+    matrices,
+    pruned,
+    quantize_absmax,
+    quantized,
+    rounded,
+    stored_bytes,
+)
+
+__all__ = [
+    "GRANULARITIES",
+    "School",
+    "TEXTS",
+    "int8_linear",
+    "magnitude_masks",
+    "matrices",
+    "perfect_teacher",
+    "pruned",
+    "quantize_absmax",
+    "quantized",
+    "recorded",
+    "rounded",
+    "stored_bytes",
+]

@@ -1,0 +1,164 @@
+"""Distillation, as notebook 09 does it: a small student learns a teacher's probabilities instead of the text's words.
+
+Shapes: B rows, T positions, V tokens in the vocabulary. A teacher is anything that maps ids (B, T) to logits (B, T, V).
+Losses are in nats. Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils import assets
+from course_utils.gpt2.model import GPT, GPTConfig
+from course_utils.pretrained import trained
+from course_utils.stories.corpus import ID, stories
+from course_utils.stories.grammar import VOCAB, Teller
+from course_utils.training import Batch, History, language_loss, token_batches, train
+
+RECORD = assets.path("compression/compression.json")
+STUDENT = assets.path("compression/student.safetensors")
+Teacher = Callable[[Tensor], Tensor]
+
+
+def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return T² · KL(teacher‖student), both softened by the temperature T, averaged over the rows.
+
+    Softened: softmax(logits / T). Gradients shrink as 1/T²; the factor undoes it. The teacher gets none.
+    Shapes: both (..., V) -> (), in nats. Raises: ValueError for other shapes or temperature <= 0.
+    Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
+
+    >>> student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])
+    >>> distillation_loss(student, teacher), distillation_loss(student, teacher, temperature=2.0)
+    (tensor(0.3278), tensor(0.4438))
+    """
+    if student_logits.shape != teacher_logits.shape or not temperature > 0:
+        raise ValueError(f"logits {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}, temperature "
+                         f"{temperature}: give equal shapes (..., V) and a temperature above 0")  # fmt: skip
+    log_p = (student_logits / temperature).log_softmax(-1)  # (..., V)
+    q = (teacher_logits.detach() / temperature).softmax(-1)  # (..., V)
+    return temperature**2 * F.kl_div(log_p, q, reduction="sum") / math.prod(q.shape[:-1])
+
+
+def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module, Batch], Tensor]:
+    """Return a loss for `training.train` which reads a batch's inputs and never its labels: the teacher answers.
+
+    The teacher stays on the CPU, wherever the student learns.
+
+    >>> uniform = lambda ids: torch.zeros(*ids.shape, 3)
+    >>> distilled(uniform)(uniform, (torch.zeros(1, 2, dtype=torch.long), None)).item()
+    0.0
+    """
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            taught = teacher(batch[0].cpu()).to(batch[0].device)  # (B, T, V)
+        return distillation_loss(model(batch[0]), taught, temperature)
+
+    return loss
+
+
+def remembered(teacher: Teacher) -> Teacher:
+    """A teacher that is asked once for each row of ids, and read from memory afterwards.
+
+    >>> asked = []
+    >>> teacher = remembered(lambda ids: asked.append(len(ids)) or torch.zeros(*ids.shape, 3))
+    >>> rows = torch.tensor([[0, 1], [1, 0]])
+    >>> teacher(rows).shape, teacher(rows.flip(0)).shape, asked
+    (torch.Size([2, 2, 3]), torch.Size([2, 2, 3]), [2])
+    """
+    memory: dict[tuple, Tensor] = {}
+
+    def answer(ids: Tensor) -> Tensor:
+        keys = [tuple(row) for row in ids.tolist()]
+        if new := [i for i, key in enumerate(keys) if key not in memory]:
+            memory.update((keys[i], logits) for i, logits in zip(new, teacher(ids[new]), strict=True))
+        return torch.stack([memory[key] for key in keys])  # (B, T, V)
+
+    return answer
+
+
+def perfect_teacher(ids: Tensor) -> Tensor:
+    """The stories' own log-probabilities of every next word: a teacher without any error. Each row begins a story.
+
+    Shapes: ids (B, T) -> (B, T, V), -inf for what is impossible. Raises: ValueError where a row cannot be a story.
+
+    >>> from course_utils.stories import encode_words
+    >>> log_p = perfect_teacher(encode_words("Once upon a")[None])
+    >>> round(log_p.exp().sum(-1)[0, 2].item(), 4), VOCAB[log_p[0, 2].argmax()]
+    (1.0, 'time')
+    """
+    log_p = torch.full((*ids.shape, len(VOCAB)), -math.inf)
+    for row, told in zip(log_p, ids.tolist(), strict=True):
+        teller = Teller()
+        for t, token in enumerate(told):
+            teller.step(VOCAB[token])
+            chances = teller.next_tokens()
+            row[t, [ID[word] for word in chances]] = torch.tensor(list(chances.values())).log()
+    return log_p
+
+
+# --- The students of notebook 09 -------------------------------------------------------------------------------------
+
+TEXTS = {"few": (6, 20_000), "fresh": (5, 2_500_000)}  # seed and tokens: a text read many times, or nearly never twice
+ARMS = {
+    "labels": (None, 1.0),
+    "teacher": ("storyteller", 1.0),
+    "teacher, T = 2": ("storyteller", 2.0),
+    "perfect": ("perfect", 1.0),
+}
+T_STUDENT = 128  # tokens of a window
+
+
+def student(seed: int) -> GPT:
+    """An untrained student: 2 layers of 64 dimensions, about a sixth of the storyteller's parameters.
+
+    >>> sum(p.numel() for p in student(0).parameters())
+    161216
+    """
+    sizes = GPTConfig(n_layer=2, n_head=2, n_embd=64, vocab_size=len(VOCAB), n_positions=256)
+    return GPT(sizes, torch.Generator().manual_seed(seed))
+
+
+class School:
+    """What the students share: a text's batches, the teachers, and the windows of unseen stories that test them.
+
+    text: "few" (20,000 tokens, read again and again; teachers answer from memory) or "fresh".
+
+    >>> school = School("few", n_windows=2)
+    >>> [tuple(x.shape) for x in school.test[0]], school.best < 0.9
+    ([(2, 128), (2, 128)], True)
+    """
+
+    def __init__(self, text: str = "few", n_windows: int = 32) -> None:
+        if text not in TEXTS:
+            raise ValueError(f"text {text!r}: choose from {', '.join(TEXTS)}")
+        seed, n_tokens = TEXTS[text]
+        told, unseen = stories(seed, n_tokens), trained(n_windows=n_windows)
+        self.batches = token_batches(told.tokens, 8, T_STUDENT, told.starts)
+        self.teachers = {"storyteller": unseen.model, "perfect": perfect_teacher}
+        if text == "few":
+            self.teachers = {name: remembered(teacher) for name, teacher in self.teachers.items()}
+        self.test = [(unseen.windows[:, :T_STUDENT], unseen.windows[:, 1 : T_STUDENT + 1])]
+        log_p = perfect_teacher(self.test[0][0])  # (n, T, V)
+        self.best = F.cross_entropy(log_p.flatten(0, 1), self.test[0][1].flatten()).item()
+
+    def teach(self, arm: str, steps: int, seed: int = 0, **options) -> tuple[GPT, History]:
+        """Train a new student by an arm of ARMS; equal steps and seeds see the same batches."""
+        if arm not in ARMS:
+            raise ValueError(f"arm {arm!r}: choose from {'; '.join(ARMS)}")
+        who, temperature = ARMS[arm]
+        loss = distilled(self.teachers[who], temperature) if who else language_loss
+        model = student(seed)
+        return model, train(model, self.batches, steps, lr=5e-3, seed=seed, loss_fn=loss, **options)
+
+
+def recorded() -> dict:
+    """What tools/record/train_small.py measured: {"best", "teacher", "rows": [{"text", "arm", "steps", "seed", "loss"}, …], …}.
+
+    >>> sorted({row["text"] for row in recorded()["rows"]})
+    ['few', 'fresh']
+    """
+    return assets.read_json("compression/compression.json")

@@ -1,0 +1,1 @@
+"""What breaks when trained matrices are broken: lesson 10."""

@@ -1,0 +1,241 @@
+"""What a GPT-2 consists of and what it costs: parameters, memory, floating-point operations, dollars.
+
+d = n_embd features, V tokens in the vocabulary, P = n_positions, L = n_layer blocks, H heads, f = n_inner (4d).
+B texts of T tokens each. 1 FLOP is one addition or one multiplication, so a product of matrices (a, b) and (b, c)
+takes 2abc. Everything here holds for a pre-norm GPT with biases; a formula stands beside every count.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.gpt2.model import GPT, GPTConfig
+
+FORMULAS = {
+    "token embedding": "V·d",
+    "position embedding": "P·d",
+    "attention weights": "L·4d²",
+    "attention biases": "L·4d",
+    "MLP weights": "L·2df",
+    "MLP biases": "L·(f + d)",
+    "LayerNorm": "L·4d + 2d",
+    "head": "0 if tied, else V·d",
+}
+
+# --- Parameters ------------------------------------------------------------------------------------------------------
+
+
+def count_parameters(config: GPTConfig) -> int:
+    """Say how many parameters a GPT-2 has, from its configuration alone.
+
+    They are the two embeddings, all matrices and biases of the blocks, all LayerNorms, and the
+    head unless it is tied. The MLP is config.n_inner wide, or 4 * n_embd where that is None.
+    Source: Radford et al. 2019, section 2.3; the counts are those of the released weights.
+
+    >>> count_parameters(GPTConfig.preset("gpt2"))
+    124439808
+    """
+    d, V, P, L = config.n_embd, config.vocab_size, config.n_positions, config.n_layer
+    f = config.n_inner or 4 * d
+    attention = 4 * d**2 + 4 * d  # c_attn is (3d, d), c_proj is (d, d)
+    mlp = 2 * d * f + f + d
+    norms = 4 * d  # two of them, with a gain and a shift each
+    head = 0 if config.tie_word_embeddings else V * d
+    return V * d + P * d + L * (attention + mlp + norms) + 2 * d + head
+
+
+def predicted(config: GPTConfig) -> dict[str, int]:
+    """The FORMULAS, evaluated: component -> parameters.
+
+    >>> predicted(GPTConfig.preset("gpt2"))["MLP weights"]
+    56623104
+    """
+    d, V, P, L = config.n_embd, config.vocab_size, config.n_positions, config.n_layer
+    f = config.n_inner or 4 * d
+    counts = (V * d, P * d, L * 4 * d**2, L * 4 * d, L * 2 * d * f, L * (f + d), L * 4 * d + 2 * d,
+              0 if config.tie_word_embeddings else V * d)  # fmt: skip
+    return dict(zip(FORMULAS, counts, strict=True))
+
+
+def on_meta(config: GPTConfig) -> GPT:
+    """The model without its numbers: names and shapes only, on torch's meta device, in no memory.
+
+    >>> on_meta(GPTConfig.preset("gpt2-xl")).wte.weight.device
+    device(type='meta')
+    """
+    with torch.device("meta"):
+        return GPT(config)
+
+
+def counted(model: GPT) -> dict[str, int]:
+    """The parameters that are really there, by the components of FORMULAS; a tensor with two names counts once.
+
+    >>> counted(on_meta(GPTConfig.preset("gpt2"))) == predicted(GPTConfig.preset("gpt2"))
+    True
+    """
+    counts = dict.fromkeys(FORMULAS, 0)
+    for name, parameter in model.named_parameters():  # gives a shared tensor once, under its first name
+        counts[_component(name)] += parameter.numel()
+    return counts
+
+
+def _component(name: str) -> str:
+    whole = {"wte.weight": "token embedding", "wpe.weight": "position embedding", "lm_head.weight": "head"}
+    if name in whole:
+        return whole[name]
+    if "ln_" in name:
+        return "LayerNorm"
+    kind = "biases" if name.endswith("bias") else "weights"
+    return f"{'attention' if '.attn.' in name else 'MLP'} {kind}"
+
+
+# --- Memory ----------------------------------------------------------------------------------------------------------
+
+
+def training_memory(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: bool = True,
+                    checkpointing: bool = False) -> dict[str, int]:  # fmt: skip
+    """What a training step with Adam keeps in memory, in bytes, by component; temporary room comes on top.
+
+    weights, gradients and Adam: 1 + 1 + 2 numbers a parameter. activations: what the backward pass needs of the forward
+    pass; a block keeps 8d + 2f numbers a token (the stream twice, both LayerNorms' outputs, q, k, v, the heads'
+    outputs, the MLP before and after its GELU), and explicit attention 3 maps (T, T) a head; checkpointing keeps d
+    numbers a token and block, and the rest of one block while it is computed again. logits: their logarithms, V a token.
+    n_bytes a number: 4 in float32, 2 in bfloat16. Raises: ValueError for fewer than 1 text or token, or T > P.
+    Source: counted by hand, as Korthikanti et al. 2022, "Reducing Activation Recomputation", section 4, do for theirs.
+
+    >>> memory = training_memory(GPTConfig.preset("gpt2"), B=8, T=1024)
+    >>> {name: f"{size / 2**30:.2f} GiB" for name, size in memory.items()}
+    {'weights': '0.46 GiB', 'gradients': '0.46 GiB', 'Adam': '0.93 GiB', 'activations': '4.55 GiB', 'logits': '1.53 GiB'}
+    """
+    _check_size(config, B, T)
+    tokens, d, H, L = B * T, config.n_embd, config.n_head, config.n_layer
+    f = config.n_inner or 4 * d
+    block = tokens * (8 * d + 2 * f + 4)  # 4: mean and spread of both LayerNorms
+    block += tokens * H * (1 if fused else 3 * T + 2)  # fused: one number for each row of a map
+    outside = tokens * (2 * d + 2)  # the last LayerNorm's input and output
+    inside = tokens * d * L + (block if L else 0) if checkpointing else block * L
+    weights = n_bytes * count_parameters(config)
+    return {"weights": weights, "gradients": weights, "Adam": 2 * weights, "activations": n_bytes * (inside + outside),
+            "logits": n_bytes * tokens * config.vocab_size}  # fmt: skip
+
+
+def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
+    """What autograd really keeps of a forward pass with a language loss, in bytes: "activations" and "logits".
+
+    Counts every piece of memory once, without the parameters and the ids. Shapes: ids (B, T).
+    With checkpointing it sees what is kept between the passes, not the block that is computed again.
+
+    >>> model = GPT(GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    >>> saved_activations(model, torch.zeros(1, 8, dtype=torch.long))["logits"]  # 8 tokens, 10 logits, 4 bytes
+    320
+    """
+    known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    seen = {}
+
+    def keep(x: Tensor) -> Tensor:
+        if x.is_floating_point() and x.ndim and x.untyped_storage().data_ptr() not in known:
+            seen[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        logits = model(ids)  # (B, T, V)
+        inside = sum(seen.values())
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+    del loss
+    return {"activations": inside, "logits": sum(seen.values()) - inside}
+
+
+def kv_cache_bytes(config: GPTConfig, B: int, T: int, n_bytes: int = 4) -> int:
+    """The memory of a cache with the keys and values of T tokens, in bytes: 2·L·B·T·d numbers.
+
+    >>> kv_cache_bytes(GPTConfig.preset("gpt2"), B=1, T=1024) / 2**20  # MiB
+    72.0
+    """
+    _check_size(config, B, T)
+    return 2 * config.n_layer * B * T * config.n_embd * n_bytes
+
+
+def _check_size(config: GPTConfig, B: int, T: int) -> None:
+    if B < 1 or T < 1:
+        raise ValueError(f"B={B}, T={T}: at least one text of at least one token is needed")
+    if T > config.n_positions:
+        raise ValueError(f"T={T}, but the model has n_positions={config.n_positions}: take a shorter text, or a "
+                         "configuration with more")  # fmt: skip
+
+
+# --- Arithmetic and money --------------------------------------------------------------------------------------------
+
+
+def flops_per_token(config: GPTConfig, T: int) -> int:
+    """Count the FLOPs of all matrix products in a forward pass over T tokens, for each token.
+
+    A weight of a matrix takes 2, in the blocks and in the head, tied or not; embeddings are looked
+    up and take none. Each block's attention adds 2·d for the scores and 2·d for the average, for
+    each of the T positions, causal or not. A training step takes 3 times as many.
+    Raises: ValueError for T < 1 or T > n_positions.
+    Source: Kaplan et al. 2020, table 1; Chowdhery et al. 2022 (PaLM), appendix B.
+
+    >>> flops_per_token(GPTConfig.preset("gpt2"), T=1024)
+    284812800
+    """
+    _check_size(config, 1, T)
+    d, L = config.n_embd, config.n_layer
+    f = config.n_inner or 4 * d
+    weights = L * (4 * d**2 + 2 * d * f) + config.vocab_size * d
+    return 2 * weights + L * 4 * T * d
+
+
+def training_flops(n_parameters: float, n_tokens: float) -> float:
+    """The rule of thumb for a whole training: 6 FLOPs for each parameter and token, 2 forward and 4 backward.
+
+    Raises: ValueError for negative numbers. Source: Kaplan et al. 2020, section 2.1.
+
+    >>> f"{training_flops(count_parameters(GPT3), GPT3_TOKENS):.2e}"
+    '3.14e+23'
+    """
+    if n_parameters < 0 or n_tokens < 0:
+        raise ValueError(f"{n_parameters} parameters and {n_tokens} tokens: neither can be negative")
+    return 6 * n_parameters * n_tokens
+
+
+GPT3 = GPTConfig(n_layer=96, n_head=96, n_embd=12288, n_positions=2048)  # Brown et al. 2020, table 2.1
+GPT3_TOKENS = 300e9  # the same table
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A rented processor: its peak in FLOP/s, the share of it that training reaches, and its price in USD an hour.
+
+    >>> machine = Machine("example", peak=1e14, utilisation=0.36, price=2.0, source="made up")
+    >>> machine.dollars_per_flop * 1e18  # one dollar buys 0.36e14 · 3600 / 2 = 6.48e16 FLOP
+    15.432098765432098
+    """
+
+    name: str
+    peak: float
+    utilisation: float
+    price: float
+    source: str
+
+    @property
+    def dollars_per_flop(self) -> float:
+        return self.price / 3600 / (self.peak * self.utilisation)
+
+
+# Prices are assumptions, and round: what matters is how far the answer moves with them.
+MACHINES = (
+    Machine("V100, on demand, 2020", 125e12, 0.224, 3.06, "AWS p3.2xlarge, list price; 28 TFLOP/s: Li 2020, Lambda"),
+    Machine("V100, reserved, 2020", 125e12, 0.224, 1.50, "Li 2020, Lambda: 4.6 million USD, 355 years of one V100"),
+    Machine("A100, 2022", 312e12, 0.40, 2.00, "an assumed price; the use is what large trainings report"),
+    Machine("H100, 2024", 989e12, 0.40, 2.50, "an assumed price; the use is what large trainings report"),
+)  # fmt: skip
+
+
+def training_cost(flops: float, machine: Machine) -> float:
+    """The price of so many FLOPs on a machine, in USD; electricity, staff and failed attempts are not in it.
+
+    >>> print(f"{training_cost(3.14e23, MACHINES[0]) / 1e6:.1f} million USD")
+    9.5 million USD
+    """
+    return flops * machine.dollars_per_flop

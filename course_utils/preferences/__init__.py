@@ -1,0 +1,52 @@
+"""Learning from comparisons and rewards: reward models, DPO and REINFORCE, as lesson 20 builds them."""
+
+from course_utils.preferences.pairwise import RewardModel, dpo_loss
+from course_utils.preferences.reinforcement import (
+    answer_reward,
+    best_of_n_kl,
+    best_of_n_mean,
+    overoptimisation_fit,
+    sample_answers,
+)
+from course_utils.preferences.runs import (
+    FEW,
+    MADE_FROM,
+    N_NEW,
+    Questions,
+    answer_flops,
+    copy_of,
+    features,
+    fit_head,
+    make_pairs,
+    polish,
+    recorded,
+    set_head,
+    text_of,
+    train_dpo,
+    training_flops,
+)
+
+__all__ = [
+    "FEW",
+    "MADE_FROM",
+    "N_NEW",
+    "Questions",
+    "RewardModel",
+    "answer_flops",
+    "answer_reward",
+    "best_of_n_kl",
+    "best_of_n_mean",
+    "copy_of",
+    "dpo_loss",
+    "features",
+    "fit_head",
+    "make_pairs",
+    "overoptimisation_fit",
+    "polish",
+    "recorded",
+    "sample_answers",
+    "set_head",
+    "text_of",
+    "train_dpo",
+    "training_flops",
+]

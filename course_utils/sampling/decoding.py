@@ -1,0 +1,297 @@
+"""From logits to text: temperature, top-k, top-p, min-p and repetition penalty, drawing, generation with a cache.
+
+Shapes: B texts, T tokens so far, V tokens in the vocabulary; logits and p are (..., V). Entropies are in nats.
+A token that is cut has the logit -inf, so softmax gives it probability 0 and shares its mass among the others.
+"""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.attention.heads import softmax
+from course_utils.transformer_block.ladder import check_ids
+
+# --- What changes the distribution -----------------------------------------------------------------------------------
+
+
+def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Make tokens that occurred less likely: divide positive logits, multiply negative ones.
+
+    Shapes: logits (B, V), ids (B, T) -> (B, V). A token counts once, however often it occurred.
+    Raises: ValueError unless penalty > 0. Source: Keskar et al. 2019, "CTRL", section 4.1.
+
+    >>> repetition_penalty(torch.tensor([[2.0, -2.0, 2.0]]), ids=torch.tensor([[0, 1, 0]]), penalty=2.0)
+    tensor([[ 1., -4.,  2.]])
+    """
+    if not penalty > 0:
+        raise ValueError(f"the penalty must be above 0, not {penalty}: 1 changes nothing, 1.2 is usual")
+    seen = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True)  # (B, V)
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def scale(logits: Tensor, temperature: float) -> Tensor:
+    """Divide by the temperature: below 1 the likely tokens gain, above 1 the unlikely ones do.
+
+    Shapes: logits (..., V) -> the same. Raises: ValueError unless temperature > 0; towards 0 it becomes `greedy`.
+    Source: Ackley et al. 1985, "A Learning Algorithm for Boltzmann Machines".
+
+    >>> scale(torch.tensor([1.0, 3.0]), temperature=0.5)
+    tensor([2., 6.])
+    """
+    if not temperature > 0:
+        raise ValueError(f"the temperature must be above 0, not {temperature}: for the limit of 0 see greedy()")
+    return logits / temperature
+
+
+def top_k(logits: Tensor, k: int) -> Tensor:
+    """Keep the k largest logits and cut all others; what ties with the k-th stays, too.
+
+    Shapes: logits (..., V) -> the same, -inf where cut. A k above V cuts nothing.
+    Raises: ValueError where k is not a whole number of at least 1. Source: Fan et al. 2018.
+
+    >>> top_k(torch.tensor([1.0, 4.0, 2.0, 3.0]), k=2)
+    tensor([-inf, 4., -inf, 3.])
+    """
+    if not isinstance(k, int) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, not {k}: it is how many tokens to keep")
+    least = logits.topk(min(k, logits.size(-1))).values[..., -1:]  # (..., 1): the k-th largest
+    return logits.masked_fill(logits < least, -torch.inf)
+
+
+def top_p(logits: Tensor, p: float) -> Tensor:
+    """Keep the fewest tokens whose probabilities add up to p or more (the nucleus) and cut all others.
+
+    Shapes: logits (..., V) -> the same, -inf where cut. The likeliest token always stays.
+    Raises: ValueError unless 0 < p <= 1. Source: Holtzman et al. 2020, section 3.1.
+
+    >>> top_p(torch.tensor([0.1, 0.6, 0.3]).log(), p=0.7).exp()
+    tensor([0.0000, 0.6000, 0.3000])
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"p must be above 0 and at most 1, not {p}: it is the probability to keep")
+    probability, order = softmax(logits).sort(dim=-1, descending=True, stable=True)  # (..., V)
+    before = probability.cumsum(-1) - probability  # what the likelier tokens hold already
+    cut = (before >= p).scatter(-1, order, before >= p)  # back from rank to token
+    return logits.masked_fill(cut, -torch.inf)
+
+
+def min_p(logits: Tensor, p: float) -> Tensor:
+    """Cut the tokens that are less likely than p times the likeliest one.
+
+    Shapes: logits (..., V) -> the same, -inf where cut. Raises: ValueError unless 0 <= p <= 1.
+    Source: Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling", section 3.
+
+    >>> min_p(torch.tensor([0.1, 0.6, 0.3]).log(), p=0.4).exp()
+    tensor([0.0000, 0.6000, 0.3000])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be at least 0 and at most 1, not {p}: it is a share of the largest probability")
+    probability = softmax(logits)  # (..., V)
+    return logits.masked_fill(probability < p * probability.amax(-1, keepdim=True), -torch.inf)
+
+
+SETTINGS = {"repetition_penalty": repetition_penalty, "temperature": scale, "top_k": top_k, "top_p": top_p, "min_p": min_p}  # fmt: skip
+
+
+def distribution(logits: Tensor, ids: Tensor | None = None, **settings: float | None) -> Tensor:
+    """The probabilities of the next token under these settings; the names and the order of work are those of SETTINGS.
+
+    Shapes: logits (..., V), ids (B, T) for the penalty only -> (..., V). None switches a setting off.
+    Raises: TypeError for a name that is not in SETTINGS; ValueError for a penalty without ids; and as the settings do.
+
+    >>> distribution(torch.tensor([0.5, 0.4, 0.1]).log(), temperature=0.5, top_k=2)
+    tensor([0.6098, 0.3902, 0.0000])
+    """
+    if unknown := sorted(settings.keys() - SETTINGS.keys()):
+        raise TypeError(f"unknown setting {unknown[0]!r}: choose among {', '.join(SETTINGS)}")
+    for name, change in SETTINGS.items():
+        value = settings.get(name)
+        if value is not None and name == "repetition_penalty":
+            if ids is None:
+                raise ValueError("a repetition penalty needs ids (B, T): the tokens that occurred so far")
+            logits = change(logits, ids, value)
+        elif value is not None:
+            logits = change(logits, value)
+    return softmax(logits)  # (..., V)
+
+
+def entropy(p: Tensor) -> Tensor:
+    """How uncertain a distribution is: the mean of -log p under p itself, in nats; exp of it counts the open choices.
+
+    Shapes: p (..., V) -> (...,). Source: Shannon 1948, section 6.
+
+    >>> entropy(torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]])).exp()
+    tensor([4., 1.])
+    """
+    return torch.special.entr(p).sum(-1)
+
+
+# --- Drawing and generating ------------------------------------------------------------------------------------------
+
+
+def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
+    """Draw n tokens each, with replacement: throw a point on [0, 1) and see in whose interval it lies.
+
+    Shapes: p (..., V), which need not sum to 1 -> (..., n), int64. The points come from the generator's own device, so
+    a seed gives the same tokens wherever p is. Raises: ValueError where p is negative, not finite or all 0.
+    Source: Devroye 1986, "Non-Uniform Random Variate Generation", section III.2 (inversion).
+
+    >>> draw(torch.tensor([0.0, 1.0, 3.0]), torch.Generator().manual_seed(0), n=10)
+    tensor([2, 2, 2, 2, 2, 2, 1, 2, 2, 2])
+    """
+    home, p = p.device, p.cpu() if p.device.type == "mps" else p  # Apple's GPUs have no float64
+    ends = p.double().cumsum(-1)  # (..., V): where each token's interval ends
+    total = ends[..., -1:]
+    if not ((p >= 0).all() and (total > 0).all() and total.isfinite().all()):
+        raise ValueError("these are no probabilities: a number is negative or not finite, or all of a row are 0")
+    points = torch.rand(*p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64)
+    drawn = torch.searchsorted(ends, points.to(p.device) * total, right=True)  # (..., n)
+    return drawn.clamp(max=p.size(-1) - 1).to(home)
+
+
+@torch.no_grad()
+def next_token(model: nn.Module, ids: Tensor, **settings: float | None) -> Tensor:
+    """The probabilities of the token that follows each text, under the settings of `distribution`.
+
+    Shapes: ids (B, T) -> (B, V). Raises: ValueError for an empty text; and as the model and `distribution` do.
+
+    >>> def model(ids):
+    ...     return torch.eye(5)[(ids + 1) % 5]  # the logit of the next number in the row is 1, all others are 0
+    >>> next_token(model, torch.tensor([[0, 1]]), top_k=1)
+    tensor([[0., 0., 1., 0., 0.]])
+    """
+    _check_prompt(ids)
+    return distribution(model(ids)[:, -1], ids, **settings)
+
+
+def greedy(model: nn.Module, ids: Tensor, n_new: int) -> Tensor:
+    """Append n_new tokens, always the most probable one, and read the whole text again for each.
+
+    Shapes: ids (B, T) -> (B, T + n_new); the model maps (B, T) to logits (B, T, V).
+
+    >>> greedy(lambda ids: torch.eye(5)[(ids + 1) % 5], torch.tensor([[0], [3]]), n_new=3)
+    tensor([[0, 1, 2, 3],
+            [3, 4, 0, 1]])
+    """
+    for _ in range(n_new):
+        logits = model(ids)[:, -1]  # (B, V): only the last position knows the whole text
+        ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)  # (B, T + 1)
+    return ids
+
+
+@torch.inference_mode()
+def generate(model: nn.Module, ids: Tensor, n_new: int, generator: torch.Generator | None = None, *,
+             stop: int | None = None, cached: bool = True, on_token: Callable[[int], None] | None = None,
+             **settings: float | None) -> Tensor:  # fmt: skip
+    """Append up to n_new tokens: drawn with the generator under the settings of `distribution`, or without one greedily.
+
+    With `cached`, a model that has a cache reads each token once. `stop` is an id that ends a text: the row is filled
+    with it, and when all have ended no more is generated. `on_token(n)` is called after the n-th new token.
+    Shapes: ids (B, T) -> (B, T + n), n <= n_new, on the device of ids. One seed gives one text.
+    Raises: ValueError for an empty prompt, for more tokens than n_positions, for settings that need a generator; and as
+    the model and `distribution` do.
+
+    >>> generate(lambda ids: torch.eye(5)[(ids + 1) % 5], torch.tensor([[0], [3]]), n_new=4, stop=0)
+    tensor([[0, 1, 2, 3, 4],
+            [3, 4, 0, 0, 0]])
+    """
+    _check_prompt(ids)
+    B, T = ids.shape
+    _check_room(model, T, n_new)
+    if generator is None and (useless := sorted(name for name in settings.keys() - {"repetition_penalty"}
+                                                if settings[name] is not None)):  # fmt: skip
+        raise ValueError(f"{useless[0]} says how to draw, and there is nothing to draw with: pass a generator, such as "
+                         "torch.Generator().manual_seed(0)")  # fmt: skip
+    text = torch.cat([ids, ids.new_zeros(B, n_new)], dim=1)  # (B, T + n_new)
+    caches = model.cache(T + n_new) if cached and hasattr(model, "cache") else None
+    ended = torch.zeros(B, dtype=torch.bool, device=ids.device)
+    for t in range(T, T + n_new):
+        read = text[:, :t] if caches is None or t == T else text[:, t - 1 : t]  # with a cache: what is new
+        logits = (model(read) if caches is None else model(read, caches, last=True))[:, -1]  # (B, V)
+        text[:, t] = _choose(logits, text[:, :t], generator, settings)
+        if stop is not None:
+            text[ended, t] = stop
+            ended |= text[:, t] == stop
+        if on_token is not None:
+            on_token(t - T + 1)
+        if stop is not None and ended.all():
+            return text[:, : t + 1].clone()
+    return text
+
+
+def _choose(logits: Tensor, ids: Tensor, generator: torch.Generator | None, settings: dict) -> Tensor:
+    if generator is not None:
+        return draw(distribution(logits, ids, **settings), generator)[:, 0]  # (B,)
+    return (distribution(logits, ids, **settings) if settings else logits).argmax(-1)  # (B,)
+
+
+def _check_prompt(ids: Tensor) -> None:
+    check_ids(ids)
+    if ids.numel() == 0:
+        raise ValueError("the prompt is empty: give at least one token, such as the one that ends a text")
+
+
+def _check_room(model: nn.Module, T: int, n_new: int) -> None:
+    n_positions = getattr(getattr(model, "config", None), "n_positions", None)
+    if not isinstance(n_new, int) or n_new < 0:
+        raise ValueError(f"n_new must be a whole number of at least 0, not {n_new}: it is how many tokens to add")
+    if n_positions is not None and T + n_new > n_positions:
+        raise ValueError(f"{T} tokens and {n_new} new ones, but the model has n_positions={n_positions}: cut the prompt "
+                         f"or take n_new <= {max(n_positions - T, 0)}")  # fmt: skip
+
+
+# --- The same products, faster on a CPU ------------------------------------------------------------------------------
+
+
+class Packed(nn.Linear):
+    """A fixed copy of a linear map, laid out for products with few rows; it learns nothing and stays where it is.
+
+    One row: (in, out), where each number of x scales a row that lies in one piece, and numpy's BLAS, which reads faster.
+    More rows: the blocks of oneDNN, which torch.compile uses for fixed weights. On a GPU, or in another dtype, neither.
+
+    >>> linear, x = nn.Linear(6, 4), torch.randn(2, 3, 6)
+    >>> torch.allclose(Packed(linear, rows=2)(x), linear(x), atol=1e-6)
+    True
+    """
+
+    def __init__(self, linear: nn.Linear, rows: int) -> None:
+        super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias  # shared
+        weight, self.kind = linear.weight.detach(), "plain"
+        if weight.device.type == "cpu" and weight.dtype == torch.float32:
+            if rows == 1:
+                self.kind, self.laid_out = "row", weight.t().contiguous().numpy()  # (in, out)
+            elif torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+                self.kind, self.laid_out = "oneDNN", torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "row":
+            y = torch.from_numpy(x.detach().view(-1, self.in_features).numpy() @ self.laid_out)  # (rows, out)
+            y = y if self.bias is None else y.add_(self.bias)
+            return y.view(*x.shape[:-1], self.out_features)
+        if self.kind == "oneDNN":
+            return torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")
+        return super().forward(x)
+
+
+def packed(model: nn.Module, batch: int) -> nn.Module:
+    """A copy of the model for `generate` at this batch size: the same numbers, 1.3 to 2 times as fast on a CPU.
+
+    It shares the parameters, and keeps a second copy of the matrices, which does not follow later changes: pack again
+    after training or moving. No gradients flow through it. Raises: ValueError for a batch below 1.
+
+    >>> model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 4))
+    >>> x = torch.randn(1, 6)
+    >>> torch.allclose(packed(model, batch=1)(x), model(x), atol=1e-6)
+    True
+    """
+    if batch < 1:
+        raise ValueError(f"batch={batch} must be at least 1: it is how many texts are generated side by side")
+    model = copy.deepcopy(model, memo={id(parameter): parameter for parameter in model.parameters()})
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Linear:
+                setattr(module, name, Packed(child, batch))
+    return model.eval()

@@ -1,0 +1,51 @@
+"""How loss falls with size, data and compute: the fits and runs of lesson 05."""
+
+from course_utils.scaling_laws.laws import (
+    BESIROGLU,
+    HOFFMANN,
+    HOFFMANN_PRINTED,
+    KAPLAN,
+    Chinchilla,
+    bootstrap_chinchilla,
+    chinchilla_objective,
+    fit_chinchilla,
+    fit_isoflop,
+    simulate,
+)
+from course_utils.scaling_laws.points import download_points, recorded_refit, without_largest
+from course_utils.scaling_laws.power_laws import (
+    broken_power_law,
+    fit_power_law,
+    fit_saturating,
+    interval,
+    power_law_line,
+)
+from course_utils.scaling_laws.runs import BATCH, Run, T, corpus, measure, model_for, recorded
+
+__all__ = [
+    "BATCH",
+    "BESIROGLU",
+    "Chinchilla",
+    "HOFFMANN",
+    "HOFFMANN_PRINTED",
+    "KAPLAN",
+    "Run",
+    "T",
+    "bootstrap_chinchilla",
+    "broken_power_law",
+    "chinchilla_objective",
+    "corpus",
+    "download_points",
+    "fit_chinchilla",
+    "fit_isoflop",
+    "fit_power_law",
+    "fit_saturating",
+    "interval",
+    "measure",
+    "model_for",
+    "power_law_line",
+    "recorded",
+    "recorded_refit",
+    "simulate",
+    "without_largest",
+]

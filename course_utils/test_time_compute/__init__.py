@@ -1,0 +1,28 @@
+"""More compute at test time: the running sum and the real model of lesson 12."""
+
+from course_utils.test_time_compute.real_model import answer_probabilities, coverage_of, smollm2, sums
+from course_utils.test_time_compute.running_sum import (
+    STYLES,
+    RunningSum,
+    answer_loss,
+    best_of,
+    coverage,
+    half_trained,
+    majority_of_two,
+    majority_vote,
+)
+
+__all__ = [
+    "RunningSum",
+    "STYLES",
+    "answer_loss",
+    "answer_probabilities",
+    "best_of",
+    "coverage",
+    "coverage_of",
+    "half_trained",
+    "majority_of_two",
+    "majority_vote",
+    "smollm2",
+    "sums",
+]

@@ -1,0 +1,43 @@
+"""The block of GPT-2 and the ladder of models that leads to it: lesson 03."""
+
+from course_utils.transformer_block.block import (
+    MLP,
+    Block,
+    LayerNorm,
+    Part,
+    TransformerConfig,
+    dropout,
+    gelu,
+    gelu_tanh,
+    layer_norm,
+    rotary,
+    sinusoidal_positions,
+)
+from course_utils.transformer_block.ladder import (
+    Transformer,
+    architecture_mask,
+    init_weights,
+    ladder,
+    logit_contributions,
+    residual_writes,
+)
+
+__all__ = [
+    "Block",
+    "LayerNorm",
+    "MLP",
+    "Part",
+    "Transformer",
+    "TransformerConfig",
+    "architecture_mask",
+    "dropout",
+    "gelu",
+    "gelu_tanh",
+    "init_weights",
+    "ladder",
+    "layer_norm",
+    "logit_contributions",
+    "residual_writes",
+    "rotary",
+    "sinusoidal_positions",
+]

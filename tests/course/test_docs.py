@@ -1,0 +1,228 @@
+"""The house rules that a program can check: docstrings with examples, direction of imports, nothing unsafe, README and lint."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import common
+import pytest
+
+from conftest import ROOT, notebook_paths
+
+# In course order: a topic may import the ones before it.
+TOPICS = ("tokenization", "attention", "transformer_block", "gpt2", "scaling_laws", "superposition", "kl_bias", "interpretability", "post_training")
+UPSTAIRS = {"matplotlib", "ipywidgets", "IPython", "course_utils.classroom", "course_utils.exercises"}
+MOST_LINES = 300
+PACKAGE = ROOT / "course_utils"
+MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+LOWER = {name: path for name, path in MODULES.items() if "/" not in name and name != "__init__"}  # topics and what they share
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "pandas.read_pickle", "pd.read_pickle", "os.system"}
+UNSAFE_OPTIONS = {"allow_pickle", "trust_remote_code", "shell"}
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def each(modules):
+    return pytest.mark.parametrize("path", modules.values(), ids=modules.keys())
+
+
+# --- Docstrings ------------------------------------------------------------------------------------------------------
+
+
+def undocumented(source, examples=False):
+    """The public functions, classes and methods without a docstring; with `examples`, also those at the top without a `>>>`."""
+    tree, missing = ast.parse(source), []
+    if not ast.get_docstring(tree):
+        missing.append("the module")
+    for node in tree.body:
+        if not public(node):
+            continue
+        text = " ".join(filter(None, map(ast.get_docstring, [node, *members(node)])))
+        if ast.get_docstring(node) is None or (examples and ">>>" not in text):
+            missing.append(node.name)
+        missing += [f"{node.name}.{member.name}" for member in members(node) if ast.get_docstring(member) is None and not trivial(member)]
+    return missing
+
+
+def public(node):
+    return isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+
+
+def members(node):
+    return [member for member in node.body if public(member)] if isinstance(node, ast.ClassDef) else []
+
+
+def trivial(method):
+    """True for one-liners, for what torch calls, and for properties: their names say it, the class explains it."""
+    return len(method.body) == 1 or method.name in ("forward", "backward") or bool(method.decorator_list)
+
+
+@each({name: path for name, path in MODULES.items() if not name.startswith("exercises/") and name != "classroom/__init__"})
+def test_what_is_public_has_a_docstring(path):
+    assert undocumented(read(path)) == []
+
+
+@each({name: path for name, path in LOWER.items() if name in TOPICS})
+def test_what_a_topic_offers_has_an_example_that_runs(path):
+    assert undocumented(read(path), examples=True) == []
+
+
+@pytest.mark.parametrize(("source", "missing"), [
+    ('"""M."""\ndef f():\n    """F."""', []),
+    ("def f():\n    '''F.'''", ["the module"]),
+    ('"""M."""\ndef f(): ...', ["f"]),
+    ('"""M."""\ndef _f(): ...', []),
+    ('"""M."""\nclass C:\n    """C."""\n    def m(self):\n        x = 1\n        return x', ["C.m"]),
+    ('"""M."""\nclass C:\n    def _m(self): ...', ["C"]),
+])  # fmt: skip
+def test_a_missing_docstring_is_noticed(source, missing):
+    assert undocumented(source) == missing
+
+
+def test_a_missing_example_is_noticed():
+    assert undocumented('"""M."""\ndef f():\n    """F."""\ndef g():\n    """G.\n\n    >>> g()\n    """', examples=True) == ["f"]
+
+
+# --- Modules ---------------------------------------------------------------------------------------------------------
+
+
+@each({name: path for name, path in LOWER.items() if name in TOPICS})
+def test_a_topic_can_be_read_in_one_sitting(path):
+    assert len(read(path).splitlines()) <= MOST_LINES
+
+
+def imported(source, package=("course_utils",)):
+    """Every module that a source imports, at whatever depth; relative names resolved against `package`."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            up = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*up, *([node.module] if node.module else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def reaches(names, forbidden):
+    return sorted({bad for bad in forbidden for name in names if name == bad or name.startswith(f"{bad}.")})
+
+
+@each(LOWER)
+def test_what_notebooks_build_on_imports_nothing_from_upstairs(path):
+    assert reaches(imported(read(path)), UPSTAIRS) == []
+
+
+@each({name: path for name, path in LOWER.items() if name in TOPICS})
+def test_a_topic_imports_earlier_topics_only(path):
+    later = {f"course_utils.{topic}" for topic in TOPICS[TOPICS.index(path.stem) :]}
+    assert reaches(imported(read(path)), later) == []
+
+
+@each({name: path for name, path in MODULES.items() if name.startswith("classroom/")})
+def test_the_classroom_knows_no_topic_and_no_exercise(path):
+    taught = {f"course_utils.{name}" for name in LOWER} | {"course_utils.exercises"}
+    assert reaches(imported(read(path), ("course_utils", "classroom")), taught) == []
+
+
+@pytest.mark.parametrize("source", [
+    "import course_utils.gpt2.model", "from course_utils import gpt2", "from course_utils.gpt2 import GPT", "from . import gpt2", "from .gpt2 import GPT",
+    "def f():\n    from course_utils import gpt2 as g",
+])  # fmt: skip
+def test_an_import_is_noticed_however_it_is_written(source):
+    assert reaches(imported(source), {"course_utils.gpt2.model"}) == ["course_utils.gpt2.model"]
+    assert reaches(imported(source), {"course_utils.gpt"}) == []
+
+
+def test_an_import_from_a_package_above_is_noticed():
+    assert "course_utils.gpt2.model" in imported("from ..gpt2 import GPT", ("course_utils", "classroom"))
+
+
+# --- Nothing unsafe --------------------------------------------------------------------------------------------------
+
+
+def unsafe(source):
+    """Imports and calls that could run what a file or a user brings along."""
+    found = reaches(imported(source), UNSAFE_MODULES)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in UNSAFE_CALLS:
+            found.append(ast.unparse(node.func))
+        elif isinstance(node, ast.keyword) and node.arg in UNSAFE_OPTIONS and ast.unparse(node.value) != "False":
+            found.append(node.arg)
+    return sorted(set(found))
+
+
+@each(MODULES)
+def test_nothing_that_comes_from_outside_is_executed(path):
+    assert unsafe(read(path)) == []
+
+
+@pytest.mark.parametrize(("source", "found"), [
+    ("import pickle", ["pickle"]),
+    ("from pickle import loads", ["pickle"]),
+    ("eval('1')", ["eval"]),
+    ("import torch\ntorch.load('w.pt')", ["torch.load"]),
+    ("np.load('w.npz')", []),
+    ("np.load('w.npz', allow_pickle=True)", ["allow_pickle"]),
+    ("from_pretrained('m', trust_remote_code=True)", ["trust_remote_code"]),
+    ("model.eval()\nre.compile('x')", []),
+])  # fmt: skip
+def test_what_is_unsafe_is_noticed(source, found):
+    assert unsafe(source) == found
+
+
+# --- What is written down --------------------------------------------------------------------------------------------
+
+
+def test_every_command_in_the_readme_is_a_target_of_the_makefile():
+    named = set(re.findall(r"(?:^|[`\s])make ([a-z][\w-]*)", "\n".join(code_in(read(ROOT / "README.md")))))
+    targets = set(re.findall(r"^([a-z][\w-]*)\s*:(?!=)", read(ROOT / "Makefile"), flags=re.M))
+    assert {"lab", "test"} <= named and named - targets == set()
+
+
+def code_in(markdown):
+    """The code of a Markdown text: fenced blocks, then what stands between backticks."""
+    blocks = re.findall(r"```.*?\n(.*?)```", markdown, flags=re.S)
+    return blocks + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", markdown, flags=re.S))
+
+
+def test_the_readme_leads_to_every_notebook():
+    text = read(ROOT / "README.md")
+    assert [path.name for path in notebook_paths() if f"notebooks/{path.name}" not in text] == []
+
+
+MACHINE = re.compile(r"(?<![\w.:/])/(?:work|root|home|tmp|Users|private|var/folders)/\w|[A-Z]:\\\\?Users\\")
+
+
+def machine_paths(nb):
+    texts = []
+    for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
+        texts += [output.get("text", ""), *output.get("traceback", [])]
+        texts += [str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")]
+    return [found.group() for text in texts for found in MACHINE.finditer(re.sub(r"base64,[\w+/=]+", "", text))]
+
+
+def test_no_output_names_a_place_on_somebodys_machine(notebook):
+    assert machine_paths(common.read(notebook)) == []
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("/home/me/x.py", ["/home/m"]), ("File /tmp/y", ["/tmp/y"]), ("https://example.org/home/page", []), ("C:\\Users\\me", ["C:\\Users\\"]), ("at work/home", []),
+])  # fmt: skip
+def test_a_place_on_a_machine_is_noticed(text, found):
+    cell = {"cell_type": "code", "outputs": [{"output_type": "stream", "name": "stdout", "text": text}]}
+    assert machine_paths(common.NotebookNode(cells=[cell])) == found
+
+
+def test_the_packages_map_names_every_module_once():
+    names = re.findall(r"\w+", re.search(r"(?s)\n    01 .*?\n\n", read(PACKAGE / "__init__.py"))[0])
+    assert sorted(set(names) & set(LOWER)) == sorted(LOWER) and len([n for n in names if n in LOWER]) == len(LOWER)
+
+
+def test_ruff_finds_nothing():
+    run = subprocess.run([sys.executable, "-m", "ruff", "check", "--output-format=concise", "."], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,204 @@
+"""Record the long runs of notebook 09 with preferences and rewards in course_utils/assets/preferences.json.
+
+    OMP_NUM_THREADS=1 python tools/record/train_preferences.py [--out FILE] [--steps N] [PART …]
+
+Parts, in this order: heads (pairs, reward models), judged (reinforcement with a flawed reward model), verified (with the
+grader as reward), dpo, own (fine-tuning on own right answers), best (best of n). Runs that the file holds are kept.
+Takes about 12 minutes of one thread.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402 (reads the line above)
+from records import stamp  # noqa: E402
+
+from course_utils.instruction_tuning.chat import END_OF_TURN  # noqa: E402
+from course_utils.preferences import pairwise as pf  # noqa: E402
+from course_utils.preferences import reinforcement as rl  # noqa: E402
+from course_utils.preferences import runs as pr  # noqa: E402
+from course_utils.pretrained import assistant
+from course_utils.test_time_compute.running_sum import coverage  # noqa: E402
+
+PARTS = ("heads", "judged", "verified", "dpo", "own", "best")
+JUDGED = [("few", 0.0, 0), ("few", 0.1, 0), ("few", 0.3, 0), ("few", 1.0, 0), ("few", 0.0, 1), ("few", 0.0, 2),
+          ("many", 0.0, 0)]  # judge, beta, seed  # fmt: skip
+VERIFIED = [(0.0, 0), (0.05, 0), (0.2, 0)]  # beta, seed
+DPO = [(0.1, 0), (0.5, 0)]
+TEST, ASKED, STEPS = 303, 202, 100  # seeds of the questions for measuring and for training; steps against a judge
+NUMBERS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def rounded(x):
+    """Floats with five digits, in lists and dicts too."""
+    if isinstance(x, dict):
+        return {key: rounded(value) for key, value in x.items()}
+    return [rounded(value) for value in x] if isinstance(x, list) else round(x, 5) if isinstance(x, float) else x
+
+
+class Recorder:
+    """Keeps the record, and writes it after every run."""
+
+    def __init__(self, out: Path, steps: int) -> None:
+        self.out, self.steps, self.model = out, steps, assistant().requires_grad_(False)
+        self.record = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"runs": []}
+        self.asked = pr.Questions.draw(ASKED, 1500)
+        test = pr.Questions.draw(TEST, 1500, batch=32)
+        self.test = pr.Questions(test.tasks[:4], test.prompts[:4])
+
+    def save(self, **more) -> None:
+        self.record = (
+            stamp("OMP_NUM_THREADS=1 python tools/record/train_preferences.py", "torch", "numpy") | self.record | more
+        )
+        runs = ",\n  ".join(json.dumps(rounded(run)) for run in self.record["runs"])
+        rest = json.dumps(rounded({key: x for key, x in self.record.items() if key != "runs"}))
+        part = self.out.with_suffix(".part")
+        part.write_text(f'{rest[:-1]},\n "runs": [\n  {runs}\n ]}}\n', encoding="utf-8")
+        part.replace(self.out)
+
+    def run(self, work, **key) -> None:
+        """Do a run unless the record holds it: work() gives what is to be recorded beside the key."""
+        if any(all(run.get(name) == value for name, value in key.items()) for run in self.record["runs"]):
+            return
+        begun = time.perf_counter()
+        row = key | work() | {"seconds": round(time.perf_counter() - begun)}
+        self.record["runs"].append(row)
+        self.save()
+        print({name: x for name, x in rounded(row).items() if not isinstance(x, list)}, flush=True)
+
+    def after(self, policy) -> dict:
+        """What a trained policy does on the questions for measuring, and some of its words."""
+        generator = torch.Generator().manual_seed(1)
+        answers = rl.sample_answers(policy, self.test.prompts[0][:4], 2, pr.N_NEW, END_OF_TURN, generator)
+        texts = [pr.text_of(answer) for answer in answers.flatten(0, 1)]
+        return {"after": pr.measure(policy, self.model, self.test), "texts": texts}
+
+    def pairs(self) -> pf.Pairs:
+        questions = pr.Questions.draw(pr.MADE_FROM, 1200)
+        return pr.make_pairs(self.model, questions, pr.PAIRS, torch.Generator().manual_seed(0))
+
+    def judge(self, name: str) -> pf.RewardModel:
+        return pr.set_head(pf.RewardModel(self.model), torch.tensor(self.record["heads"][name]))
+
+    def reinforced(self, steps: int, judge: str | None, beta: float, seed: int) -> dict:
+        policy = pr.copy_of(self.model)
+        rows = pr.polish(policy, self.model, self.asked, steps, judge=judge and self.judge(judge), beta=beta, seed=seed)
+        return rows | self.after(policy)
+
+    # --- Parts -------------------------------------------------------------------------------------------------------
+
+    def heads(self) -> None:
+        if "heads" in self.record:
+            return
+        train, held = (
+            self.pairs(),
+            pr.make_pairs(self.model, pr.Questions.draw(TEST + 1, 800), 300, torch.Generator().manual_seed(1)),
+        )
+        model, heads, right = pf.RewardModel(self.model), {}, {}
+        seen, unseen = pr.features(model, train), pr.features(model, held)
+        for name, n in (("few", pr.FEW), ("many", pr.PAIRS)):
+            pr.fit_head(model, *(x[:n] for x in seen))
+            heads[name] = model.head.weight[0].tolist()
+            gaps = [((a - b) @ model.head.weight[0]) for a, b in ((seen[0][:n], seen[1][:n]), unseen)]
+            right[name] = {
+                "pairs": n,
+                "seen": (gaps[0] > 0).float().mean().item(),
+                "unseen": (gaps[1] > 0).float().mean().item(),
+            }
+        lengths = {"prompt": sum(p.numel() for p in self.test.prompts) / 128,
+                   "answer": train.chosen_mask.sum(1).float().mean().item()}  # fmt: skip
+        self.save(what="continue a story: REINFORCE, DPO, own answers, best of n; see course_utils/preferences/runs.py", heads=heads,
+                  accuracy=right, tokens=lengths, before=pr.measure(self.model, self.model, self.test))  # fmt: skip
+        print(rounded(right), rounded(self.record["before"]), lengths, flush=True)
+
+    def judged(self) -> None:
+        for judge, beta, seed in JUDGED:
+            work = partial(self.reinforced, self.steps, judge, beta, seed)
+            self.run(work, method="judged", judge=judge, beta=beta, seed=seed)
+
+    def verified(self) -> None:
+        for beta, seed in VERIFIED:
+            self.run(
+                partial(self.reinforced, self.steps // 2, None, beta, seed), method="verified", beta=beta, seed=seed
+            )
+
+    def offline(self, method: str, train, **key) -> None:
+        """A method that learns from the pairs; the policy is measured four times on the way."""
+
+        def work() -> dict:
+            policy, checks = pr.copy_of(self.model), []
+            steps = self.steps // 3
+
+            def look(history) -> None:
+                if len(history.losses) % (steps // 4) == 0:
+                    checks.append({"step": len(history.losses)} | pr.measure(policy.eval(), self.model, self.test, k=2))
+                    policy.train()
+
+            history = train(
+                policy, pairs=self.train_pairs, steps=steps, on_steps=look, every=steps // 4, progress=False
+            )
+            gaps = [
+                a - b
+                for a, b in zip(
+                    self.train_pairs[:200].log_probs(policy), self.train_pairs[:200].log_probs(self.model), strict=True
+                )
+            ]
+            moved = {"chosen": gaps[0].mean().item(), "rejected": gaps[1].mean().item()}  # nats
+            return {"losses": history.losses, "checks": checks, "moved": moved} | self.after(policy)
+
+        if not hasattr(self, "train_pairs"):
+            self.train_pairs = self.pairs()
+        self.run(work, method=method, **key)
+
+    def dpo(self) -> None:
+        for beta, seed in DPO:
+            self.offline("dpo", partial(pr.train_dpo, reference=self.model, beta=beta, seed=seed), beta=beta, seed=seed)
+
+    def own(self) -> None:
+        self.offline("own answers", pr.train_on_own, seed=0)
+
+    def best(self) -> None:
+        """64 answers to each question for measuring: what the best of n by each judge is worth, and coverage."""
+
+        def work() -> dict:
+            generator, truth, proxy = torch.Generator().manual_seed(2), [], {"few": [], "many": []}
+            for i, prompts in enumerate(self.test.prompts):
+                answers = rl.sample_answers(self.model, prompts, NUMBERS[-1], pr.N_NEW, END_OF_TURN, generator)
+                truth.append(self.test.grades(i, answers))
+                for name, rows in proxy.items():
+                    rows.append(rl.answer_reward(self.judge(name), prompts, answers, END_OF_TURN))
+            truth = torch.cat(truth)  # (128, 64)
+            row = {"n": list(NUMBERS), "coverage": [coverage(truth.bool(), n) for n in NUMBERS]}
+            for name, rows in proxy.items():
+                scores = torch.cat(rows)
+                for key, value in (("proxy", scores), ("truth", truth)):
+                    row[f"{name} {key}"] = [rl.best_of_n_mean(scores, value, n).mean().item() for n in NUMBERS]
+            return row
+
+        self.run(work, method="best of n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--out", type=Path, default=pr.ASSET)
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of reinforcement with a judge (default {STEPS})")
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.parts) - set(PARTS)):
+        parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    torch.set_num_threads(1)
+    recorder = Recorder(options.out, options.steps)
+    for part in options.parts or PARTS:
+        getattr(recorder, part)()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
