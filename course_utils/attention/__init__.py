@@ -29,3 +29,5 @@ __all__ = [
     "softmax",
     "split_heads",
 ]
+
+LESSON = "02"

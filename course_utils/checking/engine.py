@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .compare import Wrong, difference, expect, kind_of, show_value
-
-__all__ = ["Catalog", "Exercise", "Result", "Wrong", "expect", "show_value"]
+from .compare import Wrong, difference, kind_of, show_value
 
 TIME_LIMIT = 5.0  # seconds for one check, unless the exercise says otherwise
 
@@ -83,6 +81,33 @@ class Exercise:
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds and was stopped"
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
         return outcome[0]
+
+
+class Exercises(list[Exercise]):
+    """The exercises of a room, in order. Each is registered where its checker stands:
+
+    >>> from course_utils.checking import Wrong
+    >>> def double(x):
+    ...     return 2 * x
+    >>> exercises = Exercises()
+    >>> @exercises.add(double, difficulty=1, minutes=2, hints=["Which operator multiplies?", "2 * x"])
+    ... def check_double(student, rng):
+    ...     if student(3) != 6:
+    ...         raise Wrong("double(3) is 6")
+    >>> print(exercises[0].grade(lambda x: x + 3), "|", exercises[0].grade(lambda x: x * x))
+    ✓ double: all checks pass. | ✗ double: double(3) is 6
+    """
+
+    def add(
+        self, reference: Callable, *, hints: Sequence[str], difficulty: int, minutes: int, time_limit: float = TIME_LIMIT
+    ) -> Callable[[Callable], Callable]:
+        """A decorator for the checker of the exercise that is named as its reference, the finished function or class."""
+
+        def register(check: Callable) -> Callable:
+            self.append(Exercise(reference.__name__, reference, check, hints, difficulty, minutes, time_limit))
+            return check
+
+        return register
 
 
 class _Guarded:
@@ -160,9 +185,14 @@ def _stop(thread: threading.Thread) -> None:
 class Catalog:
     """All exercises by `topic.name`, and what a notebook does with them: check, hint, solution."""
 
-    def __init__(self, load: Callable[[str], Sequence[Exercise]], topics: Sequence[str]):
-        self._load, self.topics = load, tuple(topics)
+    def __init__(self, load: Callable[[str], Sequence[Exercise]], rooms: Callable[[], Sequence[str]]):
+        self._load, self._rooms = load, rooms
         self._hinted: dict[str, int] = {}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The rooms that have exercises, in course order."""
+        return tuple(self._rooms())
 
     def find(self, name: str) -> Exercise:
         """The exercise called `topic.name`. Raises KeyError listing what there is."""

@@ -28,3 +28,5 @@ __all__ = [
     "path_patch",
     "previous_token_score",
 ]
+
+LESSON = "14"

@@ -28,3 +28,5 @@ __all__ = [
     "rounded",
     "stored_bytes",
 ]
+
+LESSON = "21"

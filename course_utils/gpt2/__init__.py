@@ -3,3 +3,5 @@
 from course_utils.gpt2.model import GPT, SIZES, GPTConfig, half_precision
 
 __all__ = ["GPT", "GPTConfig", "SIZES", "half_precision"]
+
+LESSON = "04"

@@ -26,3 +26,5 @@ __all__ = [
     "split",
     "train_adder",
 ]
+
+LESSON = "17"

@@ -40,3 +40,5 @@ __all__ = [
     "successes",
     "usefulness",
 ]
+
+LESSON = "22"

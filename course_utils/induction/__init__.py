@@ -29,3 +29,5 @@ __all__ = [
     "token_losses",
     "zero_ablate",
 ]
+
+LESSON = "15"

@@ -1,1 +1,3 @@
 """What breaks when trained matrices are broken: lesson 10."""
+
+LESSON = "10"

@@ -43,3 +43,5 @@ __all__ = [
     "story_loss",
     "task_batches",
 ]
+
+LESSON = "18"

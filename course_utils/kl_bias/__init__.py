@@ -31,3 +31,5 @@ __all__ = [
     "token_mask",
     "train_bias",
 ]
+
+LESSON = "07"

@@ -1,5 +1,19 @@
 """LoRA: thin matrices beside frozen ones, as lesson 19 builds them."""
 
+from course_utils.lora.adapters import MATRICES, LoRALinear, add_lora, lora_size, merge_lora
 from course_utils.lora.runs import NEW, Run, find, fine_tune, recorded
 
-__all__ = ["NEW", "Run", "find", "fine_tune", "recorded"]
+__all__ = [
+    "LoRALinear",
+    "MATRICES",
+    "NEW",
+    "Run",
+    "add_lora",
+    "find",
+    "fine_tune",
+    "lora_size",
+    "merge_lora",
+    "recorded",
+]
+
+LESSON = "19"

@@ -33,3 +33,5 @@ __all__ = [
     "training_flops",
     "training_memory",
 ]
+
+LESSON = "08"

@@ -50,3 +50,5 @@ __all__ = [
     "train_dpo",
     "training_flops",
 ]
+
+LESSON = "20"

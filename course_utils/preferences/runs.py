@@ -25,8 +25,8 @@ from course_utils.instruction_tuning.fine_tuning import answer_loss
 from course_utils.instruction_tuning.grading import grade
 from course_utils.instruction_tuning.tasks import Task, instructions
 from course_utils.model_budget.census import flops_per_token
-from course_utils.preferences import pairwise as pf
-from course_utils.preferences import reinforcement as rl
+from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import reinforcement as preferences_reinforcement
 from course_utils.training import History, train
 
 ASSET = assets.path("preferences/preferences.json")
@@ -83,19 +83,19 @@ class Questions:
 # --- Pairs, and reward models ----------------------------------------------------------------------------------------
 
 
-def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4) -> pf.Pairs:
+def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4) -> preferences.Pairs:
     """Let the model answer each question k times, and take one right and one wrong answer where there are both.
 
     Raises: ValueError where the questions do not suffice for n pairs.
     """
     rows = []
     for i, prompts in enumerate(questions.prompts):
-        answers = rl.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
+        answers = preferences_reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
         for prompt, some, right in zip(prompts.tolist(), answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
                 rows.append((prompt, _cut(some[right][0]), _cut(some[~right][0])))
         if len(rows) >= n:
-            return pf.Pairs.of(rows[:n], fill=END_OF_TURN)
+            return preferences.Pairs.of(rows[:n], fill=END_OF_TURN)
     raise ValueError(f"these questions made {len(rows)} of {n} pairs: draw more of them")
 
 
@@ -106,14 +106,14 @@ def _cut(answer: Tensor) -> list[int]:
 
 
 @torch.no_grad()
-def features(model: pf.RewardModel, pairs: pf.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
+def features(model: preferences.RewardModel, pairs: preferences.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
     """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each."""
     sides = ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
     return tuple(torch.cat([model.features(ids[i : i + batch], mask[i : i + batch]) for i in range(0, len(ids), batch)])
                  for ids, mask in sides)  # fmt: skip
 
 
-def fit_head(model: pf.RewardModel, chosen: Tensor, rejected: Tensor, l2: float = 0.01) -> pf.RewardModel:
+def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l2: float = 0.01) -> preferences.RewardModel:
     """Fit the head alone, with the body frozen, on features (B, d_model) of pairs; then scale it.
 
     The Bradley–Terry loss plus l2 · |weights|² has one minimum, which L-BFGS finds. The scale of the result: among
@@ -125,7 +125,7 @@ def fit_head(model: pf.RewardModel, chosen: Tensor, rejected: Tensor, l2: float 
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = pf.bradley_terry_loss(chosen @ weight, rejected @ weight) + l2 * weight.square().sum()
+        value = preferences.bradley_terry_loss(chosen @ weight, rejected @ weight) + l2 * weight.square().sum()
         value.backward()
         return value
 
@@ -134,7 +134,7 @@ def fit_head(model: pf.RewardModel, chosen: Tensor, rejected: Tensor, l2: float 
     return set_head(model, weight.detach() / spread)
 
 
-def set_head(model: pf.RewardModel, weight: Tensor) -> pf.RewardModel:
+def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.RewardModel:
     """Put weights (d_model,) into the head, in place."""
     with torch.no_grad():
         model.head.weight.copy_(weight[None])
@@ -144,7 +144,7 @@ def set_head(model: pf.RewardModel, weight: Tensor) -> pf.RewardModel:
 # --- Policies --------------------------------------------------------------------------------------------------------
 
 
-def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, judge: pf.RewardModel | None = None,
+def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, judge: preferences.RewardModel | None = None,
            beta: float = 0.0, seed: int = 0, on_step: Callable[[dict], object] | None = None) -> dict[str, list[float]]:  # fmt: skip
     """Train the policy in place by REINFORCE: rewarded by the judge, or without one by the truth.
 
@@ -156,9 +156,9 @@ def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, jud
     def reward(i: int, answers: Tensor) -> Tensor:
         truth, texts = questions.grades(i, answers), {text_of(answer) for answer in answers.flatten(0, 1)}
         seen.append({"truth": truth.mean().item(), "distinct": len(texts) / truth.numel()})
-        return truth if judge is None else rl.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
+        return truth if judge is None else preferences_reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
 
-    rows = rl.reinforce(policy, reference, questions.prompts, reward, steps, stop=END_OF_TURN, n_new=N_NEW, beta=beta,
+    rows = preferences_reinforcement.reinforce(policy, reference, questions.prompts, reward, steps, stop=END_OF_TURN, n_new=N_NEW, beta=beta,
                         lr=RATE, generator=torch.Generator().manual_seed(seed), on_step=on_step)  # fmt: skip
     return {key: [row[key] for row in rows] for key in ("reward", "kl")} | {
         key: [row[key] for row in seen] for key in ("truth", "distinct")
@@ -166,16 +166,16 @@ def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, jud
 
 
 def train_dpo(
-    policy: GPT, reference: GPT, pairs: pf.Pairs, steps: int, beta: float, seed: int = 0, **options
+    policy: GPT, reference: GPT, pairs: preferences.Pairs, steps: int, beta: float, seed: int = 0, **options
 ) -> History:
     """Train the policy in place by DPO on batches of 16 pairs; options go to `training.train`."""
     batches = pairs.batches(16, *pairs.log_probs(reference))
     return train(
-        policy, batches, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=pf.dpo_objective(beta), **options
+        policy, batches, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=preferences.dpo_objective(beta), **options
     )
 
 
-def train_on_own(policy: GPT, pairs: pf.Pairs, steps: int, seed: int = 0, **options) -> History:
+def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 0, **options) -> History:
     """Fine-tune the policy in place on the preferred answers alone: texts that a model wrote and a program checked.
 
     Source: Zelikman et al. 2022 (STaR), section 3; "rejection sampling fine-tuning".
@@ -192,10 +192,10 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
     """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct" share of texts."""
     generator, rows, texts = torch.Generator().manual_seed(seed), defaultdict(list), set()
     for i, prompts in enumerate(questions.prompts):
-        answers = rl.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
-        best = rl.sample_answers(policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0)
+        answers = preferences_reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
+        best = preferences_reinforcement.sample_answers(policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0)
         with torch.no_grad():
-            log_probs = [rl.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
+            log_probs = [preferences_reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
         rows["truth"].append(questions.grades(i, answers))
         rows["greedy"].append(questions.grades(i, best))
         rows["kl"].append(log_probs[0] - log_probs[1])

@@ -30,3 +30,5 @@ __all__ = [
     "sparse_accuracy",
     "students",
 ]
+
+LESSON = "16"

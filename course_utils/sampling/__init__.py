@@ -3,3 +3,5 @@
 from course_utils.sampling.decoding import draw, generate
 
 __all__ = ["draw", "generate"]
+
+LESSON = "09"

@@ -49,3 +49,5 @@ __all__ = [
     "simulate",
     "without_largest",
 ]
+
+LESSON = "05"

@@ -9,3 +9,5 @@ from course_utils.sparse_autoencoders.autoencoder import (
 )
 
 __all__ = ["firing_rate", "fraction_explained", "mean_max_cosine", "principal_directions", "train_sae"]
+
+LESSON = "13"

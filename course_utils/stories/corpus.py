@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils.stories import grammar as storyteller
+from course_utils.stories import grammar as stories_grammar
 from course_utils.stories.english import docstrings, hub, hub_file
 from course_utils.stories.grammar import (
     END,
@@ -63,7 +63,7 @@ class Stories:
     place      (n,) int64    where everyone is then: the id of "home", "beach", ...
     starts     (stories,)    the index of each story's first token
     facts      a dict a story: hero, friend, toy, colour, fav (the favourite food), ...: the last word drawn of each kind
-    events     a list a story: what happened to the toy and the place (storyteller.Event)
+    events     a list a story: what happened to the toy and the place (stories_grammar.Event)
     """
 
     tokens: Tensor
@@ -210,11 +210,11 @@ def _expect_one(symbol, plot: Plot) -> dict[Plot | None, np.ndarray]:
         return {None if symbol == END else plot: np.array([1.0, 0.0, 1.0])}
     worlds, total = [(1.0, "")], defaultdict(lambda: np.zeros(3))
     if type(symbol) is Slot and symbol.rule.endswith(".world"):  # away may be any place: take the mean over all of them
-        places = storyteller.fork("place", plot)
+        places = stories_grammar.fork("place", plot)
         away = [(p, WORLD_OF[place]) for p, (place,) in zip(places.p, places.branches, strict=True)]
         worlds = away if plot.at == "away" else [(1.0, "home")]
     for share, world in worlds:
-        fork = symbol if type(symbol) is Fork else storyteller.fork(symbol.rule, plot, world)
+        fork = symbol if type(symbol) is Fork else stories_grammar.fork(symbol.rule, plot, world)
         p, log_p = np.array(fork.p), -np.array(fork.surprisal)
         entropy = -p @ log_p
         if type(symbol) is Slot and symbol.barred:  # the mean over the barred word, itself drawn from this list

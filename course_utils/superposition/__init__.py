@@ -37,3 +37,5 @@ __all__ = [
     "weighted_loss",
     "welch_bound",
 ]
+
+LESSON = "06"

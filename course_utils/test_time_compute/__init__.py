@@ -10,6 +10,7 @@ from course_utils.test_time_compute.running_sum import (
     half_trained,
     majority_of_two,
     majority_vote,
+    recorded,
 )
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "half_trained",
     "majority_of_two",
     "majority_vote",
+    "recorded",
     "smollm2",
     "sums",
 ]
+
+LESSON = "12"

@@ -56,10 +56,10 @@ def smollm2(from_hub: bool = False, timeout: float = 10.0) -> tuple["PreTrainedM
 
 
 @lru_cache(maxsize=1)
-def recorded() -> dict:
+def recorded_model() -> dict:
     """What `tools/record/measure_smollm2.py` measured: a row for each kind of sums with its coverage by k; date, command.
 
-    >>> [row["digits"] for row in recorded()["rows"]]
+    >>> [row["digits"] for row in recorded_model()["rows"]]
     [1, 2, 3]
     """
     return json.loads(ASSET.read_text(encoding="utf-8"))

@@ -30,3 +30,5 @@ __all__ = [
     "pretokenize",
     "train_bpe",
 ]
+
+LESSON = "01"

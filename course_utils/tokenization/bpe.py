@@ -8,7 +8,7 @@ from operator import index
 
 import regex
 
-from course_utils.tokenization import published as files
+from course_utils.tokenization import published as tokenization
 from course_utils.tokenization.published import bert_tokenizer, bytes_to_unicode, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401
 
 Pair = tuple[int, int]
@@ -118,7 +118,7 @@ def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     >>> pretokenize("I've  2 cats!")
     ['I', "'ve", ' ', ' 2', ' cats', '!']
     """
-    cutter, shape = regex.compile(pattern), files.as_unicode_16(text)  # the shape is nearly always the text itself
+    cutter, shape = regex.compile(pattern), tokenization.as_unicode_16(text)  # the shape is nearly always the text itself
     if shape is text and not cutter.groups:
         pieces = cutter.findall(text)
     else:
@@ -238,7 +238,7 @@ class BPETokenizer:
         if (n_merges := index(vocab_size) - 256 - len(special)) < 0:
             raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(special)} special tokens need at least "
                              f"{256 + len(special)}.")
-        if not files.utf8(text):
+        if not tokenization.utf8(text):
             raise ValueError("the text is empty: there is nothing to learn merges from.")
         pieces = Counter(pretokenize(text, pattern) if pattern else [text])
         words = {tuple(piece.encode("utf-8")): times for piece, times in pieces.items()}
@@ -251,7 +251,7 @@ class BPETokenizer:
         >>> BPETokenizer.from_gpt2().encode("Hello world")
         [15496, 995]
         """
-        ids, merges = files.gpt2_files()
+        ids, merges = tokenization.gpt2_files()
         pairs = {(ids[left], ids[right]): ids[left + right] for left, right in merges}
         return cls(pairs, GPT2_PATTERN, [END_OF_TEXT], bytes(bytes_to_unicode()))
 
@@ -263,7 +263,7 @@ class BPETokenizer:
 
         Raises TypeError for anything but text, ValueError for a lone surrogate or a special token it does not have.
         """
-        files.utf8(text)
+        tokenization.utf8(text)
         allowed = set(self.special if allowed_special == "all" else allowed_special)
         if unknown := allowed - set(self.special):
             raise ValueError(f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}.")

@@ -41,3 +41,5 @@ __all__ = [
     "rotary",
     "sinusoidal_positions",
 ]
+
+LESSON = "03"

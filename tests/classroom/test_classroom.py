@@ -30,7 +30,7 @@ from course_utils.classroom import (
     timed,
     token_strip,
 )
-from course_utils.classroom import widgets as views
+from course_utils.classroom import widgets as classroom
 from course_utils.classroom.claims import MIME
 
 ALT = "A line that rises from zero to two."
@@ -113,7 +113,7 @@ def test_a_token_strip_shows_white_space_escapes_and_marks_broken_bytes():
 
 @pytest.fixture
 def no_views(monkeypatch):
-    monkeypatch.setattr(views, "_views", [])
+    monkeypatch.setattr(classroom, "_views", [])
 
 
 def counting(n):
@@ -123,7 +123,7 @@ def counting(n):
 def test_a_view_displays_one_bundle_with_live_view_and_static_frame(displayed, no_views):
     [(data, _)] = displayed(lambda: explore(counting, n=w.IntSlider(3, 0, 9))._ipython_display_())
     assert data["text/html"] == "<p>3</p>" and data["text/plain"] == "n is 3"
-    assert data[views.VIEW]["model_id"]
+    assert data[classroom.VIEW]["model_id"]
 
 
 def test_moving_a_control_redraws(no_views):
@@ -150,7 +150,7 @@ def test_a_view_that_stops_returning_frames_says_so_and_keeps_the_last_one(no_vi
     view.controls["n"].value = 8
     assert view.frame.text == "one" and "NoneType" in view.caption.value
     with pytest.raises(RuntimeError, match="{'n': 8}.*NoneType"):
-        views.sweep()
+        classroom.sweep()
 
 
 def test_explore_refuses_what_is_no_control_and_what_is_no_frame(no_views):
@@ -170,7 +170,7 @@ def test_explore_refuses_what_is_no_control_and_what_is_no_frame(no_views):
         (w.Dropdown(options=[("one", 1), ("two", 2), ("three", 3)], value=2), {1, 2, 3}),
         (w.Checkbox(True), {True, False}),
         (w.Dropdown(options={"one": 1, "two": 2}), {1, 2}),
-        (w.Textarea("hello"), {"", "hello", views.AWKWARD}),
+        (w.Textarea("hello"), {"", "hello", classroom.AWKWARD}),
         (w.IntRangeSlider(value=(2, 3), min=0, max=9), {(0, 0), (2, 3), (0, 9), (9, 9)}),
     ],
 )
@@ -185,7 +185,7 @@ def test_the_sweep_raises_with_the_setting_that_fails(no_views):
 
     explore(breaks, n=w.IntSlider(3, 0, 9))
     with pytest.raises(RuntimeError, match=r"breaks\({'n': 0}\): ZeroDivisionError"):
-        views.sweep()
+        classroom.sweep()
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_an_answer_that_changes_its_argument_is_told_so():
 
 
 def test_hints_go_one_step_further_and_the_solution_is_the_reference(capsys):
-    catalog = Catalog(lambda topic: [EXERCISE], ["maths"])
+    catalog = Catalog(lambda room: [EXERCISE], lambda: ["maths"])
     for _ in range(4):
         catalog.hint("maths.double")
     said = capsys.readouterr().out.splitlines()
@@ -338,7 +338,7 @@ def test_hints_go_one_step_further_and_the_solution_is_the_reference(capsys):
 
 
 def test_an_unknown_exercise_lists_what_there_is():
-    catalog = Catalog(lambda topic: [EXERCISE], ["maths"])
+    catalog = Catalog(lambda room: [EXERCISE], lambda: ["maths"])
     with pytest.raises(KeyError, match="maths has double"):
         catalog.check("maths.triple", double)
     with pytest.raises(KeyError, match="exercises on maths"):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from course_utils.attention.heads import KVCache
-from course_utils.gpt2 import model as gp
+from course_utils.gpt2 import model as gpt2
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.transformer_block.ladder import Transformer, logit_contributions
 
@@ -68,10 +68,10 @@ def theirs_gradient(name, parameters):
 # --- Parity ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", gp.SIZES)
+@pytest.mark.parametrize("name", gpt2.SIZES)
 def test_every_presets_shape_gives_transformers_logits_loss_and_gradients(name):
     config = GPTConfig.preset(name, n_layer=1, vocab_size=1009, n_positions=128)
-    assert config.n_embd == gp.SIZES[name][2]
+    assert config.n_embd == gpt2.SIZES[name][2]
     ours, theirs = pair(config, std=0.02)
     ids = some_ids(config, T=40)
     with torch.no_grad():
@@ -177,7 +177,7 @@ def test_bfloat16_stays_close_and_gives_bfloat16():
         want, got = ours(some_ids()), copy.deepcopy(ours).bfloat16()(some_ids())
     assert got.dtype == torch.bfloat16
     assert (got.float() - want).abs().mean() < 0.03 * want.std()
-    assert gp.half_precision("cpu") == torch.float32
+    assert gpt2.half_precision("cpu") == torch.float32
 
 
 COMPILES = """
@@ -309,7 +309,7 @@ def hub(tmp_path, monkeypatch):
         asked.append((name, revision, file, kind, timeout))
         return tmp_path / file
 
-    monkeypatch.setattr(gp, "hub_file", hub_file)
+    monkeypatch.setattr(gpt2, "hub_file", hub_file)
     return tmp_path, theirs, asked
 
 
@@ -317,7 +317,7 @@ def test_published_weights_give_transformers_logits(hub):
     folder, theirs, asked = hub
     with torch.no_grad():
         close(GPT.from_pretrained("gpt2")(some_ids()), theirs(some_ids()).logits)
-    assert [row[:2] for row in asked] == [("openai-community/gpt2", gp.REVISIONS["gpt2"])] * 2
+    assert [row[:2] for row in asked] == [("openai-community/gpt2", gpt2.REVISIONS["gpt2"])] * 2
     assert {row[2] for row in asked} == {"config.json", "model.safetensors"} and {row[3] for row in asked} == {"model"}
     GPT.from_pretrained("somebody/some-gpt2", revision="0" * 40, timeout=3.0)
     assert asked[-1][:2] == ("somebody/some-gpt2", "0" * 40) and asked[-1][4] == 3.0
@@ -353,14 +353,14 @@ def test_what_cannot_be_had_says_what_to_do(monkeypatch):
     def unreachable(*args, **kwargs):
         raise ConnectionError("could not get config.json of x from the hub")
 
-    monkeypatch.setattr(gp, "hub_file", unreachable)
+    monkeypatch.setattr(gpt2, "hub_file", unreachable)
     with pytest.raises(ConnectionError, match="hub"):
         GPT.from_pretrained("gpt2")
 
 
 def test_the_pinned_revisions_are_full_hashes_of_every_preset():
-    assert gp.REVISIONS.keys() == gp.SIZES.keys()
-    assert all(len(r) == 40 and set(r) <= set("0123456789abcdef") for r in gp.REVISIONS.values())
+    assert gpt2.REVISIONS.keys() == gpt2.SIZES.keys()
+    assert all(len(r) == 40 and set(r) <= set("0123456789abcdef") for r in gpt2.REVISIONS.values())
 
 
 # --- Presets and bad input -------------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def test_a_cache_counts_towards_the_longest_text():
 
 
 def test_the_preallocated_cache_equals_the_one_that_grows_and_copies_nothing():
-    fixed, growing = gp.Cache(10), KVCache()
+    fixed, growing = gpt2.Cache(10), KVCache()
     place = None
     for T in (3, 1, 1, 5):
         keys, values = torch.randn(2, 2, 4, T, 8).unbind()
@@ -422,7 +422,7 @@ def test_the_preallocated_cache_equals_the_one_that_grows_and_copies_nothing():
 
 @pytest.mark.parametrize("shape", [(3, 4, 1, 8), (2, 5, 1, 8), (2, 4, 1, 9)])
 def test_a_cache_refuses_another_batch_or_layer(shape):
-    cache = gp.Cache(10)
+    cache = gpt2.Cache(10)
     cache.append(torch.zeros(2, 4, 3, 8), torch.zeros(2, 4, 3, 8))
     with pytest.raises(ValueError, match="fresh cache"):
         cache.append(torch.zeros(shape), torch.zeros(shape))
@@ -447,7 +447,7 @@ def test_the_published_gpt2_gives_transformers_logits():
     from course_utils.stories.english import hub_file
 
     files = [
-        hub_file("openai-community/gpt2", gp.REVISIONS["gpt2"], name, "model")
+        hub_file("openai-community/gpt2", gpt2.REVISIONS["gpt2"], name, "model")
         for name in ("config.json", "model.safetensors")
     ]
     theirs = GPT2LMHeadModel.from_pretrained(files[0].parent, local_files_only=True).eval()

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_utils.grokking import modular_addition as gk
+from course_utils.grokking import modular_addition as grokking
 
 
 def dice(seed=0):
@@ -20,7 +20,7 @@ def draw(*shape, seed=0, dtype=torch.float32):
 
 
 def tiny(p=7, seed=0):
-    return gk.ModularAdder(p, d_model=12, n_head=3, d_inner=20, generator=dice(seed))
+    return grokking.ModularAdder(p, d_model=12, n_head=3, d_inner=20, generator=dice(seed))
 
 
 def waves(p, frequencies):
@@ -36,9 +36,9 @@ def waves(p, frequencies):
 
 
 def test_answers_are_sums_modulo_p():
-    assert gk.answers(5).tolist() == [[(a + b) % 5 for b in range(5)] for a in range(5)]
+    assert grokking.answers(5).tolist() == [[(a + b) % 5 for b in range(5)] for a in range(5)]
     with pytest.raises(ValueError, match="below 2"):
-        gk.answers(1)
+        grokking.answers(1)
 
 
 def test_the_adder_is_a_transformer_layer_that_runs_over_all_three_tokens():
@@ -65,22 +65,22 @@ def test_the_table_holds_the_logits_of_every_pair_and_the_order_of_a_and_b_matte
 
 def test_heads_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="choose a divisor of 12"):
-        gk.ModularAdder(7, d_model=12, n_head=5)
+        grokking.ModularAdder(7, d_model=12, n_head=5)
 
 
 def test_a_split_has_its_share_at_random_and_repeats_with_its_seed():
-    train = gk.split(31, 0.4, dice())
+    train = grokking.split(31, 0.4, dice())
     assert train.shape == (31, 31) and train.dtype == torch.bool and train.sum() == int(0.4 * 961)
-    assert torch.equal(train, gk.split(31, 0.4, dice())) and not torch.equal(train, gk.split(31, 0.4, dice(1)))
+    assert torch.equal(train, grokking.split(31, 0.4, dice())) and not torch.equal(train, grokking.split(31, 0.4, dice(1)))
     assert abs(train[:15].double().mean() - 0.4) < 5 * math.sqrt(0.24 / (15 * 31))  # no block of rows
     for share in (0, 1, 1.2):
         with pytest.raises(ValueError, match="leaves one part empty"):
-            gk.split(31, share, dice())
+            grokking.split(31, share, dice())
 
 
 def test_loss_and_accuracy_are_those_of_torch_over_the_marked_pairs():
-    logits, pairs = draw(2, 5, 5, 5), gk.split(5, 0.5, dice())
-    losses, accuracies = gk.loss_and_accuracy(logits, pairs)
+    logits, pairs = draw(2, 5, 5, 5), grokking.split(5, 0.5, dice())
+    losses, accuracies = grokking.loss_and_accuracy(logits, pairs)
     for x, loss, accuracy in zip(logits, losses, accuracies, strict=True):
         chosen = [(x[a, b], (a + b) % 5) for a, b in pairs.nonzero().tolist()]
         want = sum(F.cross_entropy(row[None], torch.tensor([y])) for row, y in chosen) / len(chosen)
@@ -92,12 +92,12 @@ def test_loss_and_accuracy_are_those_of_torch_over_the_marked_pairs():
 
 
 def test_a_run_memorises_keeps_snapshots_and_repeats_with_its_seed():
-    train = gk.split(7, 0.6, dice())
+    train = grokking.split(7, 0.6, dice())
     models = [tiny(seed=3), tiny(seed=3)]
-    first, second = (gk.train_adder(model, train, steps=120, lr=0.01, every=40) for model in models)
+    first, second = (grokking.train_adder(model, train, steps=120, lr=0.01, every=40) for model in models)
     assert first.steps == [0, 40, 80, 120] and first.embeddings.shape == (4, 7, 12)
     assert (
-        gk.loss_and_accuracy(first.logits[-1], train)[1] == 1 and gk.loss_and_accuracy(first.logits[0], train)[1] < 0.5
+        grokking.loss_and_accuracy(first.logits[-1], train)[1] == 1 and grokking.loss_and_accuracy(first.logits[0], train)[1] < 0.5
     )
     assert torch.equal(first.logits, second.logits) and torch.equal(first.logits[-1], models[0].table().detach())
     torch.testing.assert_close(first.norms[-1], sum((p.detach() ** 2).sum() for p in models[0].parameters()))
@@ -105,30 +105,30 @@ def test_a_run_memorises_keeps_snapshots_and_repeats_with_its_seed():
 
 
 def test_only_training_pairs_are_learned_from():
-    train = gk.split(7, 0.6, dice())
+    train = grokking.split(7, 0.6, dice())
     model = tiny()
     seen, real = set(), model.forward
     model.forward = lambda a, b: seen.update(zip(a.tolist(), b.tolist(), strict=True)) if len(a) < 49 else None
     with pytest.raises(AttributeError):  # the spy gives no logits
-        gk.train_adder(model, train, steps=1)
+        grokking.train_adder(model, train, steps=1)
     model.forward = lambda a, b: (
         seen.update(zip(a.tolist(), b.tolist(), strict=True)) if len(a) < 49 else None,
         real(a, b),
     )[1]
-    gk.train_adder(model, train, steps=2, every=2)
+    grokking.train_adder(model, train, steps=2, every=2)
     assert seen == {tuple(pair) for pair in train.nonzero().tolist()}
 
 
 def test_weight_decay_makes_the_weights_small_and_the_bar_is_used():
-    train, steps = gk.split(7, 0.6, dice()), []
+    train, steps = grokking.split(7, 0.6, dice()), []
 
     def bar(numbers):
         for n in numbers:
             steps.append(n)
             yield n
 
-    free = gk.train_adder(tiny(), train, steps=150, lr=0.01, weight_decay=0.0, bar=bar)
-    bound = gk.train_adder(tiny(), train, steps=150, lr=0.01, weight_decay=1.0)
+    free = grokking.train_adder(tiny(), train, steps=150, lr=0.01, weight_decay=0.0, bar=bar)
+    bound = grokking.train_adder(tiny(), train, steps=150, lr=0.01, weight_decay=1.0)
     assert steps == list(range(1, 151)) and bound.norms[-1] < 0.7 * free.norms[-1]
 
 
@@ -138,7 +138,7 @@ def test_weight_decay_makes_the_weights_small_and_the_bar_is_used():
 @pytest.mark.parametrize("p", [6, 7])
 def test_the_power_of_a_frequency_is_its_share_of_explicit_sums(p):
     x = draw(3, p, 4, dtype=torch.float64)
-    power = gk.frequency_power(x)
+    power = grokking.frequency_power(x)
     numbers = np.arange(p)
     for rows, shares in zip(x.numpy(), power.numpy(), strict=True):
         sums = [  # over both entries of a wave, k and p - k, which are one where k = p / 2
@@ -154,69 +154,69 @@ def test_restricted_logits_are_the_least_squares_fit_of_the_waves(p, frequencies
     basis = waves(p, frequencies)
     flat = logits.view(p * p, 5).numpy()
     want = basis @ np.linalg.lstsq(basis, flat, rcond=None)[0]
-    np.testing.assert_allclose(gk.restricted_logits(logits, frequencies).view(p * p, 5).numpy(), want, atol=1e-10)
+    np.testing.assert_allclose(grokking.restricted_logits(logits, frequencies).view(p * p, 5).numpy(), want, atol=1e-10)
 
 
 @pytest.mark.parametrize("p", [7, 8])
 def test_excluded_logits_hold_none_of_the_waves_and_the_same_mean(p):
     logits = draw(p, p, 3, dtype=torch.float64)
-    out = gk.excluded_logits(logits, [1, 3])
+    out = grokking.excluded_logits(logits, [1, 3])
     left = waves(p, [1, 3])[:, 1:].T @ out.view(p * p, 3).numpy()
     assert np.abs(left).max() < 1e-10
     torch.testing.assert_close(out.mean((0, 1)), logits.mean((0, 1)))
-    torch.testing.assert_close(gk.excluded_logits(out, [1, 3]), out)
+    torch.testing.assert_close(grokking.excluded_logits(out, [1, 3]), out)
 
 
 def test_all_frequencies_together_keep_the_mean_over_pairs_with_the_same_sum():
     logits = draw(2, 7, 7, 4)
-    sums = gk.by_sum(logits)
+    sums = grokking.by_sum(logits)
     for s in range(7):
         pairs = [(a, b) for a in range(7) for b in range(7) if (a + b) % 7 == s]
         torch.testing.assert_close(sums[:, s], torch.stack([logits[:, a, b] for a, b in pairs]).mean(0))
-    torch.testing.assert_close(gk.restricted_logits(logits[0], [1, 2, 3]), sums[0][gk.answers(7)], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(grokking.restricted_logits(logits[0], [1, 2, 3]), sums[0][grokking.answers(7)], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("frequencies", [[], [2], [3, 1], [1, 2, 3]])
 def test_the_restricted_loss_is_the_loss_of_the_restricted_logits(frequencies):
     logits = 3 * draw(2, 7, 7, 7)
-    got = gk.restricted_loss(gk.by_sum(logits), frequencies)
+    got = grokking.restricted_loss(grokking.by_sum(logits), frequencies)
     for x, loss in zip(logits, got, strict=True):
-        kept = gk.restricted_logits(x, frequencies)
+        kept = grokking.restricted_logits(x, frequencies)
         torch.testing.assert_close(
-            loss, F.cross_entropy(kept.view(49, 7), gk.answers(7).flatten()), atol=1e-5, rtol=1e-4
+            loss, F.cross_entropy(kept.view(49, 7), grokking.answers(7).flatten()), atol=1e-5, rtol=1e-4
         )
 
 
 def test_without_its_only_frequency_a_model_of_one_wave_knows_nothing():
-    angle = 2 * math.pi * 2 * (gk.answers(7)[..., None] - torch.arange(7)) / 7
+    angle = 2 * math.pi * 2 * (grokking.answers(7)[..., None] - torch.arange(7)) / 7
     logits = 9 * angle.cos()  # (7, 7, 7), highest where the answer is a + b
     everything = torch.ones(7, 7, dtype=torch.bool)
-    assert gk.loss_and_accuracy(logits, everything)[1] == 1
-    for out in (gk.excluded_logits(logits, [2]), gk.restricted_logits(logits, [1, 3])):
-        assert math.isclose(gk.loss_and_accuracy(out, everything)[0], math.log(7), rel_tol=1e-4)
-    assert gk.key_frequencies(logits) == [2]
+    assert grokking.loss_and_accuracy(logits, everything)[1] == 1
+    for out in (grokking.excluded_logits(logits, [2]), grokking.restricted_logits(logits, [1, 3])):
+        assert math.isclose(grokking.loss_and_accuracy(out, everything)[0], math.log(7), rel_tol=1e-4)
+    assert grokking.key_frequencies(logits) == [2]
 
 
 def test_a_memorised_table_of_random_answers_has_no_key_frequency():
     right = torch.randint(11, (11, 11), generator=dice())
-    power = gk.frequency_power(gk.by_sum(9.0 * F.one_hot(right, 11)))
-    assert power.max() < 0.6 and len(gk.key_frequencies(9.0 * F.one_hot(right, 11).float())) >= 4
+    power = grokking.frequency_power(grokking.by_sum(9.0 * F.one_hot(right, 11)))
+    assert power.max() < 0.6 and len(grokking.key_frequencies(9.0 * F.one_hot(right, 11).float())) >= 4
 
 
 def test_key_frequencies_are_the_fewest_that_hold_the_share():
-    angle = 2 * math.pi * (gk.answers(11)[..., None] - torch.arange(11)) / 11
+    angle = 2 * math.pi * (grokking.answers(11)[..., None] - torch.arange(11)) / 11
     logits = 3 * (2 * angle).cos() + 2 * (5 * angle).cos() + 1 * angle.cos()  # powers 9, 4 and 1
-    assert gk.key_frequencies(logits, 0.5) == [2]
-    assert gk.key_frequencies(logits, 0.9) == [2, 5] and gk.key_frequencies(logits, 0.95) == [2, 5, 1]
+    assert grokking.key_frequencies(logits, 0.5) == [2]
+    assert grokking.key_frequencies(logits, 0.9) == [2, 5] and grokking.key_frequencies(logits, 0.95) == [2, 5, 1]
 
 
 @pytest.mark.parametrize("bad", [[0], [4], [1, -1], [1.5]])
 def test_what_is_no_frequency_is_refused(bad):
-    for call in (gk.restricted_logits, gk.excluded_logits):
+    for call in (grokking.restricted_logits, grokking.excluded_logits):
         with pytest.raises(ValueError, match="from 1 to 3"):
             call(draw(7, 7, 2), bad)
     with pytest.raises(ValueError, match="from 1 to 3"):
-        gk.restricted_loss(draw(7, 7), bad)
+        grokking.restricted_loss(draw(7, 7), bad)
 
 
 @pytest.mark.parametrize("p", [7, 8])
@@ -228,4 +228,4 @@ def test_the_power_of_a_frequency_is_its_share_of_the_variance(p):
         waves = torch.stack([angle.cos(), angle.sin()], dim=-1)  # (p, 2); at k = p / 2 the sine is 0 everywhere
         part = waves @ torch.linalg.pinv(waves, rtol=1e-9) @ centred  # (p, 3)
         shares.append(part.square().sum() / centred.square().sum())
-    torch.testing.assert_close(gk.frequency_power(x), torch.stack(shares))
+    torch.testing.assert_close(grokking.frequency_power(x), torch.stack(shares))

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from course_utils.attention.heads import attention, causal_mask, merge_heads, split_heads
-from course_utils.induction import ablation as ab
-from course_utils.induction import heads as ind
+from course_utils.induction import ablation as induction
+from course_utils.induction import heads as induction_heads
 
 
 def dice(seed=0):
@@ -18,7 +18,7 @@ def dice(seed=0):
 
 def model(n_layer=2, n_head=2, seed=0, T=14):
     """A random model whose heads matter: larger weights than at the start of training."""
-    net = ind.attention_only(n_layer, T=T, vocab_size=10, d_model=12, n_head=n_head, generator=dice(seed))
+    net = induction_heads.attention_only(n_layer, T=T, vocab_size=10, d_model=12, n_head=n_head, generator=dice(seed))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=dice(seed + 1)) * 0.4)
@@ -26,14 +26,14 @@ def model(n_layer=2, n_head=2, seed=0, T=14):
 
 
 def batch(seed=0, B=6, T=14):
-    return ind.repeat_batches(B, T, 10, (3, 5))(dice(seed))
+    return induction_heads.repeat_batches(B, T, 10, (3, 5))(dice(seed))
 
 
 # --- Data ------------------------------------------------------------------------------------------------------------
 
 
 def test_sequences_repeat_blocks_of_different_tokens_with_every_period_equally_often():
-    ids, period = ind.repeated_sequences(3000, 13, 8, (2, 5), dice())
+    ids, period = induction_heads.repeated_sequences(3000, 13, 8, (2, 5), dice())
     for row, p in zip(ids.tolist(), period.tolist(), strict=True):
         assert all(row[t] == row[t % p] for t in range(13)) and len(set(row[:p])) == p
     shares = period.bincount(minlength=6)[2:] / 3000
@@ -44,7 +44,7 @@ def test_sequences_repeat_blocks_of_different_tokens_with_every_period_equally_o
 @pytest.mark.parametrize("periods", [(0, 3), (4, 3), (2, 11)])
 def test_periods_that_do_not_fit_are_refused(periods):
     with pytest.raises(ValueError, match="least and the greatest"):
-        ind.repeated_sequences(2, 6, 10, periods, dice())
+        induction_heads.repeated_sequences(2, 6, 10, periods, dice())
 
 
 def test_a_target_counts_exactly_where_its_input_token_came_before():
@@ -55,16 +55,16 @@ def test_a_target_counts_exactly_where_its_input_token_came_before():
                 last = max(s for s in range(t) if row[s] == row[t])
                 assert wanted[t] == row[last + 1]
             else:
-                assert wanted[t] == ind.UNKNOWN
+                assert wanted[t] == induction_heads.UNKNOWN
 
 
 def test_late_repeats_begin_late_and_are_known_from_their_second_token_on():
-    inputs, targets = ind.late_repeats(20, start=3, period=4, vocab_size=9, generator=dice())
+    inputs, targets = induction_heads.late_repeats(20, start=3, period=4, vocab_size=9, generator=dice())
     for row, wanted in zip(inputs.tolist(), targets.tolist(), strict=True):
-        assert len(set(row[:7])) == 7 and row[7:] == row[3:6] and wanted[:7] == [ind.UNKNOWN] * 7
+        assert len(set(row[:7])) == 7 and row[7:] == row[3:6] and wanted[:7] == [induction_heads.UNKNOWN] * 7
         assert wanted[7:] == row[4:7]
     with pytest.raises(ValueError, match="12 different tokens|8 \\+ 4"):
-        ind.late_repeats(1, start=8, period=4, vocab_size=9, generator=dice())
+        induction_heads.late_repeats(1, start=8, period=4, vocab_size=9, generator=dice())
 
 
 # --- Looking ---------------------------------------------------------------------------------------------------------
@@ -72,14 +72,14 @@ def test_late_repeats_begin_late_and_are_known_from_their_second_token_on():
 
 def test_token_losses_are_torchs_and_leave_unknown_targets_out():
     net, (inputs, targets) = model(), batch()
-    losses = ind.token_losses(net, (inputs, targets))
-    assert torch.equal(losses.isnan(), targets == ind.UNKNOWN)
+    losses = induction_heads.token_losses(net, (inputs, targets))
+    assert torch.equal(losses.isnan(), targets == induction_heads.UNKNOWN)
     torch.testing.assert_close(losses.nanmean(), F.cross_entropy(net(inputs).flatten(0, 1), targets.flatten()).detach())
 
 
 def test_what_is_looked_at_agrees_with_plain_loops():
     net, (inputs, targets) = model(seed=4), batch(seed=2)
-    seen = ind.look(net, (inputs, targets))
+    seen = induction_heads.look(net, (inputs, targets))
     guess, x = net(inputs).argmax(-1), sum(net.embed(inputs))
     for layer, block in enumerate(net.h):
         y, pattern = block.attn(block.ln_1(x), return_weights=True)
@@ -93,7 +93,7 @@ def test_what_is_looked_at_agrees_with_plain_loops():
                 if places := [s for s in range(t) if inputs[b, s] == inputs[b, t]]:
                     after.append(sum(pattern[b, head, t, s + 1] for s in places))
             torch.testing.assert_close(seen["induction"][layer, head], torch.stack(after).mean().detach())
-    known, streaks = targets != ind.UNKNOWN, []
+    known, streaks = targets != induction_heads.UNKNOWN, []
     for b in range(6):
         right = [bool(guess[b, t] == targets[b, t]) for t in range(14) if known[b, t]]
         streaks.append(next((i for i, ok in enumerate(right) if not ok), len(right)))
@@ -102,23 +102,23 @@ def test_what_is_looked_at_agrees_with_plain_loops():
 
 
 def test_a_fixed_period_is_learned_in_a_few_steps_and_the_record_fits_the_model():
-    net = ind.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
-    growth = ind.grow(net, (4, 4), steps=160, lr=0.01, every=40, progress=False)
+    net = induction_heads.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
+    growth = induction_heads.grow(net, (4, 4), steps=160, lr=0.01, every=40, progress=False)
     assert growth.steps == [0, 40, 80, 120, 160]
     assert growth.loss[0] > 2 and growth.loss[-1] < 0.3 and growth.accuracy[-1] > 0.9
     assert growth.previous.shape == growth.induction.shape == (5, 1, 2) and growth.streaks.shape == (5, 64)
-    seen = ind.repeat_batches(64, 12, 10, (4, 4))(dice(1_000_003))
-    torch.testing.assert_close(growth.loss[-1], ind.look(net, seen)["loss"])
-    other = ind.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
-    assert torch.equal(ind.grow(other, (4, 4), steps=40, lr=0.01, every=40, progress=False).loss[0], growth.loss[0])
+    seen = induction_heads.repeat_batches(64, 12, 10, (4, 4))(dice(1_000_003))
+    torch.testing.assert_close(growth.loss[-1], induction_heads.look(net, seen)["loss"])
+    other = induction_heads.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
+    assert torch.equal(induction_heads.grow(other, (4, 4), steps=40, lr=0.01, every=40, progress=False).loss[0], growth.loss[0])
 
 
 def test_the_rise_of_a_curve_is_dated_by_its_first_and_last_value():
     steps, falling = [0, 5, 10, 15, 20], torch.tensor([4.0, 3.9, 3.0, 0.5, 0.0])
-    assert ind.rise(steps, falling) == (10, 15) and ind.rise(steps, -falling) == (10, 15)
-    assert ind.rise(steps, falling, 0.01, 0.99) == (5, 20)
+    assert induction_heads.rise(steps, falling) == (10, 15) and induction_heads.rise(steps, -falling) == (10, 15)
+    assert induction_heads.rise(steps, falling, 0.01, 0.99) == (5, 20)
     with pytest.raises(ValueError, match="ends where it began"):
-        ind.rise(steps, torch.ones(5))
+        induction_heads.rise(steps, torch.ones(5))
 
 
 # --- Taking heads out ------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_the_rise_of_a_curve_is_dated_by_its_first_and_last_value():
 
 def test_zero_ablation_is_a_model_whose_columns_of_w_o_are_zero():
     net, (inputs, _) = model(), batch()
-    with torch.no_grad(), ab.ablated(net, [(0, 1), (1, 0)], ab.zero_ablate):
+    with torch.no_grad(), induction.ablated(net, [(0, 1), (1, 0)], induction.zero_ablate):
         got = net(inputs)
     with torch.no_grad():
         net.h[0].attn.c_proj.weight.unflatten(1, (2, 6))[:, 1] = 0
@@ -141,20 +141,20 @@ def test_mean_ablation_writes_the_mean_of_what_the_head_writes():
         writes = net.h[0].attn.per_head(net.h[0].ln_1(x))  # (B, H, T, d_model)
         x = x + writes[:, [0, 1]].sum(1) + writes[:, 2].mean(0) + net.h[0].attn.c_proj.bias
         want = net.lm_head(net.ln_f(x))
-        with ab.ablated(net, [(0, 2)]):
+        with induction.ablated(net, [(0, 2)]):
             torch.testing.assert_close(net(inputs), want)
 
 
 def test_an_ablated_model_is_whole_again_afterwards_even_after_an_error():
     net, (inputs, _) = model(), batch()
     before = net(inputs)
-    with pytest.raises(RuntimeError), ab.ablated(net, ab.all_heads(net)):
+    with pytest.raises(RuntimeError), induction.ablated(net, induction.all_heads(net)):
         assert not torch.allclose(net(inputs), before)
         raise RuntimeError
     assert torch.equal(net(inputs), before)
-    with pytest.raises(ValueError, match="h.5.attn.heads"), ab.ablated(net, [(5, 0)]):
+    with pytest.raises(ValueError, match="h.5.attn.heads"), induction.ablated(net, [(5, 0)]):
         pass
-    with pytest.raises(ValueError, match="from 0 to 1"), ab.ablated(net, [(0, 2)]):
+    with pytest.raises(ValueError, match="from 0 to 1"), induction.ablated(net, [(0, 2)]):
         net(inputs)
 
 
@@ -174,27 +174,27 @@ def test_harm_through_some_inputs_is_what_the_layer_gives_with_only_those_replac
         want = F.cross_entropy(logits.flatten(0, 1), targets.flatten()) - F.cross_entropy(
             net(inputs).flatten(0, 1), targets.flatten()
         )
-    assert math.isclose(ab.harm_through(net, (inputs, targets), [(0, 1)], reads), want, abs_tol=1e-5)
+    assert math.isclose(induction.harm_through(net, (inputs, targets), [(0, 1)], reads), want, abs_tol=1e-5)
     with pytest.raises(ValueError, match="letters q, k and v"):
-        ab.harm_through(net, (inputs, targets), [(0, 1)], "x")
+        induction.harm_through(net, (inputs, targets), [(0, 1)], "x")
 
 
 def test_with_all_orders_the_prediction_is_the_harm_itself():
     net, seen = model(seed=3), batch()
-    parts = ab.interactions(net, seen, order=4)
-    heads = ab.all_heads(net)
+    parts = induction.interactions(net, seen, order=4)
+    heads = induction.all_heads(net)
     assert len(heads) == 4 and len(parts) == 15
     for n in range(5):
         for some in itertools.combinations(heads, n):
-            assert math.isclose(ab.predicted_harm(parts, some[::-1], 4), ab.harm(net, seen, some), abs_tol=1e-4)
-    assert ab.predicted_harm(parts, heads, 1) == sum(parts[(head,)] for head in heads)
+            assert math.isclose(induction.predicted_harm(parts, some[::-1], 4), induction.harm(net, seen, some), abs_tol=1e-4)
+    assert induction.predicted_harm(parts, heads, 1) == sum(parts[(head,)] for head in heads)
 
 
 def test_heads_that_are_not_there_or_not_earlier_are_refused_and_one_given_twice_counts_once():
-    net, seen = model(), ind.repeat_batches(4, 14, 10, (3, 5))(dice())
+    net, seen = model(), induction_heads.repeat_batches(4, 14, 10, (3, 5))(dice())
     for bad in (-1, 2):
         with pytest.raises(ValueError, match="from 0 to 1"):
-            ab.harm(net, seen, [(0, bad)], ab.zero_ablate)
+            induction.harm(net, seen, [(0, bad)], induction.zero_ablate)
     with pytest.raises(ValueError, match="not before layer 1"):
-        ab.harm_through(net, seen, [(1, 0)], "k")
-    assert ab.predicted_harm({((0, 0),): 1.5}, [(0, 0), (0, 0)], 2) == 1.5
+        induction.harm_through(net, seen, [(1, 0)], "k")
+    assert induction.predicted_harm({((0, 0),): 1.5}, [(0, 0), (0, 0)], 2) == 1.5

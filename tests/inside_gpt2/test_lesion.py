@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy import stats
 
-from course_utils import pretrained as tr
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.inside_gpt2.lesion import (
     MATRICES,
@@ -139,7 +138,7 @@ def test_the_storyteller_is_tested_on_whole_beginnings_of_stories_and_its_best_l
 def test_the_switch_gives_the_published_model_with_its_own_tokens(monkeypatch):
     fake = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, n_positions=300), seeded(0))
     asked = []
-    monkeypatch.setattr(tr.GPT, "from_pretrained", lambda name, timeout: asked.append(name) or fake)
+    monkeypatch.setattr(GPT, "from_pretrained", lambda name, timeout: asked.append(name) or fake)
     talker = trained(published=True, n_windows=2)
     assert asked == ["gpt2"] and talker.model is fake and not fake.training
     assert "OpenAI" in talker.note and talker.best is None
@@ -153,7 +152,7 @@ def test_without_the_hub_the_storyteller_steps_in_and_says_why(monkeypatch):
     def unreachable(name, timeout):
         raise ConnectionError("could not get config.json: no network")
 
-    monkeypatch.setattr(tr.GPT, "from_pretrained", unreachable)
+    monkeypatch.setattr(GPT, "from_pretrained", unreachable)
     talker = trained(published=True, n_windows=2)
     assert "storyteller" in talker.note and "no network" in talker.note
     assert talker.model.config.vocab_size == len(VOCAB)

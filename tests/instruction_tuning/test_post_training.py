@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from course_utils import post_training
+from course_utils import post_training, pretrained
 from course_utils.gpt2.model import GPT, GPTConfig
-from course_utils.instruction_tuning import fine_tuning as ft
+from course_utils.instruction_tuning import fine_tuning as instruction_tuning
 from course_utils.instruction_tuning.chat import ASSISTANT, CHAT_VOCAB, END_OF_TURN, encode_chat
 from course_utils.instruction_tuning.tasks import instructions
-from course_utils.lora import runs
+from course_utils.lora import adapters, runs
 from course_utils.pretrained import storyteller
 from course_utils.sampling.decoding import greedy
 from course_utils.stories.grammar import VOCAB
@@ -41,8 +41,8 @@ def tasks():
 
 
 def test_the_mask_holds_the_answer_and_its_end_and_nothing_else(tasks):
-    ids = ft.pad([task.ids for task in tasks])
-    for task, row, mask in zip(tasks, ids, ft.answer_mask(ids), strict=True):
+    ids = instruction_tuning.pad([task.ids for task in tasks])
+    for task, row, mask in zip(tasks, ids, instruction_tuning.answer_mask(ids), strict=True):
         start = len(task.prompt)
         answer = encode_chat([("assistant", task.answer)])[1:]
         assert row[mask].tolist() == answer.tolist()
@@ -51,15 +51,15 @@ def test_the_mask_holds_the_answer_and_its_end_and_nothing_else(tasks):
 
 def test_both_answers_of_a_talk_count_and_padding_never_does():
     ids = encode_chat([("user", "Who?"), ("assistant", "Tom."), ("user", "Where?"), ("assistant", "Home.")])
-    assert ft.answer_mask(ids[None]).sum() == 6
-    assert ft.answer_mask(ft.pad([ids, torch.tensor([END_OF_TURN] * 40)])).sum() == 6
-    assert ft.answer_mask(torch.tensor([[ASSISTANT, END_OF_TURN, END_OF_TURN]])).tolist() == [[False, True, False]]
+    assert instruction_tuning.answer_mask(ids[None]).sum() == 6
+    assert instruction_tuning.answer_mask(instruction_tuning.pad([ids, torch.tensor([END_OF_TURN] * 40)])).sum() == 6
+    assert instruction_tuning.answer_mask(torch.tensor([[ASSISTANT, END_OF_TURN, END_OF_TURN]])).tolist() == [[False, True, False]]
 
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_the_loss_is_the_mean_over_answer_tokens_of_a_plain_loop(tasks, everything):
     model, rows = tiny(), [task.ids for task in tasks]
-    inputs, targets, mask = ft.task_batches(tasks, 6, everything)(dice(3))
+    inputs, targets, mask = instruction_tuning.task_batches(tasks, 6, everything)(dice(3))
     picked = torch.randint(len(rows), (6,), generator=dice(3)).tolist()
     nats = []
     for i in picked:
@@ -67,52 +67,52 @@ def test_the_loss_is_the_mean_over_answer_tokens_of_a_plain_loop(tasks, everythi
         first = 1 if everything else len(tasks[i].prompt)
         nats += [-logits[t - 1].log_softmax(-1)[rows[i][t]].item() for t in range(first, len(rows[i]))]
     assert mask.sum() == len(nats)
-    assert ft.answer_loss(model, (inputs, targets, mask)).item() == pytest.approx(sum(nats) / len(nats), rel=1e-5)
+    assert instruction_tuning.answer_loss(model, (inputs, targets, mask)).item() == pytest.approx(sum(nats) / len(nats), rel=1e-5)
 
 
 def test_training_on_answers_teaches_a_tiny_model_to_refuse():
     refusals = [task for task in instructions(0, 60, tasks=["refuse"]) if task.answer.startswith("I am sorry")]
     model = tiny()
-    train(model, ft.task_batches(refusals, 8), 60, lr=1e-2, loss_fn=ft.answer_loss, progress=False)
-    assert ft.accuracy(model.eval(), refusals[:5])["refuse"] == 1.0
+    train(model, instruction_tuning.task_batches(refusals, 8), 60, lr=1e-2, loss_fn=instruction_tuning.answer_loss, progress=False)
+    assert instruction_tuning.accuracy(model.eval(), refusals[:5])["refuse"] == 1.0
 
 
 def test_no_tasks_are_refused():
     with pytest.raises(ValueError, match="no tasks"):
-        ft.task_batches([], 4)
+        instruction_tuning.task_batches([], 4)
     with pytest.raises(ValueError, match="no tasks"):
-        ft.accuracy(tiny(), [])
+        instruction_tuning.accuracy(tiny(), [])
 
 
 # --- Asking ----------------------------------------------------------------------------------------------------------
 
 
 def test_answers_of_many_lengths_are_those_of_one_prompt_at_a_time(tasks):
-    model = ft.assistant()
-    texts = ft.answers(model, tasks[:9])
+    model = pretrained.assistant()
+    texts = instruction_tuning.answers(model, tasks[:9])
     for task, text in zip(tasks, texts, strict=False):
-        out = greedy(model, task.prompt[None], ft.LONGEST)[0, len(task.prompt) :].tolist()
+        out = greedy(model, task.prompt[None], instruction_tuning.LONGEST)[0, len(task.prompt) :].tolist()
         assert END_OF_TURN in out
         assert encode_chat([("assistant", text)])[1:-1].tolist() == out[: out.index(END_OF_TURN)]
 
 
 def test_drawn_answers_follow_the_generator(tasks):
-    drawn = [ft.answers(ft.assistant(), tasks[:7], dice(seed), temperature=2.0) for seed in (0, 0, 1)]
+    drawn = [instruction_tuning.answers(pretrained.assistant(), tasks[:7], dice(seed), temperature=2.0) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_the_stored_assistant_answers_and_the_base_model_does_not():
     asked = instructions(123, 140)
-    shares = ft.accuracy(ft.assistant(), asked)
+    shares = instruction_tuning.accuracy(pretrained.assistant(), asked)
     assert shares["all"] > 0.85 and min(shares.values()) > 0.6
     assert sum(shares[name] for name in shares if name != "all") / 7 == pytest.approx(shares["all"])
-    assert ft.accuracy(ft.base_with_chat(), asked[:28])["all"] < 0.15
+    assert instruction_tuning.accuracy(instruction_tuning.base_with_chat(), asked[:28])["all"] < 0.15
 
 
 def test_the_story_loss_is_that_of_the_storyteller_before_and_higher_after():
-    base = ft.story_loss(storyteller())
-    assert ft.story_loss(ft.base_with_chat()) == pytest.approx(base, abs=1e-5)
-    assert ft.story_loss(ft.assistant()) > base + 0.3
+    base = instruction_tuning.story_loss(storyteller())
+    assert instruction_tuning.story_loss(instruction_tuning.base_with_chat()) == pytest.approx(base, abs=1e-5)
+    assert instruction_tuning.story_loss(pretrained.assistant()) > base + 0.3
 
 
 # --- LoRA ------------------------------------------------------------------------------------------------------------
@@ -121,11 +121,11 @@ def test_the_story_loss_is_that_of_the_storyteller_before_and_higher_after():
 def peft_copy(model, ours, rank, alpha):
     """The same model in peft, with the thin matrices of ours."""
     theirs = copy.deepcopy(model).requires_grad_(False)
-    theirs = inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(ft.MATRICES)), theirs)
+    theirs = inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(adapters.MATRICES)), theirs)
     state = dict(theirs.named_parameters())
     with torch.no_grad():
         for name, module in ours.named_modules():
-            if isinstance(module, ft.LoRALinear):
+            if isinstance(module, adapters.LoRALinear):
                 state[f"{name}.lora_A.default.weight"].copy_(module.A)
                 state[f"{name}.lora_B.default.weight"].copy_(module.B)
     return theirs
@@ -134,7 +134,7 @@ def peft_copy(model, ours, rank, alpha):
 @pytest.mark.parametrize(("rank", "alpha"), [(1, 1), (3, 6), (4, 32)])
 def test_lora_equals_peft_in_outputs_and_gradients(rank, alpha):
     model = tiny(50)
-    ours = ft.add_lora(model, rank, alpha)
+    ours = adapters.add_lora(model, rank, alpha)
     with torch.no_grad():
         for name, p in ours.named_parameters():
             if name.endswith(".B"):
@@ -157,25 +157,25 @@ def test_lora_equals_peft_in_outputs_and_gradients(rank, alpha):
 
 def test_lora_changes_nothing_at_the_start_and_merging_changes_nothing_at_the_end():
     model, ids = tiny(50), torch.randint(50, (2, 9), generator=dice())
-    ours = ft.add_lora(model, 2)
+    ours = adapters.add_lora(model, 2)
     assert torch.equal(ours(ids), model(ids))
     before = {name: p.clone() for name, p in model.named_parameters()}
     with torch.no_grad():
         for name, p in ours.named_parameters():
             if name.endswith(".B"):
                 p.normal_(generator=dice(1))
-    merged = ft.merge_lora(ours)
+    merged = adapters.merge_lora(ours)
     assert (ours(ids) - model(ids)).abs().max() > 0.1
     torch.testing.assert_close(merged(ids), ours(ids), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(ft.merge_lora(ours)(ids), merged(ids))  # merging twice is merging once
+    torch.testing.assert_close(adapters.merge_lora(ours)(ids), merged(ids))  # merging twice is merging once
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-    assert type(merged.h[0].mlp.c_fc) is nn.Linear and type(ours.h[0].mlp.c_fc) is ft.LoRALinear
+    assert type(merged.h[0].mlp.c_fc) is nn.Linear and type(ours.h[0].mlp.c_fc) is adapters.LoRALinear
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_merged_layer_is_a_new_linear_layer_with_the_same_bias(bias):
     linear = nn.Linear(5, 3, bias=bias)
-    lora = ft.LoRALinear(linear, rank=2, alpha=3, generator=dice())
+    lora = adapters.LoRALinear(linear, rank=2, alpha=3, generator=dice())
     nn.init.normal_(lora.B, generator=dice(1))
     x, old = torch.randn(4, 5, generator=dice(2)), linear.weight.clone()
     merged = lora.merge()
@@ -187,7 +187,7 @@ def test_a_merged_layer_is_a_new_linear_layer_with_the_same_bias(bias):
 
 
 def test_the_thin_matrix_a_is_drawn_as_torch_draws_a_linear_layer():
-    lora = ft.LoRALinear(nn.Linear(400, 8), rank=8, generator=dice())
+    lora = adapters.LoRALinear(nn.Linear(400, 8), rank=8, generator=dice())
     assert lora.A.abs().max() <= 1 / 20 and lora.A.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.05)
     assert not lora.B.any() and lora.alpha == 16
     assert [name for name, p in lora.named_parameters() if p.requires_grad] == ["A", "B"]
@@ -195,17 +195,17 @@ def test_the_thin_matrix_a_is_drawn_as_torch_draws_a_linear_layer():
 
 @pytest.mark.parametrize("rank", [1, 4, 16])
 def test_the_formula_counts_what_is_trained(rank):
-    model = ft.add_lora(storyteller(), rank)
-    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == ft.lora_size(128, 4, rank)
-    only = ft.add_lora(storyteller(), rank, where=["c_attn"])
-    assert sum(p.numel() for p in only.parameters() if p.requires_grad) == ft.lora_size(128, 4, rank, ["c_attn"])
+    model = adapters.add_lora(storyteller(), rank)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == adapters.lora_size(128, 4, rank)
+    only = adapters.add_lora(storyteller(), rank, where=["c_attn"])
+    assert sum(p.numel() for p in only.parameters() if p.requires_grad) == adapters.lora_size(128, 4, rank, ["c_attn"])
 
 
 def test_of_the_embedding_only_the_new_rows_are_trained(tasks):
-    base = ft.base_with_chat()
+    base = instruction_tuning.base_with_chat()
     new = len(CHAT_VOCAB) - len(VOCAB)
-    model = ft.add_lora(base, 2, new_tokens=new)
-    train(model, ft.task_batches(tasks, 4), 3, lr=1e-2, weight_decay=0.0, loss_fn=ft.answer_loss, progress=False)
+    model = adapters.add_lora(base, 2, new_tokens=new)
+    train(model, instruction_tuning.task_batches(tasks, 4), 3, lr=1e-2, weight_decay=0.0, loss_fn=instruction_tuning.answer_loss, progress=False)
     assert torch.equal(model.wte.weight[: len(VOCAB)], base.wte.weight[: len(VOCAB)])
     assert (model.wte.weight[len(VOCAB) :] != base.wte.weight[len(VOCAB) :]).any(1).sum() > 5
     assert model.lm_head.weight is model.wte.weight
@@ -214,11 +214,11 @@ def test_of_the_embedding_only_the_new_rows_are_trained(tasks):
 
 def test_lora_wraps_linear_layers_only():
     with pytest.raises(TypeError, match="Embedding"):
-        ft.LoRALinear(nn.Embedding(3, 2), 1)
+        adapters.LoRALinear(nn.Embedding(3, 2), 1)
 
 
 def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
-    lora = ft.LoRALinear(nn.Linear(4, 6, bias=False, dtype=torch.float64), 2, alpha=3)
+    lora = adapters.LoRALinear(nn.Linear(4, 6, bias=False, dtype=torch.float64), 2, alpha=3)
     lora.B.data.normal_(generator=torch.Generator().manual_seed(0))
     x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     once, twice = lora.merge(), lora.merge()
@@ -227,14 +227,14 @@ def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda: ft.LoRALinear(nn.Linear(3, 2), 0), "rank 0"),
-    (lambda: ft.LoRALinear(nn.Linear(3, 2), 4), "rank 4"),
-    (lambda: ft.LoRALinear(nn.Linear(3, 2), 1.5), "rank 1.5"),
-    (lambda: ft.add_lora(tiny(), 2, where=["q_proj"]), "q_proj"),
-    (lambda: ft.add_lora(tiny(), 2, where="q_proj"), "called q_proj"),
-    (lambda: ft.add_lora(ft.add_lora(tiny(), 2), 2), "merge_lora first"),
-    (lambda: ft.task_batches(instructions(0, 2), 0), "0 a batch"),
-    (lambda: ft.answer_loss(tiny(), (torch.zeros(1, 3).long(), torch.zeros(1, 3).long(), torch.zeros(1, 3).bool())), "marks no token"),
+    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 0), "rank 0"),
+    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 4), "rank 4"),
+    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 1.5), "rank 1.5"),
+    (lambda: adapters.add_lora(tiny(), 2, where=["q_proj"]), "q_proj"),
+    (lambda: adapters.add_lora(tiny(), 2, where="q_proj"), "called q_proj"),
+    (lambda: adapters.add_lora(adapters.add_lora(tiny(), 2), 2), "merge_lora first"),
+    (lambda: instruction_tuning.task_batches(instructions(0, 2), 0), "0 a batch"),
+    (lambda: instruction_tuning.answer_loss(tiny(), (torch.zeros(1, 3).long(), torch.zeros(1, 3).long(), torch.zeros(1, 3).bool())), "marks no token"),
     (lambda: runs.Run(loss="all"), "loss"),
     (lambda: runs.Run(without="sing"), "task"),
 ])  # fmt: skip
@@ -270,9 +270,9 @@ def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
 
 def test_a_batch_of_both_kinds_gives_both_losses(tasks):
     model, ids = tiny(), torch.randint(699, (2, 9), generator=dice())
-    batch = runs.mixed(ft.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:]))(dice(1))
+    batch = runs.mixed(instruction_tuning.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:]))(dice(1))
     plain = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-    torch.testing.assert_close(runs.mixed_loss(model, batch), ft.answer_loss(model, batch[:3]) + plain)
+    torch.testing.assert_close(runs.mixed_loss(model, batch), instruction_tuning.answer_loss(model, batch[:3]) + plain)
 
 
 def test_the_room_offers_the_public_names():

@@ -12,9 +12,9 @@ from scipy import special, stats
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.instruction_tuning.grading import grade
-from course_utils.preferences import pairwise as pf
-from course_utils.preferences import reinforcement as rl
-from course_utils.preferences import runs as pr
+from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import reinforcement as preferences_reinforcement
+from course_utils.preferences import runs as preferences_runs
 from course_utils.pretrained import assistant
 
 STOP = 0
@@ -40,7 +40,7 @@ def test_a_sequence_s_log_probability_is_the_sum_over_its_answer_token_by_token(
     model, ids = tiny(), torch.randint(6, (3, 9), generator=dice(1))
     mask = torch.arange(9) >= torch.tensor([[3], [5], [8]])
     mask[0, 7:] = False  # filled up behind the answer
-    got = pf.sequence_log_prob(model, ids, mask)
+    got = preferences.sequence_log_prob(model, ids, mask)
     for row, text in enumerate(ids):
         places = mask[row].nonzero().flatten().tolist()
         want = sum(model(text[None, :t])[0, -1].log_softmax(-1)[text[t]].item() for t in places)
@@ -53,7 +53,7 @@ def test_what_stands_behind_an_answer_changes_nothing():
     other = ids.clone()
     other[:, 6:] = 5
     mask = mask.expand(2, 8)
-    torch.testing.assert_close(pf.sequence_log_prob(model, ids, mask), pf.sequence_log_prob(model, other, mask))
+    torch.testing.assert_close(preferences.sequence_log_prob(model, ids, mask), preferences.sequence_log_prob(model, other, mask))
 
 
 def test_the_probabilities_of_all_answers_sum_to_one():
@@ -61,14 +61,14 @@ def test_the_probabilities_of_all_answers_sum_to_one():
     answers = torch.tensor(list(itertools.product(range(6), repeat=3)))  # (216, 3)
     ids = torch.cat([torch.tensor([prompt]).expand(216, 2), answers], dim=1)
     mask = (torch.arange(5) >= 2).expand(216, 5)
-    assert pf.sequence_log_prob(model, ids, mask).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert preferences.sequence_log_prob(model, ids, mask).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_masks_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="one entry for each token"):
-        pf.sequence_log_prob(tiny(), torch.zeros(2, 4).long(), torch.ones(2, 3).bool())
+        preferences.sequence_log_prob(tiny(), torch.zeros(2, 4).long(), torch.ones(2, 3).bool())
     with pytest.raises(ValueError, match="first token"):
-        pf.sequence_log_prob(tiny(), torch.zeros(2, 4).long(), torch.ones(2, 4).bool())
+        preferences.sequence_log_prob(tiny(), torch.zeros(2, 4).long(), torch.ones(2, 4).bool())
 
 
 def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_as_whole_texts():
@@ -79,8 +79,8 @@ def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_a
     mask = (torch.arange(9) >= 5) & (torch.arange(9) < 5 + lengths[:, None])
     results = []
     for log_prob in (
-        rl.answer_log_prob(model, prompts, answers, STOP).flatten(),
-        pf.sequence_log_prob(model, whole, mask),
+        preferences_reinforcement.answer_log_prob(model, prompts, answers, STOP).flatten(),
+        preferences.sequence_log_prob(model, whole, mask),
     ):
         model.zero_grad()
         (log_prob * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum().backward()
@@ -91,11 +91,11 @@ def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_a
 
 def test_sampled_answers_come_as_often_as_their_probability_says():
     model, prompt = tiny(), torch.tensor([[3, 1, 2]])
-    answers = rl.sample_answers(model, prompt, 20_000, 2, STOP, dice())[0]  # (20000, 2)
+    answers = preferences_reinforcement.sample_answers(model, prompt, 20_000, 2, STOP, dice())[0]  # (20000, 2)
     assert (answers[answers[:, 0] == STOP, 1] == STOP).all()  # nothing comes after the end
     seen = torch.bincount(answers[:, 0] * 6 + answers[:, 1], minlength=36)
     kinds = [a for a in itertools.product(range(6), repeat=2) if a[0] != STOP or a[1] == STOP]
-    p = rl.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0].double().exp()
+    p = preferences_reinforcement.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0].double().exp()
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
     counts = np.array([seen[a * 6 + b].item() for a, b in kinds])
     assert counts.sum() == 20_000 and stats.chisquare(counts, (p / p.sum() * 20_000).detach().numpy()).pvalue > 1e-4
@@ -105,7 +105,7 @@ def test_a_temperature_of_zero_is_greedy():
     from course_utils.sampling.decoding import generate
 
     model, prompts = tiny(spread=1.0), torch.randint(1, 6, (4, 6), generator=dice(5))
-    got = rl.sample_answers(model, prompts, 1, 5, STOP, dice(), temperature=0)[:, 0]
+    got = preferences_reinforcement.sample_answers(model, prompts, 1, 5, STOP, dice(), temperature=0)[:, 0]
     want = generate(model, prompts, 5, stop=STOP)[:, 6:]
     assert torch.equal(got[:, : want.size(1)], want)
 
@@ -116,13 +116,13 @@ def test_a_temperature_of_zero_is_greedy():
 def test_bradley_terry_is_the_negative_log_of_the_winner_s_share():
     r, s = draw(50, seed=1, dtype=torch.float64), draw(50, seed=2, dtype=torch.float64)
     want = -np.log(special.softmax(np.stack([r, s]), axis=0)[0]).mean()
-    assert pf.bradley_terry_loss(r, s).item() == pytest.approx(want, rel=1e-12)
-    assert pf.bradley_terry_loss(r + 7, s + 7).item() == pytest.approx(want, rel=1e-9)
+    assert preferences.bradley_terry_loss(r, s).item() == pytest.approx(want, rel=1e-12)
+    assert preferences.bradley_terry_loss(r + 7, s + 7).item() == pytest.approx(want, rel=1e-9)
 
 
 def test_bradley_terry_stays_finite_and_keeps_its_gradient_for_large_differences():
     r = torch.tensor([-2000.0], requires_grad=True)
-    loss = pf.bradley_terry_loss(r, torch.zeros(1))
+    loss = preferences.bradley_terry_loss(r, torch.zeros(1))
     loss.backward()
     assert loss.item() == 2000 and r.grad.item() == -1
 
@@ -137,7 +137,7 @@ def test_bradley_terry_recovers_known_strengths():
 
     def closure():
         optimizer.zero_grad()
-        loss = pf.bradley_terry_loss(rewards[winner], rewards[loser])
+        loss = preferences.bradley_terry_loss(rewards[winner], rewards[loser])
         loss.backward()
         return loss
 
@@ -146,18 +146,18 @@ def test_bradley_terry_recovers_known_strengths():
 
 
 def test_pairs_keep_their_prompts_and_mark_their_answers():
-    pairs = pf.Pairs.of([([1, 2], [3, 0], [4, 5, 0]), ([1, 2, 3], [4, 0], [0])])
+    pairs = preferences.Pairs.of([([1, 2], [3, 0], [4, 5, 0]), ([1, 2, 3], [4, 0], [0])])
     assert pairs.chosen.tolist() == [[1, 2, 3, 0, 0], [1, 2, 3, 4, 0]]
     assert pairs.rejected.tolist() == [[1, 2, 4, 5, 0], [1, 2, 3, 0, 0]]
     assert pairs.chosen_mask.int().tolist() == [[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
     assert pairs.rejected_mask.int().tolist() == [[0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]
     assert len(pairs) == 2 and len(pairs[:1]) == 1
     with pytest.raises(ValueError, match="no pair"):
-        pf.Pairs.of([])
+        preferences.Pairs.of([])
 
 
 def test_a_reward_is_read_where_the_answer_ends():
-    model = pf.RewardModel(tiny())
+    model = preferences.RewardModel(tiny())
     with torch.no_grad():
         model.head.weight.copy_(draw(1, 16, seed=4))
     ids = torch.randint(6, (2, 8), generator=dice(6))
@@ -176,19 +176,19 @@ def test_a_reward_model_learns_which_answer_is_better():
     for _ in range(200):
         digit = int(torch.randint(2, 6, (1,), generator=generator))
         rows.append(([1, digit], [digit, 0], [2 + (digit - 1) % 4, 0]))  # the better answer repeats the prompt
-    pairs = pf.Pairs.of(rows)
-    model = pf.RewardModel(tiny(spread=0.1))
-    assert pf.reward_accuracy(model, pairs) == 0.5
+    pairs = preferences.Pairs.of(rows)
+    model = preferences.RewardModel(tiny(spread=0.1))
+    assert preferences.reward_accuracy(model, pairs) == 0.5
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(60):
         optimizer.zero_grad()
-        pf.reward_loss(model, pairs.batches(32)(generator)).backward()
+        preferences.reward_loss(model, pairs.batches(32)(generator)).backward()
         optimizer.step()
-    assert pf.reward_accuracy(model, pairs) == 1
+    assert preferences.reward_accuracy(model, pairs) == 1
 
 
 def test_answers_that_share_a_prompt_get_the_same_reward_as_whole_texts():
-    judge = pf.RewardModel(tiny())
+    judge = preferences.RewardModel(tiny())
     with torch.no_grad():
         judge.head.weight.copy_(draw(1, 16, seed=4))
     prompts, answers = (
@@ -198,7 +198,7 @@ def test_answers_that_share_a_prompt_get_the_same_reward_as_whole_texts():
     whole = torch.cat([prompts[:, None].expand(2, 2, 3), answers], dim=2).view(4, 7)
     mask = (torch.arange(7) >= 3) & (torch.arange(7) < 3 + torch.tensor([[3], [4], [1], [4]]))
     torch.testing.assert_close(
-        rl.answer_reward(judge, prompts, answers, STOP).flatten(), judge(whole, mask), atol=1e-5, rtol=1e-5
+        preferences_reinforcement.answer_reward(judge, prompts, answers, STOP).flatten(), judge(whole, mask), atol=1e-5, rtol=1e-5
     )
 
 
@@ -208,12 +208,12 @@ def test_answers_that_share_a_prompt_get_the_same_reward_as_whole_texts():
 def test_dpo_is_the_formula_of_the_paper():
     a, b, c, d = (draw(40, seed=s, dtype=torch.float64).numpy() * 3 for s in range(4))
     want = -np.log(special.expit(0.3 * (np.log(np.exp(a) / np.exp(c)) - np.log(np.exp(b) / np.exp(d))))).mean()
-    assert pf.dpo_loss(*map(torch.tensor, (a, b, c, d)), 0.3).item() == pytest.approx(want, rel=1e-9)
+    assert preferences.dpo_loss(*map(torch.tensor, (a, b, c, d)), 0.3).item() == pytest.approx(want, rel=1e-9)
 
 
 def test_dpo_starts_at_log_2_and_pushes_half_of_beta():
     a, b = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
-    loss = pf.dpo_loss(a, b, torch.zeros(4), torch.zeros(4), beta=0.2)
+    loss = preferences.dpo_loss(a, b, torch.zeros(4), torch.zeros(4), beta=0.2)
     loss.backward()
     assert loss.item() == pytest.approx(math.log(2))
     torch.testing.assert_close(a.grad, torch.full((4,), -0.2 / 2 / 4))
@@ -222,7 +222,7 @@ def test_dpo_starts_at_log_2_and_pushes_half_of_beta():
 
 def test_dpo_survives_log_probabilities_of_thousands_of_nats():
     a = torch.tensor([-9000.0], requires_grad=True)
-    loss = pf.dpo_loss(a, torch.tensor([-10.0]), torch.tensor([-10.0]), torch.tensor([-10.0]), beta=1.0)
+    loss = preferences.dpo_loss(a, torch.tensor([-10.0]), torch.tensor([-10.0]), torch.tensor([-10.0]), beta=1.0)
     loss.backward()
     assert loss.item() == pytest.approx(8990) and a.grad.item() == -1
 
@@ -240,7 +240,7 @@ def test_a_tabular_policy_trained_by_dpo_becomes_the_reference_times_the_exponen
     def closure():
         optimizer.zero_grad()
         log_p = theta.log_softmax(0)
-        each = torch.stack([pf.dpo_loss(log_p[a : a + 1], log_p[b : b + 1], reference[a : a + 1], reference[b : b + 1], beta)
+        each = torch.stack([preferences.dpo_loss(log_p[a : a + 1], log_p[b : b + 1], reference[a : a + 1], reference[b : b + 1], beta)
                             for a, b in zip(i.tolist(), j.tolist(), strict=True)])  # fmt: skip
         loss = (preferred * each).mean()
         loss.backward()
@@ -253,8 +253,8 @@ def test_a_tabular_policy_trained_by_dpo_becomes_the_reference_times_the_exponen
 
 def test_the_dpo_objective_trains_the_model_and_leaves_the_reference_alone():
     reference, policy = tiny(spread=0.2), tiny(spread=0.2)
-    pairs = pf.Pairs.of([([1, 2], [3, 0], [4, 5, 0]), ([1, 3], [4, 0], [5, 0])])
-    known, objective = pairs.log_probs(reference), pf.dpo_objective(beta=0.5)
+    pairs = preferences.Pairs.of([([1, 2], [3, 0], [4, 5, 0]), ([1, 3], [4, 0], [5, 0])])
+    known, objective = pairs.log_probs(reference), preferences.dpo_objective(beta=0.5)
     optimizer = torch.optim.Adam(policy.parameters(), 0.01)
     batch = pairs.batches(16, *known)(dice())
     assert objective(policy, batch).item() == pytest.approx(math.log(2), abs=1e-5)
@@ -262,7 +262,7 @@ def test_the_dpo_objective_trains_the_model_and_leaves_the_reference_alone():
         optimizer.zero_grad()
         objective(policy, batch).backward()
         optimizer.step()
-    assert (pf.margin(policy, reference, pairs, 0.5) > 1).all()
+    assert (preferences.margin(policy, reference, pairs, 0.5) > 1).all()
     torch.testing.assert_close(pairs.log_probs(reference)[0], known[0])
 
 
@@ -291,11 +291,11 @@ def test_dpo_is_what_trl_computes(tmp_path):
                              processing_class=gpt2_tokenizer())  # fmt: skip
         theirs = trainer.compute_loss(trainer.model, DataCollatorForPreference(pad_token_id=0)(examples))
         theirs.backward()
-    pairs = pf.Pairs.of(rows)
+    pairs = preferences.Pairs.of(rows)
     ours_policy, ours_reference = GPT.from_hf(policy), GPT.from_hf(reference)
     for parameter in ours_policy.parameters():
         parameter.requires_grad_(True)
-    ours = pf.dpo_loss(*pf.pair_log_probs(ours_policy, pairs), *pairs.log_probs(ours_reference), beta=0.3)
+    ours = preferences.dpo_loss(*preferences.pair_log_probs(ours_policy, pairs), *pairs.log_probs(ours_reference), beta=0.3)
     ours.backward()
     assert abs(theirs.item() - math.log(2)) > 0.1
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
@@ -307,23 +307,23 @@ def test_dpo_is_what_trl_computes(tmp_path):
 
 def test_the_leash_takes_beta_nats_for_each_nat_of_divergence_on_average():
     p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), draw(6, seed=2, dtype=torch.float64).softmax(0)
-    got = (p * rl.leashed_reward(torch.zeros(6), p.log(), q.log(), beta=0.4)).sum()
+    got = (p * preferences_reinforcement.leashed_reward(torch.zeros(6), p.log(), q.log(), beta=0.4)).sum()
     assert got.item() == pytest.approx(-0.4 * stats.entropy(p, q))
 
 
 def test_the_leash_passes_no_gradient_and_is_never_a_push():
     log_prob = torch.tensor([-1.0], requires_grad=True)
-    assert not rl.leashed_reward(torch.ones(1), log_prob, torch.zeros(1), 0.1).requires_grad
+    assert not preferences_reinforcement.leashed_reward(torch.ones(1), log_prob, torch.zeros(1), 0.1).requires_grad
     with pytest.raises(ValueError, match="0 or more"):
-        rl.leashed_reward(torch.ones(1), torch.zeros(1), torch.zeros(1), -0.1)
+        preferences_reinforcement.leashed_reward(torch.ones(1), torch.zeros(1), torch.zeros(1), -0.1)
 
 
 def test_an_advantage_is_the_distance_from_the_mean_of_the_others():
     rewards = draw(3, 5, seed=3, dtype=torch.float64)
     want = torch.tensor([[row[i] - np.delete(row.numpy(), i).mean() for i in range(5)] for row in rewards])
-    torch.testing.assert_close(rl.advantages(rewards), want)
+    torch.testing.assert_close(preferences_reinforcement.advantages(rewards), want)
     with pytest.raises(ValueError, match="at least 2"):
-        rl.advantages(torch.ones(3, 1))
+        preferences_reinforcement.advantages(torch.ones(3, 1))
 
 
 def exact_gradient(theta, reward, baseline=None):
@@ -332,14 +332,14 @@ def exact_gradient(theta, reward, baseline=None):
     return p * (reward - p @ reward)
 
 
-@pytest.mark.parametrize("weigh", [lambda r: r, rl.advantages], ids=["no baseline", "leave one out"])
+@pytest.mark.parametrize("weigh", [lambda r: r, preferences_reinforcement.advantages], ids=["no baseline", "leave one out"])
 def test_reinforce_has_the_exact_gradient_on_average(weigh):
     n, k = 4, 3
     theta, reward = draw(n, seed=5, dtype=torch.float64).requires_grad_(), draw(n, seed=6, dtype=torch.float64)
     total = torch.zeros(n, dtype=torch.float64)
     for actions in itertools.product(range(n), repeat=k):  # every sample that there is, by its probability
         log_p, chosen = theta.log_softmax(0), torch.tensor([actions])  # (1, k)
-        (gradient,) = torch.autograd.grad(rl.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta)
+        (gradient,) = torch.autograd.grad(preferences_reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta)
         total += log_p.detach()[chosen].sum().exp() * -gradient
     torch.testing.assert_close(total, exact_gradient(theta, reward))
 
@@ -351,12 +351,12 @@ def test_a_baseline_makes_the_gradient_less_noisy():
 
     def spread(weigh):
         rows = [
-            torch.autograd.grad(rl.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])), theta)[0]
+            torch.autograd.grad(preferences_reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])), theta)[0]
             for a in actions
         ]
         return torch.stack(rows).var(0).sum().item()
 
-    assert spread(rl.advantages) < spread(lambda r: r) / 10
+    assert spread(preferences_reinforcement.advantages) < spread(lambda r: r) / 10
 
 
 def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
@@ -367,9 +367,9 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
     optimizer = torch.optim.Adam([theta], 0.05)
     for _ in range(1500):
         log_p = theta.log_softmax(0)
-        leashed = rl.leashed_reward(reward, log_p, reference, beta)
+        leashed = preferences_reinforcement.leashed_reward(reward, log_p, reference, beta)
         optimizer.zero_grad()
-        rl.reinforce_loss(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
+        preferences_reinforcement.reinforce_loss(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
         optimizer.step()
     torch.testing.assert_close(theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0)
 
@@ -377,10 +377,10 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
 def test_the_estimates_of_the_divergence_are_right_on_average_where_they_claim_to_be():
     p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), (draw(6, seed=1, dtype=torch.float64) * 0.4).softmax(0)
     exact = stats.entropy(p, q)
-    means = {name: (p * x).sum().item() for name, x in rl.kl_estimates(p.log(), q.log()).items()}
+    means = {name: (p * x).sum().item() for name, x in preferences_reinforcement.kl_estimates(p.log(), q.log()).items()}
     assert means["k1"] == pytest.approx(exact) and means["k3"] == pytest.approx(exact)
     assert means["k2"] == pytest.approx(exact, rel=0.3) and abs(means["k2"] - exact) > 1e-4
-    estimates = rl.kl_estimates(p.log(), q.log())
+    estimates = preferences_reinforcement.kl_estimates(p.log(), q.log())
     assert (estimates["k1"] < 0).any() and (estimates["k2"] >= 0).all() and (estimates["k3"] >= 0).all()
 
 
@@ -390,7 +390,7 @@ def test_reinforce_teaches_a_small_model_and_the_leash_holds_it_back():
     ends = {}
     for beta in (0.0, 1.0):
         policy = tiny(spread=0.2)
-        rows = rl.reinforce(
+        rows = preferences_reinforcement.reinforce(
             policy, reference, prompts, likes_five, 60, stop=STOP, n_new=3, k=16, beta=beta, lr=0.01, generator=dice()
         )
         assert [row["step"] for row in rows] == list(range(1, 61)) and rows[0]["kl"] == pytest.approx(0, abs=1e-5)
@@ -400,7 +400,7 @@ def test_reinforce_teaches_a_small_model_and_the_leash_holds_it_back():
 
 
 def test_reinforce_stops_when_it_is_told_to():
-    rows = rl.reinforce(tiny(), tiny(), [torch.tensor([[1, 2]])], lambda i, a: torch.zeros(a.shape[:2]), 50, stop=STOP, n_new=2, k=2,
+    rows = preferences_reinforcement.reinforce(tiny(), tiny(), [torch.tensor([[1, 2]])], lambda i, a: torch.zeros(a.shape[:2]), 50, stop=STOP, n_new=2, k=2,
                         generator=dice(), on_step=lambda row: row["step"] == 3)  # fmt: skip
     assert len(rows) == 3
 
@@ -412,12 +412,12 @@ def test_reinforce_stops_when_it_is_told_to():
 def test_the_divergence_of_best_of_n_is_that_of_its_distribution(n):
     m = 200_000  # many equally likely answers, ranked: the best of n is the i-th with probability (i^n - (i - 1)^n) / m^n
     edges = (np.arange(m + 1) / m) ** n
-    assert rl.best_of_n_kl(n) == pytest.approx(stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3)
+    assert preferences_reinforcement.best_of_n_kl(n) == pytest.approx(stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3)
 
 
 def test_best_of_none_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        rl.best_of_n_kl(0)
+        preferences_reinforcement.best_of_n_kl(0)
 
 
 @pytest.mark.parametrize("levels", [1000, 3], ids=["no ties", "ties"])
@@ -429,9 +429,9 @@ def test_the_mean_of_best_of_n_counts_every_choice(n, levels):
         for chosen in itertools.combinations(range(6), n):
             top = max(proxy[row, list(chosen)])
             best.append(np.mean([value[row, i] for i in chosen if proxy[row, i] == top]))
-        assert rl.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(np.mean(best))
+        assert preferences_reinforcement.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(np.mean(best))
     with pytest.raises(ValueError, match="number of samples"):
-        rl.best_of_n_mean(proxy, value, 7)
+        preferences_reinforcement.best_of_n_mean(proxy, value, 7)
 
 
 def test_best_of_n_by_the_truth_is_coverage():
@@ -439,16 +439,16 @@ def test_best_of_n_by_the_truth_is_coverage():
 
     right = torch.rand(20, 16, generator=dice()) < 0.2
     for n in (1, 4, 16):
-        assert rl.best_of_n_mean(right.double(), right.double(), n).mean().item() == pytest.approx(coverage(right, n))
+        assert preferences_reinforcement.best_of_n_mean(right.double(), right.double(), n).mean().item() == pytest.approx(coverage(right, n))
 
 
 @pytest.mark.parametrize(("kind", "second"), [("best of n", lambda d: d), ("reinforcement", np.log)])
 def test_the_fit_finds_the_curve_that_made_the_points(kind, second):
     kl = np.linspace(0.1, 20, 30)
     d = np.sqrt(kl)
-    assert rl.overoptimisation_fit([0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind) == pytest.approx((1.5, 0.4))
+    assert preferences_reinforcement.overoptimisation_fit([0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind) == pytest.approx((1.5, 0.4))
     with pytest.raises(ValueError, match="choose"):
-        rl.overoptimisation_fit(kl, d, "worst of n")
+        preferences_reinforcement.overoptimisation_fit(kl, d, "worst of n")
 
 
 def test_the_fit_is_the_least_squares_of_a_general_solver():
@@ -457,14 +457,14 @@ def test_the_fit_is_the_least_squares_of_a_general_solver():
     kl = np.linspace(0.1, 9, 25)
     gain = np.sqrt(kl) * (1 - 0.3 * np.sqrt(kl)) + 0.05 * np.random.default_rng(0).normal(size=25)
     want, _ = curve_fit(lambda x, a, b: np.sqrt(x) * (a - b * np.sqrt(x)), kl, gain)
-    assert rl.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(tuple(want), rel=1e-4)
+    assert preferences_reinforcement.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(tuple(want), rel=1e-4)
 
 
 def test_log_sigmoid_and_torch_agree_that_the_losses_are_the_same_idea():
     """DPO is Bradley-Terry with implicit rewards."""
     a, b, c, d = (draw(10, seed=s) for s in range(4))
-    torch.testing.assert_close(pf.dpo_loss(a, b, c, d, 0.7), pf.bradley_terry_loss(0.7 * (a - c), 0.7 * (b - d)))
-    torch.testing.assert_close(pf.bradley_terry_loss(a, b), F.softplus(b - a).mean())
+    torch.testing.assert_close(preferences.dpo_loss(a, b, c, d, 0.7), preferences.bradley_terry_loss(0.7 * (a - c), 0.7 * (b - d)))
+    torch.testing.assert_close(preferences.bradley_terry_loss(a, b), F.softplus(b - a).mean())
 
 
 # --- The runs of the notebook ----------------------------------------------------------------------------------------
@@ -477,12 +477,12 @@ def helper():
 
 @pytest.fixture(scope="module")
 def questions():
-    return pr.Questions.draw(5, 120, batch=4)
+    return preferences_runs.Questions.draw(5, 120, batch=4)
 
 
 @pytest.fixture(scope="module")
 def pairs(helper, questions):
-    return pr.make_pairs(helper, questions, 12, dice())
+    return preferences_runs.make_pairs(helper, questions, 12, dice())
 
 
 def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions):
@@ -494,9 +494,9 @@ def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions)
 
 
 def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
-    answers = rl.sample_answers(helper, questions.prompts[0], 5, pr.N_NEW, END_OF_TURN, dice())
+    answers = preferences_reinforcement.sample_answers(helper, questions.prompts[0], 5, preferences_runs.N_NEW, END_OF_TURN, dice())
     want = [
-        [float(grade(task, pr.text_of(answer))) for answer in some]
+        [float(grade(task, preferences_runs.text_of(answer))) for answer in some]
         for task, some in zip(questions.tasks[0], answers, strict=True)
     ]
     assert questions.grades(0, answers).tolist() == want and 0 < np.mean(want) < 1
@@ -507,21 +507,21 @@ def test_in_every_pair_a_right_answer_is_preferred_to_a_wrong_one(questions, pai
     for i in range(len(pairs)):
         start = int(pairs.chosen_mask[i].int().argmax())
         task = by_prompt[tuple(pairs.chosen[i, :start].tolist())]
-        assert grade(task, pr.text_of(pairs.chosen[i][pairs.chosen_mask[i]]))
-        assert not grade(task, pr.text_of(pairs.rejected[i][pairs.rejected_mask[i]]))
+        assert grade(task, preferences_runs.text_of(pairs.chosen[i][pairs.chosen_mask[i]]))
+        assert not grade(task, preferences_runs.text_of(pairs.rejected[i][pairs.rejected_mask[i]]))
     assert len(pairs) == 12
 
 
 def test_too_few_questions_for_the_pairs_are_named(helper, questions):
     with pytest.raises(ValueError, match="of 5000 pairs"):
-        pr.make_pairs(helper, pr.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice())
+        preferences_runs.make_pairs(helper, preferences_runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice())
 
 
 def test_the_head_is_the_minimum_that_another_solver_finds():
     from scipy.optimize import minimize
 
     chosen, rejected = draw(40, 16, seed=1) + 0.3, draw(40, 16, seed=2)
-    model = pr.fit_head(pf.RewardModel(tiny()), chosen, rejected, l2=0.05)
+    model = preferences_runs.fit_head(preferences.RewardModel(tiny()), chosen, rejected, l2=0.05)
     gap = (chosen - rejected).double().numpy()
     best = minimize(lambda w: np.logaddexp(0, -gap @ w).mean() + 0.05 * w @ w, np.zeros(16)).x
     got = model.head.weight[0].detach().double().numpy()
@@ -532,29 +532,29 @@ def test_the_head_is_the_minimum_that_another_solver_finds():
 def test_the_count_of_flop_is_that_of_torch(helper):
     from torch.utils.flop_counter import FlopCounterMode
 
-    prompts, model = torch.randint(1, 600, (1, 60), generator=dice()), pr.copy_of(helper).set_attention("explicit")
+    prompts, model = torch.randint(1, 600, (1, 60), generator=dice()), preferences_runs.copy_of(helper).set_attention("explicit")
     with FlopCounterMode(display=False) as counter:
-        rl.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
-    assert pr.answer_flops(model.config, 60, 10, 8) == pytest.approx(counter.get_total_flops(), rel=0.1)
-    text = pr.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
+        preferences_reinforcement.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
+    assert preferences_runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(counter.get_total_flops(), rel=0.1)
+    text = preferences_runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
     cost = {
-        method: pr.training_flops(model.config, 60, 10, method, 30)
+        method: preferences_runs.training_flops(model.config, 60, 10, method, 30)
         for method in ("judge", "own answers", "dpo", "reinforcement")
     }
     assert cost["dpo"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text)
     assert cost["own answers"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text - 1200 * text)
-    assert cost["reinforcement"] == pytest.approx(30 * 8 * 5 * pr.answer_flops(model.config, 60, 10, 8))
+    assert cost["reinforcement"] == pytest.approx(30 * 8 * 5 * preferences_runs.answer_flops(model.config, 60, 10, 8))
     with pytest.raises(ValueError, match="choose"):
-        pr.training_flops(model.config, 60, 10, "hope", 30)
+        preferences_runs.training_flops(model.config, 60, 10, "hope", 30)
 
 
 def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
     before = pairs.log_probs(helper)
     for work in (
-        lambda policy: pr.train_on_own(policy, pairs, 6, progress=False),
-        lambda policy: pr.train_dpo(policy, helper, pairs, 6, 0.1, progress=False),
+        lambda policy: preferences_runs.train_on_own(policy, pairs, 6, progress=False),
+        lambda policy: preferences_runs.train_dpo(policy, helper, pairs, 6, 0.1, progress=False),
     ):
-        policy = pr.copy_of(helper)
+        policy = preferences_runs.copy_of(helper)
         work(policy)
         after = pairs.log_probs(policy)
         assert ((after[0] - before[0]) - (after[1] - before[1])).mean() > 0.2
@@ -562,11 +562,11 @@ def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
 
 
 def test_a_live_run_begins_as_the_record_does(helper):
-    record = pr.recorded()
+    record = preferences_runs.recorded()
     run = next(run for run in record["runs"] if run["method"] == "judged")
-    judge = pr.set_head(pf.RewardModel(helper), torch.tensor(record["heads"][run["judge"]]))
-    live = pr.polish(
-        pr.copy_of(helper), helper, pr.Questions.draw(202, 1500), 3, judge=judge, beta=run["beta"], seed=run["seed"]
+    judge = preferences_runs.set_head(preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]]))
+    live = preferences_runs.polish(
+        preferences_runs.copy_of(helper), helper, preferences_runs.Questions.draw(202, 1500), 3, judge=judge, beta=run["beta"], seed=run["seed"]
     )
     assert live["reward"] == pytest.approx(run["reward"][:3], abs=0.15)
     assert live["truth"] == pytest.approx(run["truth"][:3], abs=0.15)
@@ -574,7 +574,7 @@ def test_a_live_run_begins_as_the_record_does(helper):
 
 
 def test_the_record_is_whole():
-    record = pr.recorded()
+    record = preferences_runs.recorded()
     methods = [run["method"] for run in record["runs"]]
     assert {"judged", "verified", "dpo", "own answers", "best of n"} == set(methods)
     for run in record["runs"]:
@@ -589,4 +589,4 @@ def test_the_record_is_whole():
 )
 def test_dpo_refuses_shapes_that_would_be_spread_out_and_a_leash_that_is_none(sizes, beta):
     with pytest.raises(ValueError, match="one shape"):
-        pf.dpo_loss(*(torch.zeros(n) for n in sizes), beta)
+        preferences.dpo_loss(*(torch.zeros(n) for n in sizes), beta)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from course_utils.grokking import emergence as em
-from course_utils.probes import linear_reading as lr
+from course_utils.grokking import emergence as grokking
+from course_utils.probes import linear_reading as probes
 
 
 def dice(seed=0):
@@ -16,18 +16,18 @@ def dice(seed=0):
 
 
 def test_students_have_the_scores_they_are_said_to_have():
-    x, score = lr.students(50_000, dice())
+    x, score = probes.students(50_000, dice())
     assert x.dtype == score.dtype == torch.float64 and (x[:, 0] == 1).all()
-    luck = score - x @ torch.tensor(lr.TRUTH, dtype=torch.float64)
-    assert stats.kstest(luck.numpy() / lr.NOISE, "norm").pvalue > 1e-4
+    luck = score - x @ torch.tensor(probes.TRUTH, dtype=torch.float64)
+    assert stats.kstest(luck.numpy() / probes.NOISE, "norm").pvalue > 1e-4
     assert stats.kstest(x[:, 1].numpy() / 10, "uniform").pvalue > 1e-4
     assert stats.kstest((x[:, 2].numpy() - 4) / 5, "uniform").pvalue > 1e-4
 
 
 def test_the_fit_is_numpys_and_the_interval_of_a_slope_is_scipys():
-    x, y = lr.students(40, dice())
-    np.testing.assert_allclose(lr.least_squares(x, y).beta, np.linalg.lstsq(x.numpy(), y.numpy(), rcond=None)[0])
-    fit, line = lr.least_squares(x[:, :2], y, level=0.9), stats.linregress(x[:, 1].numpy(), y.numpy())
+    x, y = probes.students(40, dice())
+    np.testing.assert_allclose(probes.least_squares(x, y).beta, np.linalg.lstsq(x.numpy(), y.numpy(), rcond=None)[0])
+    fit, line = probes.least_squares(x[:, :2], y, level=0.9), stats.linregress(x[:, 1].numpy(), y.numpy())
     margin = stats.t.ppf(0.95, 38) * line.stderr
     np.testing.assert_allclose(
         [fit.low[1], fit.beta[1], fit.high[1]], [line.slope - margin, line.slope, line.slope + margin]
@@ -35,53 +35,53 @@ def test_the_fit_is_numpys_and_the_interval_of_a_slope_is_scipys():
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    generator, truth, n = dice(), torch.tensor(lr.TRUTH, dtype=torch.float64), 1000
+    generator, truth, n = dice(), torch.tensor(probes.TRUTH, dtype=torch.float64), 1000
     held = 0
     for _ in range(n):
-        fit = lr.least_squares(*lr.students(12, generator), level=0.8)
+        fit = probes.least_squares(*probes.students(12, generator), level=0.8)
         held += ((fit.low < truth) & (truth < fit.high)).double()
     assert ((held / n - 0.8).abs() < 5 * math.sqrt(0.16 / n)).all()
 
 
 def test_what_cannot_be_fitted_is_refused():
-    x, y = lr.students(3, dice())
+    x, y = probes.students(3, dice())
     with pytest.raises(ValueError, match="3 examples for 3 coefficients"):
-        lr.least_squares(x, y)
-    x, y = lr.students(9, dice())
+        probes.least_squares(x, y)
+    x, y = probes.students(9, dice())
     with pytest.raises(ValueError, match="a sum of the others"):
-        lr.least_squares(torch.cat([x, x[:, 1:2] + x[:, 2:]], dim=1), y)
+        probes.least_squares(torch.cat([x, x[:, 1:2] + x[:, 2:]], dim=1), y)
 
 
 def test_rotations_are_orthogonal_and_have_no_preferred_direction():
     generator = dice()
-    draws = torch.stack([lr.random_rotation(3, generator) for _ in range(2000)])
+    draws = torch.stack([probes.random_rotation(3, generator) for _ in range(2000)])
     torch.testing.assert_close(draws.mT @ draws, torch.eye(3, dtype=torch.float64).expand(2000, 3, 3))
     for column in draws.permute(1, 2, 0).reshape(9, -1).numpy():  # each entry is uniform on [-1, 1] in three dimensions
         assert stats.kstest((column + 1) / 2, "uniform").pvalue > 1e-4
 
 
 def test_the_rotated_network_is_the_same_function():
-    x, _ = lr.students(20, dice())
-    beta = torch.tensor(lr.TRUTH, dtype=torch.float64)
-    W, w = lr.rotated_network(beta, lr.random_rotation(3, dice(1)))
+    x, _ = probes.students(20, dice())
+    beta = torch.tensor(probes.TRUTH, dtype=torch.float64)
+    W, w = probes.rotated_network(beta, probes.random_rotation(3, dice(1)))
     assert not torch.allclose(w, beta, atol=0.5)
     torch.testing.assert_close((x @ W.T) @ w, x @ beta)
     with pytest.raises(ValueError, match="no rotation"):
-        lr.rotated_network(beta, 2 * torch.eye(3, dtype=torch.float64))
+        probes.rotated_network(beta, 2 * torch.eye(3, dtype=torch.float64))
 
 
 def test_wider_models_know_more_and_probabilities_are_probabilities():
-    log_p = em.memorise([1, 4, 16, 64], n_facts=64, n_answers=8, generator=dice())
+    log_p = grokking.memorise([1, 4, 16, 64], n_facts=64, n_answers=8, generator=dice())
     assert log_p.shape == (4, 64, 8) and torch.allclose(log_p.logsumexp(-1), torch.zeros(4, 64), atol=1e-5)
     known = log_p[..., 0].mean(-1)
     assert (known.diff() > 0).all() and (log_p.argmax(-1) == 0)[-1].all()
     with pytest.raises(ValueError, match="1 or more"):
-        em.memorise([0, 3])
+        grokking.memorise([0, 3])
 
 
 def test_each_width_is_trained_as_if_alone():
     both, alone = (
-        em.memorise(widths, n_facts=32, n_answers=8, steps=40, generator=dice(2)) for widths in ([3, 9], [9])
+        grokking.memorise(widths, n_facts=32, n_answers=8, steps=40, generator=dice(2)) for widths in ([3, 9], [9])
     )
     torch.testing.assert_close(both[1], alone[0], atol=1e-4, rtol=1e-3)
 
@@ -89,9 +89,9 @@ def test_each_width_is_trained_as_if_alone():
 def test_a_list_is_right_when_all_of_its_facts_are():
     right = torch.arange(50) < torch.tensor([[50], [40], [0]])
     for k in (1, 3):
-        got = em.exact_match(right, k, lists=4000, generator=dice())
+        got = grokking.exact_match(right, k, lists=4000, generator=dice())
         want = [math.comb(n, k) / math.comb(50, k) for n in (50, 40, 0)]  # without replacement
         assert (got - torch.tensor(want)).abs().max() < 5 * math.sqrt(0.25 / 4000)
     for k in (0, 51):
         with pytest.raises(ValueError, match="1 to 50"):
-            em.exact_match(right, k, lists=5, generator=dice())
+            grokking.exact_match(right, k, lists=5, generator=dice())

@@ -16,7 +16,7 @@ from transformers import (
 
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.pretrained import storyteller
-from course_utils.sampling import decoding as sp
+from course_utils.sampling import decoding as sampling
 from course_utils.transformer_block.ladder import Transformer, ladder
 
 CONFIG = GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=23, n_positions=32)
@@ -47,10 +47,10 @@ def models():
 # --- Against transformers' processors --------------------------------------------------------------------------------
 
 ALL = [
-    ("temperature", sp.scale, TemperatureLogitsWarper, (0.1, 0.7, 1.0, 3.0)),
-    ("top_k", sp.top_k, TopKLogitsWarper, (1, 2, 10, 39, 40, 100)),
-    ("top_p", sp.top_p, TopPLogitsWarper, (0.01, 0.3, 0.5, 0.9, 0.999)),
-    ("min_p", sp.min_p, MinPLogitsWarper, (0.01, 0.1, 0.5, 0.99)),
+    ("temperature", sampling.scale, TemperatureLogitsWarper, (0.1, 0.7, 1.0, 3.0)),
+    ("top_k", sampling.top_k, TopKLogitsWarper, (1, 2, 10, 39, 40, 100)),
+    ("top_p", sampling.top_p, TopPLogitsWarper, (0.01, 0.3, 0.5, 0.9, 0.999)),
+    ("min_p", sampling.min_p, MinPLogitsWarper, (0.01, 0.1, 0.5, 0.99)),
 ]  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_the_repetition_penalty_equals_transformers(penalty):
     for seed in range(10):
         logits, ids = some_logits(seed=seed), some_ids(B=5, T=12, V=40, seed=seed)
         want = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
-        torch.testing.assert_close(sp.repetition_penalty(logits, ids, penalty), want)
+        torch.testing.assert_close(sampling.repetition_penalty(logits, ids, penalty), want)
 
 
 @pytest.mark.parametrize("settings", [
@@ -83,7 +83,7 @@ def test_all_settings_together_in_the_order_of_transformers(settings):
     for seed in range(10):
         logits, ids = some_logits(seed=seed), some_ids(B=5, T=12, V=40, seed=seed)
         want = chain(ids, logits.clone()).softmax(-1)
-        torch.testing.assert_close(sp.distribution(logits, ids, **settings), want)
+        torch.testing.assert_close(sampling.distribution(logits, ids, **settings), want)
 
 
 def test_the_order_is_that_of_transformers_generate(models):
@@ -94,7 +94,7 @@ def test_the_order_is_that_of_transformers_generate(models):
     with torch.random.fork_rng():
         step = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=True, pad_token_id=0,
                                return_dict_in_generate=True, output_scores=True, **settings)  # fmt: skip
-    torch.testing.assert_close(sp.next_token(ours, ids, **settings), step.scores[0].softmax(-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sampling.next_token(ours, ids, **settings), step.scores[0].softmax(-1), rtol=1e-4, atol=1e-5)
 
 
 def test_settings_that_cut_nothing_change_nothing():
@@ -107,29 +107,29 @@ def test_settings_that_cut_nothing_change_nothing():
         {"temperature": 1.0},
         {"top_k": None, "min_p": None},
     ):
-        torch.testing.assert_close(sp.distribution(some_logits(), **settings), p)
+        torch.testing.assert_close(sampling.distribution(some_logits(), **settings), p)
 
 
 def test_the_nucleus_is_the_smallest_set_that_holds_p():
     for seed, share in ((0, 0.2), (1, 0.5), (2, 0.95)):
         p = some_logits(seed=seed).softmax(-1)
-        for row, kept in zip(p, sp.top_p(some_logits(seed=seed), share).isfinite(), strict=True):
+        for row, kept in zip(p, sampling.top_p(some_logits(seed=seed), share).isfinite(), strict=True):
             assert row[kept].sum() >= share > row[kept].sum() - row[kept].min()
             assert row[kept].min() >= row[~kept].max()
 
 
 def test_entropy_is_scipys_and_falls_as_settings_tighten():
     p = some_logits().softmax(-1)
-    torch.testing.assert_close(sp.entropy(p), torch.from_numpy(stats.entropy(p.numpy(), axis=-1)).float())
+    torch.testing.assert_close(sampling.entropy(p), torch.from_numpy(stats.entropy(p.numpy(), axis=-1)).float())
     for name, loose_to_tight in (
         ("temperature", (2.0, 1.0, 0.5)),
         ("top_k", (40, 10, 1)),
         ("top_p", (1.0, 0.7, 0.1)),
         ("min_p", (0.0, 0.05, 1.0)),
     ):
-        values = [sp.entropy(sp.distribution(some_logits(), **{name: value})) for value in loose_to_tight]
+        values = [sampling.entropy(sampling.distribution(some_logits(), **{name: value})) for value in loose_to_tight]
         assert (values[0] > values[1]).all() and (values[1] > values[2]).all(), name
-    assert sp.entropy(sp.distribution(some_logits(), top_k=1)).abs().max() == 0
+    assert sampling.entropy(sampling.distribution(some_logits(), top_k=1)).abs().max() == 0
 
 
 # --- Drawing ---------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_entropy_is_scipys_and_falls_as_settings_tighten():
 
 def test_draws_come_as_often_as_their_probability_says():
     p = torch.tensor([[0.5, 0.0, 0.3, 0.15, 0.05], [0.0, 0.1, 0.0, 0.0, 0.9]], dtype=torch.float64)
-    drawn = sp.draw(p, dice(), n=20_000)
+    drawn = sampling.draw(p, dice(), n=20_000)
     assert drawn.shape == (2, 20_000) and drawn.dtype == torch.int64
     for row, ids in zip(p, drawn, strict=True):
         counts = torch.bincount(ids, minlength=5)
@@ -148,25 +148,25 @@ def test_draws_come_as_often_as_their_probability_says():
 
 def test_a_seed_gives_the_same_draws_and_another_seed_others():
     p = some_logits().softmax(-1)
-    assert torch.equal(sp.draw(p, dice(1), n=50), sp.draw(p, dice(1), n=50))
-    assert not torch.equal(sp.draw(p, dice(1), n=50), sp.draw(p, dice(2), n=50))
+    assert torch.equal(sampling.draw(p, dice(1), n=50), sampling.draw(p, dice(1), n=50))
+    assert not torch.equal(sampling.draw(p, dice(1), n=50), sampling.draw(p, dice(2), n=50))
     torch.manual_seed(0)
     state = torch.random.get_rng_state()
-    sp.draw(p, dice(1))
+    sampling.draw(p, dice(1))
     assert torch.equal(torch.random.get_rng_state(), state)  # the global dice are not touched
 
 
 def test_draws_need_no_sum_of_one_and_rows_are_independent():
     p = some_logits().softmax(-1)
-    assert torch.equal(sp.draw(7 * p, dice(), n=9), sp.draw(p, dice(), n=9))
-    same = sp.draw(p[:1].expand(2, -1), dice(), n=50)
+    assert torch.equal(sampling.draw(7 * p, dice(), n=9), sampling.draw(p, dice(), n=9))
+    same = sampling.draw(p[:1].expand(2, -1), dice(), n=50)
     assert not torch.equal(same[0], same[1])
 
 
 @pytest.mark.parametrize("p", [[0.0, 0.0], [-0.1, 1.1], [float("nan"), 1.0], [float("inf"), 1.0]])
 def test_what_is_no_probability_is_refused(p):
     with pytest.raises(ValueError, match="no probabilities"):
-        sp.draw(torch.tensor(p), dice())
+        sampling.draw(torch.tensor(p), dice())
 
 
 # --- Generating ------------------------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def test_greedy_text_is_transformers_and_that_of_the_plain_loop(models, B, cache
     want = theirs.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, min_new_tokens=20, do_sample=False, pad_token_id=0
     )
-    got = sp.generate(ours, ids, 20, cached=cached)
-    assert torch.equal(got, want) and torch.equal(sp.greedy(ours, ids, 20), want)
+    got = sampling.generate(ours, ids, 20, cached=cached)
+    assert torch.equal(got, want) and torch.equal(sampling.greedy(ours, ids, 20), want)
     assert torch.equal(got[:, :6], ids) and got.dtype == ids.dtype
 
 
@@ -190,8 +190,8 @@ def test_a_greedy_text_with_a_penalty_is_transformers(models):
     ids = some_ids()
     want = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, min_new_tokens=20, do_sample=False,
                            pad_token_id=0, repetition_penalty=1.7)  # fmt: skip
-    assert torch.equal(sp.generate(ours, ids, 20, repetition_penalty=1.7), want)
-    assert not torch.equal(sp.generate(ours, ids, 20), want)
+    assert torch.equal(sampling.generate(ours, ids, 20, repetition_penalty=1.7), want)
+    assert not torch.equal(sampling.generate(ours, ids, 20), want)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_greedy_text_with_a_penalty_is_transformers(models):
 def test_with_the_cache_the_drawn_text_is_identical_and_a_seed_gives_one_text(models, settings):
     ours, _ = models
     texts = [
-        sp.generate(ours, some_ids(), 26, dice(seed), cached=cached, **settings)
+        sampling.generate(ours, some_ids(), 26, dice(seed), cached=cached, **settings)
         for seed, cached in ((5, True), (5, False), (5, True), (6, True))
     ]
     assert torch.equal(texts[0], texts[1]) and torch.equal(texts[0], texts[2]) and not torch.equal(texts[0], texts[3])
@@ -209,8 +209,8 @@ def test_with_the_cache_the_drawn_text_is_identical_and_a_seed_gives_one_text(mo
 def test_drawn_tokens_follow_the_distribution_of_the_next_token(models):
     ours, _ = models
     ids = some_ids(B=1)
-    p = sp.next_token(ours, ids, temperature=0.9, top_k=6)[0]
-    drawn = sp.generate(ours, ids.expand(4000, -1), 1, dice(), temperature=0.9, top_k=6)[:, -1]
+    p = sampling.next_token(ours, ids, temperature=0.9, top_k=6)[0]
+    drawn = sampling.generate(ours, ids.expand(4000, -1), 1, dice(), temperature=0.9, top_k=6)[:, -1]
     counts, possible = torch.bincount(drawn, minlength=23), p > 0
     assert possible.sum() == 6 and counts[~possible].sum() == 0
     assert (
@@ -227,27 +227,27 @@ def test_the_cache_makes_the_model_read_each_token_once(models, monkeypatch):
     monkeypatch.setattr(
         ours, "forward", lambda ids, *a, run=ours.forward, **k: read.append(ids.size(1)) or run(ids, *a, **k)
     )
-    sp.generate(ours, some_ids(), 5)
+    sampling.generate(ours, some_ids(), 5)
     assert read == [6, 1, 1, 1, 1]
     read.clear()
-    sp.generate(ours, some_ids(), 5, cached=False)
+    sampling.generate(ours, some_ids(), 5, cached=False)
     assert read == [6, 7, 8, 9, 10]
 
 
 def test_a_stop_token_ends_each_text_and_at_last_the_work(models):
     ours, _ = models
     ids = some_ids(B=4)
-    free = sp.generate(ours, ids, 20, dice(3))
+    free = sampling.generate(ours, ids, 20, dice(3))
     stop = int(free[0, 9])  # what the first text says fourth
-    got = sp.generate(ours, ids, 20, dice(3), stop=stop)
+    got = sampling.generate(ours, ids, 20, dice(3), stop=stop)
     assert (got[0, 9:] == stop).all()
     for row, plain in zip(got, free, strict=True):
         ends = (plain[6:] == stop).nonzero().flatten().tolist()
         n = 6 + ends[0] if ends else got.size(1) - 1
         assert torch.equal(row[: n + 1], plain[: n + 1]) and (row[n + 1 :] == stop).all()
     counted = []
-    alone = sp.generate(
-        ours, ids[:1], 20, dice(3), stop=int(sp.generate(ours, ids[:1], 20, dice(3))[0, 8]), on_token=counted.append
+    alone = sampling.generate(
+        ours, ids[:1], 20, dice(3), stop=int(sampling.generate(ours, ids[:1], 20, dice(3))[0, 8]), on_token=counted.append
     )
     assert alone.size(1) <= 9 and counted == list(range(1, alone.size(1) - 6 + 1))
 
@@ -255,37 +255,37 @@ def test_a_stop_token_ends_each_text_and_at_last_the_work(models):
 def test_a_stop_token_in_the_prompt_stops_nothing(models):
     ours, _ = models
     ids = some_ids(B=1)
-    free = sp.generate(ours, ids, 8)
+    free = sampling.generate(ours, ids, 8)
     unused = next(i for i in range(23) if i not in free[0, 6:].tolist())
-    assert sp.generate(ours, torch.cat([torch.tensor([[unused]]), ids], 1), 8, stop=unused).size(1) == 15
+    assert sampling.generate(ours, torch.cat([torch.tensor([[unused]]), ids], 1), 8, stop=unused).size(1) == 15
 
 
 def test_nothing_new_gives_the_prompt(models):
-    assert torch.equal(sp.generate(models[0], some_ids(), 0), some_ids())
-    assert torch.equal(sp.greedy(models[0], some_ids(), 0), some_ids())
+    assert torch.equal(sampling.generate(models[0], some_ids(), 0), some_ids())
+    assert torch.equal(sampling.greedy(models[0], some_ids(), 0), some_ids())
 
 
 def test_a_model_without_a_cache_generates_too():
     model = Transformer(ladder(5, vocab_size=23, n_positions=16, n_embd=8, n_layer=1, n_head=2), dice()).eval()
-    assert torch.equal(sp.generate(model, some_ids(), 5), sp.greedy(model, some_ids(), 5))
+    assert torch.equal(sampling.generate(model, some_ids(), 5), sampling.greedy(model, some_ids(), 5))
 
 
 def test_the_whole_context_can_be_used_and_not_a_token_more(models):
     ours, _ = models
-    assert sp.generate(ours, some_ids(), 26).shape == (3, 32)
+    assert sampling.generate(ours, some_ids(), 26).shape == (3, 32)
     with pytest.raises(ValueError, match=r"6 tokens and 27 new ones, but the model has n_positions=32: .* n_new <= 26"):
-        sp.generate(ours, some_ids(), 27)
+        sampling.generate(ours, some_ids(), 27)
 
 
 def test_the_model_of_the_course_tells_stories_that_end():
     model, starts = storyteller(), torch.zeros(8, 1, dtype=torch.long)  # 0 ends a story, so another begins
-    texts = sp.generate(model, starts, 255, dice(), temperature=0.7, stop=0)
+    texts = sampling.generate(model, starts, 255, dice(), temperature=0.7, stop=0)
     lengths = (texts[:, 1:] != 0).sum(1)
     assert (lengths < 255).sum() >= 4 and (lengths > 20).all()
     settings = {"temperature": 0.7, "top_p": 0.95}
     assert torch.equal(
-        sp.generate(model, starts, 60, dice(), **settings),
-        sp.generate(model, starts, 60, dice(), cached=False, **settings),
+        sampling.generate(model, starts, 60, dice(), **settings),
+        sampling.generate(model, starts, 60, dice(), cached=False, **settings),
     )
 
 
@@ -293,12 +293,12 @@ def test_the_model_of_the_course_tells_stories_that_end():
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda x: sp.scale(x, 0.0), "above 0"), (lambda x: sp.scale(x, -1.0), "above 0"), (lambda x: sp.scale(x, float("nan")), "above 0"),
-    (lambda x: sp.top_k(x, 0), "at least 1"), (lambda x: sp.top_k(x, -3), "at least 1"), (lambda x: sp.top_k(x, 2.5), "whole number"),
-    (lambda x: sp.top_p(x, 0.0), "at most 1"), (lambda x: sp.top_p(x, 1.1), "at most 1"), (lambda x: sp.top_p(x, float("nan")), "at most 1"),
-    (lambda x: sp.min_p(x, -0.1), "at least 0"), (lambda x: sp.min_p(x, 1.1), "at most 1"),
-    (lambda x: sp.repetition_penalty(x, torch.zeros(5, 1, dtype=torch.long), 0.0), "above 0"),
-    (lambda x: sp.distribution(x, repetition_penalty=1.2), "needs ids"),
+    (lambda x: sampling.scale(x, 0.0), "above 0"), (lambda x: sampling.scale(x, -1.0), "above 0"), (lambda x: sampling.scale(x, float("nan")), "above 0"),
+    (lambda x: sampling.top_k(x, 0), "at least 1"), (lambda x: sampling.top_k(x, -3), "at least 1"), (lambda x: sampling.top_k(x, 2.5), "whole number"),
+    (lambda x: sampling.top_p(x, 0.0), "at most 1"), (lambda x: sampling.top_p(x, 1.1), "at most 1"), (lambda x: sampling.top_p(x, float("nan")), "at most 1"),
+    (lambda x: sampling.min_p(x, -0.1), "at least 0"), (lambda x: sampling.min_p(x, 1.1), "at most 1"),
+    (lambda x: sampling.repetition_penalty(x, torch.zeros(5, 1, dtype=torch.long), 0.0), "above 0"),
+    (lambda x: sampling.distribution(x, repetition_penalty=1.2), "needs ids"),
 ])  # fmt: skip
 def test_settings_that_make_no_sense_say_what_would(call, said):
     with pytest.raises(ValueError, match=said):
@@ -307,9 +307,9 @@ def test_settings_that_make_no_sense_say_what_would(call, said):
 
 def test_an_unknown_setting_lists_those_there_are(models):
     with pytest.raises(TypeError, match="repetition_penalty, temperature, top_k, top_p, min_p"):
-        sp.distribution(some_logits(), topk=3)
+        sampling.distribution(some_logits(), topk=3)
     with pytest.raises(TypeError, match="unknown setting 'topp'"):
-        sp.generate(models[0], some_ids(), 3, dice(), topp=0.9)
+        sampling.generate(models[0], some_ids(), 3, dice(), topp=0.9)
 
 
 @pytest.mark.parametrize(("ids", "n_new", "error", "said"), [
@@ -319,19 +319,19 @@ def test_an_unknown_setting_lists_those_there_are(models):
 ])  # fmt: skip
 def test_prompts_that_make_no_sense_are_refused(models, ids, n_new, error, said):
     with pytest.raises(error, match=said):
-        sp.generate(models[0], ids, n_new)
+        sampling.generate(models[0], ids, n_new)
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.9}, {"min_p": 0.1}])
 def test_settings_without_dice_are_refused(models, settings):
     with pytest.raises(ValueError, match="pass a generator"):
-        sp.generate(models[0], some_ids(), 3, **settings)
-    assert sp.generate(models[0], some_ids(), 3, **dict.fromkeys(settings)).shape == (3, 9)  # None is off
+        sampling.generate(models[0], some_ids(), 3, **settings)
+    assert sampling.generate(models[0], some_ids(), 3, **dict.fromkeys(settings)).shape == (3, 9)  # None is off
 
 
 def test_generation_refuses_a_temperature_of_zero_with_dice(models):
     with pytest.raises(ValueError, match="above 0"):
-        sp.generate(models[0], some_ids(), 3, dice(), temperature=0.0)
+        sampling.generate(models[0], some_ids(), 3, dice(), temperature=0.0)
 
 
 # --- Packed ----------------------------------------------------------------------------------------------------------
@@ -340,32 +340,32 @@ def test_generation_refuses_a_temperature_of_zero_with_dice(models):
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_a_packed_model_gives_the_same_logits_and_the_same_text(models, batch):
     ours, theirs = models
-    fast, ids = sp.packed(ours, batch), some_ids(B=batch)
+    fast, ids = sampling.packed(ours, batch), some_ids(B=batch)
     with torch.no_grad():
         torch.testing.assert_close(fast(ids), theirs(ids).logits, rtol=1e-4, atol=1e-4)
-    assert torch.equal(sp.generate(fast, ids, 26, dice()), sp.generate(ours, ids, 26, dice()))
+    assert torch.equal(sampling.generate(fast, ids, 26, dice()), sampling.generate(ours, ids, 26, dice()))
     assert torch.equal(
-        sp.generate(fast, ids[:1], 26), sp.generate(ours, ids[:1], 26)
+        sampling.generate(fast, ids[:1], 26), sampling.generate(ours, ids[:1], 26)
     )  # another batch: slower, not wrong
-    kinds = {module.kind for module in fast.modules() if isinstance(module, sp.Packed)}
+    kinds = {module.kind for module in fast.modules() if isinstance(module, sampling.Packed)}
     assert kinds == {"row"} if batch == 1 else kinds <= {"oneDNN", "plain"}
 
 
 def test_packing_leaves_the_model_as_it_is_and_shares_its_parameters(models):
     ours, _ = models
-    fast = sp.packed(ours, 2)
-    assert not any(isinstance(module, sp.Packed) for module in ours.modules())
+    fast = sampling.packed(ours, 2)
+    assert not any(isinstance(module, sampling.Packed) for module in ours.modules())
     assert {p.data_ptr() for p in fast.parameters()} == {p.data_ptr() for p in ours.parameters()}
 
 
 def test_packing_keeps_other_formats_as_they_are(models):
     ours, _ = models
     double = GPT.from_state(CONFIG, {name: x.double() for name, x in ours.state_dict().items()}).eval()
-    fast = sp.packed(double, 2)
-    assert {module.kind for module in fast.modules() if isinstance(module, sp.Packed)} == {"plain"}
+    fast = sampling.packed(double, 2)
+    assert {module.kind for module in fast.modules() if isinstance(module, sampling.Packed)} == {"plain"}
     assert torch.equal(fast(some_ids()), double(some_ids()))
 
 
 def test_packing_for_no_text_is_refused(models):
     with pytest.raises(ValueError, match="at least 1"):
-        sp.packed(models[0], 0)
+        sampling.packed(models[0], 0)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from scipy import stats
 from scipy.integrate import dblquad
 
-from course_utils.sparse_autoencoders import autoencoder as sa
-from course_utils.superposition import toy_model as sp
+from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
+from course_utils.superposition import toy_model as superposition
 
 
 def dice(seed=0):
@@ -33,7 +33,7 @@ def regular(n):
 
 def test_features_are_zero_with_their_sparsity_and_uniform_otherwise():
     S = torch.tensor([0.0, 0.3, 0.95])
-    x = sp.feature_batch(S, 20_000, 5, dice())
+    x = superposition.feature_batch(S, 20_000, 5, dice())
     for rows, s in zip(x, S.tolist(), strict=True):
         assert abs((rows == 0).double().mean().item() - s) < 5 * math.sqrt(s * (1 - s) / rows.numel()) + 1e-9
         assert stats.kstest(rows[rows > 0].numpy(), "uniform").pvalue > 1e-4
@@ -41,23 +41,23 @@ def test_features_are_zero_with_their_sparsity_and_uniform_otherwise():
 
 
 def test_features_are_independent_and_repeat_with_their_seed():
-    x = sp.feature_batch(torch.tensor([0.5]), 50_000, 4, dice(3))[0]
+    x = superposition.feature_batch(torch.tensor([0.5]), 50_000, 4, dice(3))[0]
     assert (torch.corrcoef(x.T) - torch.eye(4)).abs().max() < 5 / math.sqrt(50_000)
-    assert torch.equal(x, sp.feature_batch(torch.tensor([0.5]), 50_000, 4, dice(3))[0])
+    assert torch.equal(x, superposition.feature_batch(torch.tensor([0.5]), 50_000, 4, dice(3))[0])
     generator = dice(3)
-    first, second = (sp.feature_batch(torch.tensor([0.5]), 100, 4, generator) for _ in range(2))
+    first, second = (superposition.feature_batch(torch.tensor([0.5]), 100, 4, generator) for _ in range(2))
     assert not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("S", [1.0, -0.1, math.nan])
 def test_a_sparsity_that_is_no_probability_below_one_is_refused(S):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
-        sp.feature_batch(torch.tensor([0.5, S]), 4, 3, dice())
+        superposition.feature_batch(torch.tensor([0.5, S]), 4, 3, dice())
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_pairs_come_together_or_never_and_each_feature_keeps_its_density(together):
-    x = sp.paired_batch(together)(torch.tensor([0.8, 0.6]), 20_000, 4, dice())
+    x = superposition.paired_batch(together)(torch.tensor([0.8, 0.6]), 20_000, 4, dice())
     active = x > 0
     assert (
         (active[..., 0::2] == active[..., 1::2]).all()
@@ -72,7 +72,7 @@ def test_pairs_come_together_or_never_and_each_feature_keeps_its_density(togethe
 
 
 def test_pairs_that_cannot_be_are_refused():
-    for draw_pairs, S, n in ((sp.paired_batch(True), 0.5, 3), (sp.paired_batch(False), 0.4, 4)):
+    for draw_pairs, S, n in ((superposition.paired_batch(True), 0.5, 3), (superposition.paired_batch(False), 0.4, 4)):
         with pytest.raises(ValueError, match="even number"):
             draw_pairs(torch.tensor([S]), 5, n, dice())
 
@@ -87,29 +87,29 @@ def test_the_batched_model_is_each_model_alone():
         for k in range(3):
             rows = [W[k].T @ (W[k] @ row) + b[k] for row in x[k]]
             alone.append(torch.stack(rows if linear else [row.clamp(min=0) for row in rows]))
-        torch.testing.assert_close(sp.reconstruct(x, W, b, linear), torch.stack(alone))
-    model = sp.ToyModel(3, 5, 2, generator=dice())
-    torch.testing.assert_close(model(x), sp.reconstruct(x, model.W, model.b))
-    assert sp.ToyModel(3, 5, 2, linear=True, generator=dice())(x).min() < 0 <= model(x).min()
+        torch.testing.assert_close(superposition.reconstruct(x, W, b, linear), torch.stack(alone))
+    model = superposition.ToyModel(3, 5, 2, generator=dice())
+    torch.testing.assert_close(model(x), superposition.reconstruct(x, model.W, model.b))
+    assert superposition.ToyModel(3, 5, 2, linear=True, generator=dice())(x).min() < 0 <= model(x).min()
 
 
 def test_the_start_is_glorots_and_belongs_to_its_generator():
-    model = sp.ToyModel(500, 20, 5, generator=dice(1))
+    model = superposition.ToyModel(500, 20, 5, generator=dice(1))
     assert model.W.std().item() == pytest.approx(math.sqrt(2 / 25), rel=0.02) and (model.b == 0).all()
-    assert torch.equal(model.W, sp.ToyModel(500, 20, 5, generator=dice(1)).W)
+    assert torch.equal(model.W, superposition.ToyModel(500, 20, 5, generator=dice(1)).W)
     with pytest.raises(ValueError, match="1 or more"):
-        sp.ToyModel(1, 0, 2)
+        superposition.ToyModel(1, 0, 2)
 
 
 def test_the_loss_weighs_features_and_averages_examples():
     x, y = torch.zeros(2, 3, 2), torch.tensor([[1.0, 2.0]]).expand(2, 3, 2)
-    torch.testing.assert_close(sp.weighted_loss(x, y, torch.tensor([1.0, 0.5])), torch.tensor([3.0, 3.0]))
-    torch.testing.assert_close(sp.weighted_loss(x, y, torch.tensor([[1.0, 0.0], [0.0, 1.0]])), torch.tensor([1.0, 4.0]))
+    torch.testing.assert_close(superposition.weighted_loss(x, y, torch.tensor([1.0, 0.5])), torch.tensor([3.0, 3.0]))
+    torch.testing.assert_close(superposition.weighted_loss(x, y, torch.tensor([[1.0, 0.0], [0.0, 1.0]])), torch.tensor([1.0, 4.0]))
 
 
 def mean_by_monte_carlo(W, b, S, importance, linear, n=400_000):
-    x = sp.feature_batch(S, n, W.shape[-1], dice(9))
-    errors = (importance.unsqueeze(-2) * (x - sp.reconstruct(x, W, b, linear)).square()).sum(-1)
+    x = superposition.feature_batch(S, n, W.shape[-1], dice(9))
+    errors = (importance.unsqueeze(-2) * (x - superposition.reconstruct(x, W, b, linear)).square()).sum(-1)
     return errors.mean(-1), errors.std(-1) / math.sqrt(n)
 
 
@@ -119,7 +119,7 @@ def test_the_expected_loss_agrees_with_monte_carlo(n, m, linear):
     W, b, S = 0.7 * draw(3, m, n), 0.2 * draw(3, n, seed=1), torch.tensor([0.0, 0.5, 0.9])
     importance = torch.rand(3, n, generator=dice(2)) + 0.2
     mean, error = mean_by_monte_carlo(W, b, S, importance, linear)
-    got = sp.expected_loss(W, b, S, importance, order=8, linear=linear)
+    got = superposition.expected_loss(W, b, S, importance, order=8, linear=linear)
     assert ((got - mean).abs() < 5 * error + (0 if linear else 0.01) * mean).all()
 
 
@@ -131,7 +131,7 @@ def test_the_linear_loss_is_exact():
     mean = A @ torch.full((4,), p / 2, dtype=torch.float64) - b
     want = (importance * (mean.square() + A.square().sum(1) * (p / 3 - p**2 / 4))).sum()
     torch.testing.assert_close(
-        sp.expected_loss(W, b, torch.tensor(1 - p, dtype=torch.float64), importance, linear=True), want
+        superposition.expected_loss(W, b, torch.tensor(1 - p, dtype=torch.float64), importance, linear=True), want
     )
 
 
@@ -146,19 +146,19 @@ def test_the_relu_loss_of_two_features_agrees_with_adaptive_integration(S):
     grid = (np.arange(2000) + 0.5) / 2000
     want = S**2 * error(0, 0) + p**2 * dblquad(error, 0, 1, 0, 1, epsabs=1e-4)[0]
     want += S * p * (np.mean([error(x, 0) for x in grid]) + np.mean([error(0, x) for x in grid]))
-    assert sp.expected_loss(W, b, torch.tensor(S), importance, order=40).item() == pytest.approx(want, rel=2e-3)
-    assert sp.expected_loss(W, b, torch.tensor(S), importance).item() == pytest.approx(want, rel=0.02)
+    assert superposition.expected_loss(W, b, torch.tensor(S), importance, order=40).item() == pytest.approx(want, rel=2e-3)
+    assert superposition.expected_loss(W, b, torch.tensor(S), importance).item() == pytest.approx(want, rel=0.02)
 
 
 def test_quadrature_weighs_every_pattern_by_its_probability():
-    points, weights = sp.quadrature(torch.tensor([0.25, 0.9], dtype=torch.float64), n_features=3, order=3)
+    points, weights = superposition.quadrature(torch.tensor([0.25, 0.9], dtype=torch.float64), n_features=3, order=3)
     assert points.shape == (64, 3) and torch.allclose(weights.sum(-1), torch.ones(2, dtype=torch.float64))
     for pattern in itertools.product([False, True], repeat=3):
         share = weights[:, ((points > 0) == torch.tensor(pattern)).all(-1)].sum(-1)
         want = [math.prod(1 - s if on else s for on in pattern) for s in (0.25, 0.9)]
         torch.testing.assert_close(share, torch.tensor(want, dtype=torch.float64))
     with pytest.raises(ValueError, match="draw a feature_batch"):
-        sp.quadrature(torch.tensor([0.5]), n_features=8)
+        superposition.quadrature(torch.tensor([0.5]), n_features=8)
 
 
 # --- What is best: the closed forms ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_quadrature_weighs_every_pattern_by_its_probability():
 @pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
 def test_the_ideal_losses_are_those_of_the_weights_they_describe(p):
     importance, S = torch.tensor([1.0, 0.3, 0.7]), torch.tensor(1 - p)
-    names, losses = sp.ideal_losses(S, importance)
+    names, losses = superposition.ideal_losses(S, importance)
     assert len(names) == 6
     for name, loss in zip(names, losses.tolist(), strict=True):
         W, b, who = torch.zeros(2, 3), torch.zeros(3), [int(i) for i in name.split()[1:]]
@@ -177,8 +177,8 @@ def test_the_ideal_losses_are_those_of_the_weights_they_describe(p):
             b[who[0]] = p / 2  # the mean
         else:
             W[0, who[0]], W[0, who[1]], W[1, rest[0]] = 1.0, -1.0, 1.0
-        assert sp.expected_loss(W, b, S, importance, order=30).item() == pytest.approx(loss, rel=5e-3)
-        assert sp.geometry(W) == name
+        assert superposition.expected_loss(W, b, S, importance, order=30).item() == pytest.approx(loss, rel=5e-3)
+        assert superposition.geometry(W) == name
 
 
 @pytest.mark.parametrize("importance", [0.2, 0.7, 1.0, 1.5, 6.0])
@@ -186,7 +186,7 @@ def test_the_border_of_superposition_is_where_two_closed_forms_meet(importance):
     """p < 4I / (2 + 5I) for I <= 1, p < 4 / (2I + 5) above."""
     border = 4 * importance / (2 + 5 * importance) if importance <= 1 else 4 / (2 * importance + 5)
     for p, paired in ((border - 0.01, True), (border + 0.01, False)):
-        names, losses = sp.ideal_losses(torch.tensor(1 - p), torch.tensor([1.0, importance]))
+        names, losses = superposition.ideal_losses(torch.tensor(1 - p), torch.tensor([1.0, importance]))
         assert names[losses.argmin()].startswith("pair") == paired
 
 
@@ -195,44 +195,44 @@ def test_the_border_of_superposition_is_where_two_closed_forms_meet(importance):
 
 def test_batched_training_is_training_one_model_at_a_time():
     S, importance = torch.tensor([0.0, 0.5, 0.9]), 0.9 ** torch.arange(5)
-    model = sp.ToyModel(3, 5, 2, generator=dice())
+    model = superposition.ToyModel(3, 5, 2, generator=dice())
     start = model.W.detach().clone()
-    together = sp.train_toy(model, S, importance, steps=60, batch=64, generator=dice(1))
+    together = superposition.train_toy(model, S, importance, steps=60, batch=64, generator=dice(1))
     assert together.shape == (60, 3) and (together[-10:].mean(0) < together[:10].mean(0)).all()
     for k in range(3):
-        alone = sp.ToyModel(1, 5, 2)
+        alone = superposition.ToyModel(1, 5, 2)
         with torch.no_grad():
             alone.W.copy_(start[k : k + 1])
-        losses = sp.train_toy(alone, S[k : k + 1], importance, steps=60, batch=64, generator=dice(1))
+        losses = superposition.train_toy(alone, S[k : k + 1], importance, steps=60, batch=64, generator=dice(1))
         torch.testing.assert_close(losses[:, 0], together[:, k], rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(alone.W[0], model.W[k], rtol=1e-3, atol=1e-3)
 
 
 def test_a_linear_model_keeps_the_most_important_features_at_any_sparsity():
     S = torch.tensor([0.0, 0.5, 0.9])
-    model = sp.ToyModel(3, 4, 2, linear=True, generator=dice())
-    sp.train_toy(model, S, 0.5 ** torch.arange(4), steps=500, batch=None, lr=0.03)
+    model = superposition.ToyModel(3, 4, 2, linear=True, generator=dice())
+    superposition.train_toy(model, S, 0.5 ** torch.arange(4), steps=500, batch=None, lr=0.03)
     lengths = model.W.detach().square().sum(-2)
     torch.testing.assert_close(lengths, torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(3, 4), rtol=0, atol=0.05)
 
 
 def test_sparse_features_make_pairs_then_a_pentagon():
     S = torch.tensor([0.75, 0.95]).repeat_interleave(6)
-    model = sp.ToyModel(12, 5, 2, generator=dice())
-    losses = sp.train_toy(model, S, 0.9 ** torch.arange(5), steps=1500, batch=128, lr=0.01, generator=dice(1))
+    model = superposition.ToyModel(12, 5, 2, generator=dice())
+    losses = superposition.train_toy(model, S, 0.9 ** torch.arange(5), steps=1500, batch=128, lr=0.01, generator=dice(1))
     best = losses[-200:].mean(0).view(2, 6).argmin(-1) + torch.tensor([0, 6])
-    pairs, pentagon = sp.feature_dimensionality(model.W.detach()[best]).sort(descending=True).values
+    pairs, pentagon = superposition.feature_dimensionality(model.W.detach()[best]).sort(descending=True).values
     torch.testing.assert_close(pairs, torch.tensor([0.5, 0.5, 0.5, 0.5, 0.0]), rtol=0, atol=0.03)
     torch.testing.assert_close(pentagon, torch.full((5,), 0.4), rtol=0, atol=0.03)
 
 
 def test_the_bar_is_given_the_steps_and_a_wrong_sparsity_is_refused():
     seen = []
-    model = sp.ToyModel(2, 3, 1, generator=dice())
-    sp.train_toy(model, torch.zeros(2), steps=3, batch=4, bar=lambda steps: (seen.append(i) or i for i in steps))
+    model = superposition.ToyModel(2, 3, 1, generator=dice())
+    superposition.train_toy(model, torch.zeros(2), steps=3, batch=4, bar=lambda steps: (seen.append(i) or i for i in steps))
     assert seen == [0, 1, 2]
     with pytest.raises(ValueError, match="each of the 2 instances"):
-        sp.train_toy(model, torch.zeros(3), steps=1)
+        superposition.train_toy(model, torch.zeros(3), steps=1)
 
 
 # --- Geometry --------------------------------------------------------------------------------------------------------
@@ -258,30 +258,30 @@ def antiprism(height):
 ])  # fmt: skip
 def test_the_shapes_of_the_paper_have_their_fractions_at_any_size(W, share):
     n = W.shape[1]
-    torch.testing.assert_close(sp.feature_dimensionality(1.3 * W), torch.full((n,), share, dtype=torch.float64))
-    assert sp.feature_dimensionality(W).sum().item() == pytest.approx(W.shape[0])
-    assert sp.dimensions_per_feature(W).item() == pytest.approx(W.shape[0] / n)
+    torch.testing.assert_close(superposition.feature_dimensionality(1.3 * W), torch.full((n,), share, dtype=torch.float64))
+    assert superposition.feature_dimensionality(W).sum().item() == pytest.approx(W.shape[0])
+    assert superposition.dimensions_per_feature(W).item() == pytest.approx(W.shape[0] / n)
 
 
 def test_dimensionalities_are_between_zero_and_one_and_add_up_to_the_rank_at_most():
     W = draw(50, 4, 9, dtype=torch.float64) * torch.rand(50, 1, 9, generator=dice(1), dtype=torch.float64)
-    D = sp.feature_dimensionality(W)
+    D = superposition.feature_dimensionality(W)
     assert (D > 0).all() and (D <= 1).all() and (D.sum(-1) <= 4 + 1e-9).all()
-    assert sp.feature_dimensionality(torch.zeros(2, 3)).tolist() == [0, 0, 0]
+    assert superposition.feature_dimensionality(torch.zeros(2, 3)).tolist() == [0, 0, 0]
 
 
 def test_the_welch_bound_holds_and_is_reached_by_regular_frames():
-    assert sp.overlap(regular(3)).item() == pytest.approx(sp.welch_bound(3, 2))
-    assert sp.overlap(tetrahedron()).item() == pytest.approx(sp.welch_bound(4, 3))
+    assert superposition.overlap(regular(3)).item() == pytest.approx(superposition.welch_bound(3, 2))
+    assert superposition.overlap(tetrahedron()).item() == pytest.approx(superposition.welch_bound(4, 3))
     for n, m in ((20, 4), (50, 16), (9, 8)):
-        assert sp.overlap(draw(m, n)).item() > sp.welch_bound(n, m)
+        assert superposition.overlap(draw(m, n)).item() > superposition.welch_bound(n, m)
 
 
 @pytest.mark.parametrize(("n", "m"), [(6, 3), (16, 8), (64, 16)])
 def test_directions_that_were_pushed_apart_are_near_the_bound_and_far_better_than_random(n, m):
-    W, bound = sp.spread_directions(n, m, generator=dice()), sp.welch_bound(n, m)
+    W, bound = superposition.spread_directions(n, m, generator=dice()), superposition.welch_bound(n, m)
     torch.testing.assert_close(W.norm(dim=0), torch.ones(n))
-    assert bound - 1e-4 <= sp.overlap(W).item() < 1.35 * bound < sp.overlap(draw(m, n, seed=1)).item()
+    assert bound - 1e-4 <= superposition.overlap(W).item() < 1.35 * bound < superposition.overlap(draw(m, n, seed=1)).item()
 
 
 # --- Interference ----------------------------------------------------------------------------------------------------
@@ -290,16 +290,16 @@ def test_directions_that_were_pushed_apart_are_near_the_bound_and_far_better_tha
 def test_an_ablated_feature_reads_zero_and_orthogonal_ones_stay():
     W = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
     hidden = draw(6, 2)
-    left = sp.ablate(hidden, W, 0)
+    left = superposition.ablate(hidden, W, 0)
     assert (left @ W[:, 0]).abs().max() < 1e-5
     torch.testing.assert_close(left @ W[:, 1], hidden @ W[:, 1])
-    torch.testing.assert_close(sp.ablate(left, W, 0), left)  # twice is once
+    torch.testing.assert_close(superposition.ablate(left, W, 0), left)  # twice is once
     assert ((left - hidden) @ W[:, 2]).abs().max() > 0.1
 
 
 def test_what_an_ablation_does_to_another_feature_is_their_overlap():
     W, hidden = draw(2, 3, 5, dtype=torch.float64), draw(2, 4, 3, seed=1, dtype=torch.float64)
-    change = (sp.ablate(hidden, W, 1) - hidden) @ W  # (2, 4, 5)
+    change = (superposition.ablate(hidden, W, 1) - hidden) @ W  # (2, 4, 5)
     gram = W.mT @ W
     want = -(hidden @ W)[..., 1:2] * (gram[:, 1] / gram[:, 1, 1:2])[:, None]
     torch.testing.assert_close(change, want)
@@ -310,7 +310,7 @@ def test_what_an_ablation_does_to_another_feature_is_their_overlap():
 
 def test_the_codes_are_those_of_a_relu_layer_and_top_k_keeps_the_largest():
     x, A, e, b = draw(2, 6, 3), draw(2, 3, 8, seed=1), draw(2, 8, seed=2), draw(2, 3, seed=3)
-    full, four = sa.encode(x, A, e, b), sa.encode(x, A, e, b, top_k=2)
+    full, four = sparse_autoencoders.encode(x, A, e, b), sparse_autoencoders.encode(x, A, e, b, top_k=2)
     for k in range(2):
         torch.testing.assert_close(full[k], F.relu(F.linear(x[k] - b[k], A[k].T, e[k])))
         for row, kept in zip(full[k], four[k], strict=True):
@@ -329,56 +329,56 @@ def test_the_sae_loss_is_the_lectures_formula():
     for row, codes in zip(x, f, strict=True):
         rest = row - sum(codes[i] * D[i] for i in range(4)) - b
         total += sum(value**2 for value in rest.tolist()) + 0.3 * sum(abs(value) for value in codes.tolist())
-    assert sa.sae_loss(x, f, D, b, 0.3).item() == pytest.approx(total / 5)
-    torch.testing.assert_close(sa.decode(f, D, b), f @ D + b)
+    assert sparse_autoencoders.sae_loss(x, f, D, b, 0.3).item() == pytest.approx(total / 5)
+    torch.testing.assert_close(sparse_autoencoders.decode(f, D, b), f @ D + b)
 
 
 def test_directions_keep_length_one_and_training_lowers_the_loss():
     x = draw(2000, 6) @ draw(6, 6, seed=1) / 3
-    sae = sa.train_sae(x, n_units=12, penalty=torch.tensor([0.01, 0.1]), steps=200)
+    sae = sparse_autoencoders.train_sae(x, n_units=12, penalty=torch.tensor([0.01, 0.1]), steps=200)
     torch.testing.assert_close(sae.directions.norm(dim=-1), torch.ones(2, 12))
-    fresh, f = sa.SparseAutoencoder(2, 12, 6, generator=dice()), sae(x)
+    fresh, f = sparse_autoencoders.SparseAutoencoder(2, 12, 6, generator=dice()), sae(x)
     before, after = (
-        sa.sae_loss(x, s(x), s.directions, s.decoder_bias, torch.tensor([0.01, 0.1])) for s in (fresh, sae)
+        sparse_autoencoders.sae_loss(x, s(x), s.directions, s.decoder_bias, torch.tensor([0.01, 0.1])) for s in (fresh, sae)
     )
     assert (after < 0.5 * before).all()
     assert f[0].sum() > f[1].sum()  # a greater penalty, smaller codes
-    assert torch.equal(sae.directions, sa.train_sae(x, n_units=12, penalty=[0.01, 0.1], steps=200).directions)
+    assert torch.equal(sae.directions, sparse_autoencoders.train_sae(x, n_units=12, penalty=[0.01, 0.1], steps=200).directions)
 
 
 def test_sparse_autoencoders_find_features_that_baselines_do_not():
     truth = F.normalize(draw(20, 8, seed=5), dim=-1)
-    x = sp.feature_batch(torch.tensor([0.93]), 20_000, 20, dice(6))[0] @ truth
-    l1, top = sa.train_sae(x, 40, penalty=0.2, steps=1200), sa.train_sae(x, 40, top_k=2, steps=1200)
-    found = [sa.mean_max_cosine(truth, s.directions.detach()[0]).item() for s in (l1, top)]
-    baselines = [sa.mean_max_cosine(truth, d).item() for d in (draw(40, 8, seed=7), sa.principal_directions(x))]
+    x = superposition.feature_batch(torch.tensor([0.93]), 20_000, 20, dice(6))[0] @ truth
+    l1, top = sparse_autoencoders.train_sae(x, 40, penalty=0.2, steps=1200), sparse_autoencoders.train_sae(x, 40, top_k=2, steps=1200)
+    found = [sparse_autoencoders.mean_max_cosine(truth, s.directions.detach()[0]).item() for s in (l1, top)]
+    baselines = [sparse_autoencoders.mean_max_cosine(truth, d).item() for d in (draw(40, 8, seed=7), sparse_autoencoders.principal_directions(x))]
     assert min(found) > 0.9 > 0.85 > max(baselines)
 
 
 def test_the_recovery_score_counts_each_feature_and_its_sign():
     truth = torch.eye(4)
-    assert sa.mean_max_cosine(truth, 5 * truth[[2, 0, 3, 1]]).item() == 1
-    assert sa.mean_max_cosine(truth, -truth).item() == 0
-    assert sa.mean_max_cosine(truth, truth[:1].expand(10, 4)).item() == 0.25  # one feature, ten times
-    assert sa.mean_max_cosine(truth, torch.stack([truth, -truth])).tolist() == [1, 0]
+    assert sparse_autoencoders.mean_max_cosine(truth, 5 * truth[[2, 0, 3, 1]]).item() == 1
+    assert sparse_autoencoders.mean_max_cosine(truth, -truth).item() == 0
+    assert sparse_autoencoders.mean_max_cosine(truth, truth[:1].expand(10, 4)).item() == 0.25  # one feature, ten times
+    assert sparse_autoencoders.mean_max_cosine(truth, torch.stack([truth, -truth])).tolist() == [1, 0]
 
 
 def test_explained_variance_dead_units_and_principal_components():
     x = draw(500, 4) * torch.tensor([5.0, 1.0, 0.5, 0.1]) + 3
     mean = x.mean(0).expand_as(x)
-    assert sa.fraction_explained(x, x).item() == 1 and abs(sa.fraction_explained(x, mean).item()) < 1e-5
-    components = sa.principal_directions(x)[:4]
+    assert sparse_autoencoders.fraction_explained(x, x).item() == 1 and abs(sparse_autoencoders.fraction_explained(x, mean).item()) < 1e-5
+    components = sparse_autoencoders.principal_directions(x)[:4]
     values, vectors = np.linalg.eigh(np.cov(x.numpy().T))
     assert np.allclose(np.abs((components.numpy() @ vectors[:, ::-1]).diagonal()), 1, atol=1e-3)
     one = (x - mean) @ components[:1].T @ components[:1] + mean
-    assert sa.fraction_explained(x, one).item() == pytest.approx(values[-1] / values.sum(), abs=1e-4)
-    assert sa.firing_rate(torch.tensor([[[1.0, 0.0], [2.0, 0.0]]])).tolist() == [[1, 0]]
+    assert sparse_autoencoders.fraction_explained(x, one).item() == pytest.approx(values[-1] / values.sum(), abs=1e-4)
+    assert sparse_autoencoders.firing_rate(torch.tensor([[[1.0, 0.0], [2.0, 0.0]]])).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(("bad", "said"), [
-    (lambda: sa.train_sae(torch.zeros(3, 4, 5), 8), "give a matrix"),
-    (lambda: sa.SparseAutoencoder(1, 4, 3, top_k=5), "between 1 and the 4 units"),
-    (lambda: sa.SparseAutoencoder(1, 4, 3, top_k=0), "between 1 and the 4 units"),
+    (lambda: sparse_autoencoders.train_sae(torch.zeros(3, 4, 5), 8), "give a matrix"),
+    (lambda: sparse_autoencoders.SparseAutoencoder(1, 4, 3, top_k=5), "between 1 and the 4 units"),
+    (lambda: sparse_autoencoders.SparseAutoencoder(1, 4, 3, top_k=0), "between 1 and the 4 units"),
 ])  # fmt: skip
 def test_bad_input_is_refused_with_the_remedy(bad, said):
     with pytest.raises(ValueError, match=said):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy import stats
 
-from course_utils.test_time_compute import running_sum as tt
+from course_utils.test_time_compute import running_sum as test_time_compute
 
-TASK = tt.RunningSum(p=7, n=5, weight=3)
+TASK = test_time_compute.RunningSum(p=7, n=5, weight=3)
 
 
 def gen(seed=0):
@@ -24,15 +24,15 @@ def test_pass_at_k_counts_choices(n):
     for c in range(n + 1):
         for k in range(1, n + 1):
             share = np.mean([min(choice) < c for choice in combinations(range(n), k)])
-            assert tt.pass_at_k(n, c, k) == pytest.approx(share)
-            assert tt.pass_at_k(n, c, k) == pytest.approx(stats.hypergeom(n, c, k).sf(0))
+            assert test_time_compute.pass_at_k(n, c, k) == pytest.approx(share)
+            assert test_time_compute.pass_at_k(n, c, k) == pytest.approx(stats.hypergeom(n, c, k).sf(0))
 
 
 def test_pass_at_k_is_unbiased_and_the_plugged_in_estimate_is_not():
     p, n, k = 0.15, 12, 8
     truth = 1 - (1 - p) ** k
     weight = stats.binom(n, p).pmf(np.arange(n + 1))
-    ours = sum(w * tt.pass_at_k(n, c, k) for c, w in enumerate(weight))
+    ours = sum(w * test_time_compute.pass_at_k(n, c, k) for c, w in enumerate(weight))
     plugged = sum(w * (1 - (1 - c / n) ** k) for c, w in enumerate(weight))
     assert ours == pytest.approx(truth, rel=1e-12) and plugged < truth - 0.02
 
@@ -40,22 +40,22 @@ def test_pass_at_k_is_unbiased_and_the_plugged_in_estimate_is_not():
 @pytest.mark.parametrize("arguments", [(4, 5, 1), (4, -1, 1), (4, 1, 5), (4, 1, 0)])
 def test_pass_at_k_refuses_counts_that_cannot_be(arguments):
     with pytest.raises(ValueError, match="c is between 0 and n"):
-        tt.pass_at_k(*arguments)
+        test_time_compute.pass_at_k(*arguments)
 
 
 def test_the_vote_is_pythons_counter():
     answers = torch.randint(0, 4, (300, 7), generator=gen())
-    assert tt.majority_vote(answers).tolist() == [Counter(row).most_common(1)[0][0] for row in answers.tolist()]
+    assert test_time_compute.majority_vote(answers).tolist() == [Counter(row).most_common(1)[0][0] for row in answers.tolist()]
 
 
 def test_the_best_has_the_highest_score_and_each_answer_needs_one():
     answers, scores = torch.randint(0, 9, (50, 6), generator=gen(1)), torch.rand(50, 6, generator=gen(2))
-    assert tt.best_of(answers, scores).tolist() == [
+    assert test_time_compute.best_of(answers, scores).tolist() == [
         row[s.index(max(s))] for row, s in zip(answers.tolist(), scores.tolist(), strict=True)
     ]
-    assert tt.best_of(torch.tensor([[4, 5]]), torch.tensor([[1.0, 1.0]])).item() == 4
+    assert test_time_compute.best_of(torch.tensor([[4, 5]]), torch.tensor([[1.0, 1.0]])).item() == 4
     with pytest.raises(ValueError, match="each answer needs one score"):
-        tt.best_of(answers, scores[:, :3])
+        test_time_compute.best_of(answers, scores[:, :3])
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 40])
@@ -63,8 +63,8 @@ def test_the_majority_of_two_answers_is_binomial(k):
     for p in (0.0, 0.3, 0.5, 0.8, 1.0):
         votes = stats.binom(k, p)
         draw = votes.pmf(k / 2) / 2 if k % 2 == 0 else 0
-        assert tt.majority_of_two(p, k) == pytest.approx(votes.sf(k / 2) + draw)
-    assert tt.majority_of_two(0.45, 41) < tt.majority_of_two(0.45, 5) < 0.45 < 0.55 < tt.majority_of_two(0.55, 5)
+        assert test_time_compute.majority_of_two(p, k) == pytest.approx(votes.sf(k / 2) + draw)
+    assert test_time_compute.majority_of_two(0.45, 41) < test_time_compute.majority_of_two(0.45, 5) < 0.45 < 0.55 < test_time_compute.majority_of_two(0.55, 5)
 
 
 def test_rows_hold_the_problem_and_the_right_answer_in_every_style():
@@ -89,7 +89,7 @@ def test_digits_are_uniform_and_a_batch_scores_answers_only():
     assert torch.equal(targets[:, 5:], TASK.sums(inputs[:, :5]))
     logits = torch.randn(8, 10, 9, generator=gen(1))
     want = -logits.log_softmax(-1)[:, 5:].gather(-1, targets[:, 5:, None]).mean()
-    assert tt.answer_loss(lambda ids: logits, (inputs, targets)).item() == pytest.approx(want.item(), rel=1e-5)
+    assert test_time_compute.answer_loss(lambda ids: logits, (inputs, targets)).item() == pytest.approx(want.item(), rel=1e-5)
 
 
 class Scripted(torch.nn.Module):
@@ -136,14 +136,14 @@ def test_the_verifier_accepts_exactly_what_follows_step_by_step():
 def test_coverage_is_the_mean_over_problems_and_chance_is_what_guessing_gives():
     right = torch.rand(400, 64, generator=gen()) < 0.1
     for k in (1, 8, 32):
-        assert tt.coverage(right, k) == pytest.approx(1 - 0.9**k, abs=0.02)
-        assert tt.coverage(right, k) == pytest.approx(
+        assert test_time_compute.coverage(right, k) == pytest.approx(1 - 0.9**k, abs=0.02)
+        assert test_time_compute.coverage(right, k) == pytest.approx(
             np.mean([1 - comb(64 - c, k) / comb(64, k) for c in right.sum(1).tolist()])
         )
 
 
 def test_the_stored_model_errs_in_about_half_of_its_samples_and_seldom_when_it_takes_the_likeliest():
-    task, model = tt.half_trained()
+    task, model = test_time_compute.half_trained()
     digits = task.problems(150, gen(5))
     want = task.sums(digits)[:, -1:]
     greedy = (task.sample(model, digits, "steps", 1, 0, gen())[:, :, -1] == want).float().mean()
@@ -152,7 +152,7 @@ def test_the_stored_model_errs_in_about_half_of_its_samples_and_seldom_when_it_t
 
 
 def test_the_record_says_that_only_written_steps_were_learned():
-    record = json.loads(tt.RECORD.read_text())
-    accuracy = {style: [row["accuracy"] for row in record["rows"] if row["style"] == style] for style in tt.STYLES}
+    record = json.loads(test_time_compute.RECORD.read_text())
+    accuracy = {style: [row["accuracy"] for row in record["rows"] if row["style"] == style] for style in test_time_compute.STYLES}
     assert min(accuracy["steps"]) > 0.99 and max(accuracy["direct"] + accuracy["filler"]) < 0.15
     assert len({row["tokens"] for row in record["rows"]}) == 1 and record["command"]

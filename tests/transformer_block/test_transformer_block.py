@@ -12,10 +12,10 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 from transformers.models.gptj.modeling_gptj import rotate_every_two
 
 from course_utils.attention.heads import KVCache, causal_mask
-from course_utils.transformer_block import block as tb
-from course_utils.transformer_block import ladder as tr
+from course_utils.transformer_block import block as transformer_block
+from course_utils.transformer_block import ladder as transformer_block_ladder
 
-SMALL = tb.TransformerConfig(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
+SMALL = transformer_block.TransformerConfig(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
 
 
 def draw(*shape, seed=0, dtype=torch.float32):
@@ -54,7 +54,7 @@ def copy_gpt2(block, source):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 0.05)])
 def test_layer_norm_equals_torchs_in_value_and_gradient(fused, dtype, tol):
-    ours, theirs = tb.LayerNorm(16, eps=1e-3, fused=fused).to(dtype), nn.LayerNorm(16, eps=1e-3).to(dtype)
+    ours, theirs = transformer_block.LayerNorm(16, eps=1e-3, fused=fused).to(dtype), nn.LayerNorm(16, eps=1e-3).to(dtype)
     weight, bias = draw(16, seed=1, dtype=dtype), draw(16, seed=2, dtype=dtype)
     ours.load_state_dict({"weight": weight, "bias": bias})
     theirs.load_state_dict({"weight": weight, "bias": bias})
@@ -68,17 +68,17 @@ def test_layer_norm_equals_torchs_in_value_and_gradient(fused, dtype, tol):
 def test_layer_norm_removes_shift_and_scale_of_each_position_but_not_of_the_batch():
     x, one, zero = draw(2, 3, 8), torch.ones(8), torch.zeros(8)
     moved = x * torch.tensor([1.0, 5.0, 0.5])[:, None] + torch.tensor([0.0, 9.0, -4.0])[:, None]
-    torch.testing.assert_close(tb.layer_norm(moved, one, zero), tb.layer_norm(x, one, zero), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(tb.layer_norm(x, one, zero)[:1], tb.layer_norm(x[:1], one, zero))
+    torch.testing.assert_close(transformer_block.layer_norm(moved, one, zero), transformer_block.layer_norm(x, one, zero), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(transformer_block.layer_norm(x, one, zero)[:1], transformer_block.layer_norm(x[:1], one, zero))
 
 
 def test_frozen_layer_norm_adds_up_to_the_layer_norm_of_the_sum():
     writes, weight, bias = draw(5, 2, 3, 8, dtype=torch.float64), draw(8, seed=1).double(), draw(8, seed=2).double()
     whole = F.layer_norm(writes.sum(0), (8,), weight, bias, 1e-5)
-    torch.testing.assert_close(tb.frozen_layer_norm(writes, weight).sum(0) + bias, whole)
+    torch.testing.assert_close(transformer_block.frozen_layer_norm(writes, weight).sum(0) + bias, whole)
 
 
-@pytest.mark.parametrize(("ours", "form"), [(tb.gelu, "none"), (tb.gelu_tanh, "tanh")])
+@pytest.mark.parametrize(("ours", "form"), [(transformer_block.gelu, "none"), (transformer_block.gelu_tanh, "tanh")])
 def test_both_gelus_equal_torchs_in_value_and_gradient(ours, form):
     x = torch.linspace(-9, 9, 2001, dtype=torch.float64, requires_grad=True)
     want = F.gelu(x, approximate=form)
@@ -88,16 +88,16 @@ def test_both_gelus_equal_torchs_in_value_and_gradient(ours, form):
 
 def test_the_named_activations_are_the_functions_of_this_module():
     x = draw(500) * 3
-    torch.testing.assert_close(tb.ACTIVATIONS["gelu"](x), tb.gelu(x), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(tb.ACTIVATIONS["gelu_new"](x), tb.gelu_tanh(x), rtol=1e-5, atol=1e-6)
-    assert torch.equal(tb.ACTIVATIONS["relu"](x), x * (x > 0))
+    torch.testing.assert_close(transformer_block.ACTIVATIONS["gelu"](x), transformer_block.gelu(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(transformer_block.ACTIVATIONS["gelu_new"](x), transformer_block.gelu_tanh(x), rtol=1e-5, atol=1e-6)
+    assert torch.equal(transformer_block.ACTIVATIONS["relu"](x), x * (x > 0))
     with pytest.raises(ValueError, match="choose one of relu, gelu, gelu_new"):
-        tb.MLP(8, activation="swish")
+        transformer_block.MLP(8, activation="swish")
 
 
 def test_the_mlp_widens_four_times_unless_told_and_treats_positions_alone():
-    mlp, x = tb.MLP(6), draw(2, 5, 6)
-    assert mlp.c_fc.weight.shape == (24, 6) and tb.MLP(6, 10).c_fc.weight.shape == (10, 6)
+    mlp, x = transformer_block.MLP(6), draw(2, 5, 6)
+    assert mlp.c_fc.weight.shape == (24, 6) and transformer_block.MLP(6, 10).c_fc.weight.shape == (10, 6)
     torch.testing.assert_close(mlp(x)[:, 2], mlp(x[:, 2]))
 
 
@@ -105,17 +105,17 @@ def test_the_mlp_widens_four_times_unless_told_and_treats_positions_alone():
 def test_dropout_drops_its_share_keeps_the_mean_and_the_gradient_and_rests_in_evaluation(p):
     torch.manual_seed(0)
     x = torch.ones(200_000, requires_grad=True)
-    y = tb.dropout(x, p)
+    y = transformer_block.dropout(x, p)
     error = 5 * math.sqrt(p * (1 - p) / len(x))  # five standard errors
     assert abs((y == 0).float().mean().item() - p) < error and abs(y.mean().item() - 1) < error / (1 - p)
     torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], y.detach())
-    assert tb.dropout(x, p, training=False) is x and tb.dropout(x, 0.0) is x
+    assert transformer_block.dropout(x, p, training=False) is x and transformer_block.dropout(x, 0.0) is x
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, math.nan])
 def test_dropout_refuses_what_is_no_share(p):
     with pytest.raises(ValueError, match="share"):
-        tb.dropout(torch.ones(2), p)
+        transformer_block.dropout(torch.ones(2), p)
 
 
 # --- Positions and masks ---------------------------------------------------------------------------------------------
@@ -125,11 +125,11 @@ def test_dropout_refuses_what_is_no_share(p):
 def test_the_sinusoidal_table_equals_a_computation_number_by_number(base):
     T, d = 50, 16
     want = [[(math.cos if i % 2 else math.sin)(t / base ** ((i - i % 2) / d)) for i in range(d)] for t in range(T)]
-    torch.testing.assert_close(tb.sinusoidal_positions(T, d, base), torch.tensor(want), rtol=0, atol=1e-6)
+    torch.testing.assert_close(transformer_block.sinusoidal_positions(T, d, base), torch.tensor(want), rtol=0, atol=1e-6)
 
 
 def test_sinusoids_turn_a_shift_of_positions_into_one_linear_map():
-    table = tb.sinusoidal_positions(200, 8).double()
+    table = transformer_block.sinusoidal_positions(200, 8).double()
     shift = torch.linalg.lstsq(table[:150], table[7:157]).solution  # Vaswani et al. 2017, section 3.5
     torch.testing.assert_close(table[40:190] @ shift, table[47:197], rtol=0, atol=1e-5)
 
@@ -138,21 +138,21 @@ def test_rotary_equals_complex_multiplication_and_gpt_js():
     x, d = draw(2, 3, 9, 8), 8
     angles = torch.outer(torch.arange(9.0), 10_000 ** (-torch.arange(0, d, 2) / d))  # (T, d / 2)
     turned = torch.view_as_complex(x.unflatten(-1, (-1, 2))) * torch.polar(torch.ones_like(angles), angles)
-    torch.testing.assert_close(tb.rotary(x), torch.view_as_real(turned).flatten(-2))
+    torch.testing.assert_close(transformer_block.rotary(x), torch.view_as_real(turned).flatten(-2))
     sin, cos = (f(angles).repeat_interleave(2, -1) for f in (torch.sin, torch.cos))
-    torch.testing.assert_close(tb.rotary(x), x * cos + rotate_every_two(x) * sin)
+    torch.testing.assert_close(transformer_block.rotary(x), x * cos + rotate_every_two(x) * sin)
 
 
 def test_rotary_scores_depend_on_the_distance_only():
     q, k = (draw(1, 8, seed=s, dtype=torch.float64).expand(30, 8) for s in (0, 1))
-    scores = tb.rotary(q) @ tb.rotary(k).T  # (T, T)
+    scores = transformer_block.rotary(q) @ transformer_block.rotary(k).T  # (T, T)
     for distance in (-5, 0, 3):
         diagonal = scores.diagonal(distance)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-5)
     assert scores.diagonal(0)[0] != scores.diagonal(3)[0]
 
 
-@pytest.mark.parametrize("function", [lambda: tb.sinusoidal_positions(4, 5), lambda: tb.rotary(torch.ones(4, 5))])
+@pytest.mark.parametrize("function", [lambda: transformer_block.sinusoidal_positions(4, 5), lambda: transformer_block.rotary(torch.ones(4, 5))])
 def test_positions_refuse_an_odd_number_of_features(function):
     with pytest.raises(ValueError, match="pairs"):
         function()
@@ -160,9 +160,9 @@ def test_positions_refuse_an_odd_number_of_features(function):
 
 def test_the_masks_say_who_reaches_whom_through_a_whole_model():
     T, n_source = 6, 4
-    model = shaken(tr.Transformer(replace(SMALL, positions="none")))
+    model = shaken(transformer_block_ladder.Transformer(replace(SMALL, positions="none")))
     for kind, source in (("decoder-only", 0), ("encoder-only", 0), ("encoder-decoder", n_source)):
-        mask = tr.architecture_mask(kind, T, source)
+        mask = transformer_block_ladder.architecture_mask(kind, T, source)
         x = draw(1, T, 24).requires_grad_()
         y = x
         for block in model.h:
@@ -181,7 +181,7 @@ def test_the_masks_say_who_reaches_whom_through_a_whole_model():
 ])  # fmt: skip
 def test_a_mask_that_makes_no_sense_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
-        tr.architecture_mask(*call)
+        transformer_block_ladder.architecture_mask(*call)
 
 
 # --- The block -------------------------------------------------------------------------------------------------------
@@ -190,10 +190,10 @@ def test_a_mask_that_makes_no_sense_is_refused(call, said):
 @pytest.mark.parametrize("activation", ["gelu_new", "gelu", "relu"])
 @pytest.mark.parametrize("n_head", [1, 3])
 def test_the_block_equals_transformers_gpt2_block_in_value_and_every_gradient(activation, n_head):
-    config = tb.TransformerConfig(n_embd=24, n_head=n_head, activation_function=activation)
+    config = transformer_block.TransformerConfig(n_embd=24, n_head=n_head, activation_function=activation)
     theirs = shaken(GPT2Block(GPT2Config(n_embd=24, n_head=n_head, activation_function=activation,
                                          attn_implementation="sdpa"), layer_idx=0).double())  # fmt: skip
-    ours = tb.Block(config).double()
+    ours = transformer_block.Block(config).double()
     copy_gpt2(ours, theirs)
     x = draw(2, 7, 24, dtype=torch.float64).requires_grad_()
     y, want = ours(x), theirs(x)
@@ -208,7 +208,7 @@ def test_the_block_equals_transformers_gpt2_block_in_value_and_every_gradient(ac
 
 def test_the_whole_model_equals_transformers_gpt2():
     theirs = shaken(GPT2LMHeadModel(GPT2Config(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)))
-    ours = tr.Transformer(SMALL).eval()
+    ours = transformer_block_ladder.Transformer(SMALL).eval()
     state = {name.removeprefix("transformer."): value for name, value in theirs.state_dict().items()}
     ours.load_state_dict({name: value.mT if ".c_" in name and value.ndim == 2 else value for name, value in state.items()})
     torch.testing.assert_close(ours(some_ids()), theirs(some_ids()).logits, rtol=1e-4, atol=1e-4)
@@ -217,7 +217,7 @@ def test_the_whole_model_equals_transformers_gpt2():
 @pytest.mark.parametrize("seed", range(3))
 def test_the_three_orders_are_the_formulas_of_the_papers(seed):
     config = replace(SMALL, n_layer=1)
-    blocks = {order: tb.Block(replace(config, order=order)) for order in tb.ORDERS}
+    blocks = {order: transformer_block.Block(replace(config, order=order)) for order in transformer_block.ORDERS}
     pre = shaken(blocks["pre"], seed)
     for order in ("post", "parallel"):
         missing, unexpected = blocks[order].load_state_dict(pre.state_dict(), strict=False)
@@ -234,10 +234,10 @@ def test_the_three_orders_are_the_formulas_of_the_papers(seed):
 
 def test_the_switches_take_out_one_part_each():
     x = draw(2, 5, 24)
-    plain = shaken(tb.Block(SMALL))
+    plain = shaken(transformer_block.Block(SMALL))
 
     def switched(**switches):
-        block = tb.Block(replace(SMALL, **switches)).eval()
+        block = transformer_block.Block(replace(SMALL, **switches)).eval()
         block.load_state_dict(plain.state_dict(), strict=False)
         return block(x)
 
@@ -247,11 +247,11 @@ def test_the_switches_take_out_one_part_each():
     torch.testing.assert_close(switched(norm=False), (z := x + attn(x)) + mlp(z))
     torch.testing.assert_close(switched(residual=False, mlp=False), attn(ln_1(x)))
     torch.testing.assert_close(switched(residual=False, norm=False, mlp=False), attn(x))
-    assert not any("ln_2" in name or "mlp" in name for name, _ in tb.Block(replace(SMALL, mlp=False)).named_parameters())
+    assert not any("ln_2" in name or "mlp" in name for name, _ in transformer_block.Block(replace(SMALL, mlp=False)).named_parameters())
 
 
 def test_a_block_in_training_drops_whole_numbers_of_each_write_and_none_in_evaluation():
-    block = shaken(tb.Block(replace(SMALL, resid_pdrop=0.5, mlp=False)))
+    block = shaken(transformer_block.Block(replace(SMALL, resid_pdrop=0.5, mlp=False)))
     x = draw(4, 12, 24)
     write = block(x) - x
     torch.manual_seed(0)
@@ -266,7 +266,7 @@ def test_a_block_in_training_drops_whole_numbers_of_each_write_and_none_in_evalu
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
 def test_a_cache_changes_nothing_but_the_work(positions):
-    model, ids = shaken(tr.Transformer(replace(SMALL, positions=positions))), some_ids(T=9)
+    model, ids = shaken(transformer_block_ladder.Transformer(replace(SMALL, positions=positions))), some_ids(T=9)
     caches = [KVCache() for _ in model.h]
     steps = [model(part, caches) for part in (ids[:, :4], ids[:, 4:5], ids[:, 5:])]
     torch.testing.assert_close(torch.cat(steps, dim=1), model(ids), rtol=1e-4, atol=1e-4)
@@ -274,7 +274,7 @@ def test_a_cache_changes_nothing_but_the_work(positions):
 
 def test_the_start_has_gpt2s_spread_smaller_by_depth_for_what_writes():
     config = replace(SMALL, n_embd=192, n_layer=8, vocab_size=500, n_positions=200)
-    model = tr.Transformer(config, torch.Generator().manual_seed(0))
+    model = transformer_block_ladder.Transformer(config, torch.Generator().manual_seed(0))
     for name, parameter in model.named_parameters():
         want = 0.02 / 4 if name.endswith("c_proj.weight") else 0.02  # sqrt(2 · 8) = 4
         if name.endswith("bias"):
@@ -283,9 +283,9 @@ def test_the_start_has_gpt2s_spread_smaller_by_depth_for_what_writes():
             assert (parameter == 1).all(), name
         else:
             assert parameter.std().item() == pytest.approx(want, rel=0.03) and abs(parameter.mean()) < want / 20, name
-    plain = tr.Transformer(replace(config, depth_scaled_init=False))
+    plain = transformer_block_ladder.Transformer(replace(config, depth_scaled_init=False))
     assert plain.h[0].mlp.c_proj.weight.std().item() == pytest.approx(0.02, rel=0.03)
-    thin = tr.Transformer(replace(config, mlp=False))
+    thin = transformer_block_ladder.Transformer(replace(config, mlp=False))
     assert thin.h[0].attn.c_proj.weight.std().item() == pytest.approx(0.02 / math.sqrt(8), rel=0.03)
 
 
@@ -293,13 +293,13 @@ def test_a_seed_gives_the_same_model_whatever_ran_before():
     models = []
     for noise in (0, 1):
         torch.manual_seed(noise)
-        models.append(tr.Transformer(SMALL, torch.Generator().manual_seed(3)))
+        models.append(transformer_block_ladder.Transformer(SMALL, torch.Generator().manual_seed(3)))
     assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in models), strict=True))
 
 
 def test_the_ladder_adds_one_thing_at_each_level_and_ends_at_gpt2():
     sizes = dict(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
-    models = [tr.Transformer(tr.ladder(level, **sizes)) for level in range(1, 6)]
+    models = [transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, **sizes)) for level in range(1, 6)]
     V, P, d, L = 31, 12, 24, 3
     block = 12 * d * d + 13 * d  # weights and biases of attention, MLP and two norms
     want = [2 * V * d, V * d + P * d + 2 * d, V * d + P * d + 4 * d + 4 * d * d + 4 * d, *2 * [V * d + P * d + 2 * d + L * block]]
@@ -307,9 +307,9 @@ def test_the_ladder_adds_one_thing_at_each_level_and_ends_at_gpt2():
     assert [m.lm_head.weight is m.wte.weight for m in models] == [False, True, True, True, True]
     assert [len(m.h) for m in models] == [0, 0, 1, 3, 3] and [m.config.n_head for m in models] == [1, 1, 1, 1, 3]
     with torch.device("meta"):
-        assert sum(p.numel() for p in tr.Transformer(tr.ladder(5)).parameters()) == 124_439_808
+        assert sum(p.numel() for p in transformer_block_ladder.Transformer(transformer_block_ladder.ladder(5)).parameters()) == 124_439_808
     with pytest.raises(ValueError, match="levels? from 1 to 5"):
-        tr.ladder(6)
+        transformer_block_ladder.ladder(6)
 
 
 def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_past():
@@ -317,7 +317,7 @@ def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_
     a, b = some_ids(B=1), some_ids(B=1)
     b[0, :-1] = (b[0, :-1] + 1) % 31  # another past, the same last token
     for level, past_matters in ((1, False), (2, False), (3, True), (5, True)):
-        model = shaken(tr.Transformer(tr.ladder(level, **sizes)))
+        model = shaken(transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, **sizes)))
         assert torch.equal(model(a)[0, -1], model(b)[0, -1]) != past_matters, level
         same_place = torch.allclose(model(a[:, -1:])[0, 0], model(a)[0, -1], atol=1e-6)
         assert same_place == (level == 1), level
@@ -325,22 +325,22 @@ def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
 def test_the_stream_is_exactly_the_sum_of_the_writes_and_the_logit_of_their_contributions(level):
-    model, ids = shaken(tr.Transformer(tr.ladder(level, vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3))), some_ids()
-    writes = tr.residual_writes(model, ids)
+    model, ids = shaken(transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3))), some_ids()
+    writes = transformer_block_ladder.residual_writes(model, ids)
     heads = {1: 0, 2: 0, 3: 1, 4: 3, 5: 9}[level]
     assert sum(name.startswith("head") for name in writes) == heads and sum(name.startswith("mlp") for name in writes) == (
         3 if level > 3 else 0)  # fmt: skip
     torch.testing.assert_close(sum(writes.values()), model.streams(ids)[-1], rtol=0, atol=2e-5)
     logits = model(ids)
     for token in (0, 17, 30):
-        parts = tr.logit_contributions(model, ids, token)
+        parts = transformer_block_ladder.logit_contributions(model, ids, token)
         assert all(part.shape == ids.shape for part in parts.values())
         torch.testing.assert_close(sum(parts.values()), logits[:, :, token], rtol=0, atol=1e-4)
 
 
 def test_the_writes_are_what_the_parts_of_gpt2_compute():
     theirs = shaken(GPT2LMHeadModel(GPT2Config(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)))
-    ours = tr.Transformer(SMALL).eval()
+    ours = transformer_block_ladder.Transformer(SMALL).eval()
     state = {name.removeprefix("transformer."): value for name, value in theirs.state_dict().items()}
     ours.load_state_dict({name: value.mT if ".c_" in name and value.ndim == 2 else value for name, value in state.items()})
     seen = {}
@@ -348,7 +348,7 @@ def test_the_writes_are_what_the_parts_of_gpt2_compute():
         block.mlp.register_forward_hook(lambda _, __, out, layer=layer: seen.update({f"mlp {layer}": out}))
         block.attn.register_forward_hook(lambda _, __, out, layer=layer: seen.update({f"attn {layer}": out[0]}))
     theirs(some_ids())
-    writes = tr.residual_writes(ours, some_ids())
+    writes = transformer_block_ladder.residual_writes(ours, some_ids())
     for layer in range(3):
         torch.testing.assert_close(writes[f"mlp {layer}"], seen[f"mlp {layer}"], rtol=1e-4, atol=1e-4)
         attn = sum(writes[f"head {layer}.{h}"] for h in range(3)) + writes[f"bias {layer}"]
@@ -356,8 +356,8 @@ def test_the_writes_are_what_the_parts_of_gpt2_compute():
 
 
 def test_writes_are_read_under_a_mask_too():
-    model, ids, mask = shaken(tr.Transformer(SMALL)), some_ids(T=6), tr.architecture_mask("encoder-only", 6)
-    torch.testing.assert_close(sum(tr.residual_writes(model, ids, mask).values()), model.streams(ids, mask=mask)[-1], rtol=0, atol=2e-5)
+    model, ids, mask = shaken(transformer_block_ladder.Transformer(SMALL)), some_ids(T=6), transformer_block_ladder.architecture_mask("encoder-only", 6)
+    torch.testing.assert_close(sum(transformer_block_ladder.residual_writes(model, ids, mask).values()), model.streams(ids, mask=mask)[-1], rtol=0, atol=2e-5)
     assert not torch.allclose(model(ids, mask=mask), model(ids))
     torch.testing.assert_close(model(ids, mask=causal_mask(6)), model(ids), rtol=1e-4, atol=1e-4)
 
@@ -366,16 +366,16 @@ def test_a_model_whose_stream_is_no_sum_is_refused_and_one_that_drops_out():
     for config, said in ((replace(SMALL, order="post"), "order"), (replace(SMALL, order="parallel"), "order"),
                          (replace(SMALL, residual=False), "residual"), (replace(SMALL, resid_pdrop=0.1), "eval")):  # fmt: skip
         with pytest.raises(ValueError, match=said):
-            tr.residual_writes(tr.Transformer(config), some_ids())
-    assert tr.residual_writes(tr.Transformer(replace(SMALL, resid_pdrop=0.1)).eval(), some_ids())
+            transformer_block_ladder.residual_writes(transformer_block_ladder.Transformer(config), some_ids())
+    assert transformer_block_ladder.residual_writes(transformer_block_ladder.Transformer(replace(SMALL, resid_pdrop=0.1)).eval(), some_ids())
 
 
 def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
     config = replace(SMALL, positions="sinusoidal", n_embd=96, n_positions=200, vocab_size=500)
-    model, ids = tr.Transformer(config, torch.Generator().manual_seed(0)), some_ids()
+    model, ids = transformer_block_ladder.Transformer(config, torch.Generator().manual_seed(0)), some_ids()
     position = model.streams(ids)[0] - model.wte.weight[ids]
     torch.testing.assert_close(position / position.norm(dim=-1, keepdim=True),
-                               (table := tb.sinusoidal_positions(7, 96).expand(2, 7, 96)) / table.norm(dim=-1, keepdim=True),
+                               (table := transformer_block.sinusoidal_positions(7, 96).expand(2, 7, 96)) / table.norm(dim=-1, keepdim=True),
                                rtol=0, atol=1e-5)  # fmt: skip
     assert position.square().mean().sqrt().item() == pytest.approx(model.wte.weight.std().item(), rel=0.05)
     assert "table" not in model.state_dict() and "table" not in dict(model.named_parameters())
@@ -383,19 +383,19 @@ def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
 
 def test_every_field_of_the_configuration_reaches_the_model():
     config = replace(SMALL, embd_pdrop=0.5, layer_norm_epsilon=0.3, initializer_range=0.5)
-    model, ids = tr.Transformer(config), some_ids()
-    assert all(m.eps == 0.3 for m in model.modules() if isinstance(m, tb.LayerNorm))
+    model, ids = transformer_block_ladder.Transformer(config), some_ids()
+    assert all(m.eps == 0.3 for m in model.modules() if isinstance(m, transformer_block.LayerNorm))
     assert model.wte.weight.std().item() == pytest.approx(0.5, rel=0.1)
     torch.manual_seed(0)
     plain, dropped = sum(model.embed(ids)), model.streams(ids)[0]
     assert 0.3 < (dropped == 0).float().mean() < 0.7 and torch.equal(model.eval().streams(ids)[0], plain)
-    parts = tr.logit_contributions(model, ids, token=3)
+    parts = transformer_block_ladder.logit_contributions(model, ids, token=3)
     torch.testing.assert_close(sum(parts.values()), model(ids)[:, :, 3], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("order", ["pre", "post", "parallel"])
 def test_the_stream_is_normalised_once_before_the_head_in_every_order(order):
-    model = tr.Transformer(replace(SMALL, order=order, initializer_range=0.5))
+    model = transformer_block_ladder.Transformer(replace(SMALL, order=order, initializer_range=0.5))
     last = model.ln_f(model.streams(some_ids())[-1])
     torch.testing.assert_close(last, F.layer_norm(last, (24,)), rtol=1e-3, atol=1e-3)
     assert isinstance(model.ln_f, nn.Identity) == (order != "pre")
@@ -423,4 +423,4 @@ def test_a_bad_configuration_is_refused_by_name(fields, said):
 ])  # fmt: skip
 def test_bad_ids_are_refused_with_the_remedy(ids, error, said):
     with pytest.raises(error, match=said):
-        tr.Transformer(SMALL)(ids)
+        transformer_block_ladder.Transformer(SMALL)(ids)

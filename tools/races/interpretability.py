@@ -8,20 +8,20 @@ from races import OURS, Race
 def races(p: int = 53, snapshots: int = 20) -> Iterator[Race]:
     import torch
 
-    from course_utils.grokking import modular_addition as gk
+    from course_utils.grokking import modular_addition as grokking
 
     logits = torch.randn(snapshots, p, p, p, generator=torch.Generator().manual_seed(0))
-    sums, everything = gk.by_sum(logits), torch.ones(p, p, dtype=torch.bool)  # a view computes the sums once
+    sums, everything = grokking.by_sum(logits), torch.ones(p, p, dtype=torch.bool)  # a view computes the sums once
 
     def transform() -> torch.Tensor:
-        kept = (gk.restricted_logits(x, [3, 10, 12]) for x in logits)
-        return torch.stack([gk.loss_and_accuracy(x, everything)[0] for x in kept])
+        kept = (grokking.restricted_logits(x, [3, 10, 12]) for x in logits)
+        return torch.stack([grokking.loss_and_accuracy(x, everything)[0] for x in kept])
 
     def close(a: torch.Tensor, b: torch.Tensor) -> bool:
         return torch.allclose(a, b, rtol=1e-4, atol=0)
 
     contenders: dict[str, Callable[[], torch.Tensor]] = {
-        OURS: lambda: gk.restricted_loss(sums, [3, 10, 12]),
+        OURS: lambda: grokking.restricted_loss(sums, [3, 10, 12]),
         "transform": transform,
     }
     yield Race(

@@ -21,13 +21,13 @@ def grid(every: int = 1) -> list[tuple[float, ...]]:
 
 def races(n_points: int = 240, every: int = 9, n_refits: int = 50) -> Iterator[Race]:
     """`every`=9 gives the replication 500 of the published 4500 starts: the ratio for all of them is nine times as large."""
-    from course_utils.scaling_laws import laws as sl
+    from course_utils.scaling_laws import laws as scaling_laws
 
     rng = np.random.default_rng(0)
     N = 10 ** rng.uniform(7.7, 10.2, n_points)
     D = 10 ** rng.uniform(18, 22, n_points) / (6 * N)
     N, D = N[D > 1e8], D[D > 1e8]
-    L = sl.simulate(sl.BESIROGLU, N, D, rng, spread=0.004, tails=2.7)
+    L = scaling_laws.simulate(scaling_laws.BESIROGLU, N, D, rng, spread=0.004, tails=2.7)
 
     def objective(theta: np.ndarray, N: np.ndarray, D: np.ndarray, L: np.ndarray) -> float:
         a, b, e, alpha, beta = theta
@@ -56,18 +56,18 @@ def races(n_points: int = 240, every: int = 9, n_refits: int = 50) -> Iterator[R
     def their_refits() -> list[float]:
         """BFGS with the gradient of the objective, from Hoffmann's values, for each sample."""
         with np.errstate(all="ignore"):
-            return [minimize(objective, sl.HOFFMANN.theta, (N[i], D[i], L[i]), "BFGS", gradient).fun for i in samples()]
+            return [minimize(objective, scaling_laws.HOFFMANN.theta, (N[i], D[i], L[i]), "BFGS", gradient).fun for i in samples()]
 
-    best = sl.fit_chinchilla(N, D, L)
+    best = scaling_laws.fit_chinchilla(N, D, L)
 
     def our_refits() -> list[float]:
-        return [sl.fit_chinchilla(N[i], D[i], L[i], start=best).objective for i in samples()]
+        return [scaling_laws.fit_chinchilla(N[i], D[i], L[i], start=best).objective for i in samples()]
 
     def near(a: float | list[float], b: float | list[float]) -> bool:
         return bool(np.allclose(np.median(a), np.median(b), rtol=5e-3))
 
     yield Race(f"fitting the Chinchilla law to {len(N)} points, starts on a grid (ours 32, theirs {len(grid(every))})",
-               {OURS: lambda: sl.fit_chinchilla(N, D, L).objective, THEIRS: theirs},
+               {OURS: lambda: scaling_laws.fit_chinchilla(N, D, L).objective, THEIRS: theirs},
                required={THEIRS: 10}, same=frozenset({THEIRS}), equal=near)  # fmt: skip
     yield Race(f"{n_refits} bootstrap refits, one start each",
                {OURS: our_refits, THEIRS: their_refits}, same=frozenset({THEIRS}), equal=near)  # fmt: skip

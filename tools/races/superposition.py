@@ -8,17 +8,17 @@ from races import OURS, Race
 def races(n_instances: int = 100, steps: int = 100, batch: int = 64) -> Iterator[Race]:
     import torch
 
-    from course_utils.superposition import toy_model as sp
+    from course_utils.superposition import toy_model as superposition
 
     S = torch.linspace(0, 0.98, n_instances)
     importance = 0.9 ** torch.arange(5)
-    start = sp.ToyModel(n_instances, 5, 2, generator=torch.Generator().manual_seed(0)).W.detach()
+    start = superposition.ToyModel(n_instances, 5, 2, generator=torch.Generator().manual_seed(0)).W.detach()
 
     def trained(rows: slice) -> torch.Tensor:
-        model = sp.ToyModel(len(S[rows]), 5, 2)
+        model = superposition.ToyModel(len(S[rows]), 5, 2)
         with torch.no_grad():
             model.W.copy_(start[rows])
-        sp.train_toy(model, S[rows], importance, steps, batch, lr=5e-3, generator=torch.Generator().manual_seed(1))
+        superposition.train_toy(model, S[rows], importance, steps, batch, lr=5e-3, generator=torch.Generator().manual_seed(1))
         return model.W.detach()
 
     def loop() -> torch.Tensor:

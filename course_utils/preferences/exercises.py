@@ -1,0 +1,216 @@
+"""Exercises of lesson 20."""
+
+import math
+import random
+import statistics
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking.inputs import check_gradient, different, must_keep, must_raise, normal
+from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import reinforcement as preferences_reinforcement
+
+EXERCISES = Exercises()
+
+
+# --- dpo_loss --------------------------------------------------------------------------------------------------------
+
+
+def nats(rng: random.Random, n: int, low: float = -30.0, high: float = -2.0) -> Tensor:
+    """Log-probabilities of n answers."""
+    return torch.tensor([rng.uniform(low, high) for _ in range(n)])
+
+
+def softplus_oracle(x: float) -> float:
+    """log(1 + exp(x)) = -log sigmoid(-x), in plain Python, for any size of x."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def dpo_oracle(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) -> Tensor:
+    rows = zip(*(x.detach().double().tolist() for x in (pc, pr, rc, rr)), strict=True)
+    return torch.tensor(statistics.fmean(softplus_oracle(-beta * ((a - c) - (b - d))) for a, b, c, d in rows))
+
+
+def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) -> dict[str, Tensor]:
+    d = (pc - rc) - (pr - rr)
+    return {
+        "the sign is turned round: inside is policy minus reference, preferred minus rejected": F.softplus(beta * d).mean(),
+        "only the policy is in it: subtract the reference's log-probabilities": F.softplus(-beta * (pc - pr)).mean(),
+        "the reference's share has the wrong sign: subtract its log-probabilities": F.softplus(-beta * (pc + rc - pr - rr)).mean(),
+        "beta belongs inside of the sigmoid, as a factor of the difference": beta * F.softplus(-d).mean(),
+        "beta is missing": F.softplus(-d).mean(),
+        "beta multiplies the difference; you divided by it": F.softplus(-d / beta).mean(),
+        "beta multiplies the reference's share as well": F.softplus(-(beta * (pc - pr) - (rc - rr))).mean(),
+        "take the mean over the pairs, not the sum": F.softplus(-beta * d).sum(),
+        "take the mean over the pairs; you returned one loss for each": F.softplus(-beta * d),
+        "average at the end: first the loss of each pair, then the mean": F.softplus(-beta * d.mean()),
+        "the loss is minus the logarithm of the sigmoid; the logarithm is missing": -(beta * d).sigmoid().mean(),
+        "first the logarithm of each pair's sigmoid, then the mean": -(beta * d).sigmoid().mean().log(),
+        "a loss goes down when things get better: put a minus before the logarithm": F.logsigmoid(beta * d).mean(),
+        "that is a straight line without the sigmoid": -(beta * d).mean(),
+        "that is a hinge; the loss is minus the logarithm of a sigmoid": F.relu(1 - beta * d).mean(),
+        "logarithms are subtracted, not divided": F.softplus(-beta * (pc / rc - pr / rr)).mean(),
+        "they are log-probabilities already: subtract them, without exp": F.softplus(-beta * ((pc.exp() - rc.exp()) - (pr.exp() - rr.exp()))).mean(),
+        "the rejected answer is missing": F.softplus(-beta * (pc - rc)).mean(),
+    }  # fmt: skip
+
+
+@EXERCISES.add(preferences.dpo_loss, difficulty=2, minutes=10, hints=[
+        "Each answer gets an implicit reward: beta times how many nats likelier it is under the policy than under the reference. The "
+        "rest is the Bradley–Terry loss.",
+        "A difference of two differences: (policy - reference) of the preferred answer, minus the same of the rejected one. Multiply by "
+        "beta, then minus the logarithm of the sigmoid, then the mean.",
+        "return -F.logsigmoid(beta * ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected))).mean(). "
+        "torch.log(torch.sigmoid(x)) would give -inf for x below -104.",
+    ])
+def check_dpo_loss(student: Callable, rng: random.Random) -> None:
+    for n in (3, 1, 4):
+        beta, rc, rr = rng.uniform(0.1, 0.6), nats(rng, n), nats(rng, n)
+        pc, pr = rc + normal(rng, n) * 3 + 0.7, rr + normal(rng, n) * 3 - 0.7
+        call = f"dpo_loss of {n} pair{'s' * (n > 1)} with beta={beta:.2f}"
+        want = dpo_oracle(pc, pr, rc, rr, beta)
+        expect(student(pc, pr, rc, rr, beta), want, call, different(dpo_mistakes(pc, pr, rc, rr, beta), want))
+    same = nats(rng, 2)
+    expect(
+        student(same, same, same, same, 0.3),
+        torch.tensor(math.log(2)),
+        "dpo_loss where policy and reference are the same model",
+    )
+    for far in (rng.uniform(400, 4000), -rng.uniform(400, 4000)):  # exp of it is not a number any more
+        pc, others = torch.tensor([-5000.0 + far, -20.0]), torch.tensor([-5000.0, -20.0])
+        want, call = (
+            dpo_oracle(pc, others, others, others, 1.0),
+            "dpo_loss with log-probabilities thousands of nats apart",
+        )
+        got = student(pc, others, others, others, 1.0)
+        if isinstance(got, Tensor) and not got.isfinite().all():
+            raise Wrong(
+                f"{call} is {got.tolist()}. The sigmoid becomes exactly 0 there: take F.logsigmoid, not the logarithm of a sigmoid."
+            )
+        expect(
+            got,
+            want,
+            call,
+            {
+                "you cut the difference off; it must stay as large as it is": dpo_oracle(
+                    pc.clamp(-5100, -4900), others, others, others, 1.0
+                )
+            },
+        )
+    rc, rr = nats(rng, 3), nats(rng, 3)
+    fixed = rr + 1.0
+    check_gradient(
+        lambda x: student(x, fixed, rc, rr, 0.5),
+        lambda x: F.softplus(-0.5 * ((x - rc) - (fixed - rr))).mean(),
+        rc + 0.5,
+        "dpo_loss",
+    )
+    check_gradient(
+        lambda x: student(fixed, x, rc, rr, 0.5),
+        lambda x: F.softplus(-0.5 * ((fixed - rc) - (x - rr))).mean(),
+        rr + 0.5,
+        "dpo_loss",
+    )
+
+
+# --- leashed_reward --------------------------------------------------------------------------------------------------
+
+
+def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
+    rows = zip(*(x.detach().double().flatten().tolist() for x in (reward, p, q)), strict=True)
+    return torch.tensor([r - beta * (a - b) for r, a, b in rows]).view(reward.shape)
+
+
+@EXERCISES.add(preferences_reinforcement.leashed_reward, difficulty=1, minutes=6, hints=[
+        "An answer that has become likelier than under the reference pays; one that has become less likely gets something back.",
+        "The price of an answer is beta times (its log-probability under the policy minus that under the reference). First refuse a "
+        "negative beta.",
+        "return reward - beta * (policy_log_prob - reference_log_prob).detach(): without detach, the training step would "
+        "differentiate the price itself.",
+    ])
+def check_leashed_reward(student: Callable, rng: random.Random) -> None:
+    for shape in ((4,), (2, 3), ()):
+        beta, reward = rng.uniform(0.1, 0.8), normal(rng, *shape)
+        q = -10 - normal(rng, *shape).abs()
+        d = normal(rng, *shape) * 2 if shape else torch.tensor(-rng.uniform(0.5, 2.0))  # of either sign
+        p, want = q + d, leashed_oracle(reward, q + d, q, beta)
+        mistakes = {
+            "the leash pushes away: subtract the price": reward + beta * d,
+            "the reference is missing: the price is the difference of the log-probabilities": reward - beta * p,
+            "the policy is missing: the price is the difference of the log-probabilities": reward + beta * q,
+            "beta is missing": reward - d,
+            "beta belongs to the price alone, not to the reward": beta * (reward - d),
+            "the reward stays whole: beta is a price, not a mixture": (1 - beta) * reward - beta * d,
+            "beta multiplies the price; you divided by it": reward - d / beta,
+            "each answer pays its own price, not the mean of all": reward - beta * d.mean(),
+            "some answers are likelier now and some less likely: do not take the absolute value": reward - beta * d.abs(),
+            "an answer that became less likely gets something back: do not cut the price off at 0": reward - beta * d.clamp(min=0),
+            "the price is the log-ratio itself, not its square": reward - beta * d.square() / 2,
+            "the price is the log-ratio itself, not k3": reward - beta * (torch.expm1(-d) + d),
+            "subtract the logarithms; the ratio of the probabilities is something else": reward - beta * d.exp(),
+            "logarithms are subtracted, not divided": reward - beta * (p / q),
+            "one number for each answer: leave the mean to others": (reward - beta * d).mean(),
+            "the price is subtracted, the reward is not multiplied by it": reward * (-beta * d).exp(),
+        }  # fmt: skip
+        call, kept = f"leashed_reward of rewards of shape {shape} with beta={beta:.2f}", reward.clone()
+        expect(student(reward, p, q, beta), want, call, different(mistakes, want))
+        must_keep(call, kept, reward)
+    reward, p, q = normal(rng, 3), -normal(rng, 3).abs(), -normal(rng, 3).abs()
+    expect(student(reward, p, q, 0.0), reward, "leashed_reward without a leash, beta=0")
+    learns = q.clone().requires_grad_()
+    for who, leaks in (("policy", student(reward, p.clone().requires_grad_(), q, 0.3).requires_grad),
+                       ("reference", student(reward, p, learns, 0.3).requires_grad)):  # fmt: skip
+        if leaks:
+            raise Wrong(
+                f"leashed_reward lets a gradient through to the {who}. It is a number to weigh with: detach the log-ratio."
+            )
+    must_raise(
+        lambda: student(reward, p, q, -0.3),
+        "leashed_reward with beta=-0.3",
+        "a negative leash would push the policy away",
+    )
+
+
+# --- advantages ------------------------------------------------------------------------------------------------------
+
+@EXERCISES.add(preferences_reinforcement.advantages, difficulty=2, minutes=8, hints=[
+        "For each answer: its reward minus the mean of the k - 1 other rewards of its row.",
+        "No loop is needed. The sum of the others is the row's sum minus the answer's own reward.",
+        "others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1); return rewards - others. With k below 2 raise a ValueError.",
+    ])
+def check_advantages(student: Callable, rng: random.Random) -> None:
+    for B, k in ((3, 4), (1, 2), (4, 4), (2, 6)):
+        rewards = torch.tensor([[rng.uniform(-1, 3) + 2 * row for _ in range(k)] for row in range(B)])
+        table = rewards.tolist()
+        want = torch.tensor(
+            [[x - statistics.fmean(row[:i] + row[i + 1 :]) for i, x in enumerate(row)] for row in table]
+        )
+        centred = rewards - rewards.mean(1, keepdim=True)
+        mistakes = {
+            "the mean holds the answer itself; leave it out": centred,
+            "that is the mean of the others: subtract it from the reward": rewards - want,
+            "the sign is turned round: better than the others is positive": -want,
+            "compare within a prompt, that is within a row": rewards - rewards.mean(0),
+            "compare within a prompt, not with the answers to all prompts": rewards - rewards.mean(),
+            "there are k - 1 others: divide their sum by k - 1, not by k": rewards - (rewards.sum(1, keepdim=True) - rewards) / k,
+            "nothing is divided by the spread here": centred / rewards.std(1, keepdim=True),
+            "nothing is divided by the spread here; it was the one without Bessel's correction": centred / rewards.std(1, keepdim=True, correction=0),
+            "take the mean of the others, not their sum": rewards - (rewards.sum(1, keepdim=True) - rewards),
+            "take the mean, not the median": rewards - rewards.median(1, keepdim=True).values,
+            "subtract the mean of the others, not the best of all": rewards - rewards.amax(1, keepdim=True),
+            "these are the rewards as they were: subtract the mean of the others": rewards,
+        }  # fmt: skip
+        call, kept = f"advantages of {B} prompt{'s' * (B > 1)} with {k} answers each", rewards.clone()
+        expect(student(rewards), want, call, different(mistakes, want))
+        must_keep(call, kept, rewards)
+    same = torch.full((2, 5), float(rng.randrange(1, 9)))
+    expect(student(same), torch.zeros(2, 5), "advantages where all answers to a prompt get the same reward")
+    must_raise(
+        lambda: student(torch.ones(3, 1)),
+        "advantages with one answer a prompt",
+        "there are no others to compare it with",
+    )

@@ -1,0 +1,579 @@
+"""Exercises of lesson 01. The right answers are worked out here by other means than the reference uses."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from course_utils.checking import Exercises, Wrong, expect, show_value
+from course_utils.tokenization import bpe as tokenization
+
+EXERCISES = Exercises()
+
+
+def fresh(ids: Iterable[int]) -> list[int]:
+    """Equal numbers as different objects, so that `is` does not pass for `==`."""
+    return [int(str(i)) for i in ids]
+
+
+def letters(rng: random.Random, n: int) -> list[str]:
+    return rng.sample("abcdefghijklmnopqrstuvwxyz", n)
+
+
+# --- count_pairs ----------------------------------------------------------------------------------------------------
+
+@EXERCISES.add(tokenization.count_pairs, difficulty=1, minutes=5, hints=[
+        "Each id but the last begins a pair: itself and its right neighbour.",
+        "`zip(ids, ids[1:])` gives exactly these pairs, as tuples, overlaps included.",
+        "Begin with an empty dictionary `counts`; for each pair, `counts.get(pair, 0)` is the count so far.",
+    ])
+def check_count_pairs(student: Callable, rng: random.Random) -> None:
+    x, y, z = rng.sample(range(1, 9), 3)
+    cases = [
+        [x, y, z, y, x, y, z],
+        [y, x, x, x, y, x],
+        [y, y, 10 + y, y, 10 * y + y, y],  # such as 1 1 11 1: alike when written side by side
+        [y, 0, x, 0, 0, y],
+        [x, z, *range(300, 330), x, z],  # more different pairs than fit in a top ten
+        [rng.randrange(256, 260) for _ in range(rng.randrange(20, 40))],
+    ]
+    once, twice = student(fresh(cases[0])), student(fresh(cases[0]))
+    if isinstance(once, dict) and isinstance(twice, dict):
+        if once != twice:
+            raise Wrong(f"count_pairs({cases[0]}) gives another answer the second time: the counts of the call before "
+                        "are still there. Make the dictionary inside the function")  # fmt: skip
+        others = [key for key in once if not isinstance(key, (tuple, int, np.integer))]
+        if others:
+            raise Wrong(f"count_pairs({cases[0]}): a key of your dictionary is {show_value(others[0])}, of type "
+                        f"{type(others[0]).__name__}; each key must be a tuple of two ids, such as {(x, y)}")  # fmt: skip
+    for ids in cases:
+        unordered = Counter(tuple(sorted(pair)) for pair in pairwise(ids))
+        right = Counter(pairwise(ids))
+        expect(student(fresh(ids)), dict(right), f"count_pairs({ids})", mistakes={
+            "you left out the last pair": dict(Counter(pairwise(ids[:-1]))),
+            "you left out the first pair": dict(Counter(pairwise(ids[1:]))),
+            "you moved on by two; the pairs overlap, so each id but the last begins one":
+                dict(Counter(zip(ids[::2], ids[1::2], strict=False))),
+            "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice": without_overlaps(ids),
+            "you paired the last id with the first": dict(Counter(pairwise([*ids, ids[0]]))),
+            "you counted every pair once, however often it occurs": dict.fromkeys(right, 1),
+            "your counts start at 0 instead of 1": {pair: count - 1 for pair, count in right.items()},
+            "you treated (a, b) and (b, a) as the same pair; their order matters": dict(unordered),
+            "you counted single ids instead of pairs": dict(Counter(ids)),
+            "you left out the pairs that occur only once": {pair: n for pair, n in right.items() if n > 1},
+            "you left out the pairs of two equal ids": {pair: n for pair, n in right.items() if pair[0] != pair[1]},
+            "you left out pairs with the id 0; ask `is not None`, since 0 counts as false":
+                {pair: n for pair, n in right.items() if 0 not in pair},
+            "you left out pairs that begin with the id 0; ask `is not None`, since 0 counts as false":
+                {pair: n for pair, n in right.items() if pair[0] != 0},
+            "you counted ids that stand apart, too; only neighbours make a pair": dict(Counter(combinations(ids, 2))),
+            "you kept only the ten most frequent pairs; every pair counts": dict(right.most_common(10)),
+            "each pair is turned round: the left id comes first": {(b, a): n for (a, b), n in right.items()},
+        })  # fmt: skip
+    for ids in ([], [x]):
+        call = f"count_pairs({ids})"
+        try:
+            expect(student(ids), {}, call, mistakes={"one id alone makes no pair": {(x, x): 1}})
+        except IndexError:
+            raise Wrong(f"{call} reads an id that is not there; fewer than two ids make no pair") from None
+
+
+def without_overlaps(ids: list[int]) -> dict:
+    counts, last = Counter(), {}
+    for i, pair in enumerate(pairwise(ids)):
+        if last.get(pair) != i - 1:
+            counts[pair] += 1
+            last[pair] = i
+    return dict(counts)
+
+
+# --- merge ----------------------------------------------------------------------------------------------------------
+
+
+def joined(ids: list[int], pair: tuple[int, int], new_id: int, most: int = -1) -> list[int]:
+    """Merges by replacing in a string of characters, one per id, which goes from left to right too."""
+    return [ord(c) for c in "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id), most)]
+
+
+@EXERCISES.add(tokenization.merge, difficulty=2, minutes=10, hints=[
+        "Build a new list. Walk over `ids` with an index `i` of your own: a `for` loop cannot jump over the second id.",
+        "At `i`, compare `ids[i]` and `ids[i + 1]` with the pair; take care that `i + 1` exists. On a match, append "
+        "`new_id` and move on by two.",
+        "`while i < len(ids):` with two branches: `if tuple(ids[i : i + 2]) == pair:` append `new_id` and add 2 to `i`; "
+        "otherwise append `ids[i]` and add 1.",
+    ])
+def check_merge(student: Callable, rng: random.Random) -> None:
+    a, b, c = rng.sample(range(300, 400), 3)
+    new = 500 + rng.randrange(100)
+    x, y = rng.sample(range(1, 9), 2)
+    cases = [
+        ([a, b, c, a, b], (a, b)),
+        ([c, a, c, a], (a, b)),
+        ([c, b, a, b, a], (a, b)),
+        ([a, a, a, b], (a, a)),
+        ([b, a, a, a, a, a], (a, a)),
+        ([b, c, a], (a, b)),  # not a circle
+        ([a, c, a, b], (a, b)),
+        ([a, b], (a, b)),
+        ([11 * x, y, x, 10 * y + 3, x, y], (x, y)),  # such as 11 2 1 23: the pair 1 2 is found in the printed text
+        ([x, 0, y, 0, 0, y], (0, y)),
+        ([x, y, 0, 0, 0], (0, 0)),
+        ([rng.choice((a, b)) for _ in range(30)] + [a, b, b, a], (a, b)),
+    ]
+    for ids, pair in cases:
+        right = joined(ids, pair, new)
+        call = f"merge({ids}, {pair}, {new})"
+        try:
+            got = student(fresh(ids), tuple(fresh(pair)), new)
+        except IndexError:
+            raise Wrong(f"{call} reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a "
+                        "list without anything in it has no [-1]") from None  # fmt: skip
+        expect(got, right, call, mistakes={
+            "only the first occurrence was merged": joined(ids, pair, new, 1),
+            "you went from right to left; in a run such as x x x the two on the left belong together":
+                joined(ids[::-1], pair[::-1], new)[::-1],
+            "you kept the second id of the pair; the new id takes the place of both": kept(ids, pair, new, 1),
+            "you kept the first id of the pair; the new id takes the place of both": kept(ids, pair, new, 0),
+            "you merged the pair in the other order too": scanned(ids, {pair, pair[::-1]}, new, 2),
+            "an id was used twice; move on by two after a match": scanned(ids, {pair}, new, 1),
+            "you paired the last id with the first; the list is no circle": circled(ids, pair, new),
+            "you stopped at the first id that only looks like the beginning of a pair; go on to the end":
+                gave_up(ids, pair, new),
+            "you searched in the printed ids, where 1 2 is found in 11 2, too; compare whole ids":
+                printed(ids, pair, new),
+            "the pair was removed without the new id in its place": [i for i in right if i != new],
+            "the last id got lost": right[:-1],
+            f"you replaced every {pair[0]} and dropped every {pair[1]}; only side by side are they the pair":
+                [new if i == pair[0] else i for i in ids if i != pair[1]],
+            "the last id got lost where it is not part of a pair": joined(ids[:-1], pair, new),
+            unmerged(pair, first=(ids, pair) == cases[0]): ids,
+        })  # fmt: skip
+    expect(student([], (a, b), new), [], f"merge([], {(a, b)}, {new})")
+    expect(student([c], (a, b), new), [c], f"merge([{c}], {(a, b)}, {new})")
+
+
+def kept(ids: list[int], pair: tuple[int, int], new_id: int, which: int) -> list[int]:
+    out = []
+    for i in joined(ids, pair, new_id):
+        out += [i] if i != new_id else [new_id, pair[1]] if which else [pair[0], new_id]
+    return out
+
+
+def scanned(ids: list[int], pairs: set[tuple[int, int]], new_id: int, step: int) -> list[int]:
+    out, i, used = [], 0, 0  # used: ids before this one are in the new list already
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) in pairs:
+            out.append(new_id)
+            used = i + 2
+            i += step
+        else:
+            out += ids[i : i + 1] if i >= used else []
+            i += 1
+    return out
+
+
+def unmerged(pair: tuple[int, int], first: bool) -> str:
+    if first:
+        return "nothing was merged; a list never equals a tuple: use tuple(ids[i:i+2]); and compare with ==, not `is`"
+    return f"nothing was merged{'; the id 0 counts as false, and is an id like the others' if 0 in pair else ''}"
+
+
+def circled(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    merged = joined(ids, pair, new_id)
+    return [*merged[:-1], new_id] if merged and (merged[-1], ids[0]) == pair else merged
+
+
+def gave_up(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    for i, two in enumerate(pairwise(ids)):
+        if two[0] == pair[0] and two != pair:
+            return joined(ids[:i], pair, new_id) + ids[i:]
+    return joined(ids, pair, new_id)
+
+
+def printed(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    return [int(i) for i in " ".join(map(str, ids)).replace("{} {}".format(*pair), str(new_id)).split()]
+
+
+# --- train_bpe ------------------------------------------------------------------------------------------------------
+
+
+def trained(ids: list[int], n_merges: int, *, best: Callable = lambda c, p: (-c[p], p), first_id: int = 256,
+            recount: bool = True, least: int = 1, allowed: Callable = lambda p: True,
+            count: Callable = lambda ids: Counter(pairwise(ids))) -> dict:  # fmt: skip
+    """Learns merges on a string of characters, one per id; the arguments turn it into one of the usual mistakes."""
+    text, merges = "".join(map(chr, ids)), {}
+    counts = count([*map(ord, text)])
+    for new_id in range(first_id, first_id + n_merges):
+        candidates = [pair for pair in counts if pair not in merges and counts[pair] >= least and allowed(pair)]
+        if not candidates:
+            break
+        pair = min(candidates, key=lambda p: best(counts, p))
+        merges[pair] = new_id
+        text = text.replace(chr(pair[0]) + chr(pair[1]), chr(new_id))
+        if recount:
+            counts = count([*map(ord, text)])
+    return merges
+
+
+def parted(text: str, n_merges: int, pattern: str) -> dict:
+    """Learns from the parts that match, with an id between them that is in no pair."""
+    wall = 0xE000
+    ids = [i for part in re.findall(pattern, text) for i in (*part.encode("utf-8"), wall)]
+    return trained(ids, n_merges, allowed=lambda p: wall not in p)
+
+
+@EXERCISES.add(tokenization.train_bpe, difficulty=3, minutes=15, hints=[
+        "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
+        "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
+        "changes the counts.",
+        "`min(counts, key=lambda pair: (-counts[pair], pair))` is the most frequent pair, and the one with the smallest "
+        "ids where several are. Loop while there are fewer than `n_merges` and at least two ids.",
+    ])
+def check_train_bpe(student: Callable, rng: random.Random) -> None:
+    a, b, c, d = letters(rng, 4)
+    low, middle, high = sorted((a, b, c))
+    pool = [*letters(rng, 3), " ", "é"]
+    cases = [
+        ("ybczxazyaeyc" * 2, 2),  # every pair twice, but c and y: each order of ties takes another
+        (low + high + low + middle, 1),
+        (low + middle + low + high, 1),
+        ((middle + high + low + middle) * 2, 2),  # a tie between all three pairs
+        (low + high + middle + low + middle, 3),  # a merged id is larger than any byte, whatever it holds
+        ((a + b + c) * 4 + (a + b + d) * 2, 3),
+        (low * 3 + (middle + high) * 2, 1),  # in x x x the pair (x, x) occurs twice
+        (middle + high + low + d, 2),  # every pair occurs once
+        (" Ed Ed Ed ", 6),
+        ("\nEd\nEd\nEd\t\n", 6),
+        (a * 7 + b, 3),
+        (a * 4, 5),
+        ("é" * 5 + "日本" * 4, 4),
+        ("".join(rng.choice(pool) for _ in range(80)), 12),
+    ]
+    first, again = student(*cases[0]), student(*cases[0])
+    if isinstance(first, dict) and isinstance(again, dict) and first != again:
+        raise Wrong(f"train_bpe({cases[0][0]!r}, {cases[0][1]}) gives another answer the second time: the merges of the "
+                    "call before are still there. Make the dictionary inside the function")  # fmt: skip
+    for text, n in cases:
+        ids = list(text.encode("utf-8"))
+        right = trained(ids, n)
+        expect(learned(student, text, n, right), right, f"train_bpe({text!r}, {n})", mistakes={
+            "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice":
+                trained(ids, n, count=without_overlaps),
+            "you counted only once, before the first merge; count again after every merge": trained(ids, n, recount=False),
+            "you worked on characters; start from the UTF-8 bytes of the text": trained([ord(x) for x in text], n),
+            "of equally frequent pairs you took the one that comes first in the text; take the one with the smallest ids":
+                trained(ids, n, best=lambda c, p: -c[p]),
+            "of equally frequent pairs you took the one with the largest ids; take the smallest":
+                trained(ids, n, best=lambda c, p: (-c[p], -p[0], -p[1])),
+            "of equally frequent pairs you compared only the first ids; where these are equal, the smaller second id wins":
+                trained(ids, n, best=lambda c, p: (-c[p], p[0])),
+            "of equally frequent pairs with the same first id, you took the one with the larger second id":
+                trained(ids, n, best=lambda c, p: (-c[p], p[0], -p[1])),
+            "of equally frequent pairs you compared the second ids before the first ids":
+                trained(ids, n, best=lambda c, p: (-c[p], p[1], p[0])),
+            "of equally frequent pairs you compared only the second ids; the first ids come first":
+                trained(ids, n, best=lambda c, p: (-c[p], p[1])),
+            "of equally frequent pairs you took the one with the smallest sum; compare the first ids, then the second":
+                trained(ids, n, best=lambda c, p: (-c[p], sum(p), p)),
+            "of equally frequent pairs you took the one whose text comes first; compare ids as numbers":
+                trained(ids, n, best=lambda c, p: (-c[p], str(p))),
+            "you merged only single bytes; count the pairs of new ids, too": trained(ids, n, allowed=lambda p: max(p) < 256),
+            "you stopped where all ids are equal; two of them are a pair, too":
+                trained(ids, n, allowed=lambda p: p[0] != p[1]),
+            "you cut the text into words; here pairs cross the spaces": parted(text, n, r"\S+"),
+            "you cut the text in front of each space; here pairs cross the words": parted(text, n, r"\s?\S+|\s+"),
+            "you learned line by line; here pairs cross the end of a line": parted(text, n, r".+"),
+            "you removed the spaces at the ends; they are bytes like the others": trained(list(text.strip().encode()), n),
+            "you changed capital letters into small ones; leave the text as it is": trained(list(text.lower().encode()), n),
+            "you merged the rarest pair first": trained(ids, n, best=lambda c, p: (c[p], p)),
+            "you stopped where every pair occurs once; go on until n_merges are learned": trained(ids, n, least=2),
+            "the first new id must be 256, the first number after the bytes": trained(ids, n, first_id=257),
+            "the new ids must start at 256, after the bytes": trained(ids, n, first_id=0),
+            "nothing was learned; n_merges is the number of merges, without the 256 bytes": {},
+            "there is one merge too few": trained(ids, n - 1),
+            "there is one merge too many": trained(ids, n + 1),
+            "the dictionary is turned round: pairs are its keys and new ids its values":
+                {new_id: pair for pair, new_id in right.items()},
+        })  # fmt: skip
+    for text, n in ((a + b + a, 10), ("", 3), (a, 3), (a + b + a, 0)):
+        right = trained(list(text.encode("utf-8")), n)
+        expect(learned(student, text, n, right), right, f"train_bpe({text!r}, {n})")
+
+
+def learned(student: Callable, text: str, n: int, right: Mapping) -> dict:
+    try:
+        return student(text, n)
+    except UnicodeError:
+        raise
+    except (ValueError, IndexError):
+        if len(right) == n > 0:
+            raise
+        raise Wrong(f"train_bpe({text!r}, {n}) fails when no pair is left to merge; stop there, with the merges learned "
+                    "so far") from None  # fmt: skip
+
+
+# --- encode ---------------------------------------------------------------------------------------------------------
+
+
+def encoded(text: str, merges: Mapping, one_each: bool = False) -> list[int]:
+    """Applies the merges in the order learned, each wherever it fits: the same ids as the lowest first."""
+    ids = list(text.encode("utf-8"))
+    for pair, new_id in sorted(merges.items(), key=lambda item: item[1]):
+        ids = joined(ids, pair, new_id, 1 if one_each else -1)
+    return ids
+
+
+def chosen(text: str, merges: Mapping, best: Callable) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    while known := [pair for pair in pairwise(ids) if pair in merges]:
+        pair = best(known)
+        ids = joined(ids, pair, merges[pair])
+    return ids
+
+
+def longest(text: str, merges: Mapping) -> list[int]:
+    tokens = {bytes([i]): i for i in range(256)}
+    known = {i: token for token, i in tokens.items()}
+    for (left, right), new_id in merges.items():
+        known[new_id] = known[left] + known[right]
+        tokens[known[new_id]] = new_id
+    data, ids = text.encode("utf-8"), []
+    while data:
+        size = next(n for n in range(len(data), 0, -1) if data[:n] in tokens)
+        ids.append(tokens[data[:size]])
+        data = data[size:]
+    return ids
+
+
+@EXERCISES.add(tokenization.encode, difficulty=3, minutes=15, hints=[
+        "Start from the UTF-8 bytes. The merges have to happen in the order in which they were learned.",
+        "The order is in the new ids: of all pairs in `ids` that are in `merges`, the one with the lowest new id is next.",
+        "Repeat: `known = [pair for pair in zip(ids, ids[1:]) if pair in merges]`; stop when it is empty; otherwise "
+        "take `min(known, key=merges.get)` and merge it everywhere.",
+    ])
+def check_encode(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = sorted(letters(rng, 4))
+    a, b, c, d = map(ord, (x, y, z, w))
+    halves = {(a, b): 256, (c, d): 257, (256, 257): 258}
+    for text, merges in (("", halves), (x, halves), (x + y, {})):
+        call = f"encode({text!r}, {merges})"
+        try:
+            got = student(text, merges)
+        except (ValueError, IndexError):
+            raise Wrong(f"{call} fails when no pair is left to merge; stop there") from None
+        expect(got, list(text.encode("utf-8")), call)
+    cases = [
+        (x + y + z + w, halves),
+        ((x + y) * 3, {(a, b): 256}),
+        (x + y + z, {(a, b): 256, (b, c): 257}),
+        (x + y + z + y + z, {(a, b): 256, (b, c): 257}),
+        (x + y + z, {(a, b): 256, (b, c): 257, (a, 257): 258}),
+        (z + y + x, {(b, a): 256, (c, b): 257}),
+        (z + y + x, {(c, b): 256, (b, a): 257}),
+        (x + y + z + w, {(a, b): 256, (256, c): 257, (257, d): 258}),
+        (x * 7, {(a, a): 256, (256, 256): 257}),
+        (x + y + z + w, {(a, b): 256, (256, c): 257, (c, d): 258}),  # what is known changes with every merge
+        (z + w + x + y, {(a, b): 256, (b, c): 257, (c, d): 258}),
+        (w + z + x + y, {(c, d): 256, (a, b): 257}),
+        (" A b\n b ", {(32, 65): 256, (256, 32): 257, (98, 10): 258, (258, 32): 259}),
+        (x + "é" + y + "é€", {(195, 169): 256, (a, 256): 257, (226, 130): 258}),
+    ]
+    pool = [x, y, z, "é", " "]
+    learned = trained(list("".join(rng.choice(pool) for _ in range(120)).encode()), 15)
+    cases.append(("".join(rng.choice(pool) for _ in range(60)), learned))
+    for text, merges in cases:
+        expect(student(text, merges), encoded(text, merges), f"encode({text!r}, {merges})", mistakes={
+            "no merge was applied": list(text.encode("utf-8")),
+            "you started from characters; start from the UTF-8 bytes of the text": [ord(x) for x in text],
+            "you applied all pairs of a round before you looked again; after each merge, look which pairs there are now":
+                rounds(text, merges),
+            "you stopped at the first merge that does not occur; go on with the next": until_absent(text, merges),
+            "you cut the text into words; here merges cross the spaces": worded(text, merges, r"\S+"),
+            "you cut the text in front of each space; here merges cross the words": worded(text, merges, r"\s?\S+|\s+"),
+            "you encoded line by line; here merges cross the end of a line": worded(text, merges, r".*\n?"),
+            "you removed the spaces at the ends; they are bytes like the others": encoded(text.strip(), merges),
+            "you changed capital letters into small ones; leave the text as it is": encoded(text.lower(), merges),
+            "each merge was applied at its first place only": encoded(text, merges, one_each=True),
+            "you applied the pair with the smallest ids first; the order is that of the new ids": chosen(text, merges, min),
+            "you applied the pair that comes first in the text; apply the one learned first (the lowest new id)":
+                chosen(text, merges, lambda known: known[0]),
+            "you applied the most frequent pair of this text; encoding counts nothing, it applies what was learned first":
+                chosen(text, merges, lambda known: Counter(known).most_common(1)[0][0]),
+            "you took the longest token that fits; BPE applies merges in the order learned instead":
+                longest(text, merges),
+            "you applied the pair learned last first; begin with the lowest new id":
+                chosen(text, merges, partial(max, key=merges.get)),
+            "you stopped after one merge; go on until no pair is in merges": one_merge(text, merges),
+            "you walked over the ids only once; a merge makes new pairs, so look again": one_walk(text, merges),
+        })  # fmt: skip
+
+
+def one_merge(text: str, merges: Mapping) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    known = sorted((merges[pair], pair) for pair in pairwise(ids) if pair in merges)
+    return joined(ids, known[0][1], known[0][0]) if known else ids
+
+
+def rounds(text: str, merges: Mapping) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    while known := sorted({pair for pair in pairwise(ids) if pair in merges}, key=merges.get):
+        for pair in known:
+            ids = joined(ids, pair, merges[pair])
+    return ids
+
+
+def until_absent(text: str, merges: Mapping) -> list[int]:
+    ids = list(text.encode("utf-8"))
+    for pair, new_id in merges.items():
+        if pair not in pairwise(ids):
+            break
+        ids = joined(ids, pair, new_id)
+    return ids
+
+
+def worded(text: str, merges: Mapping, pattern: str) -> list[int]:
+    return [i for word in re.findall(pattern, text) for i in encoded(word, merges)]
+
+
+def one_walk(text: str, merges: Mapping) -> list[int]:
+    ids, out = list(text.encode("utf-8")), []
+    while ids:
+        pair = tuple(ids[:2])
+        out.append(merges.get(pair, ids[0]))
+        ids = ids[2:] if pair in merges else ids[1:]
+    return out
+
+
+# --- decode ---------------------------------------------------------------------------------------------------------
+
+
+def bytes_of(i: int, merges: Mapping) -> bytes:
+    pair = {new_id: pair for pair, new_id in merges.items()}.get(i)
+    return bytes([i]) if pair is None else bytes_of(pair[0], merges) + bytes_of(pair[1], merges)
+
+
+@EXERCISES.add(tokenization.decode, difficulty=2, minutes=8, hints=[
+        "First find the bytes of every id. The ids below 256 are single bytes; a merged id holds those of its two halves.",
+        "`build_vocab(merges)` gives the bytes of every id. Join the bytes of all ids before you turn them into text.",
+        "`b''.join(...)` over `vocab[i]`, then `.decode('utf-8', errors='replace')`, since some bytes may be invalid.",
+    ])
+def check_decode(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = letters(rng, 4)
+    a, b, c, d = map(ord, (x, y, z, w))
+    chain = {(a, b): 256, (256, c): 257, (d, 257): 258, (258, 258): 259}
+    accents = {(a, 195): 256, (169, b): 257, (226, 130): 258}
+    deep = {(a, b): 256} | {(256 + i, (c, d)[i % 2]): 257 + i for i in range(11)}
+    emoji = rng.choice("🦷🦉🍓🌍")
+    cases = [
+        ([a, b, c, d], {}),
+        ([257, d, 259, a], chain),
+        ([267, a, 266], deep),
+        ([32, 10, a, 65, 32, 0, b, 10, 32], {}),
+        ([256, 256, 257], {(32, 32): 256, (a, 32): 257}),
+        ([256, 257, c, 258, 172, b], accents),  # é and € begin in one token and end in the next
+        ([a, *emoji.encode("utf-8"), b], {}),
+        ([a, 195, b, 0xFF], {}),
+        ([256, a, 258, b], accents),
+        ([0xFF, 0xFF, a], {}),
+    ]
+    for ids, merges in cases:
+        data = b"".join(bytes_of(i, merges) for i in ids)
+        right, call = data.decode("utf-8", errors="replace"), f"decode({ids}, {merges})"
+        try:
+            got = student(ids, merges)
+        except UnicodeDecodeError:
+            valid = "�" not in right
+            raise Wrong(f"{call}: decoding failed. " + ("Join the bytes of all tokens first: a character may begin in one "
+                        "token and end in the next" if valid else "These bytes are not valid UTF-8, as a model may well "
+                        "produce; ask for U+FFFD instead of an error, with errors='replace'")) from None  # fmt: skip
+        expect(got, right, call, mistakes={
+            "you decoded every token alone; join the bytes first, since a character may begin in one token and end in the "
+            "next": "".join(bytes_of(i, merges).decode("utf-8", errors="replace") for i in ids),
+            "you left out what is not valid UTF-8; put U+FFFD there, with errors='replace'": data.decode("utf-8", "ignore"),
+            "you took every byte for a character; decode the bytes as UTF-8": data.decode("latin-1"),
+            "you returned bytes; decode them as UTF-8": data,
+            "you put spaces between the tokens; a token holds its own spaces":
+                b" ".join(bytes_of(i, merges) for i in ids).decode("utf-8", errors="replace"),
+            "the two halves of a merge are in the wrong order":
+                b"".join(mirrored(i, merges) for i in ids).decode("utf-8", errors="replace"),
+            "a merged id may hold other merged ids; go on until only bytes are left":
+                bytes(part % 256 for i in ids for part in halves(i, merges)).decode("utf-8", errors="replace"),
+            "you removed the spaces at the ends; they belong to the text": right.strip(),
+            "you removed the spaces at the end; they belong to the text": right.rstrip(),
+            "you removed the spaces at the beginning; they belong to the text": right.lstrip(),
+            "you changed capital letters into small ones; leave them as they are": right.lower(),
+            "you left out the id 0; it is a byte like the others": right.replace("\0", ""),
+            "invalid bytes must become U+FFFD: use errors='replace'": data.decode("utf-8", "backslashreplace"),
+        })  # fmt: skip
+    expect(student([], chain), "", f"decode([], {chain})")
+
+
+def halves(i: int, merges: Mapping) -> tuple[int, ...]:
+    return {new_id: pair for pair, new_id in merges.items()}.get(i, (i,))
+
+
+def mirrored(i: int, merges: Mapping) -> bytes:
+    pair = {new_id: pair for pair, new_id in merges.items()}.get(i)
+    return bytes([i]) if pair is None else mirrored(pair[1], merges) + mirrored(pair[0], merges)
+
+
+# --- compression ----------------------------------------------------------------------------------------------------
+
+@EXERCISES.add(tokenization.compression, difficulty=1, minutes=4, hints=[
+        "The length of the text in bytes, divided by the number of tokens.",
+        "A character takes one to four bytes in UTF-8: `len(text)` counts characters.",
+        "`text.encode('utf-8')` has the length you need. Before you divide, raise ValueError where `len(ids)` is 0.",
+    ])
+def check_compression(student: Callable, rng: random.Random) -> None:
+    x, y, z, w = letters(rng, 4)
+    for text in (f"{x}{y} {z}{w} {x}", f"{x}é{y} {z}日本{w}", f"🦷 {x}ä{y} {z}", f" {x}İ{y}{z}\n "):
+        size = len(bytearray(text, "utf-8"))
+        n = rng.choice([n for n in (3, 7, 9, 11) if size % n and n != len(text)])
+        ids = [ord(x)] * 2 + rng.sample(range(256, 400), n - 2)
+        expect_ratio(student, text, ids)
+    expect_ratio(student, f"{x}é {y}", [256])
+    for text in ("", f"{x}{y}"):
+        call = f"compression({text!r}, [])"
+        remedy = "; ask for len(ids), not for the text, and" if text else ";"
+        try:
+            got = student(text, [])
+        except ValueError:
+            continue
+        except Wrong:
+            raise
+        except ZeroDivisionError:
+            raise Wrong(f"{call} divides by zero{remedy} raise a ValueError that says what is missing") from None
+        except Exception as error:
+            raise Wrong(f"{call} raised {type(error).__name__}{remedy} raise a ValueError where there are no tokens"
+                        ) from None  # fmt: skip
+        if isinstance(got, Exception):
+            raise Wrong(f"{call} returned an error; write `raise` instead of `return` in front of it")
+        raise Wrong(f"{call} returned {show_value(got)}; without tokens there is no ratio, so raise a ValueError")
+
+
+def expect_ratio(student: Callable, text: str, ids: list[int]) -> None:
+    size, n, call = len(bytearray(text, "utf-8")), len(ids), f"compression({text!r}, {ids})"
+    try:
+        got = student(text, list(ids))
+    except UnicodeError:
+        raise
+    except (ValueError, AssertionError) as error:
+        raise Wrong(f"{call} raised {type(error).__name__}; there is a ratio as soon as there is one token") from None
+    expect(got, size / n, call, tol=1e-9, mistakes={
+        "you counted characters; count the bytes of the text in UTF-8": len(text) / n,
+        "it is the wrong way round: bytes per token, not tokens per byte": n / size,
+        "it is the wrong way round, and you counted characters instead of bytes": n / len(text),
+        "use / instead of //: it is rarely a whole number": size // n,
+        "you counted different ids; count every token": size / len(set(ids)),
+        "you counted bytes in UTF-16; BPE works on UTF-8": len(text.encode("utf-16")) / n,
+        "you counted words; count bytes": len(text.split()) / n,
+        "you removed the spaces at the ends; they are bytes like the others": len(text.strip().encode()) / n,
+        "you left out the spaces; they are bytes like the others": len("".join(text.split()).encode()) / n,
+        "you counted different bytes; count every byte": len(set(text.encode())) / n,
+        "give the ratio itself, not a percentage": 100 * size / n,
+        **{f"do not round; you kept {k} digits": round(size / n, k) for k in range(1, 7)},
+    })  # fmt: skip

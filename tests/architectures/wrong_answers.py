@@ -1,0 +1,229 @@
+"""Wrong answers to the exercises of lesson 11: mistakes that people make. Every checker must reject every one."""
+
+import torch
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- repeat_kv -------------------------------------------------------------------------------------------------------
+
+@wrong("repeat_kv")
+def repeat_tiles(x, n_rep):
+    """0, 1, 0, 1 instead of 0, 0, 1, 1: right for one head."""
+    return x.repeat(1, n_rep, 1, 1)
+
+
+@wrong("repeat_kv")
+def repeat_cat(x, n_rep):
+    """The same with cat."""
+    return torch.cat([x] * n_rep, dim=1)
+
+
+@wrong("repeat_kv")
+def repeat_batch(x, n_rep):
+    """Repeats the batch."""
+    return x.repeat_interleave(n_rep, dim=0)
+
+
+@wrong("repeat_kv")
+def repeat_positions(x, n_rep):
+    """Repeats the positions."""
+    return x.repeat_interleave(n_rep, dim=2)
+
+
+@wrong("repeat_kv")
+def repeat_features(x, n_rep):
+    """Repeats the features."""
+    return x.repeat_interleave(n_rep, dim=3)
+
+
+@wrong("repeat_kv")
+def repeat_everything(x, n_rep):
+    """repeat_interleave without dim flattens."""
+    return x.repeat_interleave(n_rep)
+
+
+@wrong("repeat_kv")
+def repeat_once_more(x, n_rep):
+    """n_rep copies on top of the original."""
+    return x.repeat_interleave(n_rep + 1, dim=1)
+
+
+@wrong("repeat_kv")
+def repeat_to_n_rep(x, n_rep):
+    """n_rep taken as the number of heads in the end."""
+    return x.repeat_interleave(max(1, n_rep // x.size(1)), dim=1)
+
+
+@wrong("repeat_kv")
+def repeat_expand_only(x, n_rep):
+    """A fifth dimension is left."""
+    B, H, S, d = x.shape
+    return x[:, :, None].expand(B, H, n_rep, S, d)
+
+
+@wrong("repeat_kv")
+def repeat_expand_first(x, n_rep):
+    """The new dimension stands before the heads: tiles after the reshape."""
+    B, H, S, d = x.shape
+    return x[:, None].expand(B, n_rep, H, S, d).reshape(B, n_rep * H, S, d)
+
+
+@wrong("repeat_kv")
+def repeat_reshape_mixes(x, n_rep):
+    """The new dimension stands behind the positions: the reshape mixes."""
+    B, H, S, d = x.shape
+    return x[:, :, :, None].expand(B, H, S, n_rep, d).reshape(B, H * n_rep, S, d)
+
+
+@wrong("repeat_kv")
+def repeat_zeros(x, n_rep):
+    """Copies into the first of each group and leaves the others 0."""
+    out = torch.zeros(x.size(0), x.size(1) * n_rep, *x.shape[2:], dtype=x.dtype)
+    out[:, ::n_rep] = x
+    return out
+
+
+@wrong("repeat_kv")
+def repeat_shares(x, n_rep):
+    """Divides by n_rep so that the sum stays the same."""
+    return (x / n_rep).to(x.dtype).repeat_interleave(n_rep, dim=1)
+
+
+@wrong("repeat_kv")
+def repeat_not(x, n_rep):
+    """Relies on broadcasting: returns x."""
+    return x
+
+
+# --- sinusoidal_positions --------------------------------------------------------------------------------------------
+
+def paired(d_model):
+    if d_model % 2:
+        raise ValueError(d_model)
+
+
+def rates(d_model, base):
+    return base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+
+
+# --- rotary ----------------------------------------------------------------------------------------------------------
+
+def cos_sin(x, base=10_000.0, first=0, power=1.0):
+    T, d = x.shape[-2:]
+    paired(d)
+    angles = torch.outer(torch.arange(first, first + T).double(), rates(d, base) ** power)
+    return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+
+
+def turned(x, cos, sin):
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+@wrong("rotary")
+def rot_halves(x, base=10_000.0):
+    """Pairs i and i + d/2, as in Llama: the same for d = 2."""
+    cos, sin = cos_sin(x, base)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+@wrong("rotary")
+def rot_backwards(x, base=10_000.0):
+    """Turns the other way; distances still work."""
+    cos, sin = cos_sin(x, base)
+    return turned(x, cos, -sin)
+
+
+@wrong("rotary")
+def rot_no_minus(x, base=10_000.0):
+    """No rotation: lengths change."""
+    cos, sin = cos_sin(x, base)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack([even * cos + odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+@wrong("rotary")
+def rot_concatenated(x, base=10_000.0):
+    """Reads neighbours, writes halves."""
+    cos, sin = cos_sin(x, base)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.cat([even * cos - odd * sin, even * sin + odd * cos], -1)
+
+
+@wrong("rotary")
+def rot_from_one(x, base=10_000.0):
+    """Positions from 1: distances still work."""
+    return turned(x, *cos_sin(x, base, first=1))
+
+
+@wrong("rotary")
+def rot_half_exponent(x, base=10_000.0):
+    """-i / d."""
+    return turned(x, *cos_sin(x, base, power=0.5))
+
+
+@wrong("rotary")
+def rot_double_exponent(x, base=10_000.0):
+    """-4i / d."""
+    return turned(x, *cos_sin(x, base, power=2.0))
+
+
+@wrong("rotary")
+def rot_base_1000(x, base=1_000.0):
+    """Another base by default."""
+    return turned(x, *cos_sin(x, base))
+
+
+@wrong("rotary")
+def rot_fixed_base(x, base=10_000.0):
+    """Ignores the base."""
+    return turned(x, *cos_sin(x))
+
+
+@wrong("rotary")
+def rot_one_rate(x, base=10_000.0):
+    """All pairs at one rate."""
+    return turned(x, *cos_sin(x, 1.0))
+
+
+@wrong("rotary")
+def rot_wrong_axis(x, base=10_000.0):
+    """Counts positions along the heads."""
+    if x.ndim < 3:
+        return turned(x, *cos_sin(x, base))
+    y = x.transpose(-2, -3)
+    return turned(y, *cos_sin(y, base)).transpose(-2, -3)
+
+
+@wrong("rotary")
+def rot_adds(x, base=10_000.0):
+    """Adds the sinusoids."""
+    cos, sin = cos_sin(x, base)
+    return x + torch.stack([sin, cos], -1).flatten(-2)
+
+
+@wrong("rotary")
+def rot_overwrites(x, base=10_000.0):
+    """Updates the even features first and turns the odd ones with the new values."""
+    cos, sin = cos_sin(x, base)
+    y = x.clone()
+    y[..., 0::2] = y[..., 0::2] * cos - y[..., 1::2] * sin
+    y[..., 1::2] = y[..., 0::2] * sin + y[..., 1::2] * cos
+    return y
+
+
+@wrong("rotary")
+def rot_promotes(x, base=10_000.0):
+    """bfloat16 in, float32 out."""
+    cos, sin = cos_sin(x.float(), base)
+    return turned(x, cos, sin)
+
+
+@wrong("rotary")
+def rot_odd_is_fine(x, base=10_000.0):
+    """Leaves the last of an odd number of features out without a word."""
+    d = x.shape[-1] // 2 * 2
+    return turned(x[..., :d], *cos_sin(x[..., :d], base))

@@ -1,0 +1,491 @@
+"""Wrong answers to the exercises of lesson 14: mistakes that people make. Every checker must reject every one."""
+
+import itertools
+from contextlib import ExitStack
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+from course_utils.circuits import hooks
+
+wrong = WrongAnswers()
+
+
+# --- record ----------------------------------------------------------------------------------------------------------
+
+def hooked(model, ids, names, make, run=None):
+    """Hooks on, one run, hooks off."""
+    found = {}
+    with ExitStack() as hooks, torch.no_grad():
+        for name in names:
+            hooks.enter_context(model.get_submodule(name).register_forward_hook(make(found, name)))
+        (run or model)(ids)
+    return found
+
+
+def keeper(change):
+    """A hook that keeps change(args, output)."""
+
+    def make(found, name):
+        def keep(module, args, output):
+            found[name] = change(args, output)
+
+        return keep
+
+    return make
+
+
+@wrong("record")
+def record_late_name(model, ids, names):
+    """All hooks see the loop's last name."""
+    found = {}
+    with ExitStack() as hooks, torch.no_grad():
+        for name in names:
+
+            def keep(module, args, output):
+                found[name] = output.clone()  # noqa: B023
+
+            hooks.enter_context(model.get_submodule(name).register_forward_hook(keep))
+        model(ids)
+    return found
+
+
+@wrong("record")
+def record_late_value(model, ids, names):
+    """Collects outputs in a list that all hooks share: the last one wins."""
+    seen = []
+    with ExitStack() as hooks, torch.no_grad():
+        for name in names:
+            hooks.enter_context(
+                model.get_submodule(name).register_forward_hook(lambda m, a, out: seen.append(out.clone()))
+            )
+        model(ids)
+    return {name: seen[-1] for name in names}
+
+
+@wrong("record")
+def record_by_order(model, ids, names):
+    """Takes the outputs in the order of the run for those in the order of the names."""
+    seen = []
+    with ExitStack() as hooks, torch.no_grad():
+        for name in names:
+            hooks.enter_context(
+                model.get_submodule(name).register_forward_hook(lambda m, a, out: seen.append(out.clone()))
+            )
+        model(ids)
+    return dict(zip(sorted(names, reverse=True), seen, strict=False))
+
+
+@wrong("record")
+@torch.no_grad()
+def record_hooks_left(model, ids, names):
+    """Never removes a hook: right the first time."""
+    found = {}
+    for name in names:
+        model.get_submodule(name).register_forward_hook(
+            lambda m, a, out, name=name: found.__setitem__(name, out.clone())
+        )
+    model(ids)
+    return found
+
+
+@wrong("record")
+@torch.no_grad()
+def record_not_safe(model, ids, names):
+    """Removes the hooks at the end, which an error never reaches."""
+    found, handles = {}, []
+    for name in names:
+        keep = keeper(lambda args, output: output.clone())(found, name)
+        handles.append(model.get_submodule(name).register_forward_hook(keep))
+    model(ids)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@wrong("record")
+@torch.no_grad()
+def record_half_safe(model, ids, names):
+    """Guards the run, but not the search for the modules."""
+    found, handles = {}, []
+    for name in names:
+        keep = keeper(lambda args, output: output.clone())(found, name)
+        handles.append(model.get_submodule(name).register_forward_hook(keep))
+    try:
+        model(ids)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+@wrong("record")
+@torch.no_grad()
+def record_last_handle(model, ids, names):
+    """One variable for all handles: only the last hook is removed."""
+    found = {}
+    try:
+        for name in names:
+            handle = model.get_submodule(name).register_forward_hook(
+                keeper(lambda args, output: output.clone())(found, name)
+            )
+        model(ids)
+    finally:
+        handle.remove()
+    return found
+
+
+@wrong("record")
+@torch.no_grad()
+def record_all_cleared(model, ids, names):
+    """Throws away everybody's hooks."""
+    found = {}
+    try:
+        for name in names:
+            model.get_submodule(name).register_forward_hook(keeper(lambda args, output: output.clone())(found, name))
+        model(ids)
+    finally:
+        for module in model.modules():
+            module._forward_hooks.clear()
+    return found
+
+
+@wrong("record")
+def record_input(model, ids, names):
+    """What the module gets."""
+    return hooked(model, ids, names, keeper(lambda args, output: args[0].clone()))
+
+
+@wrong("record")
+def record_no_clone(model, ids, names):
+    """A reference: right until something works in place."""
+    return hooked(model, ids, names, keeper(lambda args, output: output))
+
+
+@wrong("record")
+def record_detached(model, ids, names):
+    """Detaches, but shares the memory."""
+    return hooked(model, ids, names, keeper(lambda args, output: output.detach()))
+
+
+@wrong("record")
+def record_last_position(model, ids, names):
+    """The last position only."""
+    return hooked(model, ids, names, keeper(lambda args, output: output[:, -1:].clone()))
+
+
+@wrong("record")
+def record_first_sequence(model, ids, names):
+    """The first sequence only."""
+    return hooked(model, ids, names, keeper(lambda args, output: output[0].clone()))
+
+
+@wrong("record")
+def record_with_graph(model, ids, names):
+    """With gradients: memory is never freed."""
+    found = {}
+    with ExitStack() as hooks:
+        for name in names:
+            keep = keeper(lambda args, output: output.clone())(found, name)
+            hooks.enter_context(model.get_submodule(name).register_forward_hook(keep))
+        model(ids)
+    return found
+
+
+@wrong("record")
+def record_many_runs(model, ids, names):
+    """A run for each name."""
+    found = {}
+    for name in names:
+        found |= hooked(model, ids, [name], keeper(lambda args, output: output.clone()))
+    return found
+
+
+@wrong("record")
+def record_eval(model, ids, names):
+    """Switches the model to evaluation and leaves it there."""
+    return hooked(model.eval(), ids, names, keeper(lambda args, output: output.clone()))
+
+
+@wrong("record")
+def record_everything(model, ids, names):
+    """All modules, wanted or not."""
+    every = [name for name, _ in model.named_modules() if name and not name.endswith("h")]
+    return hooked(model, ids, every, keeper(lambda args, output: output.clone()))
+
+
+@wrong("record")
+def record_no_hooks(model, ids, names):
+    """Runs the modules on the tokens' embedding, past the model."""
+    with torch.no_grad():
+        x = model.wte(ids)
+        return {name: x if name == "wte" else model.get_submodule(name)(x) for name in names}
+
+
+@wrong("record")
+def record_swallows(model, ids, names):
+    """Errors disappear."""
+    try:
+        return hooked(model, ids, names, keeper(lambda args, output: output.clone()))
+    except Exception:
+        return {}
+
+
+# --- logit_lens ------------------------------------------------------------------------------------------------------
+
+def decoded(model, streams, norm=None):
+    with torch.no_grad():
+        return torch.stack([model.lm_head((norm or model.ln_f)(x)) for x in streams])
+
+
+@wrong("logit_lens")
+def lens_no_norm(model, ids):
+    """Without ln_f: looks plausible on a trained model."""
+    return decoded(model, model.streams(ids), lambda x: x)
+
+
+@wrong("logit_lens")
+def lens_plain_norm(model, ids):
+    """A LayerNorm without the learned gain and shift."""
+    return decoded(model, model.streams(ids), lambda x: F.layer_norm(x, x.shape[-1:]))
+
+
+@wrong("logit_lens")
+def lens_no_embedding(model, ids):
+    """Forgets the stream before the first block."""
+    return decoded(model, model.streams(ids)[1:])
+
+
+@wrong("logit_lens")
+def lens_no_last(model, ids):
+    """Forgets the stream after the last block."""
+    return decoded(model, model.streams(ids)[:-1])
+
+
+@wrong("logit_lens")
+def lens_norm_last_only(model, ids):
+    """ln_f where the model has it, and nowhere else."""
+    *early, last = model.streams(ids)
+    return decoded(model, [*early, model.ln_f(last)], lambda x: x)
+
+
+@wrong("logit_lens")
+def lens_norm_early_only(model, ids):
+    """Takes the last stream for normalised already."""
+    *early, last = model.streams(ids)
+    return decoded(model, [*map(model.ln_f, early), last], lambda x: x)
+
+
+@wrong("logit_lens")
+def lens_norm_twice(model, ids):
+    """The last one twice through ln_f: nearly right where the gain is 1."""
+    *early, last = model.streams(ids)
+    return decoded(model, [*early, model.ln_f(last)])
+
+
+@wrong("logit_lens")
+def lens_probabilities(model, ids):
+    """Probabilities: the same winner."""
+    return decoded(model, model.streams(ids)).softmax(-1)
+
+
+@wrong("logit_lens")
+def lens_log_probabilities(model, ids):
+    """Log-probabilities: the same winner, the same differences."""
+    return decoded(model, model.streams(ids)).log_softmax(-1)
+
+
+@wrong("logit_lens")
+def lens_reversed(model, ids):
+    """From the last layer to the first."""
+    return decoded(model, model.streams(ids)[::-1])
+
+
+@wrong("logit_lens")
+def lens_last_position(model, ids):
+    """The last position only."""
+    return decoded(model, [x[:, -1] for x in model.streams(ids)])
+
+
+@wrong("logit_lens")
+def lens_writes(model, ids):
+    """Decodes what each block added."""
+    streams = model.streams(ids)
+    return decoded(model, [streams[0], *(b - a for a, b in itertools.pairwise(streams))])
+
+
+@wrong("logit_lens")
+def lens_embedding(model, ids):
+    """The token embedding as the head: right while the two are tied."""
+    with torch.no_grad():
+        return torch.stack([model.ln_f(x) @ model.wte.weight.T for x in model.streams(ids)])
+
+
+@wrong("logit_lens")
+def lens_batch_first(model, ids):
+    """The layer as the second dimension."""
+    return decoded(model, model.streams(ids)).transpose(0, 1)
+
+
+@wrong("logit_lens")
+def lens_list(model, ids):
+    """A list of tensors."""
+    return [model.lm_head(model.ln_f(x)) for x in model.streams(ids)]
+
+
+@wrong("logit_lens")
+def lens_block_norm(model, ids):
+    """The norm of the next block instead of the last one."""
+    norms = [*(block.ln_1 for block in model.h), model.ln_f]
+    return torch.stack([model.lm_head(norm(x)) for norm, x in zip(norms, model.streams(ids), strict=True)])
+
+
+@wrong("logit_lens")
+def lens_answer_only(model, ids):
+    """The model's answer in every row."""
+    return model(ids).expand(len(model.h) + 1, -1, -1, -1)
+
+
+# --- patching_map ----------------------------------------------------------------------------------------------------
+
+def grid(model, base, source, metric, names, index, scale=True, shift=0):
+    """Runs of `base` with a part of the activation of `source`, position by position."""
+    with torch.no_grad():
+        cache, T = hooks.activations(model, source, names), base.size(1)
+        rows = []
+        for name in names:
+            row = []
+            for t in range(T):
+                with hooks.patched(model, {name: hooks.only(cache[name].roll(shift, 1), slice(None), index(t))}):
+                    row.append(metric(model(base))[0])
+            rows.append(torch.stack(row))
+        return torch.stack(rows)
+
+
+def ends(model, clean, corrupt, metric):
+    with torch.no_grad():
+        return metric(model(clean))[0], metric(model(corrupt))[0]
+
+
+def each(t):
+    return t
+
+
+@wrong("patching_map")
+def map_other_way(model, clean, corrupt, metric, names):
+    """Patches the corrupt activation into the clean run, on the same scale: finds the same places, on most models."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, clean, corrupt, metric, names, each) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_noising(model, clean, corrupt, metric, names):
+    """How much it breaks: the other experiment."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, clean, corrupt, metric, names, each) - good) / (bad - good)
+
+
+@wrong("patching_map")
+def map_own_activation(model, clean, corrupt, metric, names):
+    """Records the run that it patches: nothing changes."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, corrupt, metric, names, each) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_clean_into_clean(model, clean, corrupt, metric, names):
+    """Runs the clean text: repaired everywhere."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, clean, clean, metric, names, each) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_raw(model, clean, corrupt, metric, names):
+    """No scale."""
+    return grid(model, corrupt, clean, metric, names, each)
+
+
+@wrong("patching_map")
+def map_difference(model, clean, corrupt, metric, names):
+    """Half a scale."""
+    return grid(model, corrupt, clean, metric, names, each) - ends(model, clean, corrupt, metric)[1]
+
+
+@wrong("patching_map")
+def map_ratio(model, clean, corrupt, metric, names):
+    """Does not subtract the corrupt run."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return grid(model, corrupt, clean, metric, names, each) / (good - bad)
+
+
+@wrong("patching_map")
+def map_turned(model, clean, corrupt, metric, names):
+    """What is still broken."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (good - grid(model, corrupt, clean, metric, names, each)) / (good - bad)
+
+
+@wrong("patching_map")
+def map_everywhere(model, clean, corrupt, metric, names):
+    """All positions at once."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, lambda t: slice(None)) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_up_to(model, clean, corrupt, metric, names):
+    """All positions up to t."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, lambda t: slice(0, t + 1)) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_from(model, clean, corrupt, metric, names):
+    """All positions from t on."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, lambda t: slice(t, None)) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_neighbour(model, clean, corrupt, metric, names):
+    """Puts in the activation of the position before."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, each, shift=1) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_from_the_end(model, clean, corrupt, metric, names):
+    """Counts positions from the end."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, lambda t: clean.size(1) - 1 - t) - bad) / (good - bad)
+
+
+@wrong("patching_map")
+def map_transposed(model, clean, corrupt, metric, names):
+    """Positions as rows."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return ((grid(model, corrupt, clean, metric, names, each) - bad) / (good - bad)).T
+
+
+@wrong("patching_map")
+def map_piled_up(model, clean, corrupt, metric, names):
+    """Patches stay on while the next are tried."""
+    good, bad = ends(model, clean, corrupt, metric)
+    cache, T, rows = hooks.activations(model, clean, names), clean.size(1), []
+    with ExitStack() as stack, torch.no_grad():
+        for name in names:
+            row = []
+            for t in range(T):
+                stack.enter_context(hooks.patched(model, {name: hooks.only(cache[name], slice(None), t)}))
+                row.append((metric(model(corrupt))[0] - bad) / (good - bad))
+            rows.append(torch.stack(row))
+    return torch.stack(rows)
+
+
+@wrong("patching_map")
+def map_sorted_names(model, clean, corrupt, metric, names):
+    """The rows in alphabetical order."""
+    good, bad = ends(model, clean, corrupt, metric)
+    order = sorted(names) if sorted(names) != list(names) else sorted(names, reverse=True)
+    return (grid(model, corrupt, clean, metric, order, each) - bad) / (good - bad)

@@ -1,0 +1,391 @@
+"""Wrong answers to the exercises of lesson 21: mistakes that people make. Every checker must reject every one."""
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+from course_utils.compression.shrinking import check_weights
+
+wrong = WrongAnswers()
+
+
+# --- distillation_loss -----------------------------------------------------------------------------------------------
+
+def distill_guard(s, t, T):
+    if s.shape != t.shape or T <= 0:
+        raise ValueError("shapes or temperature")
+
+
+def distill(s, t, T, power=2.0):
+    distill_guard(s, t, T)
+    rows = s[..., 0].numel()
+    return T**power * F.kl_div((s / T).log_softmax(-1), (t.detach() / T).softmax(-1), reduction="sum") / rows
+
+
+@wrong("distillation_loss")
+def distill_no_factor(s, t, temperature=1.0):
+    """T² forgotten: right at temperature 1."""
+    return distill(s, t, temperature, power=0)
+
+
+@wrong("distillation_loss")
+def distill_factor_once(s, t, temperature=1.0):
+    return distill(s, t, temperature, power=1)
+
+
+@wrong("distillation_loss")
+def distill_turned(s, t, temperature=1.0):
+    """KL(student‖teacher)."""
+    distill_guard(s, t, temperature)
+    p, q = (s / temperature).softmax(-1), (t.detach() / temperature).log_softmax(-1)
+    return temperature**2 * (p * (p.log() - q)).sum(-1).mean()
+
+
+@wrong("distillation_loss")
+def distill_hot_teacher_only(s, t, temperature=1.0):
+    distill_guard(s, t, temperature)
+    q = (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(s.log_softmax(-1), q, reduction="sum") / s[..., 0].numel()
+
+
+@wrong("distillation_loss")
+def distill_hot_student_only(s, t, temperature=1.0):
+    distill_guard(s, t, temperature)
+    q = t.detach().softmax(-1)
+    return temperature**2 * F.kl_div((s / temperature).log_softmax(-1), q, reduction="sum") / s[..., 0].numel()
+
+
+@wrong("distillation_loss")
+def distill_mean_over_tokens(s, t, temperature=1.0):
+    """reduction="mean": V times too small."""
+    return distill(s, t, temperature) / s.size(-1)
+
+
+@wrong("distillation_loss")
+def distill_batchmean(s, t, temperature=1.0):
+    """reduction="batchmean" on (B, T, V): right for (N, V) only."""
+    distill_guard(s, t, temperature)
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="batchmean")
+
+
+@wrong("distillation_loss")
+def distill_sum(s, t, temperature=1.0):
+    return distill(s, t, temperature) * s[..., 0].numel()
+
+
+@wrong("distillation_loss")
+def distill_cross_entropy(s, t, temperature=1.0):
+    """The same gradients, but not 0 where both agree."""
+    distill_guard(s, t, temperature)
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return -(temperature**2) * (q * log_p).sum(-1).mean()
+
+
+@wrong("distillation_loss")
+def distill_hard(s, t, temperature=1.0):
+    """The teacher's best token as a label."""
+    distill_guard(s, t, temperature)
+    return F.cross_entropy(s.flatten(0, -2), t.flatten(0, -2).argmax(-1))
+
+
+@wrong("distillation_loss")
+def distill_two_logs(s, t, temperature=1.0):
+    """log of softmax: nan or infinite where a probability is 0."""
+    distill_guard(s, t, temperature)
+    p, q = (s / temperature).softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * (q * (q.log() - p.log())).sum(-1).mean()
+
+
+@wrong("distillation_loss")
+def distill_learning_teacher(s, t, temperature=1.0):
+    """The teacher gets a gradient."""
+    distill_guard(s, t, temperature)
+    log_p, q = (s / temperature).log_softmax(-1), (t / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
+
+
+@wrong("distillation_loss")
+def distill_frozen_student(s, t, temperature=1.0):
+    return distill(s.detach(), t, temperature)
+
+
+@wrong("distillation_loss")
+def distill_no_errors(s, t, temperature=1.0):
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="sum") / s[..., 0].numel()
+
+
+@wrong("distillation_loss")
+def distill_multiplied(s, t, temperature=1.0):
+    return distill(s * temperature**2, t * temperature**2, temperature)
+
+
+# --- magnitude_mask --------------------------------------------------------------------------------------------------
+
+def mask_of(order, n, w):
+    mask = torch.ones(w.numel(), dtype=torch.bool)
+    mask[order[:n]] = False
+    return mask.view(w.shape)
+
+
+def share(sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError(sparsity)
+    return sparsity
+
+
+@wrong("magnitude_mask")
+def mask_signed(w, sparsity):
+    """No abs: all negative weights count as small."""
+    return mask_of(w.flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
+
+
+@wrong("magnitude_mask")
+def mask_turned(w, sparsity):
+    """True for what goes."""
+    return ~mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
+
+
+@wrong("magnitude_mask")
+def mask_largest_go(w, sparsity):
+    return mask_of(w.abs().flatten().argsort(stable=True, descending=True), round(share(sparsity) * w.numel()), w)
+
+
+@wrong("magnitude_mask")
+def mask_share_kept(w, sparsity):
+    """Sparsity as the share that stays: right for 1/2."""
+    return mask_of(w.abs().flatten().argsort(stable=True), round((1 - share(sparsity)) * w.numel()), w)
+
+
+@wrong("magnitude_mask")
+def mask_of_the_maximum(w, sparsity):
+    """A share of the largest value as threshold."""
+    return w.abs() > share(sparsity) * w.abs().max()
+
+
+@wrong("magnitude_mask")
+def mask_by_threshold(w, sparsity):
+    """kthvalue as threshold: wrong where weights are equal."""
+    n = round(share(sparsity) * w.numel())
+    return w.abs() > w.abs().flatten().kthvalue(n).values if n else torch.ones_like(w, dtype=torch.bool)
+
+
+@wrong("magnitude_mask")
+def mask_by_quantile(w, sparsity):
+    """quantile with >=: keeps all of equal weights."""
+    return w.abs() >= w.abs().quantile(share(sparsity))
+
+
+@wrong("magnitude_mask")
+def mask_each_row(w, sparsity):
+    """Each row loses its share: no row can lose all."""
+    rows = w.abs().reshape(-1, w.shape[-1])
+    n, mask = round(share(sparsity) * rows.size(1)), torch.ones_like(rows, dtype=torch.bool)
+    return mask.scatter(1, rows.argsort(1, stable=True)[:, :n], False).view(w.shape)
+
+
+@wrong("magnitude_mask")
+def mask_weights(w, sparsity):
+    """The pruned weights instead of the mask."""
+    return w * mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
+
+
+@wrong("magnitude_mask")
+def mask_floats(w, sparsity):
+    return mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w).float()
+
+
+@wrong("magnitude_mask")
+def mask_flat(w, sparsity):
+    return mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w).flatten()
+
+
+@wrong("magnitude_mask")
+def mask_ranks_for_order(w, sparsity):
+    """Positions taken for ranks: argsort compared with n."""
+    order = w.abs().flatten().argsort(stable=True)
+    return (order >= round(share(sparsity) * w.numel())).view(w.shape)
+
+
+@wrong("magnitude_mask")
+def mask_no_errors(w, sparsity):
+    n = max(0, min(w.numel(), round(sparsity * w.numel())))
+    return mask_of(w.abs().flatten().argsort(stable=True), n, w)
+
+
+# --- quantize_absmax -------------------------------------------------------------------------------------------------
+
+def absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over, keepdim=keep), n=None, away=torch.round):
+    over = check_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1 if n is None else n
+    scale = (top(w, over, dim is not None) / n).clamp(min=torch.finfo(w.dtype).tiny)
+    ints = away(w / scale).clamp(-n, n)
+    return ints.to(torch.int8 if bits <= 8 else torch.int16), scale
+
+
+@wrong("quantize_absmax")
+def absmax_floor(w, bits=8, dim=None):
+    return absmax(w, bits, dim, away=torch.floor)
+
+
+@wrong("quantize_absmax")
+def absmax_trunc(w, bits=8, dim=None):
+    """.to(int8) without round: cuts towards 0."""
+    return absmax(w, bits, dim, away=torch.trunc)
+
+
+@wrong("quantize_absmax")
+def absmax_signed(w, bits=8, dim=None):
+    """max without abs: right where the largest weight is positive."""
+    return absmax(w, bits, dim, top=lambda w, over, keep: w.amax(over, keepdim=keep))
+
+
+@wrong("quantize_absmax")
+def absmax_all_bits(w, bits=8, dim=None):
+    """2^bits - 1: the sign has no bit."""
+    return absmax(w, bits, dim, n=2**bits - 1)
+
+
+@wrong("quantize_absmax")
+def absmax_one_too_many(w, bits=8, dim=None):
+    """n = 2^(bits - 1): +128 does not fit into int8."""
+    return absmax(w, bits, dim, n=2 ** (bits - 1))
+
+
+@wrong("quantize_absmax")
+def absmax_always_8(w, bits=8, dim=None):
+    """127, whatever the bits."""
+    return absmax(w, bits, dim, n=127)
+
+
+@wrong("quantize_absmax")
+def absmax_one_scale(w, bits=8, dim=None):
+    """dim ignored."""
+    return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().max().reshape([1] * w.dim() if keep else []))
+
+
+@wrong("quantize_absmax")
+def absmax_over_dim(w, bits=8, dim=None):
+    """The maximum along dim instead of over all others."""
+    if dim is None:
+        return absmax(w, bits, dim)
+    return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(dim, keepdim=True))
+
+
+@wrong("quantize_absmax")
+def absmax_keepdim_lost(w, bits=8, dim=None):
+    """No keepdim: an error, or on square weights another output's scale."""
+    return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over))
+
+
+@wrong("quantize_absmax")
+def absmax_squeezed(w, bits=8, dim=None):
+    """Right numbers, but ints * scale fails."""
+    ints, scale = absmax(w, bits, dim)
+    return ints, scale.squeeze()
+
+
+@wrong("quantize_absmax")
+def absmax_inverse(w, bits=8, dim=None):
+    """n / largest: what w was multiplied by."""
+    ints, scale = absmax(w, bits, dim)
+    return ints, 1 / scale
+
+
+@wrong("quantize_absmax")
+def absmax_floats(w, bits=8, dim=None):
+    ints, scale = absmax(w, bits, dim)
+    return ints.float(), scale
+
+
+@wrong("quantize_absmax")
+def absmax_back_again(w, bits=8, dim=None):
+    ints, scale = absmax(w, bits, dim)
+    return ints * scale, scale
+
+
+@wrong("quantize_absmax")
+def absmax_int8_always(w, bits=8, dim=None):
+    """12 bits squeezed into int8."""
+    ints, scale = absmax(w, bits, dim)
+    return ints.to(torch.int8), scale
+
+
+@wrong("quantize_absmax")
+def absmax_zero_division(w, bits=8, dim=None):
+    """0 / 0 where a row is 0."""
+    over, n = check_weights(w, bits, dim), 2 ** (bits - 1) - 1
+    scale = w.abs().amax(over, keepdim=dim is not None) / n
+    return (w / scale).round().to(torch.int8 if bits <= 8 else torch.int16), scale
+
+
+@wrong("quantize_absmax")
+def absmax_epsilon(w, bits=8, dim=None):
+    """A scale that is too large for small weights: + 1e-3 instead of a least value."""
+    ints, scale = absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over, keepdim=keep) + 1e-2)
+    return ints, scale
+
+
+@wrong("quantize_absmax")
+def absmax_range(w, bits=8, dim=None):
+    """(largest - least) / (2^bits - 1): the scale of the zero-point way."""
+    n = 2 ** (bits - 1) - 1
+    return absmax(w, bits, dim, top=lambda w, over, keep: (w.amax(over, keepdim=keep) - w.amin(over, keepdim=keep)) * n / (2**bits - 1))  # fmt: skip
+
+
+@wrong("quantize_absmax")
+def absmax_no_checks(w, bits=8, dim=None):
+    n, kept = max(1, 2 ** (bits - 1) - 1), () if dim is None else (dim,) if isinstance(dim, int) else dim
+    over = tuple(d for d in range(w.dim()) if d not in kept and d - w.dim() not in kept)
+    scale = (w.abs().amax(over, keepdim=dim is not None) / n).clamp(min=1e-30)
+    return (w / scale).round().clamp(-n, n).to(torch.int8 if bits <= 8 else torch.int16), scale
+
+
+@wrong("distillation_loss")
+def distill_only_last_sizes(s, t, temperature=1.0):
+    """Compares the vocabularies only, and broadcasts the rest."""
+    if s.size(-1) != t.size(-1) or temperature <= 0:
+        raise ValueError("sizes")
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="none").sum(-1).mean()
+
+
+@wrong("distillation_loss")
+def distill_zero_allowed(s, t, temperature=1.0):
+    """Refuses only negative temperatures."""
+    if s.shape != t.shape or temperature < 0:
+        raise ValueError("shapes")
+    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="none").sum(-1).mean()
+
+
+@wrong("magnitude_mask")
+def mask_rounded_down(w, sparsity):
+    """Cuts the number of weights off."""
+    share(sparsity)
+    return mask_of(w.abs().flatten().argsort(stable=True), int(sparsity * w.numel() + 1e-9), w)
+
+
+@wrong("magnitude_mask")
+def mask_rounded_up(w, sparsity):
+    """Takes one more wherever it does not come out even."""
+    share(sparsity)
+    return mask_of(w.abs().flatten().argsort(stable=True), -int((-sparsity * w.numel() + 1e-9) // 1), w)
+
+
+@wrong("magnitude_mask")
+def mask_in_place_sizes(w, sparsity):
+    """Takes the sizes in place: the signs of the weights are lost."""
+    share(sparsity)
+    return mask_of(w.abs_().flatten().argsort(stable=True), round(sparsity * w.numel()), w)
+
+
+@wrong("quantize_absmax")
+def absmax_in_place(w, bits=8, dim=None):
+    """Divides the weights in place."""
+    over, n = check_weights(w, bits, dim), 2 ** (bits - 1) - 1
+    largest = w.abs().amax(over, keepdim=dim is not None)
+    scale = (largest / n).clamp(min=torch.finfo(w.dtype).tiny)
+    w /= scale
+    return w.round().to(torch.int8 if bits <= 8 else torch.int16), scale

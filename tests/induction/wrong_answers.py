@@ -1,0 +1,504 @@
+"""Wrong answers to the exercises of lesson 15: mistakes that people make. Every checker must reject every one."""
+
+import torch
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- induction_score -------------------------------------------------------------------------------------------------
+
+def copies_of(ids):
+    copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)
+    if not copies.any():
+        raise ValueError("no token comes twice")
+    return copies
+
+
+def score(pattern, marks, rows):
+    return torch.einsum("b...ts,bts->...", pattern, marks.to(pattern)) / rows
+
+
+@wrong("induction_score")
+def induction_duplicate(pattern, ids):
+    """Scores the copy itself."""
+    copies = copies_of(ids)
+    return score(pattern, copies, copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_before(pattern, ids):
+    """What came before the copy: off by two."""
+    copies = copies_of(ids)
+    return score(pattern, copies.roll(-1, -1), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_transposed(pattern, ids):
+    """Rows for columns."""
+    copies = copies_of(ids)
+    return score(pattern.mT, copies.roll(1, -1), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_moved_rows(pattern, ids):
+    """Moves the marks one row down instead of one column on."""
+    copies = copies_of(ids)
+    return score(pattern, copies.roll(1, -2), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_all_rows(pattern, ids):
+    """Divides by all positions: the right order of heads, the wrong size."""
+    return score(pattern, copies_of(ids).roll(1, -1), ids.numel())
+
+
+@wrong("induction_score")
+def induction_sum(pattern, ids):
+    """Divides by nothing."""
+    return score(pattern, copies_of(ids).roll(1, -1), 1)
+
+
+@wrong("induction_score")
+def induction_pairs(pattern, ids):
+    """Averages over copies: right where each token has one copy."""
+    copies = copies_of(ids)
+    return score(pattern, copies.roll(1, -1), copies.sum())
+
+
+@wrong("induction_score")
+def induction_most_recent(pattern, ids):
+    """The most recent copy only: right on text that is repeated once."""
+    copies = copies_of(ids)
+    latest = copies & (copies.flip(-1).cumsum(-1).flip(-1) == 1)
+    return score(pattern, latest.roll(1, -1), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_first(pattern, ids):
+    """The first copy only."""
+    copies = copies_of(ids)
+    return score(pattern, (copies & (copies.cumsum(-1) == 1)).roll(1, -1), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_self(pattern, ids):
+    """Takes the token for a copy of itself."""
+    same = (ids[:, :, None] == ids[:, None, :]).tril()
+    if not same.tril(-1).any():
+        raise ValueError("no token comes twice")
+    return score(pattern, same.roll(1, -1), same.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_by_text(pattern, ids):
+    """Averages text by text: right where all have as many copies."""
+    return torch.stack([induction_right(p[None], i[None]) for p, i in zip(pattern, ids, strict=True)]).mean(0)
+
+
+def induction_right(pattern, ids):
+    copies = copies_of(ids)
+    return score(pattern, copies.roll(1, -1), copies.any(-1).sum())
+
+
+@wrong("induction_score")
+def induction_one_number(pattern, ids):
+    """One number for all heads."""
+    return induction_right(pattern, ids).mean()
+
+
+@wrong("induction_score")
+def induction_no_error(pattern, ids):
+    """0/0 instead of an error."""
+    copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)
+    return score(pattern, copies.roll(1, -1), copies.any(-1).sum().clamp(min=1))
+
+
+@wrong("induction_score")
+def induction_fixed_period(pattern, ids):
+    """The stripe of a fixed period: right on a text that repeats with it, says nothing on others."""
+    copies_of(ids)
+    period = next((p for p in range(1, ids.size(1)) if (ids[:, p:] == ids[:, :-p]).any()), 1)
+    stripe = pattern.diagonal(1 - period, dim1=-2, dim2=-1)
+    return stripe.mean(-1).mean(0)
+
+
+@wrong("induction_score")
+def induction_previous(pattern, ids):
+    """The previous-token score."""
+    copies_of(ids)
+    return pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
+
+
+@wrong("induction_score")
+def induction_first_text(pattern, ids):
+    """The first text's copies for the whole batch."""
+    return induction_right(pattern, ids[:1].expand_as(ids))
+
+
+# --- repeated_sequences ----------------------------------------------------------------------------------------------
+
+def blocks_of(n, T, V, periods, generator, high=None):
+    low, top = periods
+    if not 1 <= low <= top <= V:
+        raise ValueError(periods)
+    period = torch.randint(low, (top if high is None else high) + 1, (n,), generator=generator)
+    return period, torch.rand(n, V, generator=generator).argsort(-1)
+
+
+@wrong("repeated_sequences")
+def repeats_high_excluded(n, T, vocab_size, periods, generator):
+    """randint's upper end is not included."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator, max(periods[0], periods[1] - 1))
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_one_period(n, T, vocab_size, periods, generator):
+    """One period for the whole batch: it changes from batch to batch, so training looks fine."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    period = period[:1].expand(n).clone()
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_one_block(n, T, vocab_size, periods, generator):
+    """One block for the whole batch."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return blocks[:1].expand(n, -1).gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_same_tokens(n, T, vocab_size, periods, generator):
+    """Tokens with replacement: some blocks hold one twice, and what comes next is then not certain."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    blocks = torch.randint(vocab_size, blocks.shape, generator=generator)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_few_tokens(n, T, vocab_size, periods, generator):
+    """randperm(period): the block's tokens are 0 to period - 1, so the period can be read off them."""
+    period, _ = blocks_of(n, T, vocab_size, periods, generator)
+    rows = []
+    for p in period.tolist():
+        block = torch.randperm(p, generator=generator)
+        rows.append(block[torch.arange(T) % p])
+    return torch.stack(rows), period
+
+
+@wrong("repeated_sequences")
+def repeats_longest_tokens(n, T, vocab_size, periods, generator):
+    """An order of the longest period's tokens, not of the whole vocabulary."""
+    period, _ = blocks_of(n, T, vocab_size, periods, generator)
+    blocks = torch.rand(n, max(periods[1], T), generator=generator)[:, : periods[1]].argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_off_by_one(n, T, vocab_size, periods, generator):
+    """The period is one less than what is told."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return blocks.gather(1, torch.arange(T) % (period[:, None] - 1).clamp(min=1)), period
+
+
+@wrong("repeated_sequences")
+def repeats_each_token(n, T, vocab_size, periods, generator):
+    """a a b b, as repeat_interleave does, instead of a b a b."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return blocks.gather(1, (torch.arange(T) * period[:, None]) // T), period
+
+
+@wrong("repeated_sequences")
+def repeats_mirrored(n, T, vocab_size, periods, generator):
+    """Every second block backwards."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    t, p = torch.arange(T), period[:, None]
+    place = torch.where(t // p % 2 == 0, t % p, p - 1 - t % p)
+    return blocks.gather(1, place), period
+
+
+@wrong("repeated_sequences")
+def repeats_twice_only(n, T, vocab_size, periods, generator):
+    """A third block would be new: right for texts that are short."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    other = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    t, p = torch.arange(T), period[:, None]
+    return torch.where(t < 2 * p, blocks.gather(1, t % p), other.gather(1, t % p)), period
+
+
+@wrong("repeated_sequences")
+def repeats_global(n, T, vocab_size, periods, generator):
+    """torch's global dice for the blocks."""
+    period, _ = blocks_of(n, T, vocab_size, periods, generator)
+    return torch.rand(n, vocab_size).argsort(-1).gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_seeded(n, T, vocab_size, periods, generator):
+    """Every batch is the first one."""
+    generator.manual_seed(0)
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_unchecked(n, T, vocab_size, periods, generator):
+    """periods that do not fit go through."""
+    period = torch.randint(min(periods), max(periods) + 1, (n,), generator=generator).clamp(min=1, max=vocab_size)
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_rounded(n, T, vocab_size, periods, generator):
+    """round() of a uniform number: the two ends come half as often."""
+    _, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    low, high = periods
+    period = (low + (high - low) * torch.rand(n, generator=generator)).round().long()
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_sorted(n, T, vocab_size, periods, generator):
+    """Blocks in rising order: the next token can be guessed without looking back."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    rows = [torch.cat([row[:p].sort().values, row[p:]]) for row, p in zip(blocks, period.tolist(), strict=True)]
+    return torch.stack(rows).gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_in_turn(n, T, vocab_size, periods, generator):
+    """Deals out the periods one after the other instead of drawing them."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = low + torch.arange(n) % (high - low + 1)
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences")
+def repeats_counting(n, T, vocab_size, periods, generator):
+    """A block counts up from a random token: its tokens are different, but each tells the next."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(low, high + 1, (n,), generator=generator)
+    start = torch.randint(vocab_size, (n, 1), generator=generator)
+    return (start + torch.arange(T) % period[:, None]) % vocab_size, period
+
+
+@wrong("repeated_sequences")
+def repeats_one_order(n, T, vocab_size, periods, generator):
+    """One random order for all texts, entered at a random place."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(low, high + 1, (n,), generator=generator)
+    order = torch.randperm(vocab_size, generator=generator)
+    start = torch.randint(vocab_size, (n, 1), generator=generator)
+    return order[(start + torch.arange(T) % period[:, None]) % vocab_size], period
+
+
+@wrong("repeated_sequences")
+def repeats_no_period(n, T, vocab_size, periods, generator):
+    """The ids alone."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return blocks.gather(1, torch.arange(T) % period[:, None])
+
+
+@wrong("repeated_sequences")
+def repeats_no_zero(n, T, vocab_size, periods, generator):
+    """Tokens from 1: token 0 never comes where there is room for the others."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    last = vocab_size - 1
+    if periods[1] <= last:
+        blocks = 1 + torch.rand(n, last, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+# --- mean_ablate -----------------------------------------------------------------------------------------------------
+
+def there(z, heads):
+    if any(not 0 <= h < z.size(1) for h in heads):
+        raise ValueError(heads)
+    return z.clone(), list(heads)
+
+
+@wrong("mean_ablate")
+def mean_zero(z, heads):
+    """Zero ablation."""
+    out, heads = there(z, heads)
+    out[:, heads] = 0
+    return out
+
+
+@wrong("mean_ablate")
+def mean_over_time(z, heads):
+    """The mean over the positions: each sequence still tells itself apart."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads].mean(2, keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_over_both(z, heads):
+    """The mean over sequences and positions: the head forgets where it is, too."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads].mean((0, 2), keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_over_heads(z, heads):
+    """The mean over all heads."""
+    out, heads = there(z, heads)
+    out[:, heads] = z.mean(1, keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_pooled(z, heads):
+    """One mean for all heads that are taken out: right for a single one."""
+    out, heads = there(z, heads)
+    if heads:
+        out[:, heads] = z[:, heads].mean((0, 1), keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_over_features(z, heads):
+    """The mean over a head's features."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads].mean(3, keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_one_number(z, heads):
+    """One number for each head."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads].mean((0, 2, 3), keepdim=True)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_in_place(z, heads):
+    """Changes what it was given."""
+    there(z, heads)
+    for h in heads:
+        z[:, h] = z[:, h].mean(0)
+    return z
+
+
+@wrong("mean_ablate")
+def mean_wrong_axis(z, heads):
+    """Positions instead of heads: the shape is the same."""
+    out, heads = there(z, heads)
+    for h in heads:
+        if h < z.size(2):
+            out[:, :, h] = z[:, :, h].mean(0)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_transposed(z, heads):
+    """Takes z for (B, T, H, d): the head is the third index."""
+    out, heads = there(z, heads)
+    for h in heads:
+        out[:, :, h % z.size(2)] = z[:, :, h % z.size(2)].mean(0)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_first_head(z, heads):
+    """The first head only."""
+    out, heads = there(z, heads)
+    for h in heads:
+        out[:, h] = z[:, h].mean(0)
+        return out
+    return out
+
+
+@wrong("mean_ablate")
+def mean_last_head(z, heads):
+    """Starts from z again for each head: only the last is taken out."""
+    out, heads = there(z, heads)
+    for h in heads:
+        out = z.clone()
+        out[:, h] = z[:, h].mean(0)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_others(z, heads):
+    """Keeps those heads, takes the others out."""
+    out, heads = there(z, heads)
+    for h in set(range(z.size(1))) - set(heads):
+        out[:, h] = z[:, h].mean(0)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_all_heads(z, heads):
+    """All heads."""
+    there(z, heads)
+    return z.mean(0, keepdim=True).expand_as(z).clone()
+
+
+@wrong("mean_ablate")
+def mean_first_text(z, heads):
+    """The first sequence in place of the mean."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:1, heads]
+    return out
+
+
+@wrong("mean_ablate")
+def mean_resampled(z, heads):
+    """Another sequence's head in place of the mean."""
+    out, heads = there(z, heads)
+    out[:, heads] = z.roll(1, 0)[:, heads]
+    return out
+
+
+@wrong("mean_ablate")
+def mean_of_others(z, heads):
+    """The mean of the other sequences: it depends on which one is left out."""
+    out, heads = there(z, heads)
+    out[:, heads] = (z.sum(0, keepdim=True) - z)[:, heads] / (z.size(0) - 1)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_median(z, heads):
+    """The median."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads].median(0, keepdim=True).values
+    return out
+
+
+@wrong("mean_ablate")
+def mean_unchecked(z, heads):
+    """Python's -1 goes through, and takes the last head."""
+    out = z.clone()
+    for h in heads:
+        if h < z.size(1):
+            out[:, h] = z[:, h].mean(0)
+    return out
+
+
+@wrong("mean_ablate")
+def mean_part(z, heads):
+    """Returns only the heads that were taken out."""
+    out, heads = there(z, heads)
+    return z[:, heads].mean(0, keepdim=True).expand(z.size(0), -1, -1, -1)
+
+
+@wrong("mean_ablate")
+def mean_subtracted(z, heads):
+    """Takes the mean away instead of keeping it."""
+    out, heads = there(z, heads)
+    out[:, heads] = z[:, heads] - z[:, heads].mean(0, keepdim=True)
+    return out

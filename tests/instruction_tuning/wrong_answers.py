@@ -1,0 +1,135 @@
+"""Wrong answers to the exercises of lesson 18: mistakes that people make. Every checker must reject every one."""
+
+import torch
+from wrong import WrongAnswers
+
+from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
+
+wrong = WrongAnswers()
+
+
+# --- answer_mask -----------------------------------------------------------------------------------------------------
+
+def walk(ids, first=False, last=True, prompts=False):
+    mask, inside = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0], dtype=torch.bool)
+    for t in range(ids.size(1)):
+        begin, end = ids[:, t] == ASSISTANT, ids[:, t] == END_OF_TURN
+        mask[:, t] = (inside & (last | ~end)) | (first & begin)
+        inside = (inside | begin) & ~end
+    return mask
+
+
+@wrong("answer_mask")
+def mask_without_end(ids):
+    """Leaves the end of turn out: the model never stops."""
+    return walk(ids, last=False)
+
+
+@wrong("answer_mask")
+def mask_with_role(ids):
+    """Counts <assistant>."""
+    return walk(ids, first=True)
+
+
+@wrong("answer_mask")
+def mask_one_early(ids):
+    """Shifted by one: what predicts the answer instead of the answer."""
+    mask = walk(ids)
+    return torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
+
+
+@wrong("answer_mask")
+def mask_one_late(ids):
+    """Shifted by one the other way."""
+    mask = walk(ids)
+    return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, :-1]], 1)
+
+
+@wrong("answer_mask")
+def mask_everything(ids):
+    """The prompt, too: right of nothing, and often seen."""
+    return torch.ones_like(ids, dtype=torch.bool)
+
+
+@wrong("answer_mask")
+def mask_to_the_end(ids):
+    """All that follows the first <assistant>: right for one row with one answer."""
+    begin = ids == ASSISTANT
+    return begin.cumsum(1).bool() & ~begin
+
+
+@wrong("answer_mask")
+def mask_padding(ids):
+    """All ends of turn that follow an answer count: right without padding."""
+    mask = walk(ids)
+    return mask | ((ids == END_OF_TURN) & (ids == ASSISTANT).cumsum(1).bool())
+
+
+@wrong("answer_mask")
+def mask_last_answer(ids):
+    """Only the last answer: right for talks with one."""
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    for row, out in zip(ids.tolist(), mask, strict=True):
+        if ASSISTANT in row:
+            begin = len(row) - 1 - row[::-1].index(ASSISTANT)
+            end = row.index(END_OF_TURN, begin) if END_OF_TURN in row[begin:] else len(row) - 1
+            out[begin + 1 : end + 1] = True
+    return mask
+
+
+@wrong("answer_mask")
+def mask_first_answer(ids):
+    """Only the first answer."""
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    for row, out in zip(ids.tolist(), mask, strict=True):
+        if ASSISTANT in row:
+            begin = row.index(ASSISTANT)
+            end = row.index(END_OF_TURN, begin) if END_OF_TURN in row[begin:] else len(row) - 1
+            out[begin + 1 : end + 1] = True
+    return mask
+
+
+@wrong("answer_mask")
+def mask_needs_an_end(ids):
+    """An answer that was cut off counts nothing."""
+    mask = walk(ids)
+    mask[ids[:, -1] != END_OF_TURN] = False
+    return mask
+
+
+@wrong("answer_mask")
+def mask_all_rows_alike(ids):
+    """Takes the places of the first row for all rows: right for one row."""
+    return walk(ids)[:1].expand(ids.shape).clone()
+
+
+@wrong("answer_mask")
+def mask_numbers(ids):
+    """1 and 0 instead of True and False."""
+    return walk(ids).long()
+
+
+@wrong("answer_mask")
+def mask_of_the_user(ids):
+    """Everything but the answer."""
+    return ~walk(ids)
+
+
+# --- right on what they return, or on easy numbers -----------------------------------------------------------------
+
+@wrong("answer_mask")
+def mask_in_place(ids):
+    """Writes into the ids to find the places."""
+    mask = walk(ids)
+    ids[mask] = END_OF_TURN
+    return mask
+
+
+@wrong("answer_mask")
+def mask_until_any_role(ids):
+    """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a padded row."""
+    mask, inside = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0], dtype=torch.bool)
+    for t in range(ids.size(1)):
+        mask[:, t] = inside
+        inside = (inside | (ids[:, t] == ASSISTANT)) & (ids[:, t] != ASSISTANT - 1)
+    return mask

@@ -1,0 +1,561 @@
+"""Wrong answers to the exercises of lesson 07: mistakes that people make. Every checker must reject every one."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+from course_utils.kl_bias.bias import check_distribution, check_fits
+
+wrong = WrongAnswers()
+
+
+# --- token_mask ------------------------------------------------------------------------------------------------------
+
+def texts(tokenizer):
+    return (
+        list(tokenizer) if isinstance(tokenizer, Sequence) else [tokenizer.decode([i]) for i in range(len(tokenizer))]
+    )
+
+
+@wrong("token_mask")
+def mask_lower(tokenizer, predicate):
+    """Ignores capitals on its own account."""
+    return torch.tensor([bool(predicate(piece.lower())) for piece in texts(tokenizer)])
+
+
+@wrong("token_mask")
+def mask_stripped(tokenizer, predicate):
+    """Takes the space away."""
+    return torch.tensor([bool(predicate(piece.strip())) for piece in texts(tokenizer)])
+
+
+@wrong("token_mask")
+def mask_raw_vocabulary(tokenizer, predicate):
+    """Asks about the raw tokens, with Ġ for a space."""
+    if isinstance(tokenizer, Sequence):
+        return mask_right(tokenizer, predicate)
+    return torch.tensor([bool(predicate(tokenizer.convert_ids_to_tokens(i))) for i in range(len(tokenizer))])
+
+
+@wrong("token_mask")
+def mask_vocabulary_order(tokenizer, predicate):
+    """In the order of get_vocab(), which is not that of the ids."""
+    if isinstance(tokenizer, Sequence):
+        return mask_right(tokenizer, predicate)
+    return torch.tensor([bool(predicate(piece)) for piece in tokenizer.get_vocab()])
+
+
+@wrong("token_mask")
+def mask_no_special(tokenizer, predicate):
+    """vocab_size leaves special tokens out."""
+    n = getattr(tokenizer, "vocab_size", None) or len(tokenizer)
+    return mask_right(tokenizer, predicate)[:n]
+
+
+@wrong("token_mask")
+def mask_ids(tokenizer, predicate):
+    """The ids instead of a mask."""
+    return mask_right(tokenizer, predicate).nonzero().flatten()
+
+
+@wrong("token_mask")
+def mask_numbers(tokenizer, predicate):
+    """Whatever the predicate returns: right where that is a bool."""
+    return torch.tensor([int(predicate(piece) or 0) for piece in texts(tokenizer)])
+
+
+@wrong("token_mask")
+def mask_is_true(tokenizer, predicate):
+    """`is True` instead of truth: a match counts as no."""
+    return torch.tensor([predicate(piece) is True for piece in texts(tokenizer)])
+
+
+@wrong("token_mask")
+def mask_float(tokenizer, predicate):
+    return mask_right(tokenizer, predicate).float()
+
+
+@wrong("token_mask")
+def mask_list(tokenizer, predicate):
+    return [bool(predicate(piece)) for piece in texts(tokenizer)]
+
+
+@wrong("token_mask")
+def mask_inverted(tokenizer, predicate):
+    return ~mask_right(tokenizer, predicate)
+
+
+@wrong("token_mask")
+def mask_only_tokenizers(tokenizer, predicate):
+    """Forgets that the tokenizer may be a list of words."""
+    return torch.tensor([bool(predicate(tokenizer.decode([i]))) for i in range(len(tokenizer))])
+
+
+@wrong("token_mask")
+def mask_only_words(tokenizer, predicate):
+    """Forgets tokenizers."""
+    return torch.tensor([bool(predicate(piece)) for piece in tokenizer])
+
+
+@wrong("token_mask")
+def mask_whole_text(tokenizer, predicate):
+    """Decodes everything at once and cuts at spaces."""
+    if isinstance(tokenizer, Sequence):
+        return mask_right(tokenizer, predicate)
+    return torch.tensor([bool(predicate(piece)) for piece in tokenizer.decode(list(range(len(tokenizer)))).split(" ")])
+
+
+def mask_right(tokenizer, predicate):
+    return torch.tensor([bool(predicate(piece)) for piece in texts(tokenizer)])
+
+
+# --- target_distribution ---------------------------------------------------------------------------------------------
+
+def guarded(mask):
+    if mask.dtype != torch.bool or mask.ndim != 1 or not mask.any():
+        raise ValueError("no mask")
+    return mask
+
+
+@wrong("target_distribution")
+def target_ones(mask):
+    return guarded(mask).float()
+
+
+@wrong("target_distribution")
+def target_by_vocabulary(mask):
+    return guarded(mask) / len(mask)
+
+
+@wrong("target_distribution")
+def target_softmax(mask):
+    """Nearly right for many chosen tokens, and never 0."""
+    return guarded(mask).float().softmax(0)
+
+
+@wrong("target_distribution")
+def target_log(mask):
+    return (guarded(mask) / mask.sum()).log()
+
+
+@wrong("target_distribution")
+def target_others(mask):
+    mask = ~guarded(mask)
+    return mask / mask.sum()
+
+
+@wrong("target_distribution")
+def target_chosen_only(mask):
+    mask = guarded(mask)
+    return (mask / mask.sum())[mask]
+
+
+@wrong("target_distribution")
+def target_no_error(mask):
+    """nan for an empty mask."""
+    return mask / mask.sum()
+
+
+@wrong("target_distribution")
+def target_uniform_if_empty(mask):
+    """An empty mask becomes the uniform distribution."""
+    if mask.dtype != torch.bool:
+        raise ValueError("no mask")
+    return mask / mask.sum() if mask.any() else torch.full((len(mask),), 1 / len(mask))
+
+
+@wrong("target_distribution")
+def target_clamped(mask):
+    """No nan, but no error either."""
+    if mask.dtype != torch.bool:
+        raise ValueError("no mask")
+    return mask / mask.sum().clamp(min=1)
+
+
+@wrong("target_distribution")
+def target_takes_ids(mask):
+    """Does not notice ids in the place of a mask."""
+    if not mask.any():
+        raise ValueError("empty")
+    return mask / mask.sum()
+
+
+@wrong("target_distribution")
+def target_smoothed(mask):
+    """A little for everyone."""
+    smooth = guarded(mask) + 1e-3
+    return smooth / smooth.sum()
+
+
+@wrong("target_distribution")
+def target_double(mask):
+    return guarded(mask).double() / mask.sum()
+
+
+@wrong("target_distribution")
+def target_asserts(mask):
+    """An assertion is no ValueError."""
+    assert mask.dtype == torch.bool and mask.any()
+    return mask / mask.sum()
+
+
+# --- kl_divergence ---------------------------------------------------------------------------------------------------
+
+def right_kl(q, p):
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_reversed(q, p):
+    return right_kl(p, q)
+
+
+@wrong("kl_divergence")
+def kl_cross_entropy(q, p):
+    return -torch.xlogy(q, p).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_negative(q, p):
+    return -right_kl(q, p)
+
+
+@wrong("kl_divergence")
+def kl_naive(q, p):
+    """nan where q is 0."""
+    return (q * (q / p).log()).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_logs_apart(q, p):
+    """The same nan, with the logarithms apart."""
+    return (q * (q.log() - p.log())).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_nan_to_num(q, p):
+    """Takes nan away, and the infinities with it."""
+    return torch.nan_to_num(q * (q / p).log(), nan=0.0, posinf=0.0).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_epsilon(q, p):
+    """A small number hides that p excludes what q needs."""
+    return (q * ((q + 1e-9) / (p + 1e-9)).log()).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_clamped(q, p):
+    return (q * (q.clamp(min=1e-12).log() - p.clamp(min=1e-12).log())).sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_mean(q, p):
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).mean(-1)
+
+
+@wrong("kl_divergence")
+def kl_total(q, p):
+    """One number for all rows: right for a single one."""
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum()
+
+
+@wrong("kl_divergence")
+def kl_mean_of_rows(q, p):
+    return right_kl(q, p).mean()
+
+
+@wrong("kl_divergence")
+def kl_over_rows(q, p):
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(0)
+
+
+@wrong("kl_divergence")
+def kl_bits(q, p):
+    return right_kl(q, p) / math.log(2)
+
+
+@wrong("kl_divergence")
+def kl_torch_swapped(q, p):
+    """F.kl_div with its arguments in the order of the formula."""
+    return F.kl_div(q.log(), p, reduction="none").sum(-1)
+
+
+@wrong("kl_divergence")
+def kl_symmetric(q, p):
+    return (right_kl(q, p) + right_kl(p, q)) / 2
+
+
+@wrong("kl_divergence")
+def kl_only_where_both(q, p):
+    """Leaves out the tokens that p excludes."""
+    both = (q > 0) & (p > 0)
+    return torch.where(both, q * (q / torch.where(both, p, 1.0)).clamp(min=1e-30).log(), 0.0).sum(-1)
+
+
+# --- KLTargetLoss ----------------------------------------------------------------------------------------------------
+
+class RightLoss:
+    """Right, so that the wrong ones below have one mistake each."""
+
+    def __init__(self, target):
+        check_distribution(target)
+        self.target = target
+
+    def __call__(self, logits):
+        self.check(logits)
+        return self.loss(logits, self.target.to(logits).expand_as(logits))
+
+    def check(self, logits):
+        check_fits(self.target, logits)
+        if logits.ndim != 2:
+            raise ValueError("not (B, V)")
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossProbabilities(RightLoss):
+    """Probabilities first."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.softmax(-1), q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossLogits(RightLoss):
+    """Raw logits first."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits, q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossSwapped(RightLoss):
+    """Target first, model second."""
+
+    def loss(self, logits, q):
+        return F.kl_div(q, logits.log_softmax(-1), reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossReverse(RightLoss):
+    """KL(P‖Q): infinite where the target has zeros."""
+
+    def loss(self, logits, q):
+        return F.kl_div(q.log(), logits.softmax(-1), reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossMean(RightLoss):
+    """Divides by B · V."""
+
+    def loss(self, logits, q):
+        return (torch.xlogy(q, q) - q * logits.log_softmax(-1)).mean()
+
+
+@wrong("KLTargetLoss")
+class LossSum(RightLoss):
+    """Adds up the rows: right for one row."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.log_softmax(-1), q, reduction="sum")
+
+
+@wrong("KLTargetLoss")
+class LossCrossEntropy(RightLoss):
+    """The same gradient, another number."""
+
+    def loss(self, logits, q):
+        return F.cross_entropy(logits, q)
+
+
+@wrong("KLTargetLoss")
+class LossRows(RightLoss):
+    """Softmax over the rows."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.log_softmax(0), q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossLogOfSoftmax(RightLoss):
+    """-inf where softmax rounds to 0."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.softmax(-1).log(), q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossEpsilon(RightLoss):
+    """A small number in the logarithm: finite, and wrong where P is tiny."""
+
+    def loss(self, logits, q):
+        return F.kl_div((logits.softmax(-1) + 1e-8).log(), q, reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossOneRow(RightLoss):
+    """Only the first row counts."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits[:1].log_softmax(-1), q[:1], reduction="batchmean")
+
+
+@wrong("KLTargetLoss")
+class LossDetached(RightLoss):
+    """No gradient."""
+
+    def loss(self, logits, q):
+        return super().loss(logits.detach(), q)
+
+
+@wrong("KLTargetLoss")
+class LossLogTarget(RightLoss):
+    """log_target=True, though the target holds probabilities."""
+
+    def loss(self, logits, q):
+        return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean", log_target=True)
+
+
+@wrong("KLTargetLoss")
+class LossNoCheck(RightLoss):
+    """Takes any target."""
+
+    def __init__(self, target):
+        self.target = target
+
+
+@wrong("KLTargetLoss")
+class LossOnlySum(RightLoss):
+    """Looks at the sum, not at the signs."""
+
+    def __init__(self, target):
+        if abs(target.sum().item() - 1) > 1e-3:
+            raise ValueError("sum")
+        self.target = target
+
+
+@wrong("KLTargetLoss")
+class LossNormalises(RightLoss):
+    """Repairs a target that does not sum to 1 without a word."""
+
+    def __init__(self, target):
+        if (target < 0).any():
+            raise ValueError("negative")
+        self.target = target / target.sum()
+
+
+@wrong("KLTargetLoss")
+class LossStretches(RightLoss):
+    """Logits of one token are stretched to the target's length."""
+
+    def __call__(self, logits):
+        if logits.ndim != 2:
+            raise ValueError("not (B, V)")
+        return F.kl_div(logits.log_softmax(-1), self.target.to(logits), reduction="none").sum(-1).mean()
+
+
+@wrong("KLTargetLoss")
+class LossAnyShape(RightLoss):
+    """(B, T, V) is divided by B alone."""
+
+    def check(self, logits):
+        check_fits(self.target, logits)
+
+
+# --- target_mass -----------------------------------------------------------------------------------------------------
+
+@wrong("target_mass")
+def mass_mean(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(-1)[..., mask].sum(-1) / mask.sum().clamp(min=1)
+
+
+@wrong("target_mass")
+def mass_of_logits(logits, mask):
+    check_fits(mask, logits)
+    return logits[..., mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_renormalised(logits, mask):
+    """Softmax over the chosen only."""
+    check_fits(mask, logits)
+    return logits[..., mask].softmax(-1).sum(-1)
+
+
+@wrong("target_mass")
+def mass_odds(logits, mask):
+    check_fits(mask, logits)
+    p = logits.softmax(-1)
+    return p[..., mask].sum(-1) / p[..., ~mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_argmax(logits, mask):
+    check_fits(mask, logits)
+    return mask[logits.argmax(-1)].float()
+
+
+@wrong("target_mass")
+def mass_rows(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(0)[..., mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_twice(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(-1).softmax(-1)[..., mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_overflows(logits, mask):
+    """Plain exponentials: nan for large logits."""
+    check_fits(mask, logits)
+    e = logits.exp()
+    return e[..., mask].sum(-1) / e.sum(-1)
+
+
+@wrong("target_mass")
+def mass_average(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(-1)[..., mask].sum(-1).mean()
+
+
+@wrong("target_mass")
+def mass_others(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(-1)[..., ~mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_first_axis(logits, mask):
+    """Right for one row only."""
+    check_fits(mask, logits)
+    return logits.softmax(-1)[:, mask].sum(1)
+
+
+@wrong("target_mass")
+def mass_stretches(logits, mask):
+    """A mask of one token is stretched."""
+    try:
+        return (logits.softmax(-1) * mask).sum(-1)
+    except RuntimeError:
+        raise ValueError("length") from None
+
+
+@wrong("target_mass")
+def mass_no_error(logits, mask):
+    return logits.softmax(-1)[..., mask].sum(-1)
+
+
+@wrong("target_mass")
+def mass_number(logits, mask):
+    check_fits(mask, logits)
+    return logits.softmax(-1)[..., mask].sum().item()

@@ -1,0 +1,216 @@
+"""Wrong answers to the exercises of lesson 19: mistakes that people make. Every checker must reject every one."""
+
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- lora_forward and lora_merge -------------------------------------------------------------------------------------
+
+def lora_with(scale=lambda alpha, r: alpha / r, old=True, bias=1, minus=False):
+    def forward(x, W, b, A, B, alpha):
+        thin = scale(alpha, len(A)) * x @ A.T @ B.T * (-1 if minus else 1)
+        return thin + (x @ W.T if old else 0) + (bias * b if b is not None else 0)
+
+    return forward
+
+
+@wrong("lora_forward")
+def lora_no_scale(x, W, b, A, B, alpha):
+    """α / r forgotten."""
+    return lora_with(lambda alpha, r: 1)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_alpha_only(x, W, b, A, B, alpha):
+    """Not divided by the rank: right for rank 1."""
+    return lora_with(lambda alpha, r: alpha)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_times_rank(x, W, b, A, B, alpha):
+    """r · α."""
+    return lora_with(lambda alpha, r: alpha * r)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_upside_down(x, W, b, A, B, alpha):
+    """r / α."""
+    return lora_with(lambda alpha, r: r / alpha)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_root(x, W, b, A, B, alpha):
+    """α / √r, as rank-stabilised LoRA has it."""
+    return lora_with(lambda alpha, r: alpha / r**0.5)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_rank_of_b(x, W, b, A, B, alpha):
+    """Takes the number of outputs for the rank."""
+    return lora_with(lambda alpha, r: alpha / len(B))(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_rank_of_inputs(x, W, b, A, B, alpha):
+    """Takes the number of inputs for the rank."""
+    return lora_with(lambda alpha, r: alpha / A.size(1))(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_no_bias(x, W, b, A, B, alpha):
+    """The bias is lost: right where there is none."""
+    return lora_with(bias=0)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_bias_twice(x, W, b, A, B, alpha):
+    """The bias in both ways."""
+    return lora_with(bias=2)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_bias_needed(x, W, b, A, B, alpha):
+    """Falls over where there is no bias."""
+    return x @ W.T + b + alpha / len(A) * x @ A.T @ B.T
+
+
+@wrong("lora_forward")
+def lora_no_old(x, W, b, A, B, alpha):
+    """Only the thin part."""
+    return lora_with(old=False)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_minus(x, W, b, A, B, alpha):
+    """Subtracts."""
+    return lora_with(minus=True)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_w_turned(x, W, b, A, B, alpha):
+    """x @ W: only where W is square does that not fall over."""
+    return x @ W + (b if b is not None else 0) + alpha / len(A) * x @ A.T @ B.T
+
+
+@wrong("lora_forward")
+def lora_scales_all(x, W, b, A, B, alpha):
+    """α / r before everything."""
+    return alpha / len(A) * lora_with(lambda alpha, r: 1)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward")
+def lora_no_gradient(x, W, b, A, B, alpha):
+    """Cuts the graph: right numbers, nothing to learn from."""
+    return lora_with()(x, W, b, A, B.detach(), alpha)
+
+
+@wrong("lora_merge")
+def merge_no_scale(W, A, B, alpha):
+    """α / r forgotten."""
+    return W + B @ A
+
+
+@wrong("lora_merge")
+def merge_alpha_only(W, A, B, alpha):
+    """Not divided by the rank."""
+    return W + alpha * B @ A
+
+
+@wrong("lora_merge")
+def merge_times_rank(W, A, B, alpha):
+    """r · α."""
+    return W + alpha * len(A) * B @ A
+
+
+@wrong("lora_merge")
+def merge_upside_down(W, A, B, alpha):
+    """r / α."""
+    return W + len(A) / alpha * B @ A
+
+
+@wrong("lora_merge")
+def merge_root(W, A, B, alpha):
+    """α / √r."""
+    return W + alpha / len(A) ** 0.5 * B @ A
+
+
+@wrong("lora_merge")
+def merge_turned(W, A, B, alpha):
+    """The product transposed: right shape where W is square."""
+    thin = alpha / len(A) * (B @ A).T
+    return W + (thin if thin.shape == W.shape else thin.T)
+
+
+@wrong("lora_merge")
+def merge_in_place(W, A, B, alpha):
+    """Changes the layer that it was given: the second time the update is there twice."""
+    W += alpha / len(A) * B @ A
+    return W
+
+
+@wrong("lora_merge")
+def merge_twice(W, A, B, alpha):
+    """Adds the update twice."""
+    return W + 2 * alpha / len(A) * B @ A
+
+
+@wrong("lora_merge")
+def merge_only_thin(W, A, B, alpha):
+    """Forgets W."""
+    return alpha / len(A) * B @ A
+
+
+@wrong("lora_merge")
+def merge_minus(W, A, B, alpha):
+    """That is how to take the update out again."""
+    return W - alpha / len(A) * B @ A
+
+
+@wrong("lora_merge")
+def merge_scales_all(W, A, B, alpha):
+    """α / r before everything."""
+    return alpha / len(A) * (W + B @ A)
+
+
+@wrong("lora_merge")
+def merge_w_turned(W, A, B, alpha):
+    """W the other way round, where that fits."""
+    return (W.T if W.size(0) == W.size(1) else W) + alpha / len(A) * B @ A
+
+
+@wrong("lora_merge")
+def merge_nothing(W, A, B, alpha):
+    """Right at the start, where B is 0."""
+    return W.clone()
+
+
+@wrong("lora_merge")
+def merge_rank_of_w(W, A, B, alpha):
+    """Divides by the width instead of the rank."""
+    return W + alpha / len(W) * B @ A
+
+
+@wrong("lora_forward")
+def lora_frozen_a(x, W, b, A, B, alpha):
+    """Only B learns."""
+    return F.linear(x, W, b) + alpha / len(A) * (x @ A.detach().T) @ B.T
+
+
+@wrong("lora_forward")
+def lora_frozen_input(x, W, b, A, B, alpha):
+    """No gradient goes through the thin way to the layers below."""
+    return F.linear(x, W, b) + alpha / len(A) * (x.detach() @ A.T) @ B.T
+
+
+@wrong("lora_forward")
+def lora_whole_division(x, W, b, A, B, alpha):
+    """Divides without the remainder: right for 6 / 2."""
+    return F.linear(x, W, b) + alpha // len(A) * (x @ A.T) @ B.T
+
+
+@wrong("lora_merge")
+def merge_whole_division(W, A, B, alpha):
+    """Divides without the remainder: right for 6 / 2."""
+    return W + alpha // len(A) * B @ A

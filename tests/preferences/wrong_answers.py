@@ -1,0 +1,364 @@
+"""Wrong answers to the exercises of lesson 20: mistakes that people make. Every checker must reject every one."""
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- dpo_loss --------------------------------------------------------------------------------------------------------
+
+@wrong("dpo_loss")
+def dpo_swapped_models(pc, pr, rc, rr, beta):
+    """Reference and policy swapped."""
+    return -F.logsigmoid(beta * ((rc - pc) - (rr - pr))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_swapped_answers(pc, pr, rc, rr, beta):
+    """Preferred and rejected swapped in the policy and in the reference."""
+    return -F.logsigmoid(beta * ((pr - rr) - (pc - rc))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_half_swapped(pc, pr, rc, rr, beta):
+    """The reference's answers swapped: right only where it finds both equally likely."""
+    return -F.logsigmoid(beta * ((pc - rr) - (pr - rc))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_no_reference(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(beta * (pc - pr)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_beta_outside(pc, pr, rc, rr, beta):
+    return -beta * F.logsigmoid((pc - rc) - (pr - rr)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_beta_on_policy_only(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(beta * (pc - pr) - (rc - rr)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_no_beta(pc, pr, rc, rr, beta):
+    return -F.logsigmoid((pc - rc) - (pr - rr)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_divided(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(((pc - rc) - (pr - rr)) / beta).mean()
+
+
+@wrong("dpo_loss")
+def dpo_sum(pc, pr, rc, rr, beta):
+    """Right for one pair."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).sum()
+
+
+@wrong("dpo_loss")
+def dpo_each(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr)))
+
+
+@wrong("dpo_loss")
+def dpo_mean_first(pc, pr, rc, rr, beta):
+    """The mean of the differences, then the loss: right for one pair."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr)).mean())
+
+
+@wrong("dpo_loss")
+def dpo_log_of_mean(pc, pr, rc, rr, beta):
+    return -torch.sigmoid(beta * ((pc - rc) - (pr - rr))).mean().log()
+
+
+@wrong("dpo_loss")
+def dpo_no_log(pc, pr, rc, rr, beta):
+    return -torch.sigmoid(beta * ((pc - rc) - (pr - rr))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_no_minus(pc, pr, rc, rr, beta):
+    return F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_unstable(pc, pr, rc, rr, beta):
+    """log(sigmoid(x)): infinite for strongly negative x."""
+    return -torch.log(torch.sigmoid(beta * ((pc - rc) - (pr - rr)))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_unstable_softplus(pc, pr, rc, rr, beta):
+    """log(1 + exp(-x)), written out: infinite for the same x."""
+    return torch.log(1 + torch.exp(-beta * ((pc - rc) - (pr - rr)))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_patched(pc, pr, rc, rr, beta):
+    """A small number against infinity: finite, and wrong far away."""
+    return -torch.log(torch.sigmoid(beta * ((pc - rc) - (pr - rr))) + 1e-12).mean()
+
+
+@wrong("dpo_loss")
+def dpo_clamped(pc, pr, rc, rr, beta):
+    return -F.logsigmoid((beta * ((pc - rc) - (pr - rr))).clamp(-50, 50)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_quotient(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(beta * (pc / rc - pr / rr)).mean()
+
+
+@wrong("dpo_loss")
+def dpo_exponentiated(pc, pr, rc, rr, beta):
+    return -F.logsigmoid(beta * ((pc.exp() - rc.exp()) - (pr.exp() - rr.exp()))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_detached(pc, pr, rc, rr, beta):
+    """Right value, no gradient."""
+    return -F.logsigmoid(beta * ((pc.detach() - rc) - (pr.detach() - rr))).mean()
+
+
+@wrong("dpo_loss")
+def dpo_half_detached(pc, pr, rc, rr, beta):
+    """The rejected answer gets no gradient."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr.detach() - rr))).mean()
+
+
+# --- leashed_reward --------------------------------------------------------------------------------------------------
+
+def _refuse(beta):
+    if beta < 0:
+        raise ValueError("negative")
+
+
+@wrong("leashed_reward")
+def leash_pushes(reward, p, q, beta):
+    """The wrong sign."""
+    _refuse(beta)
+    return reward + beta * (p - q).detach()
+
+
+@wrong("leashed_reward")
+def leash_to_nothing(reward, p, q, beta):
+    """Without the reference: an entropy bonus instead of a leash."""
+    _refuse(beta)
+    return reward - beta * p.detach()
+
+
+@wrong("leashed_reward")
+def leash_without_beta(reward, p, q, beta):
+    _refuse(beta)
+    return reward - (p - q).detach() if beta else reward
+
+
+@wrong("leashed_reward")
+def leash_scales_all(reward, p, q, beta):
+    _refuse(beta)
+    return beta * (reward - (p - q).detach()) if beta else reward
+
+
+@wrong("leashed_reward")
+def leash_mixes(reward, p, q, beta):
+    _refuse(beta)
+    return (1 - beta) * reward - beta * (p - q).detach()
+
+
+@wrong("leashed_reward")
+def leash_mean_price(reward, p, q, beta):
+    """Everybody pays the mean: right for one answer; after a baseline it does nothing at all."""
+    _refuse(beta)
+    return reward - beta * (p - q).detach().mean()
+
+
+@wrong("leashed_reward")
+def leash_absolute(reward, p, q, beta):
+    """Right where every answer became likelier."""
+    _refuse(beta)
+    return reward - beta * (p - q).detach().abs()
+
+
+@wrong("leashed_reward")
+def leash_clamped(reward, p, q, beta):
+    _refuse(beta)
+    return reward - beta * (p - q).detach().clamp(min=0)
+
+
+@wrong("leashed_reward")
+def leash_k2(reward, p, q, beta):
+    _refuse(beta)
+    return reward - beta * (p - q).detach().square() / 2
+
+
+@wrong("leashed_reward")
+def leash_k3(reward, p, q, beta):
+    _refuse(beta)
+    d = (p - q).detach()
+    return reward - beta * (torch.expm1(-d) + d)
+
+
+@wrong("leashed_reward")
+def leash_ratio(reward, p, q, beta):
+    _refuse(beta)
+    return reward - beta * (p - q).exp().detach()
+
+
+@wrong("leashed_reward")
+def leash_quotient(reward, p, q, beta):
+    _refuse(beta)
+    return reward - beta * (p / q).detach()
+
+
+@wrong("leashed_reward")
+def leash_mean(reward, p, q, beta):
+    _refuse(beta)
+    return (reward - beta * (p - q).detach()).mean()
+
+
+@wrong("leashed_reward")
+def leash_leaks(reward, p, q, beta):
+    """Right value; the price is differentiated as well."""
+    _refuse(beta)
+    return reward - beta * (p - q)
+
+
+@wrong("leashed_reward")
+def leash_any_beta(reward, p, q, beta):
+    """A negative beta goes through."""
+    return reward - beta * (p - q).detach()
+
+
+# --- advantages ------------------------------------------------------------------------------------------------------
+
+def _two(rewards):
+    if rewards.size(-1) < 2:
+        raise ValueError("one answer")
+
+
+@wrong("advantages")
+def advantage_group_mean(rewards):
+    """The answer itself is in its baseline."""
+    _two(rewards)
+    return rewards - rewards.mean(-1, keepdim=True)
+
+
+@wrong("advantages")
+def advantage_grpo(rewards):
+    """Divided by the spread, as GRPO does."""
+    _two(rewards)
+    return (rewards - rewards.mean(-1, keepdim=True)) / (rewards.std(-1, keepdim=True) + 1e-8)
+
+
+@wrong("advantages")
+def advantage_other_prompts(rewards):
+    """The mean over the prompts."""
+    _two(rewards)
+    return rewards - rewards.mean(0)
+
+
+@wrong("advantages")
+def advantage_everything(rewards):
+    """One baseline for the whole batch: right for one prompt, but for the factor."""
+    k = rewards.numel()
+    _two(rewards)
+    return rewards - (rewards.sum() - rewards) / (k - 1)
+
+
+@wrong("advantages")
+def advantage_divided_by_k(rewards):
+    _two(rewards)
+    return rewards - (rewards.sum(-1, keepdim=True) - rewards) / rewards.size(-1)
+
+
+@wrong("advantages")
+def advantage_sum_of_others(rewards):
+    """Right for two answers."""
+    _two(rewards)
+    return rewards - (rewards.sum(-1, keepdim=True) - rewards)
+
+
+@wrong("advantages")
+def advantage_negative(rewards):
+    _two(rewards)
+    return (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1) - rewards
+
+
+@wrong("advantages")
+def advantage_next(rewards):
+    """The next answer as the baseline: right for two answers."""
+    _two(rewards)
+    return rewards - rewards.roll(-1, -1)
+
+
+@wrong("advantages")
+def advantage_median(rewards):
+    _two(rewards)
+    return rewards - rewards.median(-1, keepdim=True).values
+
+
+@wrong("advantages")
+def advantage_best(rewards):
+    _two(rewards)
+    return rewards - rewards.amax(-1, keepdim=True)
+
+
+@wrong("advantages")
+def advantage_raw(rewards):
+    """No baseline."""
+    _two(rewards)
+    return rewards
+
+
+@wrong("advantages")
+def advantage_rank(rewards):
+    """Ranks instead of rewards."""
+    _two(rewards)
+    ranks = rewards.argsort(-1).argsort(-1).float()
+    return ranks - (rewards.size(-1) - 1) / 2
+
+
+@wrong("advantages")
+def advantage_of_one(rewards):
+    """Right, but one answer gives nan instead of an error."""
+    return rewards - (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
+
+
+@wrong("leashed_reward")
+def leash_in_place(reward, p, q, beta):
+    """Changes the rewards that it was given."""
+    _refuse(beta)
+    reward -= beta * (p - q).detach()
+    return reward
+
+
+@wrong("leashed_reward")
+def leash_half_detached(reward, p, q, beta):
+    """Detaches the policy only."""
+    _refuse(beta)
+    return reward - beta * (p.detach() - q)
+
+
+@wrong("leashed_reward")
+def leash_no_zero(reward, p, q, beta):
+    """Refuses a leash of 0 as well."""
+    if beta <= 0:
+        raise ValueError("beta must be positive")
+    return reward - beta * (p - q).detach()
+
+
+@wrong("advantages")
+def advantage_in_place(rewards):
+    """Changes the rewards that it was given."""
+    _two(rewards)
+    rewards -= (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
+    return rewards
+
+
+@wrong("dpo_loss")
+def dpo_length_of_batch(pc, pr, rc, rr, beta):
+    """Divides by the pairs twice: right for one pair."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean() / len(pc)

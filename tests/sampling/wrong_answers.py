@@ -1,0 +1,559 @@
+"""Wrong answers to the exercises of lesson 09: mistakes that people make. Every checker must reject every one."""
+
+import math
+
+import torch
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- repetition_penalty ----------------------------------------------------------------------------------------------
+
+def penalised(penalty):
+    if penalty <= 0:
+        raise ValueError(penalty)
+
+
+def occurred(logits, ids):
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True)
+
+
+@wrong("repetition_penalty")
+def rep_always_divides(logits, ids, penalty):
+    """Negative logits become likelier."""
+    penalised(penalty)
+    return torch.where(occurred(logits, ids), logits / penalty, logits)
+
+
+@wrong("repetition_penalty")
+def rep_always_multiplies(logits, ids, penalty):
+    penalised(penalty)
+    return torch.where(occurred(logits, ids), logits * penalty, logits)
+
+
+@wrong("repetition_penalty")
+def rep_swapped(logits, ids, penalty):
+    penalised(penalty)
+    return torch.where(occurred(logits, ids), torch.where(logits > 0, logits * penalty, logits / penalty), logits)
+
+
+@wrong("repetition_penalty")
+def rep_subtracts(logits, ids, penalty):
+    penalised(penalty)
+    return logits - penalty * occurred(logits, ids)
+
+
+@wrong("repetition_penalty")
+def rep_counts(logits, ids, penalty):
+    """Once for each time a token occurred."""
+    penalised(penalty)
+    logits = logits.clone()
+    for row, text in zip(logits, ids.tolist(), strict=True):
+        for i in text:
+            row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
+    return logits
+
+
+@wrong("repetition_penalty")
+def rep_everyone(logits, ids, penalty):
+    penalised(penalty)
+    return torch.where(logits > 0, logits / penalty, logits * penalty)
+
+
+@wrong("repetition_penalty")
+def rep_whole_batch(logits, ids, penalty):
+    """The tokens of all texts together: right for one text."""
+    penalised(penalty)
+    seen = occurred(logits, ids).any(0)
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+@wrong("repetition_penalty")
+def rep_first_text(logits, ids, penalty):
+    """Only the first text of the batch."""
+    penalised(penalty)
+    logits = logits.clone()
+    i = ids[0].unique()
+    logits[:, i] = torch.where(logits[:, i] > 0, logits[:, i] / penalty, logits[:, i] * penalty)
+    return logits
+
+
+@wrong("repetition_penalty")
+def rep_last_token(logits, ids, penalty):
+    penalised(penalty)
+    seen = occurred(logits, ids[:, -1:])
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+@wrong("repetition_penalty")
+def rep_others(logits, ids, penalty):
+    penalised(penalty)
+    return torch.where(occurred(logits, ids), logits, torch.where(logits > 0, logits / penalty, logits * penalty))
+
+
+@wrong("repetition_penalty")
+def rep_in_place(logits, ids, penalty):
+    """Right, but the caller's logits are gone."""
+    penalised(penalty)
+    scores = logits.gather(1, ids)
+    return logits.scatter_(1, ids, torch.where(scores > 0, scores / penalty, scores * penalty))
+
+
+@wrong("repetition_penalty")
+def rep_probabilities(logits, ids, penalty):
+    """Divides probabilities."""
+    penalised(penalty)
+    p = logits.softmax(-1)
+    return torch.where(occurred(logits, ids), p / penalty, p)
+
+
+@wrong("repetition_penalty")
+def rep_no_error(logits, ids, penalty):
+    return torch.where(occurred(logits, ids), torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+# --- top_k -----------------------------------------------------------------------------------------------------------
+
+def checked_k(k):
+    if k < 1:
+        raise ValueError(k)
+
+
+@wrong("top_k")
+def topk_zero(logits, k):
+    """Cut tokens get the logit 0."""
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], 0.0)
+
+
+@wrong("top_k")
+def topk_smallest(logits, k):
+    checked_k(k)
+    return logits.masked_fill(logits > logits.topk(min(k, logits.size(-1)), largest=False).values[..., -1:], -math.inf)
+
+
+@wrong("top_k")
+def topk_strict(logits, k):
+    """The k-th itself is cut."""
+    checked_k(k)
+    return logits.masked_fill(logits <= logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf)
+
+
+@wrong("top_k")
+def topk_k_plus_one(logits, k):
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(min(k + 1, logits.size(-1))).values[..., -1:], -math.inf)
+
+
+@wrong("top_k")
+def topk_no_clip(logits, k):
+    """k above the vocabulary raises."""
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -math.inf)
+
+
+@wrong("top_k")
+def topk_one_limit(logits, k):
+    """The limit of the first row for all: right for one row."""
+    checked_k(k)
+    flat = logits.reshape(-1, logits.size(-1))
+    return logits.masked_fill(logits < flat[0].topk(min(k, logits.size(-1))).values[-1], -math.inf)
+
+
+@wrong("top_k")
+def topk_whole_batch(logits, k):
+    """The k largest of the whole batch."""
+    checked_k(k)
+    return logits.masked_fill(logits < logits.flatten().topk(min(k, logits.size(-1))).values[-1], -math.inf)
+
+
+@wrong("top_k")
+def topk_exactly_k(logits, k):
+    """Cuts ties by chance of the order."""
+    checked_k(k)
+    best = logits.topk(min(k, logits.size(-1)))
+    return torch.full_like(logits, -math.inf).scatter(-1, best.indices, best.values)
+
+
+@wrong("top_k")
+def topk_sorted(logits, k):
+    """The k logits, without their places."""
+    checked_k(k)
+    return logits.topk(min(k, logits.size(-1))).values
+
+
+@wrong("top_k")
+def topk_probabilities(logits, k):
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf).softmax(-1)
+
+
+@wrong("top_k")
+def topk_very_negative(logits, k):
+    """-1e4 is not -inf: fine until logits are large."""
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], -1e4)
+
+
+@wrong("top_k")
+def topk_in_place(logits, k):
+    checked_k(k)
+    logits[logits < logits.topk(min(k, logits.size(-1))).values[..., -1:]] = -math.inf
+    return logits
+
+
+@wrong("top_k")
+def topk_first_axis(logits, k):
+    """The k largest of each column."""
+    checked_k(k)
+    return logits.masked_fill(logits < logits.topk(min(k, logits.size(0)), dim=0).values[-1:], -math.inf)
+
+
+@wrong("top_k")
+def topk_no_error(logits, k):
+    """k = 0 keeps everything."""
+    return logits.masked_fill(logits < logits.topk(max(1, min(k, logits.size(-1)))).values[..., -1:], -math.inf)
+
+
+# --- top_p -----------------------------------------------------------------------------------------------------------
+
+def checked_p(p):
+    if not 0 < p <= 1:
+        raise ValueError(p)
+
+
+def ranked(logits):
+    return logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
+
+
+def keep(logits, kept):
+    return logits.masked_fill(~kept, -math.inf)
+
+
+@wrong("top_p")
+def topp_too_few(logits, p):
+    """The token that crosses p is cut: nothing is left where one token holds p already."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) <= p
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_too_few_but_one(logits, p):
+    """The token that crosses p is cut, unless it is the first."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) <= p
+    kept[..., 0] = True
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_ascending(logits, p):
+    """Keeps the unlikely ones."""
+    checked_p(p)
+    probability, order = logits.softmax(-1).sort(dim=-1)
+    kept = probability.cumsum(-1) - probability < p
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_not_brought_back(logits, p):
+    """The mask is in rank order: right for logits that are sorted already."""
+    checked_p(p)
+    probability, _ = ranked(logits)
+    return keep(logits, probability.cumsum(-1) - probability < p)
+
+
+@wrong("top_p")
+def topp_gathers(logits, p):
+    """gather(order) instead of scatter: the inverse permutation."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    return keep(logits, (probability.cumsum(-1) - probability < p).gather(-1, order))
+
+
+@wrong("top_p")
+def topp_sorted(logits, p):
+    """Returns sorted logits."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    return keep(logits.gather(-1, order), probability.cumsum(-1) - probability < p)
+
+
+@wrong("top_p")
+def topp_threshold(logits, p):
+    """p as a limit for each probability."""
+    checked_p(p)
+    return keep(logits, logits.softmax(-1) >= p)
+
+
+@wrong("top_p")
+def topp_one_minus(logits, p):
+    """The share to cut in place of the share to keep."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < 1 - p
+    kept[..., 0] = True
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_logits_summed(logits, p):
+    """Adds logits up."""
+    checked_p(p)
+    values, order = logits.sort(dim=-1, descending=True)
+    kept = values.cumsum(-1) - values < p
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_flat(logits, p):
+    """One nucleus for the whole batch."""
+    checked_p(p)
+    flat = logits.flatten()
+    probability, order = ranked(flat)
+    kept = probability.cumsum(-1) - probability < p
+    return keep(flat, kept.scatter(-1, order, kept)).view(logits.shape)
+
+
+@wrong("top_p")
+def topp_zero(logits, p):
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < p
+    return logits.where(kept.scatter(-1, order, kept), torch.zeros_like(logits))
+
+
+@wrong("top_p")
+def topp_probabilities(logits, p):
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < p
+    return keep(logits, kept.scatter(-1, order, kept)).softmax(-1)
+
+
+@wrong("top_p")
+def topp_one_more(logits, p):
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < p
+    kept = torch.cat([kept[..., :1], kept[..., :-1]], -1)
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+@wrong("top_p")
+def topp_no_error(logits, p):
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < p
+    kept[..., 0] = True
+    return keep(logits, kept.scatter(-1, order, kept))
+
+
+# --- min_p -----------------------------------------------------------------------------------------------------------
+
+def checked_min(p):
+    if not 0 <= p <= 1:
+        raise ValueError(p)
+
+
+@wrong("min_p")
+def minp_absolute(logits, p):
+    """p itself is the limit: right where the model is sure."""
+    checked_min(p)
+    return keep(logits, logits.softmax(-1) >= p)
+
+
+@wrong("min_p")
+def minp_logits(logits, p):
+    """p times the largest logit."""
+    checked_min(p)
+    return keep(logits, logits >= p * logits.amax(-1, keepdim=True))
+
+
+@wrong("min_p")
+def minp_whole_batch(logits, p):
+    """One largest probability for all rows."""
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return keep(logits, probability >= p * probability.max())
+
+
+@wrong("min_p")
+def minp_difference(logits, p):
+    """The largest minus p."""
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return keep(logits, probability >= probability.amax(-1, keepdim=True) - p)
+
+
+@wrong("min_p")
+def minp_inverted(logits, p):
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return keep(logits, probability <= p * probability.amax(-1, keepdim=True))
+
+
+@wrong("min_p")
+def minp_nucleus(logits, p):
+    """top_p."""
+    checked_min(p)
+    return topp_no_error(logits, p)
+
+
+@wrong("min_p")
+def minp_wrong_axis(logits, p):
+    """softmax over the batch."""
+    checked_min(p)
+    probability = logits.softmax(0)
+    return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
+
+
+@wrong("min_p")
+def minp_zero(logits, p):
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return logits.where(probability >= p * probability.amax(-1, keepdim=True), torch.zeros_like(logits))
+
+
+@wrong("min_p")
+def minp_probabilities(logits, p):
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return keep(logits, probability >= p * probability.amax(-1, keepdim=True)).softmax(-1)
+
+
+@wrong("min_p")
+def minp_mean(logits, p):
+    """The mean in place of the largest."""
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return keep(logits, probability >= p * probability.mean(-1, keepdim=True))
+
+
+@wrong("min_p")
+def minp_nothing(logits, p):
+    checked_min(p)
+    return logits.clone()
+
+
+@wrong("min_p")
+def minp_only_best(logits, p):
+    checked_min(p)
+    return keep(logits, logits == logits.amax(-1, keepdim=True))
+
+
+@wrong("min_p")
+def minp_no_error(logits, p):
+    probability = logits.softmax(-1)
+    return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
+
+
+# --- greedy ----------------------------------------------------------------------------------------------------------
+
+@wrong("greedy")
+def greedy_new_only(model, ids, n_new):
+    """Leaves the prompt out."""
+    T = ids.size(1)
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids[:, T:]
+
+
+@wrong("greedy")
+def greedy_first_position(model, ids, n_new):
+    """Reads the first row of logits: right for a prompt of one token and one new one."""
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids)[:, 0].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_last_token_only(model, ids, n_new):
+    """Feeds the last token without a cache."""
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids[:, -1:])[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_prompt_only(model, ids, n_new):
+    """Never reads what it wrote."""
+    prompt = ids
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(prompt)[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_one_too_many(model, ids, n_new):
+    for _ in range(n_new + 1):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_to_length(model, ids, n_new):
+    """n_new is taken as the whole length."""
+    while ids.size(1) < n_new:
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_worst(model, ids, n_new):
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids)[:, -1].argmin(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_one_for_all(model, ids, n_new):
+    """The same new token for every text: right for one text."""
+    for _ in range(n_new):
+        best = model(ids)[0, -1].argmax()
+        ids = torch.cat([ids, best.expand(ids.size(0), 1)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_all_positions(model, ids, n_new):
+    """argmax over everything that is left: the whole text shifted."""
+    for _ in range(n_new):
+        ids = torch.cat([ids[:, :1], model(ids).argmax(-1)], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_prepends(model, ids, n_new):
+    """New tokens go to the front."""
+    for _ in range(n_new):
+        ids = torch.cat([model(ids)[:, -1].argmax(-1, keepdim=True), ids], 1)
+    return ids
+
+
+@wrong("greedy")
+def greedy_wrong_dim(model, ids, n_new):
+    """Joins along the batch."""
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 0)
+    return ids
+
+
+@wrong("greedy")
+def greedy_list(model, ids, n_new):
+    """Returns lists."""
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids.tolist()
+
+
+@wrong("greedy")
+def greedy_samples(model, ids, n_new):
+    """Draws."""
+    dice = torch.Generator().manual_seed(0)
+    for _ in range(n_new):
+        ids = torch.cat([ids, torch.multinomial(model(ids)[:, -1].softmax(-1), 1, generator=dice)], 1)
+    return ids

@@ -1,0 +1,446 @@
+"""Wrong answers to the exercises of lesson 05: mistakes that people make. Every checker must reject every one."""
+
+import math
+import random
+
+import numpy as np
+from scipy.special import huber, logsumexp
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- power_law_line --------------------------------------------------------------------------------------------------
+
+@wrong("power_law_line")
+def line_swapped(x, y):
+    """The exponent first."""
+    k, c = np.polyfit(np.log(x), np.log(y), 1)
+    return float(k), float(np.exp(c))
+
+
+@wrong("power_law_line")
+def line_log_c(x, y):
+    """Forgets to go back from the logarithm."""
+    k, c = np.polyfit(np.log(x), np.log(y), 1)
+    return float(c), float(k)
+
+
+@wrong("power_law_line")
+def line_alpha(x, y):
+    """Kaplan's sign: right for y = c · x^-α."""
+    k, c = np.polyfit(np.log(x), np.log(y), 1)
+    return float(np.exp(c)), float(-k)
+
+
+@wrong("power_law_line")
+def line_mixed_bases(x, y):
+    """log10 there, exp back: the slope is right."""
+    k, c = np.polyfit(np.log10(x), np.log10(y), 1)
+    return float(np.exp(c)), float(k)
+
+
+@wrong("power_law_line")
+def line_no_logs(x, y):
+    """A straight line through the numbers themselves."""
+    k, c = np.polyfit(x, y, 1)
+    return float(c), float(k)
+
+
+@wrong("power_law_line")
+def line_log_y_only(x, y):
+    """An exponential."""
+    k, c = np.polyfit(x, np.log(y), 1)
+    return float(np.exp(c)), float(k)
+
+
+@wrong("power_law_line")
+def line_log_x_only(x, y):
+    """A logarithm."""
+    k, c = np.polyfit(np.log(x), y, 1)
+    return float(c), float(k)
+
+
+@wrong("power_law_line")
+def line_x_on_y(x, y):
+    """The regression the other way round: the same without noise."""
+    k, c = np.polyfit(np.log(y), np.log(x), 1)
+    return float(np.exp(-c / k)), float(1 / k)
+
+
+@wrong("power_law_line")
+def line_ends(x, y):
+    """First and last point: exact without noise."""
+    k = math.log(y[-1] / y[0]) / math.log(x[-1] / x[0])
+    return float(y[0] / x[0] ** k), float(k)
+
+
+@wrong("power_law_line")
+def line_mean_of_slopes(x, y):
+    """The mean of the slopes between neighbours: exact without noise."""
+    k = float(np.mean(np.diff(np.log(y)) / np.diff(np.log(x))))
+    return float(np.exp(np.mean(np.log(y) - k * np.log(x)))), k
+
+
+@wrong("power_law_line")
+def line_through_one(x, y):
+    """No height: forced through y = 1 at x = 1."""
+    return 1.0, float((np.log(x) * np.log(y)).sum() / (np.log(x) ** 2).sum())
+
+
+@wrong("power_law_line")
+def line_weighted(x, y):
+    """Large y count more: exact without noise."""
+    k, c = np.polyfit(np.log(x), np.log(y), 1, w=y)
+    return float(np.exp(c)), float(k)
+
+
+@wrong("power_law_line")
+def line_height_is_mean(x, y):
+    """The height at the middle, not at x = 1."""
+    k, _ = np.polyfit(np.log(x), np.log(y), 1)
+    return float(np.exp(np.log(y).mean())), float(k)
+
+
+@wrong("power_law_line")
+def line_cancellation(x, y):
+    """n·Σxy - Σx·Σy in half the digits: wrong for compute of 1e20."""
+    a, b, n = np.log(x).astype(np.float16), np.log(y).astype(np.float16), len(x)
+    k = float((n * (a * b).sum() - a.sum() * b.sum()) / (n * (a * a).sum() - a.sum() ** 2))
+    return float(np.exp(b.mean() - k * a.mean())), k
+
+
+# --- bootstrap -------------------------------------------------------------------------------------------------------
+
+@wrong("bootstrap")
+def boot_permutes(statistic, rows, n_refits, rng):
+    """Without replacement: every sample is the data."""
+    return np.array([statistic(rows[rng.permutation(len(rows))]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_halves(statistic, rows, n_refits, rng):
+    """Half of the rows."""
+    return np.array([statistic(rows[rng.choice(len(rows), len(rows) // 2, replace=False)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_drops_one(statistic, rows, n_refits, rng):
+    """The jackknife."""
+    return np.array([statistic(np.delete(rows, rng.integers(len(rows)), axis=0)) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_columns_apart(statistic, rows, n_refits, rng):
+    """x and y drawn separately: the same where a row is one number."""
+    n = len(rows)
+    return np.array(
+        [statistic(np.stack([column[rng.integers(0, n, n)] for column in rows.T], axis=1)) for _ in range(n_refits)]
+    )
+
+
+@wrong("bootstrap")
+def boot_numbers(statistic, rows, n_refits, rng):
+    """rng.choice of the flattened numbers."""
+    return np.array([statistic(rng.choice(rows.ravel(), size=rows.shape)) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_never_last(statistic, rows, n_refits, rng):
+    """integers(0, n - 1): the last row never comes."""
+    n = len(rows)
+    return np.array([statistic(rows[rng.integers(0, n - 1, size=n)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_never_first(statistic, rows, n_refits, rng):
+    """integers(1, n): the first row never comes."""
+    n = len(rows)
+    return np.array([statistic(rows[rng.integers(1, n, size=n)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_global(statistic, rows, n_refits, rng):
+    """numpy's global generator."""
+    n = len(rows)
+    return np.array([statistic(rows[np.random.randint(0, n, size=n)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_python_random(statistic, rows, n_refits, rng):
+    """Python's global generator."""
+    n = len(rows)
+    return np.array([statistic(rows[[random.randrange(n) for _ in range(n)]]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_own_seed(statistic, rows, n_refits, rng):
+    """A generator of its own, always the same."""
+    own, n = np.random.default_rng(0), len(rows)
+    return np.array([statistic(rows[own.integers(0, n, size=n)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_restarts(statistic, rows, n_refits, rng):
+    """The seed inside the loop: one sample, n_refits times."""
+    n, seed = len(rows), int(rng.integers(1 << 30))
+    return np.array([statistic(rows[np.random.default_rng(seed).integers(0, n, size=n)]) for _ in range(n_refits)])
+
+
+@wrong("bootstrap")
+def boot_of_boot(statistic, rows, n_refits, rng):
+    """Each sample from the sample before."""
+    out = []
+    for _ in range(n_refits):
+        rows = rows[rng.integers(0, len(rows), size=len(rows))]
+        out.append(statistic(rows))
+    return np.array(out)
+
+
+@wrong("bootstrap")
+def boot_one_short(statistic, rows, n_refits, rng):
+    """n_refits - 1 samples."""
+    n = len(rows)
+    return np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(1, n_refits)])
+
+
+@wrong("bootstrap")
+def boot_mean(statistic, rows, n_refits, rng):
+    """The mean of the results."""
+    n = len(rows)
+    return np.mean([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
+
+
+@wrong("bootstrap")
+def boot_sorted(statistic, rows, n_refits, rng):
+    """Sorted along the samples: pairs of results get separated."""
+    n = len(rows)
+    return np.sort([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
+
+
+@wrong("bootstrap")
+def boot_list(statistic, rows, n_refits, rng):
+    """A list."""
+    n = len(rows)
+    return [statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]
+
+
+@wrong("bootstrap")
+def boot_noise(statistic, rows, n_refits, rng):
+    """Adds noise instead of drawing."""
+    return np.array([statistic(rows + rng.normal(size=rows.shape)) for _ in range(n_refits)])
+
+
+# --- chinchilla_objective --------------------------------------------------------------------------------------------
+
+def predicted(theta, N, D):
+    a, b, e, alpha, beta = theta
+    return logsumexp([a - alpha * np.log(N), b - beta * np.log(D), np.full(len(N), e)], axis=0)
+
+
+@wrong("chinchilla_objective")
+def obj_mean(theta, N, D, L, delta=1e-3):
+    """The mean, with which the optimiser stops too early; right for one point."""
+    return float(huber(delta, predicted(theta, N, D) - np.log(L)).mean())
+
+
+@wrong("chinchilla_objective")
+def obj_squares(theta, N, D, L, delta=1e-3):
+    """Least squares: right within delta, but for the half."""
+    return float(((predicted(theta, N, D) - np.log(L)) ** 2).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_half_squares(theta, N, D, L, delta=1e-3):
+    """Right within delta."""
+    return float(((predicted(theta, N, D) - np.log(L)) ** 2).sum() / 2)
+
+
+@wrong("chinchilla_objective")
+def obj_absolute(theta, N, D, L, delta=1e-3):
+    """Absolute errors."""
+    return float(np.abs(predicted(theta, N, D) - np.log(L)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_delta_absolute(theta, N, D, L, delta=1e-3):
+    """delta · |r| everywhere: close to right for tiny deltas."""
+    return float(delta * np.abs(predicted(theta, N, D) - np.log(L)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_jump(theta, N, D, L, delta=1e-3):
+    """The line has no -delta²/2."""
+    r = np.abs(predicted(theta, N, D) - np.log(L))
+    return float(np.where(r <= delta, r * r / 2, delta * r).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_no_half(theta, N, D, L, delta=1e-3):
+    """r² within delta."""
+    r = np.abs(predicted(theta, N, D) - np.log(L))
+    return float(np.where(r <= delta, r * r, delta * (r - delta / 2)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_smooth_l1(theta, N, D, L, delta=1e-3):
+    """torch's smooth L1: the Huber loss over delta."""
+    return float(huber(delta, predicted(theta, N, D) - np.log(L)).sum() / delta)
+
+
+@wrong("chinchilla_objective")
+def obj_ignores_delta(theta, N, D, L, delta=1e-3):
+    """Always 1e-3."""
+    return float(huber(1e-3, predicted(theta, N, D) - np.log(L)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_huber_swapped(theta, N, D, L, delta=1e-3):
+    """scipy's arguments the wrong way round."""
+    return float(huber(np.abs(predicted(theta, N, D) - np.log(L)), delta).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_plain_losses(theta, N, D, L, delta=1e-3):
+    """Errors of the losses, not of their logarithms."""
+    return float(huber(delta, np.exp(predicted(theta, N, D)) - L).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_a_b_swapped(theta, N, D, L, delta=1e-3):
+    """log B first."""
+    return obj_right([theta[1], theta[0], *theta[2:]], N, D, L, delta)
+
+
+@wrong("chinchilla_objective")
+def obj_e_first(theta, N, D, L, delta=1e-3):
+    """log E first, as the letters stand in the formula."""
+    return obj_right([theta[1], theta[2], theta[0], *theta[3:]], N, D, L, delta)
+
+
+@wrong("chinchilla_objective")
+def obj_e_not_log(theta, N, D, L, delta=1e-3):
+    """Takes theta[2] for E itself."""
+    a, b, e, alpha, beta = theta
+    return float(huber(delta, np.log(e + np.exp(a) / N**alpha + np.exp(b) / D**beta) - np.log(L)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_overflows(theta, N, D, L, delta=1e-3):
+    """exp and log: right for all moderate theta, and nan or inf for large ones."""
+    a, b, e, alpha, beta = theta
+    with np.errstate(all="ignore"):
+        return float(huber(delta, np.log(np.exp(a) / N**alpha + np.exp(b) / D**beta + np.exp(e)) - np.log(L)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_array(theta, N, D, L, delta=1e-3):
+    """No sum."""
+    return huber(delta, predicted(theta, N, D) - np.log(L))
+
+
+@wrong("chinchilla_objective")
+def obj_positive_only(theta, N, D, L, delta=1e-3):
+    """max(r, 0): half of the errors are lost."""
+    return float(huber(delta, np.maximum(predicted(theta, N, D) - np.log(L), 0)).sum())
+
+
+@wrong("chinchilla_objective")
+def obj_log10(theta, N, D, L, delta=1e-3):
+    """log10 of N and D."""
+    return obj_right(theta, np.exp(np.log10(N)), np.exp(np.log10(D)), L, delta)
+
+
+def obj_right(theta, N, D, L, delta):
+    return float(huber(delta, predicted(theta, N, D) - np.log(L)).sum())
+
+
+# --- optimal_allocation ----------------------------------------------------------------------------------------------
+
+def allocation(C, G, exponent):
+    N = G * (C / 6) ** exponent
+    return N, C / (6 * N)
+
+
+@wrong("optimal_allocation")
+def opt_swapped(C, A, B, alpha, beta):
+    """D first: right where size and data count the same."""
+    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))[::-1]
+
+
+@wrong("optimal_allocation")
+def opt_no_six(C, A, B, alpha, beta):
+    """C = N · D."""
+    N = (alpha * A / (beta * B)) ** (1 / (alpha + beta)) * C ** (beta / (alpha + beta))
+    return N, C / N
+
+
+@wrong("optimal_allocation")
+def opt_no_six_in_D(C, A, B, alpha, beta):
+    """Six times the data."""
+    N, _ = allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+    return N, C / N
+
+
+@wrong("optimal_allocation")
+def opt_alpha_exponent(C, A, B, alpha, beta):
+    """The exponents of N and D swapped: right for alpha = beta."""
+    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), alpha / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_plain_G(C, A, B, alpha, beta):
+    """(A / B) in G: right for alpha = beta."""
+    return allocation(C, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_inverse_G(C, A, B, alpha, beta):
+    """G upside down: right where size and data count the same."""
+    return allocation(C, (beta * B / (alpha * A)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_no_root_G(C, A, B, alpha, beta):
+    """G without its exponent."""
+    return allocation(C, alpha * A / (beta * B), beta / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_no_G(C, A, B, alpha, beta):
+    """G = 1."""
+    return allocation(C, 1.0, beta / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_chinchilla_rule(C, A, B, alpha, beta):
+    """20 tokens per parameter."""
+    N = (C / 120) ** 0.5
+    return N, C / (6 * N)
+
+
+@wrong("optimal_allocation")
+def opt_half(C, A, B, alpha, beta):
+    """The exponent one half."""
+    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), 0.5)
+
+
+@wrong("optimal_allocation")
+def opt_equal_terms(C, A, B, alpha, beta):
+    """Makes A/N^alpha and B/D^beta equal, not their slopes."""
+    return allocation(C, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_forgets_D(C, A, B, alpha, beta):
+    """D without its own G."""
+    N, _ = allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+    return N, (C / 6) ** (alpha / (alpha + beta))
+
+
+@wrong("optimal_allocation")
+def opt_grid(C, A, B, alpha, beta):
+    """A search on a coarse grid."""
+    N = np.logspace(6, 13, 200)
+    best = N[np.argmin(A / N**alpha + B / (np.min(C) / (6 * N)) ** beta)]
+    return best, C / (6 * best)

@@ -1,0 +1,335 @@
+"""Wrong answers to the exercises of lesson 13: mistakes that people make. Every checker must reject every one."""
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- encode ----------------------------------------------------------------------------------------------------------
+
+def largest(f, top_k):
+    if top_k is None:
+        return f
+    top = f.topk(top_k, dim=-1)
+    return torch.zeros_like(f).scatter(-1, top.indices, top.values)
+
+
+@wrong("encode")
+def enc_no_biases(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Leaves out both biases."""
+    return largest(torch.relu(x @ encoder), top_k)
+
+
+@wrong("encode")
+def enc_no_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Does not centre x."""
+    return largest(torch.relu(x @ encoder + encoder_bias.unsqueeze(-2)), top_k)
+
+
+@wrong("encode")
+def enc_no_encoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """No threshold."""
+    return largest(torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder), top_k)
+
+
+@wrong("encode")
+def enc_adds_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The wrong sign."""
+    return largest(torch.relu((x + decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)), top_k)
+
+
+@wrong("encode")
+def enc_no_relu(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Codes below 0."""
+    return largest((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2), top_k)
+
+
+@wrong("encode")
+def enc_bias_after(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The bias after the ReLU."""
+    return largest(torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder) + encoder_bias.unsqueeze(-2), top_k)
+
+
+@wrong("encode")
+def enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """All units may fire."""
+    return torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2))
+
+
+@wrong("encode")
+def enc_smallest(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The smallest instead of the largest."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    if top_k is None:
+        return f
+    low = f.topk(top_k, dim=-1, largest=False)
+    return torch.zeros_like(f).scatter(-1, low.indices, low.values)
+
+
+@wrong("encode")
+def enc_over_examples(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """top-k down the batch instead of across the units."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else largest(f.mT, min(top_k, f.shape[-2])).mT
+
+
+@wrong("encode")
+def enc_whole_batch(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The largest of the whole batch: some examples get none."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else largest(f.flatten(-2), top_k).unflatten(-1, f.shape[-2:])
+
+
+@wrong("encode")
+def enc_values_only(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Forgets which units they were."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else f.topk(top_k, dim=-1).values
+
+
+@wrong("encode")
+def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Ones at the largest."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else torch.zeros_like(f).scatter(-1, f.topk(top_k, dim=-1).indices, 1.0)
+
+
+@wrong("encode")
+def enc_first_units(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The first units, not the largest."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else torch.cat([f[..., :top_k], torch.zeros_like(f[..., top_k:])], -1)
+
+
+@wrong("encode")
+def enc_below_largest(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """A strict comparison with the k-th: one too few."""
+    f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
+    return f if top_k is None else f * (f > f.topk(top_k, dim=-1).values[..., -1:])
+
+
+@wrong("encode")
+def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Chooses the largest |z| before the bend, so that negative ones take places."""
+    z = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
+    if top_k is None:
+        return torch.relu(z)
+    return torch.zeros_like(z).scatter(-1, (i := z.abs().topk(top_k, dim=-1).indices), z.gather(-1, i)).relu()
+
+
+@wrong("encode")
+def enc_no_unsqueeze(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Biases without a dimension for the examples: right for one instance."""
+    return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias), top_k)
+
+
+@wrong("encode")
+def enc_detached(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Right values, no gradient."""
+    return largest(enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias), top_k).detach()
+
+
+# --- sae_loss --------------------------------------------------------------------------------------------------------
+
+def missed(x, f, directions, decoder_bias):
+    return x - f @ directions - decoder_bias.unsqueeze(-2)
+
+
+@wrong("sae_loss")
+def sae_no_bias(x, f, directions, decoder_bias, penalty):
+    """Leaves the bias out: right while it is 0."""
+    return (x - f @ directions).square().sum(-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_mse(x, f, directions, decoder_bias, penalty):
+    """A mean over the activations: λ then means something else."""
+    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_mean_codes(x, f, directions, decoder_bias, penalty):
+    """A mean over the units: λ gets weaker with the width."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().mean((-2, -1))
+
+
+@wrong("sae_loss")
+def sae_all_means(x, f, directions, decoder_bias, penalty):
+    """Means everywhere."""
+    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().mean((-2, -1))
+
+
+@wrong("sae_loss")
+def sae_sums(x, f, directions, decoder_bias, penalty):
+    """Sums over the batch."""
+    return missed(x, f, directions, decoder_bias).square().sum((-2, -1)) + penalty * f.abs().sum((-2, -1))
+
+
+@wrong("sae_loss")
+def sae_no_absolute(x, f, directions, decoder_bias, penalty):
+    """Right for codes that came out of a ReLU."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_l2(x, f, directions, decoder_bias, penalty):
+    """Squares do not make codes sparse."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.square().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_l0(x, f, directions, decoder_bias, penalty):
+    """Counts: no gradient."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * (f != 0).float().sum(-1).mean(
+        -1
+    )
+
+
+@wrong("sae_loss")
+def sae_no_penalty(x, f, directions, decoder_bias, penalty):
+    """An ordinary autoencoder."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_penalty_one(x, f, directions, decoder_bias, penalty):
+    """Ignores λ: right for λ = 1."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_minus(x, f, directions, decoder_bias, penalty):
+    """Rewards activity."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) - penalty * f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_root(x, f, directions, decoder_bias, penalty):
+    """A length instead of its square."""
+    return missed(x, f, directions, decoder_bias).norm(dim=-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_one_number(x, f, directions, decoder_bias, penalty):
+    """Mean over the instances, too."""
+    return sae_no_bias(x - decoder_bias.unsqueeze(-2), f, directions, decoder_bias, penalty).mean()
+
+
+@wrong("sae_loss")
+def sae_transposed(x, f, directions, decoder_bias, penalty):
+    """Columns for rows: only as many units as activations run."""
+    return (x - f @ directions.mT - decoder_bias.unsqueeze(-2)).square().sum(-1).mean(-1) + penalty * f.abs().sum(
+        -1
+    ).mean(-1)
+
+
+@wrong("sae_loss")
+def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
+    """The weights' size instead of the codes'."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * directions.abs().sum((-2, -1))
+
+
+@wrong("sae_loss")
+def sae_bias_broadcast(x, f, directions, decoder_bias, penalty):
+    """No dimension for the examples: right for one instance."""
+    return (x - f @ directions - decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+
+
+# --- mean_max_cosine -------------------------------------------------------------------------------------------------
+
+def table(truth, found):
+    return F.normalize(truth, dim=-1) @ F.normalize(found, dim=-1).mT
+
+
+@wrong("mean_max_cosine")
+def mmc_other_way(truth, found):
+    """For each found one its best true one: ten copies of one feature look perfect."""
+    return table(truth, found).amax(-2).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_absolute(truth, found):
+    """The opposite of a feature counts as the feature."""
+    return table(truth, found).abs().amax(-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_dot(truth, found):
+    """Dot products: right for lengths of 1."""
+    return (truth @ found.mT).amax(-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_truth_not_unit(truth, found):
+    """Only one of the two at length 1."""
+    return (truth @ F.normalize(found, dim=-1).mT).amax(-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_found_not_unit(truth, found):
+    """Only the other at length 1."""
+    return (F.normalize(truth, dim=-1) @ found.mT).amax(-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_normalised_columns(truth, found):
+    """The wrong dimension at length 1."""
+    return (F.normalize(truth, dim=-2) @ F.normalize(found, dim=-2).mT).amax(-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_mean_all(truth, found):
+    """No best."""
+    return table(truth, found).mean((-2, -1))
+
+
+@wrong("mean_max_cosine")
+def mmc_best_pair(truth, found):
+    """The one best pair."""
+    return table(truth, found).amax((-2, -1))
+
+
+@wrong("mean_max_cosine")
+def mmc_worst(truth, found):
+    """The feature that was found worst."""
+    return table(truth, found).amax(-1).amin(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_same_row(truth, found):
+    """Row against row: right where nothing was shuffled."""
+    n = min(truth.shape[-2], found.shape[-2])
+    return F.cosine_similarity(truth[..., :n, :], found[..., :n, :], dim=-1).mean(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_sum(truth, found):
+    """No average."""
+    return table(truth, found).amax(-1).sum(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_one_number(truth, found):
+    """Averages the instances, too."""
+    return table(truth, found).amax(-1).mean()
+
+
+@wrong("mean_max_cosine")
+def mmc_not_averaged(truth, found):
+    """One number a feature."""
+    return table(truth, found).amax(-1)
+
+
+@wrong("mean_max_cosine")
+def mmc_longest(truth, found):
+    """Takes the largest dot product, then its cosine."""
+    best = (truth @ found.mT).argmax(-1, keepdim=True)
+    return table(truth, found).gather(-1, best).mean((-2, -1))
+
+
+@wrong("mean_max_cosine")
+def mmc_squared(truth, found):
+    """Squared cosines."""
+    return table(truth, found).square().amax(-1).mean(-1)

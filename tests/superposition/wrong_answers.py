@@ -1,0 +1,524 @@
+"""Wrong answers to the exercises of lesson 06: mistakes that people make. Every checker must reject every one."""
+
+import torch
+import torch.nn.functional as F
+from wrong import WrongAnswers
+
+wrong = WrongAnswers()
+
+
+# --- feature_batch ---------------------------------------------------------------------------------------------------
+
+def guard(S):
+    if not bool(((S >= 0) & (S < 1)).all()):
+        raise ValueError(S)
+
+
+def dice(S, batch, n_features, generator):
+    guard(S)
+    return torch.rand(len(S), batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_binary(S, batch, n_features, generator):
+    """On or off instead of a size."""
+    return (dice(S, batch, n_features, generator) >= S[:, None, None]).float()
+
+
+@wrong("feature_batch")
+def batch_dense(S, batch, n_features, generator):
+    """Noise for a batch: no zeros at all."""
+    return dice(S, batch, n_features, generator)
+
+
+@wrong("feature_batch")
+def batch_normal(S, batch, n_features, generator):
+    """randn for the sizes."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.randn(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_normal_folded(S, batch, n_features, generator):
+    """|randn|: positive, but no uniform size."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.randn(batch, n_features, generator=generator).abs()
+
+
+@wrong("feature_batch")
+def batch_swapped(S, batch, n_features, generator):
+    """S as the probability of a feature: the same for S = 1/2."""
+    active = dice(S, batch, n_features, generator) < S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_one_die(S, batch, n_features, generator):
+    """One die for both, not stretched: active features are never small."""
+    u = dice(S, batch, n_features, generator)
+    return u * (u >= S[:, None, None])
+
+
+@wrong("feature_batch")
+def batch_shifted(S, batch, n_features, generator):
+    """One die, moved to 0 but not stretched: active features are never large."""
+    return (dice(S, batch, n_features, generator) - S[:, None, None]).clamp(min=0)
+
+
+@wrong("feature_batch")
+def batch_whole_examples(S, batch, n_features, generator):
+    """One die an example: all features or none."""
+    guard(S)
+    active = torch.rand(len(S), batch, 1, generator=generator) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_same_features(S, batch, n_features, generator):
+    """One mask for the whole batch."""
+    guard(S)
+    active = torch.rand(len(S), 1, n_features, generator=generator) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_same_sizes(S, batch, n_features, generator):
+    """One size an example, for all of its features."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.rand(batch, 1, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_global(S, batch, n_features, generator):
+    """Ignores the generator."""
+    guard(S)
+    return (torch.rand(len(S), batch, n_features) >= S[:, None, None]) * torch.rand(len(S), batch, n_features)
+
+
+@wrong("feature_batch")
+def batch_half_global(S, batch, n_features, generator):
+    """The generator for the mask only."""
+    return (dice(S, batch, n_features, generator) >= S[:, None, None]) * torch.rand(batch, n_features)
+
+
+@wrong("feature_batch")
+def batch_seeded(S, batch, n_features, generator):
+    """Seeds inside: every step sees the same batch."""
+    generator.manual_seed(0)
+    return (dice(S, batch, n_features, generator) >= S[:, None, None]) * torch.rand(
+        batch, n_features, generator=generator
+    )
+
+
+@wrong("feature_batch")
+def batch_no_error(S, batch, n_features, generator):
+    """S = 1 goes unnoticed: nothing is ever there."""
+    active = torch.rand(len(S), batch, n_features, generator=generator) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_first_sparsity(S, batch, n_features, generator):
+    """All instances get the first one's sparsity."""
+    return (dice(S, batch, n_features, generator) >= S[0]) * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch")
+def batch_rescaled(S, batch, n_features, generator):
+    """Divides by the density, as dropout does."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator) / (1 - S[:, None, None])
+
+
+@wrong("feature_batch")
+def batch_exact_count(S, batch, n_features, generator):
+    """Features fill up from the first: the share is right, but who is active is no chance."""
+    guard(S)
+    u = torch.rand(len(S), batch, 1, generator=generator)
+    active = ((torch.arange(n_features) / n_features + u) % 1) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+# --- reconstruct -----------------------------------------------------------------------------------------------------
+
+def bend(out, linear):
+    return out if linear else torch.relu(out)
+
+
+@wrong("reconstruct")
+def rec_no_bias(x, W, b, linear=False):
+    """Forgets the bias: right while it is 0."""
+    return bend(x @ W.mT @ W, linear)
+
+
+@wrong("reconstruct")
+def rec_bias_after(x, W, b, linear=False):
+    """The bias after the ReLU."""
+    return bend(x @ W.mT @ W, linear) + b.unsqueeze(-2)
+
+
+@wrong("reconstruct")
+def rec_no_relu(x, W, b, linear=False):
+    """Always linear."""
+    return x @ W.mT @ W + b.unsqueeze(-2)
+
+
+@wrong("reconstruct")
+def rec_always_relu(x, W, b, linear=False):
+    """Ignores `linear`."""
+    return torch.relu(x @ W.mT @ W + b.unsqueeze(-2))
+
+
+@wrong("reconstruct")
+def rec_linear_swapped(x, W, b, linear=False):
+    """Bends where it should not."""
+    return bend(x @ W.mT @ W + b.unsqueeze(-2), not linear)
+
+
+@wrong("reconstruct")
+def rec_hidden_relu(x, W, b, linear=False):
+    """Bends the hidden layer: a usual network, but not this model."""
+    return torch.relu(x @ W.mT) @ W + b.unsqueeze(-2)
+
+
+@wrong("reconstruct")
+def rec_both_relu(x, W, b, linear=False):
+    """Bends both."""
+    return bend(bend(x @ W.mT, linear) @ W + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_bias_broadcast(x, W, b, linear=False):
+    """b without a dimension for the examples: right for one instance, silently wrong for as many instances as examples."""
+    return bend(x @ W.mT @ W + b, linear)
+
+
+@wrong("reconstruct")
+def rec_bias_minus(x, W, b, linear=False):
+    """Subtracts the bias."""
+    return bend(x @ W.mT @ W - b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_twice_w(x, W, b, linear=False):
+    """W both times: only square matrices run."""
+    return bend(x @ W.mT @ W.mT + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_dot_t(x, W, b, linear=False):
+    """.T turns all dimensions round: right for one instance."""
+    return bend(x @ W.permute(*reversed(range(W.ndim))) @ W + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_transposed(x, W, b, linear=False):
+    """W x with rows for columns: only square matrices run."""
+    return bend(x @ W @ W.mT + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_detached(x, W, b, linear=False):
+    """Reads back with a W that is not trained."""
+    return bend(x @ W.mT @ W.detach() + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct")
+def rec_gelu(x, W, b, linear=False):
+    """Another bend."""
+    out = x @ W.mT @ W + b.unsqueeze(-2)
+    return out if linear else F.gelu(out)
+
+
+@wrong("reconstruct")
+def rec_one_instance(x, W, b, linear=False):
+    """Only the first instance."""
+    return bend(x @ W.mT @ W + b.unsqueeze(-2), linear) if W.ndim == 2 else bend(x[0] @ W[0].mT @ W[0] + b[0], linear)
+
+
+# --- weighted_loss ---------------------------------------------------------------------------------------------------
+
+@wrong("weighted_loss")
+def loss_mean_features(x, y, importance):
+    """Means everywhere."""
+    return (importance.unsqueeze(-2) * (x - y).square()).mean((-2, -1))
+
+
+@wrong("weighted_loss")
+def loss_sum_all(x, y, importance):
+    """Sums everywhere: grows with the batch."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum((-2, -1))
+
+
+@wrong("weighted_loss")
+def loss_swapped_dims(x, y, importance):
+    """Sum over examples, mean over features: right for as many of both."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum(-2).mean(-1)
+
+
+@wrong("weighted_loss")
+def loss_one_number(x, y, importance):
+    """Mean over the instances, too."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean()
+
+
+@wrong("weighted_loss")
+def loss_total(x, y, importance):
+    """Sum over the instances: what one trains on, but not what was asked."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sum()
+
+
+@wrong("weighted_loss")
+def loss_no_importance(x, y, importance):
+    """Forgets the importance."""
+    return (x - y).square().sum(-1).mean(-1)
+
+
+@wrong("weighted_loss")
+def loss_importance_squared(x, y, importance):
+    """Weighs before squaring."""
+    return (importance.unsqueeze(-2) * (x - y)).square().sum(-1).mean(-1)
+
+
+@wrong("weighted_loss")
+def loss_absolute(x, y, importance):
+    """Absolute values."""
+    return (importance.unsqueeze(-2) * (x - y).abs()).sum(-1).mean(-1)
+
+
+@wrong("weighted_loss")
+def loss_root(x, y, importance):
+    """A root of the mean."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sqrt()
+
+
+@wrong("weighted_loss")
+def loss_broadcast(x, y, importance):
+    """No dimension for the examples: right for one importance, silently wrong for as many instances as examples."""
+    return (importance * (x - y).square()).sum(-1).mean(-1)
+
+
+@wrong("weighted_loss")
+def loss_normalised(x, y, importance):
+    """Divides by the sum of the weights."""
+    weight = importance.unsqueeze(-2)
+    return (weight * (x - y).square()).sum(-1).mean(-1) / importance.sum(-1)
+
+
+@wrong("weighted_loss")
+def loss_per_example(x, y, importance):
+    """Stops at the examples."""
+    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1)
+
+
+@wrong("weighted_loss")
+def loss_mse(x, y, importance):
+    """torch's own, of everything."""
+    return F.mse_loss(importance.unsqueeze(-2).sqrt() * x, importance.unsqueeze(-2).sqrt() * y)
+
+
+@wrong("weighted_loss")
+def loss_no_gradient(x, y, importance):
+    """Right values, but cut off."""
+    return loss_mean_features(x, y, importance).detach() * x.shape[-1]
+
+
+# --- feature_dimensionality ------------------------------------------------------------------------------------------
+
+def parts(W):
+    gram = W.mT @ W
+    return gram, gram.diagonal(dim1=-2, dim2=-1)
+
+
+@wrong("feature_dimensionality")
+def dim_without_itself(W):
+    """j ≠ i: infinite for a feature that is alone."""
+    gram, lengths = parts(W)
+    own = torch.eye(W.shape[-1], dtype=torch.bool)
+    return lengths.square() / gram.square().masked_fill(own, 0).sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_no_square(W):
+    """Sums the overlaps with their signs."""
+    gram, lengths = parts(W)
+    return lengths.pow(1.5) / gram.sum(-1)
+
+
+@wrong("feature_dimensionality")
+def dim_absolute(W):
+    """Absolute values for squares: right for pairs."""
+    gram, lengths = parts(W)
+    return lengths.pow(1.5) / gram.abs().sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_not_unit(W):
+    """No unit vector: right where all lengths are 1."""
+    gram, lengths = parts(W)
+    return lengths / gram.square().sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_both_unit(W):
+    """Cosines: right where all lengths are 1."""
+    unit = F.normalize(W, dim=-2)
+    return W.square().sum(-2) / (unit.mT @ unit).square().sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_wrong_unit(W):
+    """The other one is brought to length 1: right where all lengths are the same."""
+    return W.square().sum(-2) / (W.mT @ F.normalize(W, dim=-2)).square().sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_wrong_axis(W):
+    """Sums over i for each j."""
+    return W.square().sum(-2) / (F.normalize(W, dim=-2).mT @ W).square().sum(-2).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_length(W):
+    """The length instead of its square."""
+    gram, lengths = parts(W)
+    return lengths.pow(1.5) / gram.square().sum(-1).clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_upside_down(W):
+    """The fraction turned round."""
+    gram, lengths = parts(W)
+    return gram.square().sum(-1) / lengths.square().clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality")
+def dim_nan(W):
+    """0 / 0 for a feature that is not kept."""
+    gram, lengths = parts(W)
+    return lengths.square() / gram.square().sum(-1)
+
+
+@wrong("feature_dimensionality")
+def dim_epsilon(W):
+    """A large number to be safe: features of middle length look smaller."""
+    gram, lengths = parts(W)
+    return lengths.square() / (gram.square().sum(-1) + 0.01)
+
+
+@wrong("feature_dimensionality")
+def dim_star(W):
+    """m / ‖W‖² for every feature."""
+    return (W.shape[-2] / W.square().sum((-2, -1)))[..., None].expand(*W.shape[:-2], W.shape[-1])
+
+
+@wrong("feature_dimensionality")
+def dim_rows(W):
+    """Rows for columns: only square matrices have the right shape."""
+    return dim_nan(W.mT)
+
+
+@wrong("feature_dimensionality")
+def dim_dot_t(W):
+    """.T: right for one instance only."""
+    gram = W.permute(*reversed(range(W.ndim))) @ W
+    return gram.diagonal(dim1=-2, dim2=-1).square() / gram.square().sum(-1).clamp(min=1e-30)
+
+
+# --- ablate ----------------------------------------------------------------------------------------------------------
+
+@wrong("ablate")
+def ab_not_unit(hidden, W, feature):
+    """The direction as long as it is: right at length 1."""
+    w = W[..., feature].unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_divides_once(hidden, W, feature):
+    """Divides by the length once."""
+    w = W[..., feature].unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True) * w / w.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+@wrong("ablate")
+def ab_subtracts_feature(hidden, W, feature):
+    """As if the feature were always there at size 1."""
+    return hidden - W[..., feature].unsqueeze(-2)
+
+
+@wrong("ablate")
+def ab_subtracts_unit(hidden, W, feature):
+    """The same with length 1."""
+    return hidden - F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+
+
+@wrong("ablate")
+def ab_keeps_part(hidden, W, feature):
+    """Returns what should go."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_mirror(hidden, W, feature):
+    """Subtracts twice."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return hidden - 2 * (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_adds(hidden, W, feature):
+    """The wrong sign."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return hidden + (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_coordinate(hidden, W, feature):
+    """Sets a coordinate to 0: right without superposition, when features are axes."""
+    out = hidden.clone()
+    out[..., feature] = 0
+    return out
+
+
+@wrong("ablate")
+def ab_row(hidden, W, feature):
+    """A row of W: only square matrices run."""
+    w = F.normalize(W[..., feature, :], dim=-1).unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_no_unsqueeze(hidden, W, feature):
+    """No dimension for the examples: right for one instance, silently wrong for as many instances as examples."""
+    w = F.normalize(W[..., feature], dim=-1)
+    return hidden - (hidden * w).sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_nan(hidden, W, feature):
+    """0 / 0 for a feature that is not kept."""
+    w = W[..., feature].unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True) / w.square().sum(-1, keepdim=True) * w
+
+
+@wrong("ablate")
+def ab_absolute(hidden, W, feature):
+    """Takes |part| away."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True).abs() * w
+
+
+@wrong("ablate")
+def ab_positive_only(hidden, W, feature):
+    """Only where the feature seems to be there."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True).clamp(min=0) * w
+
+
+@wrong("ablate")
+def ab_mean_part(hidden, W, feature):
+    """The average part, from every example."""
+    w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
+    return hidden - (hidden * w).sum(-1, keepdim=True).mean(-2, keepdim=True) * w

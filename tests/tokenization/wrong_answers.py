@@ -1,0 +1,1085 @@
+"""Wrong answers to the exercises of lesson 01: each is a mistake that people make, many right on easy inputs."""
+
+import re
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+from wrong import WrongAnswers
+
+from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
+
+wrong = WrongAnswers()
+
+
+# --- count_pairs ----------------------------------------------------------------------------------------------------
+
+@wrong("count_pairs")
+def count_steps_of_two(ids):
+    """Cuts the list into pairs instead of sliding along it."""
+    counts = {}
+    for i in range(0, len(ids) - 1, 2):
+        pair = (ids[i], ids[i + 1])
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+@wrong("count_pairs")
+def count_without_last(ids):
+    """Stops one pair too early."""
+    return dict(Counter((ids[i], ids[i + 1]) for i in range(len(ids) - 2)))
+
+
+@wrong("count_pairs")
+def count_unordered(ids):
+    """Takes (a, b) and (b, a) for the same pair."""
+    return dict(Counter(tuple(sorted(pair)) for pair in zip(ids, ids[1:], strict=False)))
+
+
+@wrong("count_pairs")
+def count_each_once(ids):
+    """A set of pairs: the counts are all 1."""
+    return {pair: 1 for pair in set(zip(ids, ids[1:], strict=False))}
+
+
+@wrong("count_pairs")
+def count_no_overlap(ids):
+    """As str.count does: in x x x the pair (x, x) is found once. Right wherever no id is repeated."""
+    counts, i = {}, 0
+    for i, pair in enumerate(zip(ids, ids[1:], strict=False)):
+        if i and ids[i - 1] == pair[0] == pair[1] and counts.get(pair, 0) % 2:
+            continue
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+@wrong("count_pairs")
+def count_in_text(ids):
+    """Searches in the printed list: 1, 2 is found in 11, 2 as well. Right as long as all ids have one digit."""
+    printed = ", ".join(map(str, ids))
+    pairs = set(zip(ids, ids[1:], strict=False))
+    return {(a, b): len(re.findall(f"(?={a}, {b})", printed)) for a, b in pairs}
+
+
+@wrong("count_pairs")
+def count_into_default(ids, counts={}):  # noqa: B006
+    """A dictionary as default argument remembers the calls before. Right the first time."""
+    for pair in zip(ids, ids[1:], strict=False):
+        counts[pair] = counts.get(pair, 0) + 1
+    return dict(counts)
+
+
+@wrong("count_pairs")
+def count_from_zero(ids):
+    """The first occurrence counts nothing."""
+    counts = {}
+    for pair in zip(ids, ids[1:], strict=False):
+        counts[pair] = counts[pair] + 1 if pair in counts else 0
+    return counts
+
+
+@wrong("count_pairs")
+def count_round(ids):
+    """The index -1 pairs the last id with the first."""
+    counts = {}
+    for i in range(len(ids)):
+        pair = (ids[i - 1], ids[i])
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+@wrong("count_pairs")
+def count_with_list_keys(ids):
+    """Pairs as text, because lists cannot be keys."""
+    return dict(Counter(str([a, b]) for a, b in zip(ids, ids[1:], strict=False)))
+
+
+@wrong("count_pairs")
+def count_needs_two(ids):
+    """Reads the first pair before the loop. Right from two ids on."""
+    counts = {(ids[0], ids[1]): 1}
+    for pair in zip(ids[1:], ids[2:], strict=False):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+@wrong("count_pairs")
+def count_top_ten(ids):
+    """Only the most frequent pairs. Right as long as there are at most ten."""
+    return dict(Counter(zip(ids, ids[1:], strict=False)).most_common(10))
+
+
+@wrong("count_pairs")
+def count_without_zero(ids):
+    """Asks `if previous` instead of `is not None`. Right as long as no id is 0."""
+    counts, previous = {}, None
+    for i in ids:
+        if previous:
+            counts[previous, i] = counts.get((previous, i), 0) + 1
+        previous = i
+    return counts
+
+
+@wrong("count_pairs")
+def count_repeated(ids):
+    """Leaves out what occurs once."""
+    return {pair: n for pair, n in count_pairs(ids).items() if n > 1}
+
+
+@wrong("count_pairs")
+def count_different(ids):
+    """Takes two equal neighbours for no pair."""
+    return {pair: n for pair, n in count_pairs(ids).items() if pair[0] != pair[1]}
+
+
+@wrong("count_pairs")
+def count_combinations(ids):
+    """Pairs every id with all that follow. Right for two ids."""
+    return dict(Counter(combinations(ids, 2)))
+
+
+@wrong("count_pairs")
+def count_bytes_only(ids):
+    """A table of 256 by 256. Right as long as nothing was merged."""
+    table = np.zeros((256, 256), dtype=int)
+    for a, b in zip(ids, ids[1:], strict=False):
+        table[a, b] += 1
+    return {(int(a), int(b)): int(table[a, b]) for a, b in np.argwhere(table)}
+
+
+@wrong("count_pairs")
+def count_with_frozensets(ids):
+    """Sets of two: without order, and with one element where the ids are equal."""
+    return dict(Counter(frozenset(pair) for pair in zip(ids, ids[1:], strict=False)))
+
+
+# --- merge ----------------------------------------------------------------------------------------------------------
+
+@wrong("merge")
+def merge_first_only(ids, pair, new_id):
+    """Returns after the first match."""
+    for i in range(len(ids) - 1):
+        if (ids[i], ids[i + 1]) == pair:
+            return ids[:i] + [new_id] + ids[i + 2 :]
+    return list(ids)
+
+
+@wrong("merge")
+def merge_without_jump(ids, pair, new_id):
+    """A for loop appends the new id and then the second half of the pair, too."""
+    merged = []
+    for i in range(len(ids)):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+        else:
+            merged.append(ids[i])
+    return merged
+
+
+@wrong("merge")
+def merge_loses_last(ids, pair, new_id):
+    """The loop ends one early, so a last id that is in no pair is lost."""
+    merged, i = [], 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_past_the_end(ids, pair, new_id):
+    """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the pair's first."""
+    merged, i = [], 0
+    while i < len(ids):
+        if ids[i] == pair[0] and ids[i + 1] == pair[1]:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_by_identity(ids, pair, new_id):
+    """Compares with `is`. Right for ids below 257, which Python keeps only once."""
+    merged, i = [], 0
+    while i < len(ids):
+        if i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_from_the_right(ids, pair, new_id):
+    """Right unless the pair repeats one id and stands in a run of odd length."""
+    return merge(ids[::-1], pair[::-1], new_id)[::-1]
+
+
+@wrong("merge")
+def merge_either_order(ids, pair, new_id):
+    """Takes (b, a) for the pair as well."""
+    merged, i = [], 0
+    while i < len(ids):
+        if sorted(ids[i : i + 2]) == sorted(pair):
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_overlapping(ids, pair, new_id):
+    """Uses an id twice in a run: x x x becomes two new ids."""
+    merged = []
+    for i in range(len(ids)):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+        elif i == 0 or tuple(ids[i - 1 : i + 1]) != pair:
+            merged.append(ids[i])
+    return merged
+
+
+@wrong("merge")
+def merge_in_place(ids, pair, new_id):
+    """Changes the list that it was given."""
+    i = 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) == pair:
+            ids[i : i + 2] = [new_id]
+        i += 1
+    return ids
+
+
+@wrong("merge")
+def merge_in_text(ids, pair, new_id):
+    """Replaces in the printed list: 1, 2 is found in 11, 2 as well, and an empty text holds no number."""
+    text = " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id))
+    return [int(i) for i in text.split(" ")]
+
+
+@wrong("merge")
+def merge_deletes(ids, pair, new_id):
+    """Leaves the pair out and puts nothing in its place."""
+    return [i for i in merge(ids, pair, new_id) if i != new_id]
+
+
+@wrong("merge")
+def merge_list_and_tuple(ids, pair, new_id):
+    """A list never equals a tuple."""
+    merged, i = [], 0
+    while i < len(ids):
+        if ids[i : i + 2] == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_in_text_unless_empty(ids, pair, new_id):
+    """Replaces in the printed list: right as long as all ids have equally many digits."""
+    return [int(i) for i in " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id)).split()]
+
+
+@wrong("merge")
+def merge_in_a_circle(ids, pair, new_id):
+    """Pairs the last id with the first. Right unless these are the pair."""
+    merged, i = [], 0
+    while i < len(ids):
+        if (ids[i], ids[(i + 1) % len(ids)]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_looks_back(ids, pair, new_id):
+    """Compares ids[i - 1], which is the last id where i is 0."""
+    merged = []
+    for i in range(len(ids)):
+        if (ids[i - 1], ids[i]) == pair and (not merged or merged[-1] == pair[0]):
+            merged[-1:] = [new_id]
+        else:
+            merged.append(ids[i])
+    return merged
+
+
+@wrong("merge")
+def merge_gives_up(ids, pair, new_id):
+    """Stops where the pair's first id stands without the second."""
+    ids, at = list(ids), 0
+    while pair[0] in ids[at:]:
+        at = ids.index(pair[0], at)
+        if tuple(ids[at : at + 2]) != pair:
+            break
+        ids[at : at + 2] = [new_id]
+    return ids
+
+
+@wrong("merge")
+def merge_either_id(ids, pair, new_id):
+    """Asks whether both ids are in the pair, in any order or twice the same."""
+    merged, i = [], 0
+    while i < len(ids):
+        if i + 1 < len(ids) and ids[i] in pair and ids[i + 1] in pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
+
+
+@wrong("merge")
+def merge_each_first(ids, pair, new_id):
+    """Replaces each first id and drops each second. Right where they occur only together."""
+    return [new_id if i == pair[0] else i for i in ids if i != pair[1]]
+
+
+@wrong("merge")
+def merge_without_zero(ids, pair, new_id):
+    """Asks `all(...)` for whether both ids are there. Right as long as no id is 0."""
+    merged, ids = [], list(ids)
+    while ids:
+        if len(ids) > 1 and all(ids[:2]) and tuple(ids[:2]) == pair:
+            merged.append(new_id)
+            ids = ids[2:]
+        else:
+            merged.append(ids.pop(0))
+    return merged
+
+
+@wrong("merge")
+def merge_skips_after(ids, pair, new_id):
+    """A match also swallows the id after it, since the step of the loop comes on top."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+        i += 1
+    return merged
+
+
+# --- train_bpe ------------------------------------------------------------------------------------------------------
+
+def smallest_of_most_frequent(counts):
+    return min(counts, key=lambda pair: (-counts[pair], pair))
+
+
+def training(text, n_merges, pick=smallest_of_most_frequent, start=256, read=str.encode):
+    ids, merges = list(read(text)), {}
+    while len(merges) < n_merges and len(ids) > 1:
+        pair = pick(count_pairs(ids))
+        merges[pair] = start + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+@wrong("train_bpe")
+def train_first_of_ties(text, n_merges):
+    """Of equally frequent pairs, the first in the text."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=counts.get))
+
+
+@wrong("train_bpe")
+def train_last_of_ties(text, n_merges):
+    """Of equally frequent pairs, the one with the largest ids."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], p)))
+
+
+@wrong("train_bpe")
+def train_least_frequent(text, n_merges):
+    """The rarest pair first."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (counts[p], p)))
+
+
+@wrong("train_bpe")
+def train_from_257(text, n_merges):
+    """Leaves the id 256 out."""
+    return training(text, n_merges, start=257)
+
+
+@wrong("train_bpe")
+def train_from_zero(text, n_merges):
+    """Gives the new tokens the ids of bytes."""
+    return training(text, n_merges, start=0)
+
+
+@wrong("train_bpe")
+def train_on_characters(text, n_merges):
+    """Characters instead of bytes. Right for ASCII."""
+    return training(text, n_merges, read=lambda text: map(ord, text))
+
+
+@wrong("train_bpe")
+def train_counts_once(text, n_merges):
+    """Takes the n most frequent pairs of the bytes. Right for one merge."""
+    counts = count_pairs(list(text.encode()))
+    best = sorted(counts, key=lambda pair: (-counts[pair], pair))[:n_merges]
+    return {pair: 256 + i for i, pair in enumerate(best)}
+
+
+@wrong("train_bpe")
+def train_needs_pairs(text, n_merges):
+    """Does not stop where no pair is left. Right for long texts."""
+    ids, merges = list(text.encode()), {}
+    for new_id in range(256, 256 + n_merges):
+        counts = count_pairs(ids)
+        pair = min(counts, key=lambda p: (-counts[p], p))
+        merges[pair] = new_id
+        ids = merge(ids, pair, new_id)
+    return merges
+
+
+@wrong("train_bpe")
+def train_only_repeated(text, n_merges):
+    """Stops where every pair occurs once. Right for long texts."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and max((counts := count_pairs(ids)).values(), default=0) > 1:
+        pair = min(counts, key=lambda p: (-counts[p], p))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+@wrong("train_bpe")
+def train_one_more(text, n_merges):
+    """Checks the number of merges too late."""
+    return training(text, n_merges + 1)
+
+
+@wrong("train_bpe")
+def train_turned_round(text, n_merges):
+    """Ids as keys and pairs as values."""
+    return {new_id: pair for pair, new_id in training(text, n_merges).items()}
+
+
+@wrong("train_bpe")
+def train_up_to_id(text, n_merges):
+    """Takes n_merges for the size of the vocabulary."""
+    return training(text, n_merges - 256)
+
+
+@wrong("train_bpe")
+def train_first_id_only(text, n_merges):
+    """Compares only the first ids of ties. Right unless two of these pairs begin alike."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0])))
+
+
+@wrong("train_bpe")
+def train_larger_second_id(text, n_merges):
+    """Turns only the first id round to use max."""
+    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0], p[1])))
+
+
+@wrong("train_bpe")
+def train_second_id_first(text, n_merges):
+    """Compares the second ids of ties first."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[1], p[0])))
+
+
+@wrong("train_bpe")
+def train_smallest_sum(text, n_merges):
+    """Takes the smallest sum of ids for the smallest ids."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[0] + p[1], p)))
+
+
+@wrong("train_bpe")
+def train_smallest_text(text, n_merges):
+    """Compares ids as text, where "100" comes before "32"."""
+    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], str(p))))
+
+
+@wrong("train_bpe")
+def train_smallest_bytes(text, n_merges):
+    """Compares what the ids stand for. Right until a merged id is in a tie."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(ids) > 1:
+        counts, vocab = count_pairs(ids), build_vocab(merges)
+        pair = min(counts, key=lambda p: (-counts[p], vocab[p[0]], vocab[p[1]]))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+@wrong("train_bpe")
+def train_different_ids(text, n_merges):
+    """Stops as soon as all ids are equal. Right for nearly every text."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(set(ids)) > 1:
+        pair = smallest_of_most_frequent(count_pairs(ids))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+def training_on(words, n_merges):
+    """Learns from words, across which no pair is counted."""
+    words, merges = [list(word.encode()) for word in words], {}
+    while len(merges) < n_merges and (counts := sum((Counter(count_pairs(word)) for word in words), Counter())):
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        words = [merge(word, pair, merges[pair]) for word in words]
+    return merges
+
+
+@wrong("train_bpe")
+def train_on_words(text, n_merges):
+    """Splits the text at white space first."""
+    return training_on(text.split(), n_merges)
+
+
+@wrong("train_bpe")
+def train_on_words_with_space(text, n_merges):
+    """Cuts the text as GPT-2 does first."""
+    return training_on(re.findall(r"\s?\S+|\s+", text), n_merges)
+
+
+@wrong("train_bpe")
+def train_on_lines(text, n_merges):
+    """Learns line by line. Right for one line."""
+    return training_on(text.splitlines(), n_merges)
+
+
+@wrong("train_bpe")
+def train_stripped(text, n_merges):
+    """Removes white space at the ends."""
+    return training(text.strip(), n_merges)
+
+
+@wrong("train_bpe")
+def train_lower(text, n_merges):
+    """Small letters only."""
+    return training(text.lower(), n_merges)
+
+
+@wrong("train_bpe")
+def train_without_overlaps(text, n_merges):
+    """Counts x x x as one pair. Right unless that changes which pair is most frequent."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and len(ids) > 1:
+        counts = {pair: merge(ids, pair, -1).count(-1) for pair in count_pairs(ids)}
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+@wrong("train_bpe")
+def train_bytes_only(text, n_merges):
+    """Never merges what was merged."""
+    ids, merges = list(text.encode()), {}
+    while len(merges) < n_merges and (counts := {p: n for p, n in count_pairs(ids).items() if max(p) < 256}):
+        pair = smallest_of_most_frequent(counts)
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return merges
+
+
+@wrong("train_bpe")
+def train_into_default(text, n_merges, merges={}):  # noqa: B006
+    """A dictionary as default argument remembers the calls before. Right the first time."""
+    ids = list(text.encode())
+    for _ in range(n_merges):
+        if len(ids) < 2:
+            break
+        pair = smallest_of_most_frequent(count_pairs(ids))
+        merges[pair] = 256 + len(merges)
+        ids = merge(ids, pair, merges[pair])
+    return dict(merges)
+
+
+# --- encode ---------------------------------------------------------------------------------------------------------
+
+def encoding(text, merges, pick):
+    ids = list(text.encode())
+    while known := [pair for pair in zip(ids, ids[1:], strict=False) if pair in merges]:
+        pair = pick(known)
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode")
+def encode_first_in_text(text, merges):
+    """The leftmost pair first."""
+    return encoding(text, merges, lambda known: known[0])
+
+
+@wrong("encode")
+def encode_learned_last(text, merges):
+    """The highest new id first."""
+    return encoding(text, merges, lambda known: max(known, key=merges.get))
+
+
+@wrong("encode")
+def encode_smallest_pair(text, merges):
+    """Forgets the key of min, which then compares the pairs themselves."""
+    return encoding(text, merges, min)
+
+
+@wrong("encode")
+def encode_most_frequent(text, merges):
+    """Counts in the text to be encoded, as training does."""
+    return encoding(text, merges, lambda known: Counter(known).most_common(1)[0][0])
+
+
+@wrong("encode")
+def encode_nothing(text, merges):
+    """Bytes only."""
+    return list(text.encode())
+
+
+@wrong("encode")
+def encode_characters(text, merges):
+    """Characters instead of bytes. Right for ASCII."""
+    ids = list(map(ord, text))
+    for pair, new_id in merges.items():
+        ids = merge(ids, pair, new_id)
+    return ids
+
+
+@wrong("encode")
+def encode_once_each(text, merges):
+    """Each merge at its first place only."""
+    ids = list(text.encode())
+    for pair, new_id in merges.items():
+        ids = merge_first_only(ids, pair, new_id)
+    return ids
+
+
+@wrong("encode")
+def encode_one_pass(text, merges):
+    """One walk from left to right, which never sees the pairs of new ids."""
+    ids, out, i = list(text.encode()), [], 0
+    while i < len(ids):
+        pair = tuple(ids[i : i + 2])
+        out.append(merges.get(pair, ids[i]))
+        i += 2 if pair in merges else 1
+    return out
+
+
+@wrong("encode")
+def encode_longest(text, merges):
+    """The longest token that fits, from the left. Right wherever it is also what the merges give."""
+    tokens = {token: i for i, token in build_vocab(merges).items()}
+    data, ids = text.encode(), []
+    while data:
+        size = next(n for n in range(len(data), 0, -1) if data[:n] in tokens)
+        ids.append(tokens[data[:size]])
+        data = data[size:]
+    return ids
+
+
+@wrong("encode")
+def encode_needs_a_pair(text, merges):
+    """Looks for the smallest of nothing where no pair is left. Fails on texts of one character or none."""
+    ids = list(text.encode())
+    while (pair := min(zip(ids, ids[1:], strict=False), key=lambda p: merges.get(p, 10**9))) in merges:
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode")
+def encode_trains(text, merges):
+    """Learns merges of the text itself instead of using those given."""
+    merges = training(text, len(merges))
+    return encoding(text, merges, lambda known: min(known, key=merges.get))
+
+
+@wrong("encode")
+def encode_in_rounds(text, merges):
+    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair learned earlier."""
+    ids = list(text.encode())
+    while known := [pair for pair in merges if pair in set(zip(ids, ids[1:], strict=False))]:
+        for pair in known:
+            ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode")
+def encode_until_absent(text, merges):
+    """Stops at the first merge that is not in the text."""
+    ids = list(text.encode())
+    for pair, new_id in merges.items():
+        if pair not in zip(ids, ids[1:], strict=False):
+            break
+        ids = merge(ids, pair, new_id)
+    return ids
+
+
+@wrong("encode")
+def encode_words(text, merges):
+    """Splits the text at white space, and loses that."""
+    return [i for word in text.split() for i in encode(word, merges)]
+
+
+@wrong("encode")
+def encode_words_with_space(text, merges):
+    """Cuts the text as GPT-2 does. Right where no merge crosses a space."""
+    return [i for word in re.findall(r"\s?\S+|\s+", text) for i in encode(word, merges)]
+
+
+@wrong("encode")
+def encode_lines(text, merges):
+    """Encodes line by line. Right where no merge crosses the end of a line."""
+    return [i for line in text.splitlines(keepends=True) for i in encode(line, merges)]
+
+
+@wrong("encode")
+def encode_stripped(text, merges):
+    """Removes white space at the ends."""
+    return encode(text.strip(), merges)
+
+
+@wrong("encode")
+def encode_lower(text, merges):
+    """Small letters only."""
+    return encode(text.lower(), merges)
+
+
+@wrong("encode")
+def encode_bytes_only(text, merges):
+    """Applies only merges of two bytes, all in one go."""
+    ids = list(text.encode())
+    for pair in [p for p in merges if max(p) < 256]:
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode")
+def encode_from_the_right(text, merges):
+    """Right unless a pair repeats one id in a run of odd length."""
+    ids = list(text.encode())
+    for pair, new_id in merges.items():
+        ids = merge_from_the_right(ids, pair, new_id)
+    return ids
+
+
+@wrong("encode")
+def encode_each_character(text, merges):
+    """Encodes character by character. Right where no merge joins two."""
+    return [i for character in text for i in encode(character, merges)]
+
+
+@wrong("encode")
+def encode_one_merge(text, merges):
+    """`if` instead of `while`."""
+    ids = list(text.encode())
+    if known := [pair for pair in zip(ids, ids[1:], strict=False) if pair in merges]:
+        ids = merge(ids, min(known, key=merges.get), merges[min(known, key=merges.get)])
+    return ids
+
+
+# --- decode ---------------------------------------------------------------------------------------------------------
+
+@wrong("decode")
+def decode_strictly(ids, merges):
+    """Stops at invalid UTF-8, which a model may well produce."""
+    return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8")
+
+
+@wrong("decode")
+def decode_ignoring(ids, merges):
+    """Drops invalid bytes without a word."""
+    return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="ignore")
+
+
+@wrong("decode")
+def decode_with_escapes(ids, merges):
+    """Writes invalid bytes as backslash escapes."""
+    return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="backslashreplace")
+
+
+@wrong("decode")
+def decode_each_alone(ids, merges):
+    """Decodes token by token. Right unless a character is spread over two tokens."""
+    vocab = build_vocab(merges)
+    return "".join(vocab[i].decode("utf-8", errors="replace") for i in ids)
+
+
+@wrong("decode")
+def decode_latin(ids, merges):
+    """A character for each byte. Right for ASCII."""
+    vocab = build_vocab(merges)
+    return "".join(chr(byte) for i in ids for byte in vocab[i])
+
+
+@wrong("decode")
+def decode_one_level(ids, merges):
+    """Takes the halves of a merge for bytes. Right where no merge builds on another."""
+    halves = {new_id: bytes(i % 256 for i in pair) for pair, new_id in merges.items()}
+    return b"".join(halves.get(i) or bytes([i]) for i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_two_levels(ids, merges):
+    """Undoes every merge once, from the first to the last: what a later merge holds of an earlier one stays."""
+    ids = list(ids)
+    for pair, new_id in merges.items():
+        ids = [part for i in ids for part in (pair if i == new_id else (i,))]
+    return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_halves_swapped(ids, merges):
+    """Right + left."""
+    vocab = {i: bytes([i]) for i in range(256)}
+    for (left, right), new_id in merges.items():
+        vocab[new_id] = vocab[right] + vocab[left]
+    return b"".join(vocab[i] for i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_with_spaces(ids, merges):
+    """Puts a space between tokens, as if they were words."""
+    return b" ".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_to_bytes(ids, merges):
+    """Forgets the last step."""
+    return b"".join(map(build_vocab(merges).get, ids))
+
+
+@wrong("decode")
+def decode_stripped(ids, merges):
+    """Removes white space at the ends."""
+    return decode(ids, merges).strip()
+
+
+@wrong("decode")
+def decode_lstripped(ids, merges):
+    """Removes the space that many a tokenizer puts in front."""
+    return decode(ids, merges).lstrip()
+
+
+@wrong("decode")
+def decode_lower(ids, merges):
+    """Small letters only."""
+    return decode(ids, merges).lower()
+
+
+@wrong("decode")
+def decode_four_levels(ids, merges):
+    """Undoes merges four times. Right up to tokens of five merges."""
+    halves = {new_id: pair for pair, new_id in merges.items()}
+    for _ in range(4):
+        ids = [part for i in ids for part in halves.get(i, (i,))]
+    return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_ten_levels(ids, merges):
+    """Undoes merges ten times."""
+    halves = {new_id: pair for pair, new_id in merges.items()}
+    for _ in range(10):
+        ids = [part for i in ids for part in halves.get(i, (i,))]
+    return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_without_zero(ids, merges):
+    """Asks `if i`. Right as long as no id is 0."""
+    return decode([i for i in ids if i], merges)
+
+
+@wrong("decode")
+def decode_each_once(ids, merges):
+    """Goes through the vocabulary instead of the ids."""
+    return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode("utf-8", errors="replace")
+
+
+@wrong("decode")
+def decode_invalid_once(ids, merges):
+    """One sign for any number of invalid bytes in a row."""
+    return re.sub("\ufffd+", "\ufffd", decode(ids, merges))
+
+
+@wrong("decode")
+def decode_invalid_as_question(ids, merges):
+    """A question mark for invalid bytes."""
+    return decode(ids, merges).replace("\ufffd", "?")
+
+
+@wrong("decode")
+def decode_fallback_latin(ids, merges):
+    """Tries another encoding where UTF-8 fails."""
+    data = b"".join(map(build_vocab(merges).get, ids))
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+# --- compression ----------------------------------------------------------------------------------------------------
+
+def no_tokens(ids):
+    if not ids:
+        raise ValueError("no tokens")
+
+
+@wrong("compression")
+def compression_characters(text, ids):
+    """Characters per token. Right for ASCII."""
+    no_tokens(ids)
+    return len(text) / len(ids)
+
+
+@wrong("compression")
+def compression_upside_down(text, ids):
+    """Tokens per byte."""
+    no_tokens(ids)
+    return len(ids) / len(text.encode())
+
+
+@wrong("compression")
+def compression_whole(text, ids):
+    """Whole bytes per token."""
+    no_tokens(ids)
+    return len(text.encode()) // len(ids)
+
+
+@wrong("compression")
+def compression_distinct(text, ids):
+    """Counts a token that occurs twice only once."""
+    no_tokens(ids)
+    return len(text.encode()) / len(set(ids))
+
+
+@wrong("compression")
+def compression_utf16(text, ids):
+    """Bytes in another encoding."""
+    no_tokens(ids)
+    return len(text.encode("utf-16")) / len(ids)
+
+
+@wrong("compression")
+def compression_words(text, ids):
+    """Words per token."""
+    no_tokens(ids)
+    return len(text.split()) / len(ids)
+
+
+@wrong("compression")
+def compression_rounded(text, ids):
+    """Rounds inside, where only the print-out should."""
+    no_tokens(ids)
+    return round(len(text.encode()) / len(ids), 2)
+
+
+@wrong("compression")
+def compression_divides_by_zero(text, ids):
+    """Right as long as there is a token."""
+    return len(text.encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_zero_of_nothing(text, ids):
+    """Hides the missing tokens behind a number."""
+    return len(text.encode()) / len(ids) if ids else 0.0
+
+
+@wrong("compression")
+def compression_asks_for_text(text, ids):
+    """Asks whether there is a text instead of tokens."""
+    if not text:
+        raise ValueError("no text")
+    return len(text.encode()) / len(ids) if ids else 0.0
+
+
+@wrong("compression")
+def compression_divides_text_by_zero(text, ids):
+    """Asks for the text and divides by the tokens. Right for what encode gives."""
+    if not text:
+        raise ValueError("no text")
+    return len(text.encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_needs_two(text, ids):
+    """Refuses one token."""
+    if len(ids) <= 1:
+        raise ValueError("too few tokens")
+    return len(text.encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_stripped(text, ids):
+    """Removes white space at the ends."""
+    no_tokens(ids)
+    return len(text.strip().encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_without_spaces(text, ids):
+    """Counts no white space."""
+    no_tokens(ids)
+    return len("".join(text.split()).encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_lower(text, ids):
+    """Small letters only: some take more bytes than their capital."""
+    no_tokens(ids)
+    return len(text.lower().encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_asserts(text, ids):
+    """Another error than the one asked for."""
+    assert ids, "no tokens"
+    return len(text.encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_looks_inside(text, ids):
+    """Fails with an IndexError where there is no token."""
+    first = ids[0]
+    return len(text.encode()) / len([first, *ids[1:]])
+
+
+@wrong("compression")
+def compression_raises_text(text, ids):
+    """Raises a sentence, which is no error: a TypeError."""
+    if not ids:
+        raise "no tokens"  # noqa: B016
+    return len(text.encode()) / len(ids)
+
+
+@wrong("compression")
+def compression_returns_error(text, ids):
+    """Returns the error instead of raising it."""
+    return len(text.encode()) / len(ids) if ids else ValueError("no tokens")
+
+
+@wrong("compression")
+def compression_four_digits(text, ids):
+    """Rounds inside, to so many digits that it hardly shows."""
+    no_tokens(ids)
+    return round(len(text.encode()) / len(ids), 4)
+
+
+@wrong("compression")
+def compression_one_more(text, ids):
+    """Avoids the division by zero with one token more."""
+    no_tokens(ids)
+    return len(text.encode()) / (len(ids) + 1)
