@@ -13,7 +13,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile  # noqa: E402
 
 NO_NETWORK = ROOT / "tests" / "no_network"
 SWEEP = "from course_utils.classroom.widgets import sweep\nprint(sweep())"
-collect_ignore_glob = ["build", "notebooks/src", "tools", "tests/no_network", "tests/mutants"]
+collect_ignore_glob = ["build", "notebooks/src", "tools", "tests/no_network"]
 
 
 def pytest_addoption(parser):
@@ -119,7 +119,8 @@ def pytest_collection_modifyitems(config, items):
 def _concerns(item, notebook):
     topic = notebook.stem[3:]
     asked = getattr(getattr(item, "callspec", None), "params", {})
-    mine = item.path == notebook or item.path.stem in (topic, f"test_{topic}")
+    rooms = (ROOT / "tests" / topic, ROOT / "course_utils" / topic)  # unit tests and doctests of the lesson's room
+    mine = item.path == notebook or any(room in item.path.parents for room in rooms)
     return mine or notebook in (asked.get("notebook"), asked.get("due")) or str(asked.get("exercise", "")).startswith(f"{topic}.")
 
 

@@ -1,18 +1,11 @@
-"""Shared code of the course: what a notebook builds stands here once, and later notebooks import it.
+"""The shared package of the course: a room for each lesson, and what the rooms share.
 
-    01  tokenization; tokenizer_files
-    02  attention
-    03  transformer_block; transformer
-    04  gpt2; sampling, census, lesion, trained
-    05  scaling_laws; power_laws, scaling_points, scaling_runs, test_time, real_model
-    06  superposition; sparse_autoencoder
-    07  kl_bias; audit
-    08  interpretability; hooks, probes, induction, ablation, grokking, emergence, linear_reading
-    09  post_training; chat, instructions, grading, fine_tuning, fine_tuning_runs, preferences, reinforcement,
-        preference_runs, compression, distillation, guard_rails, leakage
-    all corpus, storyteller, texts, training
+A lesson builds in small cells what stands finished in the room of its name (`course_utils/<room>/`), together with the
+exercises' checkers (`exercises.py`) and what was trained or recorded for it (`assets/`). A room's `__init__` says in a
+sentence what its lesson builds, and exports what notebooks import.
 
-`classroom` is what a notebook shows and asks, `exercises` holds the checkers, `assets` what was trained and recorded.
+Beside the rooms: `classroom` (what a lesson shows), `checking` (the engine of exercises), `stories` (texts to train on),
+`exercises` (check, hint, solution), `assets` (stored files), `pretrained` (trained models), `training` (the one loop).
 """
 
 __version__ = "0.1.0"

@@ -11,6 +11,7 @@ from course_utils.checking.compare import Wrong, expect
 
 
 def normal(rng: random.Random, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Draws from a normal distribution, of this shape, repeatable by the checker's own source of random numbers."""
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     return torch.randn(shape, generator=generator, dtype=dtype)
 
@@ -38,12 +39,14 @@ def gradient(got: Tensor, want: Tensor, got_from: Tensor, want_from: Tensor, cal
 
 
 def check_gradient(student: Callable, oracle: Callable, x: Tensor, call: str) -> None:
+    """Compares the gradient that reaches x through the student's function with the one through the oracle."""
     x.requires_grad_()
     inner = x * 1  # not a leaf: the student's function gets this very tensor
     gradient(student(inner), oracle(inner), inner, inner, call)
 
 
 def must_raise(run: Callable, call: str, why: str) -> None:
+    """Raises Wrong unless `run()` raises a ValueError; `why` says what is wrong with the input."""
     try:
         run()
     except ValueError:
@@ -66,6 +69,7 @@ class Dice(torch.Generator):
 
 
 def dice(seed: int) -> Dice:
+    """A seeded source of random numbers that goes on from call to call, even through the engine."""
     generator = Dice()
     generator.manual_seed(seed)
     return generator

@@ -14,8 +14,8 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
+from course_utils.checking import Catalog, Exercise, expect
 from course_utils.checking.compare import Wrong, show_value
-from course_utils.checking.engine import Catalog, Exercise, expect
 from course_utils.classroom import (
     Claims,
     Markup,

@@ -10,13 +10,17 @@ import pytest
 
 from conftest import ROOT, notebook_paths
 
-# In course order: a topic may import the ones before it.
-TOPICS = ("tokenization", "attention", "transformer_block", "gpt2", "scaling_laws", "superposition", "kl_bias", "interpretability", "post_training")
-UPSTAIRS = {"matplotlib", "ipywidgets", "IPython", "course_utils.classroom", "course_utils.exercises"}
-MOST_LINES = 300
+UPSTAIRS = {"matplotlib", "ipywidgets", "IPython", "course_utils.classroom", "course_utils.exercises"}  # what only shows and asks
+MOST_LINES = 450
 PACKAGE = ROOT / "course_utils"
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-LOWER = {name: path for name, path in MODULES.items() if "/" not in name and name != "__init__"}  # topics and what they share
+HOUSE = ("classroom", "checking", "stories")  # rooms without a lesson
+ROOMS = tuple(sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py") if path.parent.name not in HOUSE))
+# What lessons are made of, and what they share: everything but the classroom, the engine of exercises and the checkers.
+BELOW = {
+    name: path for name, path in MODULES.items()
+    if not name.startswith(("classroom/", "checking/")) and path.name not in ("__init__.py", "exercises.py")
+}  # fmt: skip
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "pandas.read_pickle", "pd.read_pickle", "os.system"}
 UNSAFE_OPTIONS = {"allow_pickle", "trust_remote_code", "shell"}
@@ -61,13 +65,13 @@ def trivial(method):
     return len(method.body) == 1 or method.name in ("forward", "backward") or bool(method.decorator_list)
 
 
-@each({name: path for name, path in MODULES.items() if not name.startswith("exercises/") and name != "classroom/__init__"})
+@each({name: path for name, path in MODULES.items() if not name.endswith("exercises")})
 def test_what_is_public_has_a_docstring(path):
     assert undocumented(read(path)) == []
 
 
-@each({name: path for name, path in LOWER.items() if name in TOPICS})
-def test_what_a_topic_offers_has_an_example_that_runs(path):
+@each(BELOW)
+def test_what_a_module_offers_has_an_example_that_runs(path):
     assert undocumented(read(path), examples=True) == []
 
 
@@ -90,8 +94,8 @@ def test_a_missing_example_is_noticed():
 # --- Modules ---------------------------------------------------------------------------------------------------------
 
 
-@each({name: path for name, path in LOWER.items() if name in TOPICS})
-def test_a_topic_can_be_read_in_one_sitting(path):
+@each({name: path for name, path in MODULES.items() if path.name != "exercises.py"})
+def test_a_module_can_be_read_in_one_sitting(path):
     assert len(read(path).splitlines()) <= MOST_LINES
 
 
@@ -112,20 +116,70 @@ def reaches(names, forbidden):
     return sorted({bad for bad in forbidden for name in names if name == bad or name.startswith(f"{bad}.")})
 
 
-@each(LOWER)
+@each(BELOW)
 def test_what_notebooks_build_on_imports_nothing_from_upstairs(path):
     assert reaches(imported(read(path)), UPSTAIRS) == []
 
 
-@each({name: path for name, path in LOWER.items() if name in TOPICS})
-def test_a_topic_imports_earlier_topics_only(path):
-    later = {f"course_utils.{topic}" for topic in TOPICS[TOPICS.index(path.stem) :]}
-    assert reaches(imported(read(path)), later) == []
+def room_of(name):
+    """The room that a dotted name of the package lies in; None where it lies in none."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "course_utils" and (PACKAGE / parts[1]).is_dir() else None
+
+
+def arrows():
+    """room -> the rooms that its modules import, found in every module, whatever its depth."""
+    found = {}
+    for name, path in MODULES.items():
+        own, _, inner = name.partition("/")
+        if inner:
+            found.setdefault(own, set()).update(room_of(n) for n in imported(read(path), ("course_utils", own)) if room_of(n) not in (None, own))
+    return found
+
+
+def circle(graph):
+    """Rooms that import one another in a ring, as a list; None where there is no ring."""
+
+    def follow(room, way):
+        if room in way:
+            return [*way[way.index(room) :], room]
+        return next(filter(None, (follow(after, [*way, room]) for after in sorted(graph.get(room, ())))), None)
+
+    return next(filter(None, (follow(room, []) for room in sorted(graph))), None)
+
+
+def test_imports_between_rooms_run_in_no_circle():
+    graph = arrows()
+    assert len(graph) >= 20 and circle(graph) is None
+
+
+def test_a_circle_is_noticed():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b"}, "b": {"c"}, "d": {"c"}}) is None
+
+
+@each({room: PACKAGE / room / "__init__.py" for room in ROOMS})
+def test_a_room_says_what_its_lesson_builds_and_which_lesson_it_is(path):
+    tree = ast.parse(read(path))
+    number = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "LESSON")
+    assert len(ast.get_docstring(tree).split()) > 5 and f"{number}_{path.parent.name}" in [p.stem for p in notebook_paths()]
+
+
+@each({name: path for name, path in MODULES.items() if path.name != "__init__.py"})
+def test_only_a_rooms_door_passes_names_on(path):
+    """A module defines what it offers: nothing in it is imported only so that others find it there."""
+    tree = ast.parse(read(path))
+    assert not any(isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__" for node in tree.body)
+
+
+def test_nothing_else_stands_at_the_top():
+    loose = {name for name in MODULES if "/" not in name}
+    assert loose == {"__init__", "assets", "exercises", "pretrained", "training"}
 
 
 @each({name: path for name, path in MODULES.items() if name.startswith("classroom/")})
 def test_the_classroom_knows_no_topic_and_no_exercise(path):
-    taught = {f"course_utils.{name}" for name in LOWER} | {"course_utils.exercises"}
+    taught = {f"course_utils.{room}" for room in (*ROOMS, "stories")} | {"course_utils.exercises", "course_utils.pretrained"}
     assert reaches(imported(read(path), ("course_utils", "classroom")), taught) == []
 
 
@@ -216,11 +270,6 @@ def test_no_output_names_a_place_on_somebodys_machine(notebook):
 def test_a_place_on_a_machine_is_noticed(text, found):
     cell = {"cell_type": "code", "outputs": [{"output_type": "stream", "name": "stdout", "text": text}]}
     assert machine_paths(common.NotebookNode(cells=[cell])) == found
-
-
-def test_the_packages_map_names_every_module_once():
-    names = re.findall(r"\w+", re.search(r"(?s)\n    01 .*?\n\n", read(PACKAGE / "__init__.py"))[0])
-    assert sorted(set(names) & set(LOWER)) == sorted(LOWER) and len([n for n in names if n in LOWER]) == len(LOWER)
 
 
 def test_ruff_finds_nothing():

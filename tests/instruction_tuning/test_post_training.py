@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from course_utils import post_training, pretrained
+from course_utils import pretrained
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.instruction_tuning import fine_tuning as instruction_tuning
 from course_utils.instruction_tuning.chat import ASSISTANT, CHAT_VOCAB, END_OF_TURN, encode_chat
@@ -273,8 +273,3 @@ def test_a_batch_of_both_kinds_gives_both_losses(tasks):
     batch = runs.mixed(instruction_tuning.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:]))(dice(1))
     plain = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
     torch.testing.assert_close(runs.mixed_loss(model, batch), instruction_tuning.answer_loss(model, batch[:3]) + plain)
-
-
-def test_the_room_offers_the_public_names():
-    assert {"answer_mask", "LoRALinear", "dpo_loss", "quantize_absmax"} <= set(post_training.__all__)
-    assert all(hasattr(post_training, name) for name in post_training.__all__)
