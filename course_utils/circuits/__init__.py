@@ -1,10 +1,9 @@
 """Reading a network from inside: hooks, the logit lens, attribution and patching, as lesson 14 builds them."""
 
-from course_utils.circuits.hooks import ActivationCache, activations, only, patched
+from course_utils.circuits.hooks import ActivationCache, activations, only, patched, record
 from course_utils.circuits.reading import (
     attribution,
     duplicate_token_score,
-    earlier_copies,
     head_scores,
     induction_score,
     logit_lens,
@@ -18,7 +17,6 @@ __all__ = [
     "activations",
     "attribution",
     "duplicate_token_score",
-    "earlier_copies",
     "head_scores",
     "induction_score",
     "logit_lens",
@@ -27,6 +25,7 @@ __all__ = [
     "patching_map",
     "path_patch",
     "previous_token_score",
+    "record",
 ]
 
 LESSON = "14"

@@ -1,7 +1,7 @@
 """GPT-2 with published weights or ours: the model that lesson 04 builds."""
 
-from course_utils.gpt2.model import GPT, SIZES, GPTConfig, half_precision
+from course_utils.gpt2.model import GPT, SIZES, GPTConfig, convert_weights, half_precision
 
-__all__ = ["GPT", "GPTConfig", "SIZES", "half_precision"]
+__all__ = ["GPT", "GPTConfig", "SIZES", "convert_weights", "half_precision"]
 
 LESSON = "04"

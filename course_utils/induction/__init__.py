@@ -10,7 +10,16 @@ from course_utils.induction.ablation import (
     predicted_harm,
     zero_ablate,
 )
-from course_utils.induction.heads import attention_only, grow, late_repeats, look, repeat_batches, rise, token_losses
+from course_utils.induction.heads import (
+    attention_only,
+    grow,
+    late_repeats,
+    look,
+    repeat_batches,
+    repeated_sequences,
+    rise,
+    token_losses,
+)
 
 __all__ = [
     "ablated",
@@ -25,6 +34,7 @@ __all__ = [
     "mean_ablate",
     "predicted_harm",
     "repeat_batches",
+    "repeated_sequences",
     "rise",
     "token_losses",
     "zero_ablate",

@@ -1,3 +1,16 @@
 """What breaks when trained matrices are broken: lesson 10."""
 
+from course_utils.inside_gpt2.lesion import (
+    MATRICES,
+    excess_kurtosis,
+    interval,
+    lesioned,
+    loss_rise,
+    matrices,
+    spreading,
+    tail_share,
+)
+
+__all__ = ["MATRICES", "excess_kurtosis", "interval", "lesioned", "loss_rise", "matrices", "spreading", "tail_share"]
+
 LESSON = "10"

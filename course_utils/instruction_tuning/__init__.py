@@ -1,7 +1,6 @@
 """From a model that continues text to one that answers: the chat, the tasks and the loss of lesson 18."""
 
 from course_utils.instruction_tuning.chat import (
-    ASSISTANT,
     CHAT_ID,
     CHAT_VOCAB,
     END_OF_TURN,
@@ -14,6 +13,7 @@ from course_utils.instruction_tuning.chat import (
 from course_utils.instruction_tuning.fine_tuning import (
     accuracy,
     answer_loss,
+    answer_mask,
     answers,
     base_with_chat,
     story_loss,
@@ -23,7 +23,6 @@ from course_utils.instruction_tuning.grading import grade
 from course_utils.instruction_tuning.tasks import SPLITS, TASKS, instructions
 
 __all__ = [
-    "ASSISTANT",
     "CHAT_ID",
     "CHAT_VOCAB",
     "END_OF_TURN",
@@ -33,6 +32,7 @@ __all__ = [
     "TEXTS",
     "accuracy",
     "answer_loss",
+    "answer_mask",
     "answers",
     "base_with_chat",
     "decode_chat",

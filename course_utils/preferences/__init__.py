@@ -2,9 +2,11 @@
 
 from course_utils.preferences.pairwise import RewardModel, dpo_loss
 from course_utils.preferences.reinforcement import (
+    advantages,
     answer_reward,
     best_of_n_kl,
     best_of_n_mean,
+    leashed_reward,
     overoptimisation_fit,
     sample_answers,
 )
@@ -32,6 +34,7 @@ __all__ = [
     "N_NEW",
     "Questions",
     "RewardModel",
+    "advantages",
     "answer_flops",
     "answer_reward",
     "best_of_n_kl",
@@ -40,6 +43,7 @@ __all__ = [
     "dpo_loss",
     "features",
     "fit_head",
+    "leashed_reward",
     "make_pairs",
     "overoptimisation_fit",
     "polish",

@@ -10,10 +10,13 @@ from course_utils.scaling_laws.laws import (
     chinchilla_objective,
     fit_chinchilla,
     fit_isoflop,
+    optimal_allocation,
     simulate,
 )
 from course_utils.scaling_laws.points import download_points, recorded_refit, without_largest
 from course_utils.scaling_laws.power_laws import (
+    Array,
+    bootstrap,
     broken_power_law,
     fit_power_law,
     fit_saturating,
@@ -23,6 +26,7 @@ from course_utils.scaling_laws.power_laws import (
 from course_utils.scaling_laws.runs import BATCH, Run, T, corpus, measure, model_for, recorded
 
 __all__ = [
+    "Array",
     "BATCH",
     "BESIROGLU",
     "Chinchilla",
@@ -31,6 +35,7 @@ __all__ = [
     "KAPLAN",
     "Run",
     "T",
+    "bootstrap",
     "bootstrap_chinchilla",
     "broken_power_law",
     "chinchilla_objective",
@@ -43,6 +48,7 @@ __all__ = [
     "interval",
     "measure",
     "model_for",
+    "optimal_allocation",
     "power_law_line",
     "recorded",
     "recorded_refit",

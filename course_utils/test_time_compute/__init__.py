@@ -10,6 +10,7 @@ from course_utils.test_time_compute.running_sum import (
     half_trained,
     majority_of_two,
     majority_vote,
+    pass_at_k,
     recorded,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "half_trained",
     "majority_of_two",
     "majority_vote",
+    "pass_at_k",
     "recorded",
     "smollm2",
     "sums",
