@@ -3,7 +3,7 @@
     python tools/bench.py [TOPIC …] [--repeats N] [--json FILE]
 
 Prints a table for each race; exits with 1 where ours misses a required minimum or where two answers disagree.
-The races of a topic are in tools/races/TOPIC.py; to add a topic, write its `races()` and name it in tools/races/__init__.py.
+The races of a topic are in tools/races/TOPIC.py; to add a topic, write its module with `races()`.
 """
 
 import argparse

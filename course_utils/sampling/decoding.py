@@ -4,7 +4,6 @@ Shapes: B texts, T tokens so far, V tokens in the vocabulary; logits and p are (
 A token that is cut has the logit -inf, so softmax gives it probability 0 and shares its mass among the others.
 """
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -243,55 +242,3 @@ def _check_room(model: nn.Module, T: int, n_new: int) -> None:
 
 
 # --- The same products, faster on a CPU ------------------------------------------------------------------------------
-
-
-class Packed(nn.Linear):
-    """A fixed copy of a linear map, laid out for products with few rows; it learns nothing and stays where it is.
-
-    One row: (in, out), where each number of x scales a row that lies in one piece, and numpy's BLAS, which reads faster.
-    More rows: the blocks of oneDNN, which torch.compile uses for fixed weights. On a GPU, or in another dtype, neither.
-
-    >>> linear, x = nn.Linear(6, 4), torch.randn(2, 3, 6)
-    >>> torch.allclose(Packed(linear, rows=2)(x), linear(x), atol=1e-6)
-    True
-    """
-
-    def __init__(self, linear: nn.Linear, rows: int) -> None:
-        super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
-        self.weight, self.bias = linear.weight, linear.bias  # shared
-        weight, self.kind = linear.weight.detach(), "plain"
-        if weight.device.type == "cpu" and weight.dtype == torch.float32:
-            if rows == 1:
-                self.kind, self.laid_out = "row", weight.t().contiguous().numpy()  # (in, out)
-            elif torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
-                self.kind, self.laid_out = "oneDNN", torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.kind == "row":
-            y = torch.from_numpy(x.detach().view(-1, self.in_features).numpy() @ self.laid_out)  # (rows, out)
-            y = y if self.bias is None else y.add_(self.bias)
-            return y.view(*x.shape[:-1], self.out_features)
-        if self.kind == "oneDNN":
-            return torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, "none", [], "")
-        return super().forward(x)
-
-
-def packed(model: nn.Module, batch: int) -> nn.Module:
-    """A copy of the model for `generate` at this batch size: the same numbers, 1.3 to 2 times as fast on a CPU.
-
-    It shares the parameters, and keeps a second copy of the matrices, which does not follow later changes: pack again
-    after training or moving. No gradients flow through it. Raises: ValueError for a batch below 1.
-
-    >>> model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 4))
-    >>> x = torch.randn(1, 6)
-    >>> torch.allclose(packed(model, batch=1)(x), model(x), atol=1e-6)
-    True
-    """
-    if batch < 1:
-        raise ValueError(f"batch={batch} must be at least 1: it is how many texts are generated side by side")
-    model = copy.deepcopy(model, memo={id(parameter): parameter for parameter in model.parameters()})
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Linear:
-                setattr(module, name, Packed(child, batch))
-    return model.eval()

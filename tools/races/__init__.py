@@ -1,20 +1,14 @@
-"""The races of `tools/bench.py`: one module a topic, whose `races()` yields them."""
+"""The races of `tools/bench.py`: one module a room, whose `races()` yields them."""
 
 import operator
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 OURS = "course_utils"
-TOPICS = (
-    "tokenization",
-    "gpt2",
-    "scaling_laws",
-    "superposition",
-    "interpretability",
-    "post_training",
-)  # in course order; one module each
+TOPICS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 
 @dataclass(frozen=True)
