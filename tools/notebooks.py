@@ -14,12 +14,17 @@ import sys
 import common
 from common import Problem, pair_of, sources
 from pairs import build, disagreements, take_back
+from stubs import stale
+
+from course_utils.exercises import catalog
 
 
 def _build(args: argparse.Namespace) -> int:
     failed = 0
     for source in sources(args.notebooks):
         try:
+            if old := stale(source, catalog.find):
+                raise Problem(f"{'; '.join(old)}; `python tools/stubs.py {source.stem[:2]}` writes them anew")
             print(f"{source.stem}: {build(source, args.only_changed)}", flush=True)
             failed += _report(disagreements(pair_of(source)))
         except Problem as problem:

@@ -260,7 +260,7 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     or beside the head (needs `peft`). "one vector": the shift of the last LayerNorm, d_model numbers.
     Raises: ValueError for another part. Source of LoRA: Hu et al. 2021, section 4.1.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> {part: n_trainable(copy_with(storyteller(), part)) for part in ("everything", "head", "one vector")}
     {'everything': 915584, 'head': 89472, 'one vector': 128}
     """

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import os
-import textwrap
 from html.parser import HTMLParser
 
 import cells
@@ -14,6 +13,7 @@ import pages
 import pairs
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from stubs import box_of, stub_faults
 
 from conftest import NO_NETWORK, ROOT, notebook_paths
 from course_utils.exercises import catalog
@@ -46,41 +46,6 @@ def test_every_topic_with_exercises_has_a_notebook():
     assert [topic for topic in catalog.topics if topic not in TOPICS] == []
 
 
-def stub_faults(stub, reference):
-    """Where a stub (source) is not the reference (source) with the body left out; an empty list where it is."""
-    mine, theirs = (ast.parse(textwrap.dedent(source)).body[0] for source in (stub, reference))
-    if isinstance(mine, ast.FunctionDef):
-        return _function_faults(mine, theirs, "")
-    faults = _difference(mine, theirs, "bases", "keywords", "decorator_list")
-    methods, known = ({f.name: f for f in node.body if isinstance(f, ast.FunctionDef)} for node in (mine, theirs))
-    faults += [f"{name} is not in the reference" for name in methods if name not in known]
-    faults += [f"{name} is missing" for name in known if not name.startswith("_") and name not in methods]
-    given = [name for name in methods if name in known and ast.dump(methods[name]) == ast.dump(known[name])]
-    left = [name for name in methods if name in known and name not in given]
-    faults += [fault for name in left for fault in _function_faults(methods[name], known[name], f"{name}: ")]
-    return faults if left else [*faults, "nothing in it is left to do"]
-
-
-def _function_faults(mine, theirs, prefix):
-    faults = _difference(mine, theirs, "args", "returns", "decorator_list")
-    body = [node for node in mine.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
-    ends = isinstance(mine.body[-1], ast.Expr) and getattr(mine.body[-1].value, "value", None) is Ellipsis
-    return [prefix + fault for fault in faults + ([] if ends and not body else ["the body is more than docstring and `...`"])]
-
-
-def _difference(mine, theirs, *fields):
-    faults = [] if type(mine) is type(theirs) and mine.name == theirs.name else ["another kind or name"]
-    said = {"args": "arguments", "returns": "return type", "decorator_list": "decorators"}
-    for field in fields:
-        if _dump(getattr(mine, field)) != _dump(getattr(theirs, field)):
-            faults.append(f"other {said.get(field, field)}")
-    return faults + ([] if ast.get_docstring(mine) == ast.get_docstring(theirs) else ["another docstring"])
-
-
-def _dump(value):
-    return [_dump(v) for v in value] if isinstance(value, list) else ast.dump(value) if isinstance(value, ast.AST) else value
-
-
 def test_every_stub_is_its_reference_with_the_body_left_out(notebook):
     stubs = {}
     for cell in cells.code_cells(common.read(notebook)):
@@ -98,7 +63,7 @@ def test_every_exercise_says_the_difficulty_and_the_minutes_of_its_registry(note
     for name in cells.checked(nb):
         exercise = catalog.find(name)
         at = next(n for n, cell in enumerate(nb.cells) if f'check("{name}"' in cell.source)
-        box = f"*Difficulty {exercise.difficulty} of 3 · {exercise.minutes} minutes*"
+        box = box_of(exercise)
         assert box in "\n".join(cell.source for cell in nb.cells[at - 3 : at]), f"{name}: {box} is not before its cell"
 
 
