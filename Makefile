@@ -10,7 +10,7 @@ else
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup lab run test build instructor slides bench clean
+.PHONY: help setup lab run test build instructor slides bench release clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,7 +27,8 @@ run: setup  ## execute the notebooks, with time and memory of each; copies and H
 test: setup  ## everything that CI checks (NB=01: one notebook)
 	@$(RUN) tools/suite.py $(NB)
 
-build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md (NB=01)
+build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md and the tables of lessons (NB=01)
+	@$(RUN) tools/lesson_map.py
 	@$(RUN) tools/notebooks.py build $(NB)
 	@$(RUN) tools/notebooks.py claims
 
@@ -39,6 +40,9 @@ slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
 
 bench: setup  ## speeds, as ratios measured side by side
 	@$(RUN) tools/bench.py
+
+release: setup  ## tag an edition whose badges and set-up cells name it (VERSION=v2.0)
+	@$(RUN) tools/release.py $(VERSION)
 
 clean:  ## remove what was built; .venv stays
 	@$(PYTHON) -c "import shutil; [shutil.rmtree(d, ignore_errors=True) for d in ('build', '.pytest_cache', '.ruff_cache', '.hypothesis')]"
