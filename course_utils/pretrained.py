@@ -81,9 +81,9 @@ def _storyteller(note: str, n_windows: int) -> Trained:
 
 
 def storyteller() -> GPT:
-    """The small GPT-2 that comes with the course, trained on `corpus.stories` by tools/record/train_storyteller.py.
+    """The small GPT-2 that comes with the course, trained on `stories.corpus.stories` by tools/record/train_storyteller.py.
 
-    Its tokens are the words of `corpus.VOCAB`; `corpus.encode_words` and `decode_words` go with it.
+    Its tokens are the words of `stories.VOCAB`; `stories.encode_words` and `decode_words` go with it.
 
     >>> storyteller().config.vocab_size
     699
@@ -94,7 +94,7 @@ def storyteller() -> GPT:
 def assistant() -> GPT:
     """Return the storyteller that was taught to answer: all weights fine-tuned by tools/record/train_assistant.py.
 
-    >>> assistant().config.vocab_size
-    708
+    >>> assistant().config.vocab_size  # the storyteller's 699 words, 4 special tokens, 31 words of the tasks
+    734
     """
     return GPT.load(ASSISTANT_FILE).eval()

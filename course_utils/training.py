@@ -1,4 +1,4 @@
-"""One training loop for all notebooks: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
+"""One training loop for all lessons: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
 
 from __future__ import annotations
 

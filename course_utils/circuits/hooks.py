@@ -1,4 +1,4 @@
-"""Record or replace what happens inside of a model, by hooks: the tool that notebook 08 reads models with.
+"""Record or replace what happens inside of a model, by hooks: the tool that lesson 14 reads models with.
 
 Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. A hook is a function that a
 module calls whenever it runs. What can be recorded or replaced has a name, with * for any number or part:
@@ -29,7 +29,7 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
     Shapes: ids (B, T) -> for each name whatever its module gives, such as (B, T, d_model).
     Raises: AttributeError for a name that the model does not have.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> found = record(storyteller(), torch.tensor([[3, 1, 4]]), ["h.0.mlp.c_fc", "ln_f"])
     >>> {name: tuple(x.shape) for name, x in found.items()}
     {'h.0.mlp.c_fc': (1, 3, 512), 'ln_f': (1, 3, 128)}
@@ -53,7 +53,7 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
 def points(model: nn.Module) -> list[str]:
     """The names of all that can be recorded or replaced in a model.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> [name for name in points(storyteller()) if name.startswith("h.3.attn")][:4]
     ['h.3.attn', 'h.3.attn.in', 'h.3.attn.pattern', 'h.3.attn.heads']
     """
@@ -145,7 +145,7 @@ class ActivationCache(dict):
     last run. Works for any module; patterns and heads for our models and for GPT-2 of transformers.
     Raises: ValueError for a name that the model does not have, KeyError for one that was not recorded.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> model = storyteller()
     >>> with ActivationCache(model, ["h.*.attn.pattern", "h.0.in"]) as cache:
     ...     logits = model(torch.tensor([[3, 1, 4]]))
@@ -180,7 +180,7 @@ class ActivationCache(dict):
 def activations(model: nn.Module, ids: Tensor, names: Iterable[str]) -> ActivationCache:
     """Run a model once, and return the cache.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> activations(storyteller(), torch.tensor([[3, 1, 4]]), ["h.2.attn.heads"])["h.2.attn.heads"].shape
     torch.Size([1, 4, 3, 32])
     """
@@ -197,7 +197,7 @@ def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Modul
     Raises: ValueError for a name that the model does not have, and for a patch of another shape than the activation;
     TypeError for one that is no tensor.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
     >>> with patched(model, {"h.*.mlp": torch.zeros_like}):  # a model without MLPs
     ...     logits = model(ids)

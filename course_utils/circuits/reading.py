@@ -1,7 +1,7 @@
-"""Reading a transformer from inside, as notebook 08 does: score heads, decode the stream, attribute, patch.
+"""Reading a transformer from inside, as lesson 14 does: score heads, decode the stream, attribute, patch.
 
 Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. Activations are recorded and
-replaced by hooks.py, where their names are explained; linear probes are in probes.py.
+replaced by `circuits.hooks`, where their names are explained; linear probes are in `probes.linear`.
 """
 
 from collections.abc import Callable, Sequence
@@ -106,7 +106,7 @@ def head_scores(model: Transformer, ids: Tensor, score: Callable[..., Tensor] = 
 
     Shapes: ids (B, T) -> (n_layer, H).
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> head_scores(storyteller(), torch.arange(1, 9)[None], previous_token_score).shape
     torch.Size([4, 4])
     """
@@ -126,7 +126,7 @@ def logit_lens(model: Transformer, ids: Tensor) -> Tensor:
     Shapes: ids (B, T) -> logits (n_layer + 1, B, T, V).
     Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
     >>> lens = logit_lens(model, ids)
     >>> tuple(lens.shape), torch.allclose(lens[-1], model(ids), atol=1e-5)
@@ -159,10 +159,10 @@ class Attribution(NamedTuple):
 def attribution(model: Transformer, ids: Tensor, token: int, other: int | None = None) -> Attribution:
     """Share out the logit of a token, less that of `other`, among heads and MLPs, the last LayerNorm's scale frozen.
 
-    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1. Raises: as `transformer.residual_writes`.
+    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1. Raises: as `transformer_block.ladder.residual_writes`.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit attribution).
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
     >>> parts = attribution(model, ids, token=5, other=9)
     >>> logits = model(ids)
@@ -190,7 +190,7 @@ def patching_map(model: Transformer, clean: Tensor, corrupt: Tensor, metric: Cal
     (B, T, d), such as "h.0.in" -> (len(names), T).
     Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT", section 2.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> clean, corrupt = torch.tensor([[3, 1, 4]]), torch.tensor([[2, 1, 4]])
     >>> answer = lambda logits: logits[:, -1, 5]
     >>> patching_map(storyteller(), clean, corrupt, answer, ["h.0.in"]).round(decimals=3).abs()
@@ -218,7 +218,7 @@ def path_patch(model: Transformer, clean: Tensor, corrupt: Tensor, sender: tuple
     or the texts are not of one length.
     Source: Wang et al. 2022, "Interpretability in the Wild", section 3.1 (path patching).
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> clean, corrupt = torch.tensor([[3, 1, 4]]), torch.tensor([[2, 1, 4]])
     >>> path_patch(storyteller(), clean, corrupt, sender=(0, 1), receiver=(2, 3), reads="k").shape
     torch.Size([1, 3, 699])

@@ -1,4 +1,4 @@
-"""GPT-2, as notebook 04 puts it together: Model 5 of the ladder with OpenAI's names, sizes and weights.
+"""GPT-2, as lesson 04 puts it together: Model 5 of the ladder with OpenAI's names, sizes and weights.
 
 Shapes: B sequences, T positions, V tokens in the vocabulary. Weights are read from safetensors only.
 Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3 and table 2.
@@ -141,7 +141,7 @@ class GPT(Transformer):
         return [Cache(n_positions or self.config.n_positions) for _ in self.h]
 
     def set_attention(self, kind: str) -> GPT:
-        """Choose how attention is computed, "explicit" (`attention`, as in notebook 02) or "fused" (torch's kernel)."""
+        """Choose how attention is computed, "explicit" (`attention`, as in lesson 02) or "fused" (torch's kernel)."""
         if kind not in ("explicit", "fused"):
             raise ValueError(f'attention {kind!r} is unknown: choose "explicit" or "fused"')
         for block in self.h:

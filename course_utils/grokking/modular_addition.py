@@ -1,4 +1,4 @@
-"""Grokking, as notebook 08 watches it: a one-layer transformer that learns a + b modulo p, and what goes on inside.
+"""Grokking, as lesson 17 watches it: a one-layer transformer that learns a + b modulo p, and what goes on inside.
 
 Shapes: p numbers, N pairs, H heads, d features a head, d_model features, S snapshots. Logits of all pairs are (p, p, p):
 row a, column b, then one logit for each possible answer. Losses are in nats. Frequencies are whole numbers from 1 to p // 2.

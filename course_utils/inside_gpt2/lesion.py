@@ -25,7 +25,7 @@ def matrices(model: GPT, layer: int, matrix: str) -> list[Tensor]:
     Shapes: W_Q, W_K, W_V, W_O (d_model, d_model); MLP (4 d_model, d_model) and (d_model, 4 d_model).
     Raises: ValueError for an unknown name or layer. W_Q, W_K and W_V are the three parts of `c_attn.weight`.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> [tuple(w.shape) for w in matrices(storyteller(), layer=0, matrix="MLP")]
     [(512, 128), (128, 512)]
     """
@@ -61,7 +61,7 @@ def lesioned(model: GPT, damage: Damage, generator: torch.Generator) -> GPT:
 
     Raises: ValueError for an unknown matrix or layer.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> model = storyteller()
     >>> broken = lesioned(model, [(0, "W_Q"), (1, "W_Q")], torch.Generator().manual_seed(0))
     >>> [name for name, w in broken.named_parameters() if not torch.equal(w, model.get_parameter(name))]
@@ -96,7 +96,7 @@ def loss_rise(model: GPT, damage: Damage, batches: Iterable[Batch], seeds: Seque
     Shapes: -> (len(seeds),). Units: nats a token.
 
     >>> from course_utils.stories import stories
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> tokens = stories(seed=7, n_tokens=129).tokens
     >>> batches = [(tokens[None, :-1], tokens[None, 1:])]
     >>> loss_rise(storyteller(), [(0, "MLP")], batches, seeds=[0, 1]) > 1

@@ -95,7 +95,7 @@ def extend_vocabulary(model: GPT, n: int, generator: torch.Generator | None = No
 
     noise: its size, as a share of the old rows' spread. Raises: ValueError for n < 0, or where the head is not tied.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> extend_vocabulary(storyteller(), 4).config.vocab_size
     703
     """

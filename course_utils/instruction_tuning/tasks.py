@@ -1,7 +1,8 @@
 """Instructions over generated stories, whose answers a program can check; and the chat that they are written in.
 
 A task shows the beginning of a story and asks about it, asks about a topic that may be forbidden, or for a secret word.
-Its answer can be graded because the generator knows the truth. The wordings are in assets/instructions.toml, the chat that they are written in is chat.py's.
+Its answer can be graded because the generator knows the truth. The wordings are
+in the room's assets/instructions.toml; the chat that they are written in is `instruction_tuning.chat`'s.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ def instructions(seed: int, n: int, split: str = "train", tasks: Sequence[str] =
     templates: use only so many of the training wordings of each kind.
     Raises: ValueError for an unknown split or task, for n or templates below 1.
 
+    >>> from course_utils.instruction_tuning import grade
     >>> task = instructions(seed=0, n=1, tasks=["who"])[0]
     >>> task.user[-50:], task.answer, grade(task, task.answer), grade(task, "Nobody has it.")
     ('hey walked home quietly. Tell me who has the boat.', 'Tom has the boat.', True, False)

@@ -52,7 +52,7 @@ def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
     """Ask about every token of the vocabulary, decoded alone, whether the predicate holds.
 
     tokenizer: anything with `len(…)` and `decode([id])`, or the list of words itself, such as
-    `corpus.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
+    `stories.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
 
     >>> token_mask(["axe", "bee", "Xi", "fox"], lambda piece: "x" in piece)
     tensor([ True, False, False,  True])
@@ -260,7 +260,7 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     or beside the head (needs `peft`). "one vector": the shift of the last LayerNorm, d_model numbers.
     Raises: ValueError for another part. Source of LoRA: Hu et al. 2021, section 4.1.
 
-    >>> from course_utils.gpt2 import storyteller
+    >>> from course_utils.pretrained import storyteller
     >>> {part: n_trainable(copy_with(storyteller(), part)) for part in ("everything", "head", "one vector")}
     {'everything': 915584, 'head': 89472, 'one vector': 128}
     """

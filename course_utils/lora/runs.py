@@ -1,4 +1,4 @@
-"""Fine-tuning runs that notebook 09 compares: one recipe, a few things changed; the record of the longer ones.
+"""Fine-tuning runs that lesson 19 compares: one recipe, a few things changed; the record of the longer ones.
 
 All runs draw the same tasks with the same seed, and take `steps` steps of 16 tasks.
 """

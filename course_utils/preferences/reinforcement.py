@@ -1,4 +1,4 @@
-"""Learning from a reward, as notebook 09 builds it: sampled answers, REINFORCE with a baseline, a leash, best-of-n.
+"""Learning from a reward, as lesson 20 builds it: sampled answers, REINFORCE with a baseline, a leash, best-of-n.
 
 B prompts of P tokens each, k answers to each prompt, at most A tokens an answer. A reward is one number an answer: from
 a program that checks it (a verifiable reward), or from a learnt reward model. The leash is the divergence from the
@@ -69,7 +69,7 @@ def sample_answers(
 def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: int) -> Tensor:
     """The log-probability of each answer, in nats, up to and with its first `stop`; each prompt is read once.
 
-    Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as `preferences.sequence_log_prob`, in less time.
+    Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as `preferences.pairwise.sequence_log_prob`, in less time.
 
     >>> from course_utils.gpt2 import GPT, GPTConfig
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
@@ -226,7 +226,7 @@ def best_of_n_mean(proxy: Tensor, value: Tensor, n: int) -> Tensor:
     It uses all k samples of a prompt, without bias: the i-th lowest proxy is the highest of n in C(i - 1, n - 1) of the
     C(k, n) choices. Equal proxies share their chances. With value = proxy it is the mean of the proxy itself.
     Shapes: proxy and value (B, k) -> (B,). Raises: ValueError unless 1 <= n <= k.
-    Source: the idea of `test_time.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy in the place of the truth.
+    Source: the idea of `test_time_compute.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy in the place of the truth.
 
     >>> proxy, right = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0]])
     >>> [best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)]  # the middle one wins 1 choice of 3

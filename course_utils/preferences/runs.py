@@ -1,4 +1,4 @@
-"""The experiments of notebook 09 with preferences and rewards: what tools/record/train_preferences.py records, what a notebook repeats.
+"""The experiments of lesson 20: what tools/record/train_preferences.py records, and what the lesson repeats live.
 
 The task is `continue`: write a sentence that may follow in the story. Its grader accepts every sentence that the stories'
 grammar allows, so there are many right answers and more wrong ones. B prompts of one length P, k answers each.

@@ -1,4 +1,4 @@
-"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as notebook 08 uses them.
+"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as lesson 16 uses them.
 
 Shapes: n examples (positions of texts), d features of an activation, k classes, which are whole numbers from 0.
 A probe is a linear classifier: a direction in the activations for each class. Source: Alain & Bengio 2016.

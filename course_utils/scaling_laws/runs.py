@@ -1,4 +1,4 @@
-"""The family of small GPTs that notebook 05 measures: one recipe and two texts.
+"""The family of small GPTs that lesson 05 measures: one recipe and two texts.
 
 A run has N parameters, all of them, embeddings too, and reads D tokens; it costs C = 6·N·D floating-point operations
 (FLOP). Everything but width, tokens, seed and text is the same for all runs.

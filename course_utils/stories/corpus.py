@@ -1,4 +1,4 @@
-"""Texts to train on: generated stories whose entropy is known exactly; real English is in texts.py."""
+"""Texts to train on: generated stories whose entropy is known exactly; real English is in `stories.english`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Stories:
     place      (n,) int64    where everyone is then: the id of "home", "beach", ...
     starts     (stories,)    the index of each story's first token
     facts      a dict a story: hero, friend, toy, colour, fav (the favourite food), ...: the last word drawn of each kind
-    events     a list a story: what happened to the toy and the place (stories_grammar.Event)
+    events     a list a story: what happened to the toy and the place (stories.grammar.Event)
     """
 
     tokens: Tensor

@@ -1,10 +1,10 @@
 """Tells small English stories by a probabilistic grammar, reads them, and knows their entropy exactly.
 
-The grammar is assets/stories.txt. Two of its properties make the entropy exact:
+The grammar is the room's assets/stories.txt. Two of its properties make the entropy exact:
 1. The alternatives at a fork begin with different tokens. So a text tells which were taken, and its -log p is a sum over
    its forks.
 2. How a story may go on depends on the plot alone (who acts, who has the toy, at home or away); its words on the place.
-   So the expected entropy is a sum over a few plots; corpus.py takes it.
+   So the expected entropy is a sum over a few plots; `stories.corpus` takes it.
 """
 
 from __future__ import annotations
