@@ -30,6 +30,11 @@ class Trained:
     decode   ids (n,) -> text
     words    one text a token, in the order of the ids
     note     which model this is, and why
+
+    >>> talker = trained(n_windows=2)
+    >>> inputs, targets = talker.batches[0]
+    >>> inputs.shape, round(talker.best, 1), [talker.words[i] for i in talker.encode("Tom smiled.")]
+    (torch.Size([2, 256]), 0.8, ['Tom', 'smiled', '.'])
     """
 
     model: GPT

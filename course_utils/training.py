@@ -23,7 +23,12 @@ Batch = tuple[Tensor, ...]
 
 @dataclass
 class History:
-    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1."""
+    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1.
+
+    >>> history = History(losses=[2.0, 1.5, 1.2], eval_steps=[3], eval_losses=[1.4])
+    >>> history.steps, dict(zip(history.eval_steps, history.eval_losses))
+    ([1, 2, 3], {3: 1.4})
+    """
 
     losses: list[float] = field(default_factory=list)  # in nats
     grad_norms: list[float] = field(default_factory=list)  # before clipping
@@ -91,6 +96,11 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
     """Return AdamW over the parameters that are not frozen; only matrices decay, not biases and LayerNorm's gains.
 
     Raises ValueError where every parameter is frozen. Source: Loshchilov & Hutter 2019, algorithm 2.
+
+    >>> model = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 5))
+    >>> groups = adamw(model, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95)).param_groups
+    >>> [(group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups]  # 20 + 20; 4 + 4 + 5
+    [(0.1, 40), (0.0, 13)]
     """
     learnt = [p for p in model.parameters() if p.requires_grad]
     if not learnt:
@@ -105,7 +115,12 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
 def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = language_loss) -> float:
     """Return the mean loss over batches, weighted by their targets, in eval mode; the mode is put back afterwards.
 
+    batches: (inputs, targets), (B, T) each, or what loss_fn reads, the targets last. Units: nats.
     Raises ValueError where there is no batch.
+
+    >>> model = nn.Embedding.from_pretrained(torch.zeros(10, 10))  # all 10 tokens are equally likely next
+    >>> round(evaluate(model, [(torch.zeros(2, 3).long(), torch.ones(2, 3).long())]), 4)  # log 10
+    2.3026
     """
     device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.eval()
@@ -248,7 +263,17 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: History, settings: dict) -> None:
-    """Write the model, the optimizer's state, the history and the settings to one safetensors file."""
+    """Write the model, the optimizer's state, the history and the settings to one safetensors file.
+
+    settings: what `load_checkpoint` must be given again, values that JSON can hold. The folder is made where there is none.
+
+    >>> import tempfile
+    >>> model = nn.Linear(2, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.safetensors", model, adamw(model, 1e-3, 0.1, (0.9, 0.95)), History(), {"steps": 9})
+    ...     print([file.name for file in Path(folder).iterdir()])
+    ['run.safetensors']
+    """
     tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}
@@ -265,6 +290,15 @@ def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dic
     """Put a checkpoint's state into the model and the optimizer and return its history.
 
     Raises ValueError where its settings or its tensors' names and shapes are not those of this run.
+
+    >>> import tempfile
+    >>> first, second = nn.Linear(2, 1), nn.Linear(2, 1)
+    >>> optimizers = [adamw(model, 1e-3, 0.1, (0.9, 0.95)) for model in (first, second)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.safetensors", first, optimizers[0], History(losses=[0.7]), {"steps": 9})
+    ...     history = load_checkpoint(f"{folder}/run.safetensors", second, optimizers[1], {"steps": 9})
+    >>> history.losses, torch.equal(first.weight, second.weight)
+    ([0.7], True)
     """
     with safe_open(file, framework="pt") as stored:
         record = stored.metadata()

@@ -94,8 +94,19 @@ def token_losses(model: Transformer, batch: Batch) -> Tensor:
 
 @dataclass
 class Growth:
-    """What `grow` recorded at S steps: loss and accuracy (S,), head scores (S, L, H), the patterns of one sequence
-    (S, L, H, T, T), and how many known tokens in a row were right from the first on, for each sequence (S, B).
+    """What `grow` recorded at S steps, from step 0, before training, on.
+
+    steps                S whole numbers
+    loss, accuracy       (S,)             over the targets that can be known; the loss in nats
+    previous, induction  (S, L, H)        scores of each head, as in `circuits.reading`
+    patterns             (S, L, H, T, T)  the attention of all heads to the first sequence
+    streaks              (S, B)           known targets that were right in a row, from the first on
+
+    >>> growth = Growth()
+    >>> growth.add(0, loss=torch.tensor(4.2), streaks=torch.tensor([0, 1]))
+    >>> growth.add(20, loss=torch.tensor(0.5), streaks=torch.tensor([3, 4]))
+    >>> growth.steps, growth.loss, growth.streaks.shape
+    ([0, 20], tensor([4.2000, 0.5000]), torch.Size([2, 2]))
     """
 
     steps: list[int] = field(default_factory=list)

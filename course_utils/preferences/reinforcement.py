@@ -182,6 +182,18 @@ def reinforce(
     prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the answers to prompts[i].
     A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the step is made.
     on_step(row) is called each time; training stops where it returns True.
+    Units: "kl" in nats an answer; `lr` is Adam's, `clip` the greatest norm of the gradient.
+    Raises: ValueError for k < 2 or a negative beta, before anything is changed. Source: Williams 1992, with the baseline
+    of `advantages`.
+
+    >>> from course_utils.gpt2 import GPT, GPTConfig
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=5, n_positions=4)
+    >>> policy, reference = (GPT(tiny, torch.Generator().manual_seed(0)) for _ in range(2))
+    >>> likes_two = lambda i, answers: (answers[..., 0] == 2).float()  # the reward: 1 for the token 2
+    >>> rows = reinforce(policy, reference, [torch.tensor([[3, 1], [4, 1]])], likes_two, steps=20, stop=0, n_new=1,
+    ...                  lr=0.03, generator=torch.Generator().manual_seed(0))
+    >>> rows[0]["kl"], rows[0]["reward"] < 0.6, rows[-1]["reward"] > 0.8, rows[-1]["kl"] > 0.5  # learnt, and gone far
+    (0.0, True, True, True)
     """
     learnt = [p for p in policy.parameters() if p.requires_grad]
     optimizer, rows = torch.optim.Adam(learnt, lr), []

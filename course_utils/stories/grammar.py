@@ -28,7 +28,11 @@ GRAMMAR = assets.read_text("stories/stories.txt")
 
 
 class Plot(NamedTuple):
-    """What decides how a story may go on: who acts, who has the toy or where it lies, where everyone is and was."""
+    """What decides how a story may go on: who acts, who has the toy or where it lies, where everyone is and was.
+
+    >>> Plot(toy="here", at="away").move()  # the toy was lost out there, and they go home
+    Plot(actor='both', toy='gone', at='home', been=True)
+    """
 
     actor: str = "both"  # hero, friend, both
     toy: str = "hero"  # hero, friend, here (lost at this place), gone (lost at the other place)
@@ -73,25 +77,46 @@ PRONOUNS = {"she": ("she", "he"), "her": ("her", "him"), "hers": ("her", "his"),
 
 
 class Word(str):
-    """A token of the text."""
+    """A token of the text.
+
+    >>> weight, symbols = RULES["do.has"][0]  # 5 gave the {toy} to {you} @give . {thanks}
+    >>> weight, [str(symbol) for symbol in symbols if type(symbol) is Word]
+    (5.0, ['gave', 'the', 'to', '.'])
+    """
 
 
 class Recall(str):
-    """`{hero}`: a word that is kept in mind, or follows from one."""
+    """`{hero}`: a word that is kept in mind, or follows from one.
+
+    >>> [str(symbol) for symbol in RULES["do.has"][0][1] if type(symbol) is Recall]
+    ['toy', 'you']
+    """
 
 
 class Effect(str):
-    """`@give`: a change of the plot."""
+    """`@give`: a change of the plot.
+
+    >>> [str(symbol) for symbol in RULES["do.has"][0][1] if type(symbol) is Effect]
+    ['@give']
+    """
 
 
 @cache
 def change(effect: Effect, plot: Plot) -> Plot:
-    """The plot after this effect."""
+    """The plot after this effect, one of EFFECTS.
+
+    >>> change(Effect("@give"), Plot(actor="hero", toy="hero")).toy
+    'friend'
+    """
     return EFFECTS[effect](plot)
 
 
 class Slot(NamedTuple):
-    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take."""
+    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take.
+
+    >>> [symbol for symbol in RULES["do.has"][0][1] if type(symbol) is Slot]
+    [Slot(rule='thanks', keep=None, barred=None)]
+    """
 
     rule: str
     keep: str | None = None
@@ -99,7 +124,14 @@ class Slot(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happened to the toy or the place, and how things stand then."""
+    """What happened to the toy or the place, and how things stand then.
+
+    >>> teller = Teller(random.Random(2))
+    >>> while not teller.events:
+    ...     word, nats = teller.step()
+    >>> teller.events[0]
+    Event(end=52, what='give', who='Lily', holder='Elif', place='home', spot=None)
+    """
 
     end: int  # how many tokens of the story had been told
     what: str  # give, take, drop, move
@@ -110,7 +142,21 @@ class Event(NamedTuple):
 
 
 class Fork:
-    """A choice. Alternatives that begin alike share a branch up to where they part."""
+    """A choice. Alternatives that begin alike share a branch up to where they part.
+
+    p           the probability of each branch
+    branches    the symbols of each branch; no two begin alike
+    surprisal   -log p of each branch, in nats
+    cumulative  where a random number from 0 to 1 passes from one branch to the next
+
+    >>> a_cat, a_dog, the_end = [(Word("a"), Word("cat")), (Word("a"), Word("dog")), (Word("the"), Word("end"))]
+    >>> choice = Fork([(2, a_cat), (1, a_dog), (1, the_end)])
+    >>> choice.p, [branch[0] for branch in choice.branches]  # first "a" or "the"; after "a" comes another fork
+    ([0.75, 0.25], ['a', 'the'])
+    >>> inner = choice.branches[0][1]
+    >>> [round(p, 2) for p in inner.p], inner.branches
+    ([0.67, 0.33], [('cat',), ('dog',)])
+    """
 
     def __init__(self, alternatives: Iterable[tuple[float, tuple]]):
         groups = defaultdict(list)
@@ -170,7 +216,13 @@ def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tu
 
 @cache
 def fork(rule: str, plot: Plot, world: str = "") -> Fork:
-    """The choice that a rule offers in this plot, in this world."""
+    """The choice that a rule offers in this plot, in this world ("" for a rule that does not ask for it).
+
+    >>> [branch[0] for branch in fork("do.toy", Plot(actor="hero", toy="hero")).branches]
+    ['gave', 'dropped', 'hid', 'held', 'played', 'was', 'said', 'asked']
+    >>> [branch[0] for branch in fork("do.toy", Plot(actor="hero", toy="here")).branches]
+    ['looked', 'was', 'asked']
+    """
     return Fork(_alternatives(rule, plot, world))
 
 
