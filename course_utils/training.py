@@ -65,6 +65,7 @@ def token_batches(
     >>> inputs.shape, bool((targets == inputs + 1).all())
     (torch.Size([2, 4]), True)
     """
+    # T tokens to read need one more behind them: the last one's target.
     fits = torch.arange(len(tokens) - T) if starts is None else starts[starts < len(tokens) - T]
     if len(fits) == 0:
         raise ValueError(f"no window of {T} + 1 tokens fits in {len(tokens)}: give more tokens, or a smaller T")
@@ -85,6 +86,7 @@ def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: 
     >>> [round(learning_rate(step, 11, lr=1.0, warmup=0.19, final=0.0), 2) for step in (0, 1, 2, 6, 10)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
+    # Adam divides by how large gradients have been so far. In the first steps it hardly knows, so these are small.
     warm = round(warmup * steps)
     if step < warm:
         return lr * (step + 1) / warm
@@ -105,6 +107,7 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
     learnt = [p for p in model.parameters() if p.requires_grad]
     if not learnt:
         raise ValueError("every parameter is frozen: set requires_grad_(True) on what is to be trained")
+    # Decay pulls towards 0. For a matrix that means a simpler function; a LayerNorm's gain should stay near 1.
     decayed, others = [p for p in learnt if p.dim() >= 2], [p for p in learnt if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = learnt[0].device.type in ("cpu", "cuda")  # one kernel for all parameters
@@ -126,6 +129,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = lan
     model.eval()
     total = count = 0.0
     for batch in batches:
+        # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens would count for more.
         total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
         count += batch[-1].numel()
     for module, mode in modes:
@@ -183,6 +187,7 @@ def train(
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
     wrapped = accelerator.prepare_model(model)  # several processes: gradients are averaged
+    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read together, now and then.
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
@@ -194,6 +199,7 @@ def train(
         with torch.random.fork_rng(cuda), bar:
             model.train()
             for step in range(len(history.losses), steps):
+                # Seeded at each step: a run that goes on from a checkpoint draws what it would have drawn anyway.
                 generator.manual_seed(seed * 1_000_003 + step)
                 for chance in dropout:
                     chance((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)
@@ -203,6 +209,7 @@ def train(
                     group["lr"] = rate
                 loss = loss_fn(wrapped, _share(batch, accelerator))
                 loss.backward()
+                # One odd batch must not throw the weights far away: a gradient longer than clip is shortened to it.
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -274,6 +281,7 @@ def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: Hist
     ...     print([file.name for file in Path(folder).iterdir()])
     ['run.safetensors']
     """
+    # Adam's running means go with the weights: without them a run would go on as if it had just begun.
     tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}

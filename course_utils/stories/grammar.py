@@ -51,6 +51,8 @@ class Plot(NamedTuple):
     def form(self, rule: str, world: str) -> str:
         """The form that a rule takes in this plot: `do.toy` is `do.has` where the actor has the toy."""
         base, _, kind = rule.partition(".")
+        # `who`: one or both act; `toy`: the actor has it, the other, both, or nobody; `way`: where to go next;
+        # `end`: a story may end only at home, after a walk, with nothing lost.
         both, lost, home = self.actor == "both", self.toy in ("here", "gone"), self.at == "home"
         forms = {
             "world": world,
@@ -73,6 +75,7 @@ EFFECTS = {
     "@drop": lambda plot: plot._replace(toy="here"),
     "@move": Plot.move,
 }
+# The form for a girl, then for a boy.
 PRONOUNS = {"she": ("she", "he"), "her": ("her", "him"), "hers": ("her", "his"), "kind": ("girl", "boy")}
 
 
@@ -159,6 +162,7 @@ class Fork:
     """
 
     def __init__(self, alternatives: Iterable[tuple[float, tuple]]):
+        # If two branches began alike, a text would not tell which was taken, and its -log p would need a sum over both.
         groups = defaultdict(list)
         for weight, (first, *rest) in alternatives:
             groups[first].append((weight, tuple(rest)))
@@ -189,6 +193,7 @@ def _parse(grammar: str) -> dict[str, list[tuple[float, tuple]]]:
 
 def _take_turns(*lists: list[Word]) -> list[tuple[float, tuple]]:
     """One list by Zipf and Mandelbrot: the first word of every list, then the second of every list, and so on."""
+    # In turn, so that neither girls nor boys get all the frequent ranks.
     ranked = [words[i] for i in range(max(map(len, lists))) for words in lists if i < len(words)]
     return [(1 / (rank + 2), (word,)) for rank, word in enumerate(ranked, 1)]
 
@@ -208,6 +213,7 @@ def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tu
     for weight, symbols in RULES[plot.form(rule, world)]:
         if len(symbols) == 1 and type(symbols[0]) is Slot and symbols[0][1:] == (None, None):
             options = list(_alternatives(symbols[0].rule, plot, world))
+            # The inner rule's weights share out the weight of this alternative.
             total = sum(w for w, _ in options)
             yield from ((weight * w / total, inner) for w, inner in options)
         else:
@@ -242,7 +248,7 @@ class Teller:
 
     def begin(self) -> None:
         """A new story: nothing in mind, everything ahead."""
-        self.plot, self.stack, self.told = Plot(), [Slot("opening")], 0
+        self.plot, self.stack, self.told = Plot(), [Slot("opening")], 0  # stack: what is to be told, next one last
         self.words: dict[str, str] = {}
         self.events: list[Event] = []
 
@@ -282,6 +288,7 @@ class Teller:
         (options, barred, lost), total = self.choice(symbol, plot), Counter()
         for p, branch in zip(options.p, options.branches, strict=True):
             if branch[0] != barred:
+                # A word that may not be taken leaves its probability `lost` to the others, in their proportions.
                 total.update({t: p * q / (1 - lost) for t, q in self.first_tokens(branch, plot).items()})
         return total
 
@@ -292,6 +299,7 @@ class Teller:
     def pick(self, options: Fork, barred: str | None, wanted: str | None) -> int:
         """The branch to take: a random one, or the one that begins with the wanted token."""
         if wanted is None:
+            # Drawn again while it is the barred word: the others keep their proportions, as in `first_tokens`.
             while options.branches[i := bisect(options.cumulative, self.rng.random())][0] == barred:
                 pass
             return i
@@ -305,6 +313,7 @@ class Teller:
         """Tell one token, at random or the wanted one: (token, its surprisal -log p in nats)."""
         if wanted is not None and wanted not in (could := self.next_tokens()):
             raise ValueError(f"{wanted!r} cannot come here; {len(could)} tokens could, such as {sorted(could)[:5]}")
+        # Go down the rules to the next word. Each fork on the way adds its -log p, and nothing else is uncertain.
         surprisal = 0.0
         while type(symbol := self.stack.pop()) not in (Word, Recall):
             if type(symbol) is Effect:
@@ -318,6 +327,7 @@ class Teller:
                 self.words[symbol.keep] = options.branches[i][0]
         token = symbol if type(symbol) is Word else self.recall(symbol, self.plot)
         self.told += 1
+        # What a word brings about holds from this word on, not only once the next one is told.
         while self.stack and type(self.stack[-1]) is Effect:
             self.happen(self.stack.pop())
         if not self.stack:
@@ -328,6 +338,7 @@ class Teller:
         """Change the plot, and note what happened to the toy or the place."""
         who = self.words[self.plot.actor] if self.plot.actor != "both" else "both"
         self.plot = change(effect, self.plot)
+        # The other effects say who acts next: nothing happens to the toy or the place.
         if effect in ("@give", "@take", "@drop", "@move"):
             holder = self.words.get(self.plot.toy)
             spot = None if holder else f"{self.words['prep']} the {self.words['spot']}"
