@@ -272,12 +272,13 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: History, settings: dict) -> None:
     """Write the model, the optimizer's state, the history and the settings to one safetensors file.
 
-    settings: what `load_checkpoint` must be given again, values that JSON can hold. The folder is made where there is none.
+    settings: what `load_checkpoint` must be given again, what JSON can hold. The folder is made where there is none.
 
     >>> import tempfile
     >>> model = nn.Linear(2, 1)
+    >>> optimizer = adamw(model, 1e-3, 0.1, (0.9, 0.95))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_checkpoint(f"{folder}/run.safetensors", model, adamw(model, 1e-3, 0.1, (0.9, 0.95)), History(), {"steps": 9})
+    ...     save_checkpoint(f"{folder}/run.safetensors", model, optimizer, History(), {"steps": 9})
     ...     print([file.name for file in Path(folder).iterdir()])
     ['run.safetensors']
     """

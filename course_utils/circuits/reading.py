@@ -159,7 +159,8 @@ class Attribution(NamedTuple):
 def attribution(model: Transformer, ids: Tensor, token: int, other: int | None = None) -> Attribution:
     """Share out the logit of a token, less that of `other`, among heads and MLPs, the last LayerNorm's scale frozen.
 
-    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1. Raises: as `transformer_block.ladder.residual_writes`.
+    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1.
+    Raises: as `transformer_block.ladder.residual_writes`.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit attribution).
 
     >>> from course_utils.pretrained import storyteller

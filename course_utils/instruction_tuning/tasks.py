@@ -1,8 +1,8 @@
 """Instructions over generated stories, whose answers a program can check; and the chat that they are written in.
 
 A task shows the beginning of a story and asks about it, asks about a topic that may be forbidden, or for a secret word.
-Its answer can be graded because the generator knows the truth. The wordings are
-in the room's assets/instructions.toml; the chat that they are written in is `instruction_tuning.chat`'s.
+Its answer can be graded because the generator knows the truth. The wordings are in the room's
+assets/instructions.toml; the chat that they are written in is `instruction_tuning.chat`'s.
 """
 
 from __future__ import annotations

@@ -113,8 +113,8 @@ def fine_tune(
 def measure(run: Run, splits: Sequence[str] = ("train",), n_test: int = 280, every: int = 100) -> dict:
     """Do a run and return its row: the run, `curve` (step, accuracy, story loss), `shares` a split, seconds on the way.
 
-    every: how often the curve is measured, in steps, on 140 tasks; the last shares are of n_test tasks a split, for each
-    kind of task and over "all". Losses are in nats a token.
+    every: how often the curve is measured, in steps, on 140 tasks; the last shares are of n_test tasks a split, for
+    each kind of task and over "all". Losses are in nats a token.
     Raises: ValueError for an unknown split, and FloatingPointError where the run diverges.
 
     >>> row = measure(Run(rank=1, steps=1, n=7), n_test=1)  # a single step, then a single question

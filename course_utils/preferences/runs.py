@@ -209,7 +209,8 @@ def train_dpo(
     Source: Rafailov et al. 2023, section 4.
 
     >>> from course_utils.preferences.pairwise import Pairs
-    >>> reference = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8), torch.Generator().manual_seed(0))
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
+    >>> reference = GPT(tiny, torch.Generator().manual_seed(0))
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> history = train_dpo(copy_of(reference), reference, pairs, steps=30, beta=1.0, progress=False)
     >>> round(history.losses[0], 3), history.losses[-1] < 0.6
@@ -228,7 +229,8 @@ def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 
     Source: Zelikman et al. 2022 (STaR), section 3; "rejection sampling fine-tuning".
 
     >>> from course_utils.preferences.pairwise import Pairs
-    >>> policy = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8), torch.Generator().manual_seed(0))
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
+    >>> policy = GPT(tiny, torch.Generator().manual_seed(0))
     >>> history = train_on_own(policy, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]), steps=30, progress=False)
     >>> history.losses[-1] < history.losses[0]
     True
