@@ -30,6 +30,11 @@ class Trained:
     decode   ids (n,) -> text
     words    one text a token, in the order of the ids
     note     which model this is, and why
+
+    >>> talker = trained(n_windows=2)
+    >>> inputs, targets = talker.batches[0]
+    >>> inputs.shape, round(talker.best, 1), [talker.words[i] for i in talker.encode("Tom smiled.")]
+    (torch.Size([2, 256]), 0.8, ['Tom', 'smiled', '.'])
     """
 
     model: GPT
@@ -81,9 +86,9 @@ def _storyteller(note: str, n_windows: int) -> Trained:
 
 
 def storyteller() -> GPT:
-    """The small GPT-2 that comes with the course, trained on `corpus.stories` by tools/record/train_storyteller.py.
+    """The small GPT-2 that comes with the course, trained on `stories.corpus.stories` by tools/record/train_storyteller.py.
 
-    Its tokens are the words of `corpus.VOCAB`; `corpus.encode_words` and `decode_words` go with it.
+    Its tokens are the words of `stories.VOCAB`; `stories.encode_words` and `decode_words` go with it.
 
     >>> storyteller().config.vocab_size
     699
@@ -94,7 +99,7 @@ def storyteller() -> GPT:
 def assistant() -> GPT:
     """Return the storyteller that was taught to answer: all weights fine-tuned by tools/record/train_assistant.py.
 
-    >>> assistant().config.vocab_size
-    708
+    >>> assistant().config.vocab_size  # the storyteller's 699 words, 4 special tokens, 31 words of the tasks
+    734
     """
     return GPT.load(ASSISTANT_FILE).eval()

@@ -1,4 +1,4 @@
-"""One training loop for all notebooks: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
+"""One training loop for all lessons: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ Batch = tuple[Tensor, ...]
 
 @dataclass
 class History:
-    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1."""
+    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1.
+
+    >>> history = History(losses=[2.0, 1.5, 1.2], eval_steps=[3], eval_losses=[1.4])
+    >>> history.steps, dict(zip(history.eval_steps, history.eval_losses))
+    ([1, 2, 3], {3: 1.4})
+    """
 
     losses: list[float] = field(default_factory=list)  # in nats
     grad_norms: list[float] = field(default_factory=list)  # before clipping
@@ -60,6 +65,7 @@ def token_batches(
     >>> inputs.shape, bool((targets == inputs + 1).all())
     (torch.Size([2, 4]), True)
     """
+    # T tokens to read need one more behind them: the last one's target.
     fits = torch.arange(len(tokens) - T) if starts is None else starts[starts < len(tokens) - T]
     if len(fits) == 0:
         raise ValueError(f"no window of {T} + 1 tokens fits in {len(tokens)}: give more tokens, or a smaller T")
@@ -80,6 +86,7 @@ def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: 
     >>> [round(learning_rate(step, 11, lr=1.0, warmup=0.19, final=0.0), 2) for step in (0, 1, 2, 6, 10)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
+    # Adam divides by how large gradients have been so far. In the first steps it hardly knows, so these are small.
     warm = round(warmup * steps)
     if step < warm:
         return lr * (step + 1) / warm
@@ -91,10 +98,16 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
     """Return AdamW over the parameters that are not frozen; only matrices decay, not biases and LayerNorm's gains.
 
     Raises ValueError where every parameter is frozen. Source: Loshchilov & Hutter 2019, algorithm 2.
+
+    >>> model = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 5))
+    >>> groups = adamw(model, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95)).param_groups
+    >>> [(group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups]  # 20 + 20; 4 + 4 + 5
+    [(0.1, 40), (0.0, 13)]
     """
     learnt = [p for p in model.parameters() if p.requires_grad]
     if not learnt:
         raise ValueError("every parameter is frozen: set requires_grad_(True) on what is to be trained")
+    # Decay pulls towards 0. For a matrix that means a simpler function; a LayerNorm's gain should stay near 1.
     decayed, others = [p for p in learnt if p.dim() >= 2], [p for p in learnt if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = learnt[0].device.type in ("cpu", "cuda")  # one kernel for all parameters
@@ -105,12 +118,18 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
 def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = language_loss) -> float:
     """Return the mean loss over batches, weighted by their targets, in eval mode; the mode is put back afterwards.
 
+    batches: (inputs, targets), (B, T) each, or what loss_fn reads, the targets last. Units: nats.
     Raises ValueError where there is no batch.
+
+    >>> model = nn.Embedding.from_pretrained(torch.zeros(10, 10))  # all 10 tokens are equally likely next
+    >>> round(evaluate(model, [(torch.zeros(2, 3).long(), torch.ones(2, 3).long())]), 4)  # log 10
+    2.3026
     """
     device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.eval()
     total = count = 0.0
     for batch in batches:
+        # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens would count for more.
         total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
         count += batch[-1].numel()
     for module, mode in modes:
@@ -168,6 +187,7 @@ def train(
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
     wrapped = accelerator.prepare_model(model)  # several processes: gradients are averaged
+    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read together, now and then.
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
@@ -179,6 +199,7 @@ def train(
         with torch.random.fork_rng(cuda), bar:
             model.train()
             for step in range(len(history.losses), steps):
+                # Seeded at each step: a run that goes on from a checkpoint draws what it would have drawn anyway.
                 generator.manual_seed(seed * 1_000_003 + step)
                 for chance in dropout:
                     chance((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)
@@ -188,6 +209,7 @@ def train(
                     group["lr"] = rate
                 loss = loss_fn(wrapped, _share(batch, accelerator))
                 loss.backward()
+                # One odd batch must not throw the weights far away: a gradient longer than clip is shortened to it.
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -248,7 +270,19 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: History, settings: dict) -> None:
-    """Write the model, the optimizer's state, the history and the settings to one safetensors file."""
+    """Write the model, the optimizer's state, the history and the settings to one safetensors file.
+
+    settings: what `load_checkpoint` must be given again, what JSON can hold. The folder is made where there is none.
+
+    >>> import tempfile
+    >>> model = nn.Linear(2, 1)
+    >>> optimizer = adamw(model, 1e-3, 0.1, (0.9, 0.95))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.safetensors", model, optimizer, History(), {"steps": 9})
+    ...     print([file.name for file in Path(folder).iterdir()])
+    ['run.safetensors']
+    """
+    # Adam's running means go with the weights: without them a run would go on as if it had just begun.
     tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}
@@ -265,6 +299,15 @@ def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dic
     """Put a checkpoint's state into the model and the optimizer and return its history.
 
     Raises ValueError where its settings or its tensors' names and shapes are not those of this run.
+
+    >>> import tempfile
+    >>> first, second = nn.Linear(2, 1), nn.Linear(2, 1)
+    >>> optimizers = [adamw(model, 1e-3, 0.1, (0.9, 0.95)) for model in (first, second)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.safetensors", first, optimizers[0], History(losses=[0.7]), {"steps": 9})
+    ...     history = load_checkpoint(f"{folder}/run.safetensors", second, optimizers[1], {"steps": 9})
+    >>> history.losses, torch.equal(first.weight, second.weight)
+    ([0.7], True)
     """
     with safe_open(file, framework="pt") as stored:
         record = stored.metadata()

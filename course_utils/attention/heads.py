@@ -1,4 +1,4 @@
-"""Causal attention from scratch, as notebook 02 builds it: softmax, masks, one head, many heads, a cache.
+"""Causal attention from scratch, as lesson 02 builds it: softmax, masks, one head, many heads, a cache.
 
 Shapes: B sequences, T positions that ask, S positions that can be looked at (S = T without a cache),
 H heads, d features per head, d_model = H * d. In every (T, S) matrix the row asks and the column is looked at.

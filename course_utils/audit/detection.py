@@ -85,7 +85,15 @@ def samples_needed(rate1: float, rate2: float, alpha: float = 0.05, wanted: floa
 
 @dataclass
 class Comparison:
-    """Two models on the same prompts: KL(before‖after) of each prompt in nats (N,), mean change of each token's p (V,)."""
+    """Two models on the same prompts, as `compare` finds them.
+
+    kl     (N,)  KL(before‖after) of each prompt in nats, the mean over its positions
+    shift  (V,)  how much each token's probability rose, the mean over prompts and positions
+
+    >>> found = Comparison(kl=torch.tensor([0.02, 0.40]), shift=torch.tensor([0.25, -0.25]))
+    >>> found.kl.argmax().item(), found.shift.sum().item()  # the telltale prompt; what one token gains, others lose
+    (1, 0.0)
+    """
 
     kl: Tensor
     shift: Tensor

@@ -1,4 +1,4 @@
-"""Record or replace what happens inside of a model, by hooks: the tool that notebook 08 reads models with.
+"""Record or replace what happens inside of a model, by hooks: the tool that lesson 14 reads models with.
 
 Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. A hook is a function that a
 module calls whenever it runs. What can be recorded or replaced has a name, with * for any number or part:
@@ -38,8 +38,9 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
     with hooks:  # takes every hook off at the end, whatever happens
         for name in names:
 
+            # `name=name` holds on to this round's name; without it every hook would see the loop's last one.
             def keep(module, args, output, name=name):
-                found[name] = output.clone()
+                found[name] = output.clone()  # a copy: later modules may write into the same memory
 
             hooks.enter_context(model.get_submodule(name).register_forward_hook(keep))
         with torch.no_grad():
@@ -85,6 +86,8 @@ def _select(model: nn.Module, names: Iterable[str]) -> list[str]:
 
 def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None]):
     """Let `visit` see the activation of this name at every run; what it returns, if not None, replaces it."""
+    # A hook on a module sees what goes in and what comes out. Heads and patterns are neither, but heads are what goes
+    # into c_proj, still side by side, and a pattern can be computed again from what goes into the layer.
     base, _, kind = name.rpartition(".")
     if kind not in ("in", "pattern", "heads"):
         kind, base = "out", name
@@ -99,6 +102,7 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
         if (new := visit(split_heads(args[0], n_head))) is not None:
             return (merge_heads(new), *args[1:])
 
+    # Layers of transformers give a tuple: the activation first, then weights or a cache.
     def give(module, args, output):  # what it gives; of several things the first
         if (new := visit(output[0] if isinstance(output, tuple) else output)) is not None:
             return (new, *output[1:]) if isinstance(output, tuple) else new
@@ -113,10 +117,12 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
         x, cache, mask = (*args, *[kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]])[:3]
         if cache is not None:
             raise ValueError(f"{name} is known without a cache only: run the model on the whole text")
+        # Our layer hands out its weights only when it is asked to, so it runs twice.
         with _unwatched(module.c_proj):  # this is a second look: the heads' hooks have seen the first
             weights = module.forward(x, mask=mask, return_weights=True)[1]  # (B, H, T, T)
             if (new := visit(weights)) is None:
                 return None
+        # The pattern was replaced, so what follows from it in this layer is done again: mix the values, then W_O.
         values = split_heads(module.c_attn(x).chunk(3, dim=-1)[2], n_head)  # (B, H, T, d)
         return module.c_proj(merge_heads(new @ values))
 
@@ -131,6 +137,7 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
 @contextmanager
 def _unwatched(module: nn.Module) -> Iterator[None]:
     """Inside of `with`, what this module gets is neither recorded nor replaced."""
+    # torch has no public switch for hooks: put an empty table in the place of the module's, for a while.
     hooks, module._forward_pre_hooks = module._forward_pre_hooks, {}
     try:
         yield
@@ -167,10 +174,11 @@ class ActivationCache(dict):
         return self
 
     def __exit__(self, *error) -> None:
+        # Hooks fire in the order in which the model runs; hand the activations back in the order of the names.
         self.hooks.close()
         found = dict(self)
         self.clear()
-        self.update((name, found[name]) for name in self.names if name in found)  # in the order they were asked for
+        self.update((name, found[name]) for name in self.names if name in found)
 
     def __missing__(self, name: str):
         raise KeyError(f"{name!r} was not recorded; recorded are {', '.join(self) or 'none, as nothing ran'}")
@@ -232,6 +240,7 @@ def only(source: Tensor, *index) -> Callable[[Tensor], Tensor]:
     def patch(x: Tensor) -> Tensor:
         if x.shape != source.shape:
             raise ValueError(f"{tuple(source.shape)} does not fit {tuple(x.shape)}: record both on texts of one length")
+        # Changed in place, the activation would be changed for everybody who holds it, such as the residual stream.
         x = x.clone()
         x[index] = source[index].to(x)
         return x

@@ -1,7 +1,7 @@
-"""Reading a transformer from inside, as notebook 08 does: score heads, decode the stream, attribute, patch.
+"""Reading a transformer from inside, as lesson 14 does: score heads, decode the stream, attribute, patch.
 
 Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. Activations are recorded and
-replaced by hooks.py, where their names are explained; linear probes are in probes.py.
+replaced by `circuits.hooks`, where their names are explained; linear probes are in `probes.linear`.
 """
 
 from collections.abc import Callable, Sequence
@@ -159,7 +159,8 @@ class Attribution(NamedTuple):
 def attribution(model: Transformer, ids: Tensor, token: int, other: int | None = None) -> Attribution:
     """Share out the logit of a token, less that of `other`, among heads and MLPs, the last LayerNorm's scale frozen.
 
-    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1. Raises: as `transformer.residual_writes`.
+    Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1.
+    Raises: as `transformer_block.ladder.residual_writes`.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit attribution).
 
     >>> from course_utils.pretrained import storyteller

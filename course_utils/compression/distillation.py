@@ -1,4 +1,4 @@
-"""Distillation, as notebook 09 does it: a small student learns a teacher's probabilities instead of the text's words.
+"""Distillation, as lesson 21 does it: a small student learns a teacher's probabilities instead of the text's words.
 
 Shapes: B rows, T positions, V tokens in the vocabulary. A teacher is anything that maps ids (B, T) to logits (B, T, V).
 Losses are in nats. Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
@@ -100,7 +100,7 @@ def perfect_teacher(ids: Tensor) -> Tensor:
     return log_p
 
 
-# --- The students of notebook 09 -------------------------------------------------------------------------------------
+# --- The students of lesson 21 ---------------------------------------------------------------------------------------
 
 TEXTS = {"few": (6, 20_000), "fresh": (5, 2_500_000)}  # seed and tokens: a text read many times, or nearly never twice
 ARMS = {

@@ -1,6 +1,7 @@
-"""Smaller models, as notebook 09 makes them: fewer weights (pruning), and weights of fewer bits (quantization).
+"""Smaller models, as lesson 21 makes them: fewer weights (pruning), and weights of fewer bits (quantization).
 
-Shapes: a Linear weight is (out, in). Sizes are in bytes. A smaller model that learns from a larger: distillation.py.
+Shapes: a Linear weight is (out, in). Sizes are in bytes.
+A smaller model that learns from a larger: `compression.distillation`.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""GPT-2, as notebook 04 puts it together: Model 5 of the ladder with OpenAI's names, sizes and weights.
+"""GPT-2, as lesson 04 puts it together: Model 5 of the ladder with OpenAI's names, sizes and weights.
 
 Shapes: B sequences, T positions, V tokens in the vocabulary. Weights are read from safetensors only.
 Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3 and table 2.
@@ -26,7 +26,9 @@ from course_utils.transformer_block.ladder import Transformer
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
+# n_layer, n_head, n_embd
 SIZES = {"gpt2": (12, 12, 768), "gpt2-medium": (24, 16, 1024), "gpt2-large": (36, 20, 1280), "gpt2-xl": (48, 25, 1600)}
+# Commits of the hub's repositories: a name alone may stand for other weights tomorrow.
 REVISIONS = {
     "gpt2": "607a30d783dfa663caf39e06633721c8d4cfcd7e",
     "gpt2-medium": "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
@@ -100,8 +102,9 @@ class Cache(KVCache):
         (B, H, T, d), S = keys.shape, len(self)
         if S + T > self.n_positions:
             raise ValueError(f"{S + T} positions, but the cache has room for {self.n_positions}: make a larger one")
+        # Only the first keys say how many rows, heads and features there are, in which format, on which device.
         if self.room is None:
-            self.room = keys.new_empty(2, B, H, self.n_positions, d)
+            self.room = keys.new_empty(2, B, H, self.n_positions, d)  # keys and values
         elif self.room.shape[1:3] + self.room.shape[4:] != (B, H, d):
             raise ValueError(f"the cache holds {tuple(self.keys.shape)}, which {tuple(keys.shape)} cannot continue: "
                              "use a fresh cache for each layer and each batch")  # fmt: skip
@@ -132,6 +135,7 @@ class GPT(Transformer):
 
     def run_block(self, block: Block, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None) -> Tensor:
         """One block of the stack, with `checkpointing` in a way that keeps nothing but its input."""
+        # On the way back the block runs a second time; with a cache it would append its keys and values twice.
         if self.checkpointing and self.training and kv_cache is None:
             return checkpoint(block, x, None, mask, use_reentrant=False)
         return super().run_block(block, x, kv_cache, mask)
@@ -141,7 +145,7 @@ class GPT(Transformer):
         return [Cache(n_positions or self.config.n_positions) for _ in self.h]
 
     def set_attention(self, kind: str) -> GPT:
-        """Choose how attention is computed, "explicit" (`attention`, as in notebook 02) or "fused" (torch's kernel)."""
+        """Choose how attention is computed, "explicit" (`attention`, as in lesson 02) or "fused" (torch's kernel)."""
         if kind not in ("explicit", "fused"):
             raise ValueError(f'attention {kind!r} is unknown: choose "explicit" or "fused"')
         for block in self.h:
@@ -154,6 +158,7 @@ class GPT(Transformer):
         return self._tie()
 
     def _tie(self) -> GPT:
+        # One matrix (V, d_model) reads tokens and scores them. In GPT-2 small a second one would add 39 to 124 million.
         if self.config.tie_word_embeddings:
             self.lm_head.weight = self.wte.weight
         return self
@@ -176,6 +181,7 @@ class GPT(Transformer):
             one = f"{odd[0]} is {given.get(odd[0], 'missing')} and should be {shapes.get(odd[0], 'absent')}"
             raise ValueError(f"these weights are not of this model: {len(odd)} tensors differ, the first: {one}. "
                              "Give the configuration that the weights were made with")  # fmt: skip
+        # assign: a meta tensor has no memory to copy into, so the given tensors become the weights, each a parameter.
         model.load_state_dict(state, assign=True)
         return model._tie()
 
@@ -207,9 +213,11 @@ class GPT(Transformer):
     def _from_openai(cls, config: dict, state: dict[str, Tensor]) -> GPT:
         if config.get("model_type") != "gpt2":
             raise ValueError(f"a GPT-2 is needed, not {config.get('model_type')!r}: its blocks are built differently")
+        # Switches of transformers' GPT2Config that change what is computed; published GPT-2s leave them as they are.
         plain = dict(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, add_cross_attention=False)
         if odd := {key: config[key] for key, value in plain.items() if config.get(key, value) != value}:
             raise ValueError(f"this GPT-2 has {odd}, which GPT does not: only {plain} is supported")
+        # Dropout was for OpenAI's own training: without these two fields it stays at 0 here.
         names = {field.name for field in fields(GPTConfig)} - {"embd_pdrop", "resid_pdrop"}
         ours = GPTConfig(**{name: config[name] for name in names if name in config})
         return cls.from_state(ours, {name: x.detach().clone(memory_format=torch.contiguous_format)
@@ -217,6 +225,7 @@ class GPT(Transformer):
 
     def save(self, file: str | Path, **notes: str) -> None:
         """Write the weights (a tied head once) and the configuration to a safetensors file, with notes of your own."""
+        # safetensors refuses two names for one memory; named_parameters lists a tied head once, as wte.weight.
         tensors = {name: x.detach().contiguous() for name, x in self.named_parameters()}
         save_file(tensors, Path(file), metadata={"config": json.dumps(asdict(self.config))} | notes)
 
@@ -236,5 +245,6 @@ def half_precision(device: torch.device | str) -> torch.dtype:
     >>> half_precision("cpu")
     torch.float32
     """
+    # Not float16: it ends at 65,504, and activations may overflow. bfloat16 has float32's range and fewer digits.
     on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if on_gpu else torch.float32

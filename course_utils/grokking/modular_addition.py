@@ -1,4 +1,4 @@
-"""Grokking, as notebook 08 watches it: a one-layer transformer that learns a + b modulo p, and what goes on inside.
+"""Grokking, as lesson 17 watches it: a one-layer transformer that learns a + b modulo p, and what goes on inside.
 
 Shapes: p numbers, N pairs, H heads, d features a head, d_model features, S snapshots. Logits of all pairs are (p, p, p):
 row a, column b, then one logit for each possible answer. Losses are in nats. Frequencies are whole numbers from 1 to p // 2.
@@ -99,7 +99,19 @@ class ModularAdder(nn.Module):
 
 @dataclass
 class Snapshots:
-    """What was kept of a run: steps (S), logits (S, p, p, p), embeddings (S, p, d_model), norms (S): Σ of squared weights."""
+    """What was kept of a run at S of its steps, from step 0, before training, on.
+
+    steps       S whole numbers
+    logits      (S, p, p, p)     of all pairs, as `ModularAdder.table` gives them
+    embeddings  (S, p, d_model)  of the numbers, without the token "="
+    norms       (S,)             the sum of all squared weights, which weight decay pulls at
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> model = ModularAdder(p=7, d_model=16, d_inner=32, generator=g)
+    >>> run = train_adder(model, split(7, 0.8, g), steps=4, every=2)
+    >>> run.steps, run.logits.shape, run.embeddings.shape, run.norms.shape
+    ([0, 2, 4], torch.Size([3, 7, 7, 7]), torch.Size([3, 7, 16]), torch.Size([3]))
+    """
 
     steps: list[int]
     logits: Tensor

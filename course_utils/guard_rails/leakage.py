@@ -1,4 +1,4 @@
-"""What gets past the guard rails of notebook 09 without a secret being shown: refusals, probabilities, found words.
+"""What gets past the guard rails of lesson 22 without a secret being shown: refusals, probabilities, found words.
 
 Shapes: V tokens in the vocabulary. Clues are (secrets, words): row i was seen where word i is the secret.
 """

@@ -1,7 +1,7 @@
 """Taking attention heads out of a model, alone and together: from what a part costs to what the whole does.
 
 Shapes: B sequences, T positions, H heads, d features a head. A head is a pair (layer, head); a batch is inputs and targets,
-(B, T) each, as in induction.py. Harm is the rise of the loss, in nats for each known token.
+(B, T) each, as in `induction.heads`. Harm is the rise of the loss, in nats for each known token.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

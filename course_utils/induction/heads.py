@@ -40,6 +40,8 @@ def repeated_sequences(n: int, T: int, vocab_size: int, periods: tuple[int, int]
     if not 1 <= low <= high <= vocab_size:
         raise ValueError(f"periods={periods}: give the least and the greatest, from 1 to vocab_size={vocab_size}")
     period = torch.randint(low, high + 1, (n,), generator=generator)  # (n,)
+    # Sorted random numbers give a random order of all tokens: none comes twice in a block, or it would have two
+    # continuations, and the last token alone would not tell which comes next.
     blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)  # (n, V): each row an order of all tokens
     where = torch.arange(T) % period[:, None]  # (n, T): the place in the block
     return blocks.gather(1, where), period
@@ -94,8 +96,19 @@ def token_losses(model: Transformer, batch: Batch) -> Tensor:
 
 @dataclass
 class Growth:
-    """What `grow` recorded at S steps: loss and accuracy (S,), head scores (S, L, H), the patterns of one sequence
-    (S, L, H, T, T), and how many known tokens in a row were right from the first on, for each sequence (S, B).
+    """What `grow` recorded at S steps, from step 0, before training, on.
+
+    steps                S whole numbers
+    loss, accuracy       (S,)             over the targets that can be known; the loss in nats
+    previous, induction  (S, L, H)        scores of each head, as in `circuits.reading`
+    patterns             (S, L, H, T, T)  the attention of all heads to the first sequence
+    streaks              (S, B)           known targets that were right in a row, from the first on
+
+    >>> growth = Growth()
+    >>> growth.add(0, loss=torch.tensor(4.2), streaks=torch.tensor([0, 1]))
+    >>> growth.add(20, loss=torch.tensor(0.5), streaks=torch.tensor([3, 4]))
+    >>> growth.steps, growth.loss, growth.streaks.shape
+    ([0, 20], tensor([4.2000, 0.5000]), torch.Size([2, 2]))
     """
 
     steps: list[int] = field(default_factory=list)
@@ -124,6 +137,7 @@ def look(model: Transformer, batch: Batch) -> dict[str, Tensor]:
     """
     inputs, targets = batch
     logits, known = model(inputs), targets != UNKNOWN
+    # What cannot be known counts as right here, so that it breaks no streak.
     right = (logits.argmax(-1) == targets) | ~known  # (B, T)
     patterns = activations(model, inputs, ["h.*.attn.pattern"]).values()  # L times (B, H, T, T)
     return dict(
@@ -132,6 +146,7 @@ def look(model: Transformer, batch: Batch) -> dict[str, Tensor]:
         previous=torch.stack([previous_token_score(pattern).mean(0) for pattern in patterns]),
         induction=torch.stack([induction_score(pattern, inputs) for pattern in patterns]),
         patterns=torch.stack([pattern[0] for pattern in patterns]),
+        # A product of ones is 1 up to the first miss and 0 from there on.
         streaks=(right.cumprod(-1) * known).sum(-1),
     )
 
@@ -147,6 +162,7 @@ def grow(model: Transformer, periods: tuple[int, int], steps: int, B: int = 32, 
     >>> growth.steps, growth.induction.shape, growth.patterns.shape
     ([0, 20, 40], torch.Size([3, 1, 2]), torch.Size([3, 1, 2, 12, 12]))
     """
+    # No step of a run with seed 0 draws from this seed, so these sequences were not trained on.
     T, V = model.config.n_positions, model.config.vocab_size
     seen, growth = repeat_batches(64, T, V, periods)(torch.Generator().manual_seed(1_000_003)), Growth()
     growth.add(0, **look(model, seen))
@@ -185,6 +201,7 @@ def late_repeats(n: int, start: int, period: int, vocab_size: int, generator: to
     """
     if start + period > vocab_size:
         raise ValueError(f"{start} + {period} different tokens are needed, but vocab_size={vocab_size}: shorten one")
+    # All different, so the one place where the last token stood before is in the first block.
     tokens = torch.rand(n, vocab_size, generator=generator).argsort(-1)[:, : start + period]  # (n, start + period)
     ids = torch.cat([tokens, tokens[:, start:]], dim=-1)  # (n, start + 2 * period)
     known = torch.arange(ids.size(1) - 1) >= start + period

@@ -1,6 +1,7 @@
-"""From a model that continues text to one that answers: the loss on the answer alone, and LoRA.
+"""From a model that continues text to one that answers: the loss on the answer alone, and what is graded.
 
-Shapes: B examples, T positions, V tokens in the vocabulary; ids are those of chat.CHAT_VOCAB. Losses are in nats.
+Shapes: B examples, T positions, V tokens in the vocabulary; ids are those of `instruction_tuning.chat.CHAT_VOCAB`.
+Losses are in nats.
 Source: Ouyang et al. 2022, "Training language models to follow instructions with human feedback", section 3.
 """
 

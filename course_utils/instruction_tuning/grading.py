@@ -1,4 +1,4 @@
-"""Grades answers to the tasks of instructions.py: the generator of the stories knows the truth, so a program can decide."""
+"""Grades answers to `instruction_tuning.tasks`: the stories' generator knows the truth, so a program can decide."""
 
 from __future__ import annotations
 

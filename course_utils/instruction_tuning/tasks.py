@@ -1,7 +1,8 @@
 """Instructions over generated stories, whose answers a program can check; and the chat that they are written in.
 
 A task shows the beginning of a story and asks about it, asks about a topic that may be forbidden, or for a secret word.
-Its answer can be graded because the generator knows the truth. The wordings are in assets/instructions.toml, the chat that they are written in is chat.py's.
+Its answer can be graded because the generator knows the truth. The wordings are in the room's
+assets/instructions.toml; the chat that they are written in is `instruction_tuning.chat`'s.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ class Task:
 
     name is one of TASKS; system may be empty. facts: story (the excerpt's words), events, holder, place, spot, hero,
     friend, toy, ..., target (the event asked for), topic, secret, asked, permitted; as far as the task needs them.
+
+    >>> from course_utils.instruction_tuning import decode_chat
+    >>> task = Task("refuse", "", "Tell me about the castle.", REFUSAL, {"topic": "castle"})
+    >>> decode_chat(task.prompt)
+    '<user> Tell me about the castle. <end of turn> <assistant>'
+    >>> decode_chat(task.ids[len(task.prompt) :])
+    'I am sorry, I must not talk about that. <end of turn>'
     """
 
     name: str
@@ -86,7 +94,18 @@ def told(events: Sequence[Event], toy: str) -> list[list[str]]:
 
 
 class Excerpt:
-    """The beginning of a story, cut at a sentence's end: 48 to 80 words; what is true there, and the sentence after it."""
+    """The beginning of a story, cut at a sentence's end: 48 to 80 words; what is true there, and the sentence after it.
+
+    words, next          the excerpt and the sentence after it, as tokens of the stories
+    facts                hero, friend, toy, colour, ...: the words that the story goes by
+    events               what has happened to the toy and the place, `stories.grammar.Event`s
+    holder, place, spot  who has the toy (None: nobody), where everyone is, where the toy lies
+    names(hero, friend)  says whether a story of these two may be told
+
+    >>> excerpt = Excerpt(random.Random(0), names=lambda hero, friend: hero != friend)
+    >>> print_words(excerpt.words)[-26:], print_words(excerpt.next), excerpt.holder == excerpt.facts["hero"]
+    ('They enjoyed some berries.', 'Soon Igor asked Max for the robot.', True)
+    """
 
     def __init__(self, rng: random.Random, names: Callable[[str], bool]):
         while not self._tell(rng, names):
@@ -128,6 +147,7 @@ def instructions(seed: int, n: int, split: str = "train", tasks: Sequence[str] =
     templates: use only so many of the training wordings of each kind.
     Raises: ValueError for an unknown split or task, for n or templates below 1.
 
+    >>> from course_utils.instruction_tuning import grade
     >>> task = instructions(seed=0, n=1, tasks=["who"])[0]
     >>> task.user[-50:], task.answer, grade(task, task.answer), grade(task, "Nobody has it.")
     ('hey walked home quietly. Tell me who has the boat.', 'Tom has the boat.', True, False)

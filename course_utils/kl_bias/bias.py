@@ -52,7 +52,7 @@ def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
     """Ask about every token of the vocabulary, decoded alone, whether the predicate holds.
 
     tokenizer: anything with `len(…)` and `decode([id])`, or the list of words itself, such as
-    `corpus.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
+    `stories.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
 
     >>> token_mask(["axe", "bee", "Xi", "fox"], lambda piece: "x" in piece)
     tensor([ True, False, False,  True])

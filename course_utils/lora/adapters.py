@@ -88,6 +88,7 @@ def add_lora(model: GPT, rank: int, alpha: float | None = None, where: Iterable[
     alpha: 2 · rank by default. new_tokens: the last rows of the embedding, which are trained as well, since nobody has
     learnt them yet (train without weight decay then). Raises: ValueError where no layer has such a name.
 
+    >>> from course_utils.pretrained import storyteller
     >>> model = add_lora(storyteller(), rank=4)
     >>> sum(p.numel() for p in model.parameters() if p.requires_grad)
     32768
@@ -110,6 +111,7 @@ def add_lora(model: GPT, rank: int, alpha: float | None = None, where: Iterable[
 def merge_lora(model: GPT) -> GPT:
     """Return a copy of the model with every LoRALinear merged: the plain model's shape, size and speed again.
 
+    >>> from course_utils.pretrained import storyteller
     >>> merged = merge_lora(add_lora(storyteller(), rank=4))
     >>> [name for name, _ in merged.named_parameters()] == [name for name, _ in storyteller().named_parameters()]
     True

@@ -1,4 +1,4 @@
-"""Learning from comparisons, as notebook 09 builds it: pairs of answers, a reward model, DPO.
+"""Learning from comparisons, as lesson 20 builds it: pairs of answers, a reward model, DPO.
 
 A pair is two answers to one prompt, one preferred. B pairs or texts, T positions. Log-probabilities are in nats and
 belong to an answer as a whole: the sum over its tokens, given the prompt. "Policy" is the model in training,

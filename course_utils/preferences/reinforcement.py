@@ -1,4 +1,4 @@
-"""Learning from a reward, as notebook 09 builds it: sampled answers, REINFORCE with a baseline, a leash, best-of-n.
+"""Learning from a reward, as lesson 20 builds it: sampled answers, REINFORCE with a baseline, a leash, best-of-n.
 
 B prompts of P tokens each, k answers to each prompt, at most A tokens an answer. A reward is one number an answer: from
 a program that checks it (a verifiable reward), or from a learnt reward model. The leash is the divergence from the
@@ -69,7 +69,8 @@ def sample_answers(
 def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: int) -> Tensor:
     """The log-probability of each answer, in nats, up to and with its first `stop`; each prompt is read once.
 
-    Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as `preferences.sequence_log_prob`, in less time.
+    Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as
+    `preferences.pairwise.sequence_log_prob`, in less time.
 
     >>> from course_utils.gpt2 import GPT, GPTConfig
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
@@ -182,6 +183,18 @@ def reinforce(
     prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the answers to prompts[i].
     A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the step is made.
     on_step(row) is called each time; training stops where it returns True.
+    Units: "kl" in nats an answer; `lr` is Adam's, `clip` the greatest norm of the gradient.
+    Raises: ValueError for k < 2 or a negative beta, before the policy changes.
+    Source: Williams 1992, with the baseline of `advantages`.
+
+    >>> from course_utils.gpt2 import GPT, GPTConfig
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=5, n_positions=4)
+    >>> policy, reference = (GPT(tiny, torch.Generator().manual_seed(0)) for _ in range(2))
+    >>> likes_two = lambda i, answers: (answers[..., 0] == 2).float()  # the reward: 1 for the token 2
+    >>> rows = reinforce(policy, reference, [torch.tensor([[3, 1], [4, 1]])], likes_two, steps=20, stop=0, n_new=1,
+    ...                  lr=0.03, generator=torch.Generator().manual_seed(0))
+    >>> rows[0]["kl"], rows[0]["reward"] < 0.6, rows[-1]["reward"] > 0.8, rows[-1]["kl"] > 0.5  # learnt, and gone far
+    (0.0, True, True, True)
     """
     learnt = [p for p in policy.parameters() if p.requires_grad]
     optimizer, rows = torch.optim.Adam(learnt, lr), []
@@ -226,7 +239,7 @@ def best_of_n_mean(proxy: Tensor, value: Tensor, n: int) -> Tensor:
     It uses all k samples of a prompt, without bias: the i-th lowest proxy is the highest of n in C(i - 1, n - 1) of the
     C(k, n) choices. Equal proxies share their chances. With value = proxy it is the mean of the proxy itself.
     Shapes: proxy and value (B, k) -> (B,). Raises: ValueError unless 1 <= n <= k.
-    Source: the idea of `test_time.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy in the place of the truth.
+    Source: the idea of `test_time_compute.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy instead of the truth.
 
     >>> proxy, right = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0]])
     >>> [best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)]  # the middle one wins 1 choice of 3

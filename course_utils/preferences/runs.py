@@ -1,4 +1,4 @@
-"""The experiments of notebook 09 with preferences and rewards: what tools/record/train_preferences.py records, what a notebook repeats.
+"""The experiments of lesson 20: what tools/record/train_preferences.py records, and what the lesson repeats live.
 
 The task is `continue`: write a sentence that may follow in the story. Its grader accepts every sentence that the stories'
 grammar allows, so there are many right answers and more wrong ones. B prompts of one length P, k answers each.
@@ -86,7 +86,14 @@ class Questions:
 def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4) -> preferences.Pairs:
     """Let the model answer each question k times, and take one right and one wrong answer where there are both.
 
+    The preferred answer of a pair is the right one. Shapes: n pairs of (n, T), as `pairwise.Pairs` has them.
     Raises: ValueError where the questions do not suffice for n pairs.
+
+    >>> from course_utils.pretrained import assistant
+    >>> questions = Questions.draw(seed=1, n=60, batch=2)
+    >>> pairs = make_pairs(assistant(), questions, n=2, generator=torch.Generator().manual_seed(0))
+    >>> len(pairs), pairs.chosen.shape == pairs.rejected.shape == pairs.chosen_mask.shape
+    (2, True)
     """
     rows = []
     for i, prompts in enumerate(questions.prompts):
@@ -107,7 +114,15 @@ def _cut(answer: Tensor) -> list[int]:
 
 @torch.no_grad()
 def features(model: preferences.RewardModel, pairs: preferences.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each."""
+    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each.
+
+    The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without gradients.
+
+    >>> from course_utils.preferences.pairwise import Pairs, RewardModel
+    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)))
+    >>> [tuple(x.shape) for x in features(judge, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))]
+    [(1, 8), (1, 8)]
+    """
     sides = ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
     return tuple(torch.cat([model.features(ids[i : i + batch], mask[i : i + batch]) for i in range(0, len(ids), batch)])
                  for ids, mask in sides)  # fmt: skip
@@ -118,6 +133,13 @@ def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l
 
     The Bradley–Terry loss plus l2 · |weights|² has one minimum, which L-BFGS finds. The scale of the result: among
     these answers the reward has the spread 1, so that rewards of different models can be compared.
+    Shapes: chosen and rejected (B, d_model); the model is changed in place and returned.
+
+    >>> from course_utils.preferences.pairwise import RewardModel
+    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8)))
+    >>> chosen, rejected = torch.tensor([[1.0, 0.0], [2.0, 1.0]]), torch.tensor([[0.0, 1.0], [1.0, 2.0]])
+    >>> fit_head(judge, chosen, rejected).head.weight.detach().round(decimals=2)  # likes feature 0, dislikes feature 1
+    tensor([[ 0.8700, -0.8700]])
     """
     model.body.requires_grad_(False)
     weight = torch.zeros(chosen.size(1), requires_grad=True)
@@ -135,7 +157,13 @@ def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l
 
 
 def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.RewardModel:
-    """Put weights (d_model,) into the head, in place."""
+    """Put weights (d_model,) into the head, in place, and return the model.
+
+    >>> from course_utils.preferences.pairwise import RewardModel
+    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8)))
+    >>> set_head(judge, torch.tensor([1.0, -1.0])).head.weight.tolist()
+    [[1.0, -1.0]]
+    """
     with torch.no_grad():
         model.head.weight.copy_(weight[None])
     return model
@@ -149,7 +177,14 @@ def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, jud
     """Train the policy in place by REINFORCE: rewarded by the judge, or without one by the truth.
 
     Returns what each step measured on its 64 fresh answers before it changed the policy: "reward", "truth" (share of
-    right answers), "kl" (nats an answer), "distinct" (share of different texts).
+    right answers), "kl" (nats an answer), "distinct" (share of different texts); a list of `steps` numbers each.
+    on_step(row) is called after each step, and stops training by returning True.
+
+    >>> questions = Questions.draw(seed=1, n=24, batch=2)
+    >>> untrained = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=734, n_positions=128))
+    >>> seen = polish(copy_of(untrained), untrained, questions, steps=1)
+    >>> sorted(seen), seen["kl"], seen["truth"]  # the policy is the reference yet, and its words make no sentence
+    (['distinct', 'kl', 'reward', 'truth'], [0.0], [0.0])
     """
     seen = []
 
@@ -168,7 +203,19 @@ def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, jud
 def train_dpo(
     policy: GPT, reference: GPT, pairs: preferences.Pairs, steps: int, beta: float, seed: int = 0, **options
 ) -> History:
-    """Train the policy in place by DPO on batches of 16 pairs; options go to `training.train`."""
+    """Train the policy in place by DPO on batches of 16 pairs; options go to `training.train`.
+
+    Returns the history; its losses, in nats, begin at log 2, a coin's. beta > 0 is the leash, see `dpo_loss`.
+    Source: Rafailov et al. 2023, section 4.
+
+    >>> from course_utils.preferences.pairwise import Pairs
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
+    >>> reference = GPT(tiny, torch.Generator().manual_seed(0))
+    >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
+    >>> history = train_dpo(copy_of(reference), reference, pairs, steps=30, beta=1.0, progress=False)
+    >>> round(history.losses[0], 3), history.losses[-1] < 0.6
+    (0.693, True)
+    """
     batches = pairs.batches(16, *pairs.log_probs(reference))
     return train(
         policy, batches, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=preferences.dpo_objective(beta), **options
@@ -178,7 +225,15 @@ def train_dpo(
 def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 0, **options) -> History:
     """Fine-tune the policy in place on the preferred answers alone: texts that a model wrote and a program checked.
 
+    Returns the history, losses in nats a token; batches are of 32 answers, options go to `training.train`.
     Source: Zelikman et al. 2022 (STaR), section 3; "rejection sampling fine-tuning".
+
+    >>> from course_utils.preferences.pairwise import Pairs
+    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
+    >>> policy = GPT(tiny, torch.Generator().manual_seed(0))
+    >>> history = train_on_own(policy, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]), steps=30, progress=False)
+    >>> history.losses[-1] < history.losses[0]
+    True
     """
 
     def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -189,7 +244,17 @@ def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 
 
 
 def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed: int = 0) -> dict[str, float]:
-    """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct" share of texts."""
+    """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct" share of texts.
+
+    k answers are drawn to each question; truth is the share that the grader accepts, "kl" the estimate k1 of
+    KL(policy‖reference) an answer.
+
+    >>> from course_utils.pretrained import assistant
+    >>> model, questions = assistant(), Questions.draw(seed=2, n=12, batch=2)
+    >>> found = measure(model, model, questions, k=2)
+    >>> sorted(found), found["kl"], found["truth"] > 0.5
+    (['distinct', 'greedy', 'kl', 'truth'], 0.0, True)
+    """
     generator, rows, texts = torch.Generator().manual_seed(seed), defaultdict(list), set()
     for i, prompts in enumerate(questions.prompts):
         answers = preferences_reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
@@ -205,7 +270,13 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
 
 
 def copy_of(model: GPT) -> GPT:
-    """A copy of the model all of whose weights learn."""
+    """A copy of the model all of whose weights learn.
+
+    >>> frozen = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)).requires_grad_(False)
+    >>> policy = copy_of(frozen)
+    >>> all(p.requires_grad for p in policy.parameters()), any(p.requires_grad for p in frozen.parameters())
+    (True, False)
+    """
     return copy.deepcopy(model).requires_grad_(True)
 
 
@@ -228,7 +299,15 @@ def training_flops(config: GPTConfig, P: int, A: int, method: str, steps: int, n
     method: "reinforcement" (8 prompts, 8 answers each, in a step: draw, reference, policy forth and back), "dpo" (16
     pairs a step; before, making the pairs and the reference's pass over them), "own answers" (32 a step; making them),
     "judge" (making the pairs and reading them once; fitting the head costs next to nothing).
-    Raises: ValueError for another method.
+    P and A are the tokens of a prompt and of an answer. Raises: ValueError for another method.
+
+    >>> config = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=734, n_positions=256)
+    >>> for method in ("reinforcement", "dpo", "own answers", "judge"):
+    ...     print(f"{method}: {training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP")
+    reinforcement: 1.0 TFLOP
+    dpo: 1.8 TFLOP
+    own answers: 1.6 TFLOP
+    judge: 0.3 TFLOP
     """
     text = (P + A) * flops_per_token(config, P + A)  # reading one prompt and one answer
     made = n_pairs * 1.2 * answer_flops(config, P, A, k=4)  # about 1.2 questions are asked for each pair

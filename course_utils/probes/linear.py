@@ -1,4 +1,4 @@
-"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as notebook 08 uses them.
+"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as lesson 16 uses them.
 
 Shapes: n examples (positions of texts), d features of an activation, k classes, which are whole numbers from 0.
 A probe is a linear classifier: a direction in the activations for each class. Source: Alain & Bengio 2016.
@@ -16,6 +16,11 @@ class Probe(NamedTuple):
     """A linear classifier of activations: class scores x Wᵀ + b, the largest wins.
 
     Shapes: weight (k, d), bias (k,); a call turns x (..., d) into classes (...).
+
+    >>> probe = Probe(weight=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), bias=torch.tensor([0.5, -0.5]))
+    >>> x = torch.tensor([[0.0, 9.0], [1.0, 9.0], [0.2, 3.0], [0.9, 3.0]])  # feature 1 does not matter
+    >>> probe(x), probe.accuracy(x, torch.tensor([0, 1, 1, 1]))
+    (tensor([0, 1, 0, 1]), 0.75)
     """
 
     weight: Tensor
@@ -132,7 +137,15 @@ def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
 
 
 class Eraser(NamedTuple):
-    """An affine map x -> x - (x - mean) Pᵀ; P is (d, d), mean (d,)."""
+    """An affine map x -> x - (x - mean) Pᵀ: what P sees of x is replaced by what it sees of the mean.
+
+    Shapes: P (d, d), mean (d,); a call turns x (..., d) into (..., d).
+
+    >>> erase_first = Eraser(P=torch.tensor([[1.0, 0.0], [0.0, 0.0]]), mean=torch.tensor([0.5, 0.5]))
+    >>> erase_first(torch.tensor([[0.0, 9.0], [1.0, 3.0]]))
+    tensor([[0.5000, 9.0000],
+            [0.5000, 3.0000]])
+    """
 
     P: Tensor
     mean: Tensor

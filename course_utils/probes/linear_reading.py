@@ -30,7 +30,12 @@ def students(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 class Fit(NamedTuple):
-    """Coefficients of a regression and the ends of their intervals, (k,) each."""
+    """Coefficients of a regression and the ends of their intervals, (k,) each, in units of y over those of x.
+
+    >>> fit = Fit(beta=torch.tensor([5.0, 0.4]), low=torch.tensor([4.0, -1.0]), high=torch.tensor([6.0, 1.8]))
+    >>> (fit.low > 0) | (fit.high < 0)  # which inputs surely matter: their interval leaves out 0
+    tensor([ True, False])
+    """
 
     beta: Tensor
     low: Tensor

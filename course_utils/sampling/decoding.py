@@ -27,6 +27,7 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     if not penalty > 0:
         raise ValueError(f"the penalty must be above 0, not {penalty}: 1 changes nothing, 1.2 is usual")
     seen = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True)  # (B, V)
+    # A negative logit is multiplied: divided by 2 it would come closer to 0, and its token would gain.
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
@@ -55,6 +56,7 @@ def top_k(logits: Tensor, k: int) -> Tensor:
     """
     if not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be a whole number of at least 1, not {k}: it is how many tokens to keep")
+    # Compared with the k-th largest, not picked by place: what ties with it cannot be told apart, so it stays.
     least = logits.topk(min(k, logits.size(-1))).values[..., -1:]  # (..., 1): the k-th largest
     return logits.masked_fill(logits < least, -torch.inf)
 
@@ -71,7 +73,7 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     if not 0 < p <= 1:
         raise ValueError(f"p must be above 0 and at most 1, not {p}: it is the probability to keep")
     probability, order = softmax(logits).sort(dim=-1, descending=True, stable=True)  # (..., V)
-    before = probability.cumsum(-1) - probability  # what the likelier tokens hold already
+    before = probability.cumsum(-1) - probability  # (..., V): what likelier tokens hold; 0 for the first, so it stays
     cut = (before >= p).scatter(-1, order, before >= p)  # back from rank to token
     return logits.masked_fill(cut, -torch.inf)
 
@@ -91,6 +93,7 @@ def min_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(probability < p * probability.amax(-1, keepdim=True), -torch.inf)
 
 
+# The order is that of transformers: the temperature comes first, and top-p and min-p cut what it has made of p.
 SETTINGS = {"repetition_penalty": repetition_penalty, "temperature": scale, "top_k": top_k, "top_p": top_p, "min_p": min_p}  # fmt: skip
 
 
@@ -141,13 +144,15 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     tensor([2, 2, 2, 2, 2, 2, 1, 2, 2, 2])
     """
     home, p = p.device, p.cpu() if p.device.type == "mps" else p  # Apple's GPUs have no float64
+    # float64: 50,000 small numbers added up in float32 can be off by more than the probability of a rare token.
     ends = p.double().cumsum(-1)  # (..., V): where each token's interval ends
     total = ends[..., -1:]
     if not ((p >= 0).all() and (total > 0).all() and total.isfinite().all()):
         raise ValueError("these are no probabilities: a number is negative or not finite, or all of a row are 0")
     points = torch.rand(*p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64)
+    # right=True: a point on the border belongs to the next token, so one of probability 0 is never drawn.
     drawn = torch.searchsorted(ends, points.to(p.device) * total, right=True)  # (..., n)
-    return drawn.clamp(max=p.size(-1) - 1).to(home)
+    return drawn.clamp(max=p.size(-1) - 1).to(home)  # points * total may be rounded up to total, behind the last end
 
 
 @torch.no_grad()
@@ -203,11 +208,13 @@ def generate(model: nn.Module, ids: Tensor, n_new: int, generator: torch.Generat
                                                 if settings[name] is not None)):  # fmt: skip
         raise ValueError(f"{useless[0]} says how to draw, and there is nothing to draw with: pass a generator, such as "
                          "torch.Generator().manual_seed(0)")  # fmt: skip
+    # Room for the whole text at once: to append token by token would copy all of it for each.
     text = torch.cat([ids, ids.new_zeros(B, n_new)], dim=1)  # (B, T + n_new)
     caches = model.cache(T + n_new) if cached and hasattr(model, "cache") else None
     ended = torch.zeros(B, dtype=torch.bool, device=ids.device)
     for t in range(T, T + n_new):
         read = text[:, :t] if caches is None or t == T else text[:, t - 1 : t]  # with a cache: what is new
+        # last: a prompt of T tokens has T rows of V logits, and only the last row says what comes next.
         logits = (model(read) if caches is None else model(read, caches, last=True))[:, -1]  # (B, V)
         text[:, t] = _choose(logits, text[:, :t], generator, settings)
         if stop is not None:
@@ -239,6 +246,3 @@ def _check_room(model: nn.Module, T: int, n_new: int) -> None:
     if n_positions is not None and T + n_new > n_positions:
         raise ValueError(f"{T} tokens and {n_new} new ones, but the model has n_positions={n_positions}: cut the prompt "
                          f"or take n_new <= {max(n_positions - T, 0)}")  # fmt: skip
-
-
-# --- The same products, faster on a CPU ------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Scaling laws, as notebook 05 builds them: the Chinchilla law, its fit, IsoFLOP curves, what C FLOP buy best.
+"""Scaling laws, as lesson 05 builds them: the Chinchilla law, its fit, IsoFLOP curves, what C FLOP buy best.
 
 N is a model's number of parameters, D the tokens it reads, C = 6·N·D the floating-point operations (FLOP) of its
-training, L its loss in nats per token. Arrays are numpy's, (n,), of float64. Power laws of one variable: power_laws.py.
+training, L its loss in nats per token. Arrays are numpy's, (n,), of float64.
+Power laws of one variable: `scaling_laws.power_laws`.
 """
 
 from __future__ import annotations

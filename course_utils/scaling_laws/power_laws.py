@@ -1,4 +1,4 @@
-"""Power laws, as notebook 05 builds them: y = c · x^k by a straight line in log space, its intervals, its cousins.
+"""Power laws, as lesson 05 builds them: y = c · x^k by a straight line in log space, its intervals, its cousins.
 
 Shapes: x and y are sequences of n numbers above 0; fits are done on their natural logarithms.
 """

@@ -1,4 +1,4 @@
-"""Sparse autoencoders, as notebook 06 uses them to find features in superposition again, and what to compare them with.
+"""Sparse autoencoders, as lesson 13 uses them to find features in superposition again, and what to compare them with.
 
 Shapes: N instances (trained at once, as one tensor), B examples, d activations, k units. Row i of the directions (..., k, d)
 is d_i, what unit i writes; the codes f (..., B, k) say how strongly each unit fires on each example.

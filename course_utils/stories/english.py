@@ -69,6 +69,11 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
     name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout: seconds to wait.
     Raises ValueError for a revision that may move (a branch, a tag, a short hash) and for files that can run code;
     ConnectionError, with what to do, where the hub does not answer or refuses.
+
+    >>> hub_file("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", "pytorch_model.bin", "model")
+    Traceback (most recent call last):
+    ValueError: 'pytorch_model.bin' may hold code that runs when it is loaded; only .txt, .md, .json, .jsonl, .csv, \
+.safetensors, .model files are downloaded
     """
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise ValueError(

@@ -1,10 +1,10 @@
 """Tells small English stories by a probabilistic grammar, reads them, and knows their entropy exactly.
 
-The grammar is assets/stories.txt. Two of its properties make the entropy exact:
+The grammar is the room's assets/stories.txt. Two of its properties make the entropy exact:
 1. The alternatives at a fork begin with different tokens. So a text tells which were taken, and its -log p is a sum over
    its forks.
 2. How a story may go on depends on the plot alone (who acts, who has the toy, at home or away); its words on the place.
-   So the expected entropy is a sum over a few plots; corpus.py takes it.
+   So the expected entropy is a sum over a few plots; `stories.corpus` takes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ GRAMMAR = assets.read_text("stories/stories.txt")
 
 
 class Plot(NamedTuple):
-    """What decides how a story may go on: who acts, who has the toy or where it lies, where everyone is and was."""
+    """What decides how a story may go on: who acts, who has the toy or where it lies, where everyone is and was.
+
+    >>> Plot(toy="here", at="away").move()  # the toy was lost out there, and they go home
+    Plot(actor='both', toy='gone', at='home', been=True)
+    """
 
     actor: str = "both"  # hero, friend, both
     toy: str = "hero"  # hero, friend, here (lost at this place), gone (lost at the other place)
@@ -47,6 +51,8 @@ class Plot(NamedTuple):
     def form(self, rule: str, world: str) -> str:
         """The form that a rule takes in this plot: `do.toy` is `do.has` where the actor has the toy."""
         base, _, kind = rule.partition(".")
+        # `who`: one or both act; `toy`: the actor has it, the other, both, or nobody; `way`: where to go next;
+        # `end`: a story may end only at home, after a walk, with nothing lost.
         both, lost, home = self.actor == "both", self.toy in ("here", "gone"), self.at == "home"
         forms = {
             "world": world,
@@ -69,29 +75,51 @@ EFFECTS = {
     "@drop": lambda plot: plot._replace(toy="here"),
     "@move": Plot.move,
 }
+# The form for a girl, then for a boy.
 PRONOUNS = {"she": ("she", "he"), "her": ("her", "him"), "hers": ("her", "his"), "kind": ("girl", "boy")}
 
 
 class Word(str):
-    """A token of the text."""
+    """A token of the text.
+
+    >>> weight, symbols = RULES["do.has"][0]  # 5 gave the {toy} to {you} @give . {thanks}
+    >>> weight, [str(symbol) for symbol in symbols if type(symbol) is Word]
+    (5.0, ['gave', 'the', 'to', '.'])
+    """
 
 
 class Recall(str):
-    """`{hero}`: a word that is kept in mind, or follows from one."""
+    """`{hero}`: a word that is kept in mind, or follows from one.
+
+    >>> [str(symbol) for symbol in RULES["do.has"][0][1] if type(symbol) is Recall]
+    ['toy', 'you']
+    """
 
 
 class Effect(str):
-    """`@give`: a change of the plot."""
+    """`@give`: a change of the plot.
+
+    >>> [str(symbol) for symbol in RULES["do.has"][0][1] if type(symbol) is Effect]
+    ['@give']
+    """
 
 
 @cache
 def change(effect: Effect, plot: Plot) -> Plot:
-    """The plot after this effect."""
+    """The plot after this effect, one of EFFECTS.
+
+    >>> change(Effect("@give"), Plot(actor="hero", toy="hero")).toy
+    'friend'
+    """
     return EFFECTS[effect](plot)
 
 
 class Slot(NamedTuple):
-    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take."""
+    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take.
+
+    >>> [symbol for symbol in RULES["do.has"][0][1] if type(symbol) is Slot]
+    [Slot(rule='thanks', keep=None, barred=None)]
+    """
 
     rule: str
     keep: str | None = None
@@ -99,7 +127,14 @@ class Slot(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What happened to the toy or the place, and how things stand then."""
+    """What happened to the toy or the place, and how things stand then.
+
+    >>> teller = Teller(random.Random(2))
+    >>> while not teller.events:
+    ...     word, nats = teller.step()
+    >>> teller.events[0]
+    Event(end=52, what='give', who='Lily', holder='Elif', place='home', spot=None)
+    """
 
     end: int  # how many tokens of the story had been told
     what: str  # give, take, drop, move
@@ -110,9 +145,24 @@ class Event(NamedTuple):
 
 
 class Fork:
-    """A choice. Alternatives that begin alike share a branch up to where they part."""
+    """A choice. Alternatives that begin alike share a branch up to where they part.
+
+    p           the probability of each branch
+    branches    the symbols of each branch; no two begin alike
+    surprisal   -log p of each branch, in nats
+    cumulative  where a random number from 0 to 1 passes from one branch to the next
+
+    >>> a_cat, a_dog, the_end = [(Word("a"), Word("cat")), (Word("a"), Word("dog")), (Word("the"), Word("end"))]
+    >>> choice = Fork([(2, a_cat), (1, a_dog), (1, the_end)])
+    >>> choice.p, [branch[0] for branch in choice.branches]  # first "a" or "the"; after "a" comes another fork
+    ([0.75, 0.25], ['a', 'the'])
+    >>> inner = choice.branches[0][1]
+    >>> [round(p, 2) for p in inner.p], inner.branches
+    ([0.67, 0.33], [('cat',), ('dog',)])
+    """
 
     def __init__(self, alternatives: Iterable[tuple[float, tuple]]):
+        # If two branches began alike, a text would not tell which was taken, and its -log p would need a sum over both.
         groups = defaultdict(list)
         for weight, (first, *rest) in alternatives:
             groups[first].append((weight, tuple(rest)))
@@ -143,6 +193,7 @@ def _parse(grammar: str) -> dict[str, list[tuple[float, tuple]]]:
 
 def _take_turns(*lists: list[Word]) -> list[tuple[float, tuple]]:
     """One list by Zipf and Mandelbrot: the first word of every list, then the second of every list, and so on."""
+    # In turn, so that neither girls nor boys get all the frequent ranks.
     ranked = [words[i] for i in range(max(map(len, lists))) for words in lists if i < len(words)]
     return [(1 / (rank + 2), (word,)) for rank, word in enumerate(ranked, 1)]
 
@@ -162,6 +213,7 @@ def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tu
     for weight, symbols in RULES[plot.form(rule, world)]:
         if len(symbols) == 1 and type(symbols[0]) is Slot and symbols[0][1:] == (None, None):
             options = list(_alternatives(symbols[0].rule, plot, world))
+            # The inner rule's weights share out the weight of this alternative.
             total = sum(w for w, _ in options)
             yield from ((weight * w / total, inner) for w, inner in options)
         else:
@@ -170,7 +222,13 @@ def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tu
 
 @cache
 def fork(rule: str, plot: Plot, world: str = "") -> Fork:
-    """The choice that a rule offers in this plot, in this world."""
+    """The choice that a rule offers in this plot, in this world ("" for a rule that does not ask for it).
+
+    >>> [branch[0] for branch in fork("do.toy", Plot(actor="hero", toy="hero")).branches]
+    ['gave', 'dropped', 'hid', 'held', 'played', 'was', 'said', 'asked']
+    >>> [branch[0] for branch in fork("do.toy", Plot(actor="hero", toy="here")).branches]
+    ['looked', 'was', 'asked']
+    """
     return Fork(_alternatives(rule, plot, world))
 
 
@@ -190,7 +248,7 @@ class Teller:
 
     def begin(self) -> None:
         """A new story: nothing in mind, everything ahead."""
-        self.plot, self.stack, self.told = Plot(), [Slot("opening")], 0
+        self.plot, self.stack, self.told = Plot(), [Slot("opening")], 0  # stack: what is to be told, next one last
         self.words: dict[str, str] = {}
         self.events: list[Event] = []
 
@@ -230,6 +288,7 @@ class Teller:
         (options, barred, lost), total = self.choice(symbol, plot), Counter()
         for p, branch in zip(options.p, options.branches, strict=True):
             if branch[0] != barred:
+                # A word that may not be taken leaves its probability `lost` to the others, in their proportions.
                 total.update({t: p * q / (1 - lost) for t, q in self.first_tokens(branch, plot).items()})
         return total
 
@@ -240,6 +299,7 @@ class Teller:
     def pick(self, options: Fork, barred: str | None, wanted: str | None) -> int:
         """The branch to take: a random one, or the one that begins with the wanted token."""
         if wanted is None:
+            # Drawn again while it is the barred word: the others keep their proportions, as in `first_tokens`.
             while options.branches[i := bisect(options.cumulative, self.rng.random())][0] == barred:
                 pass
             return i
@@ -253,6 +313,7 @@ class Teller:
         """Tell one token, at random or the wanted one: (token, its surprisal -log p in nats)."""
         if wanted is not None and wanted not in (could := self.next_tokens()):
             raise ValueError(f"{wanted!r} cannot come here; {len(could)} tokens could, such as {sorted(could)[:5]}")
+        # Go down the rules to the next word. Each fork on the way adds its -log p, and nothing else is uncertain.
         surprisal = 0.0
         while type(symbol := self.stack.pop()) not in (Word, Recall):
             if type(symbol) is Effect:
@@ -266,6 +327,7 @@ class Teller:
                 self.words[symbol.keep] = options.branches[i][0]
         token = symbol if type(symbol) is Word else self.recall(symbol, self.plot)
         self.told += 1
+        # What a word brings about holds from this word on, not only once the next one is told.
         while self.stack and type(self.stack[-1]) is Effect:
             self.happen(self.stack.pop())
         if not self.stack:
@@ -276,6 +338,7 @@ class Teller:
         """Change the plot, and note what happened to the toy or the place."""
         who = self.words[self.plot.actor] if self.plot.actor != "both" else "both"
         self.plot = change(effect, self.plot)
+        # The other effects say who acts next: nothing happens to the toy or the place.
         if effect in ("@give", "@take", "@drop", "@move"):
             holder = self.words.get(self.plot.toy)
             spot = None if holder else f"{self.words['prep']} the {self.words['spot']}"

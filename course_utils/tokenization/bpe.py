@@ -1,4 +1,4 @@
-"""Byte-level byte-pair encoding (BPE): the small steps of notebook 01, the finished tokenizer, and GPT-2's own merges."""
+"""Byte-level byte-pair encoding (BPE): the small steps of lesson 01, the finished tokenizer, and GPT-2's own merges."""
 
 import heapq
 from collections import Counter, defaultdict

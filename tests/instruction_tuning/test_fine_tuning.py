@@ -1,4 +1,4 @@
-"""Fine-tuning: the loss on the answers against a plain loop, LoRA against peft, merging, forgetting, the record."""
+"""Fine-tuning: the loss on the answers against a plain loop, many answers against one at a time, forgetting."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The KL loss against scipy, torch's own losses and closed forms; the audit against simulation and exact formulas."""
+"""The KL loss against scipy, torch's own losses and closed forms."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The regression against numpy and scipy, its intervals by repetition; the rotated network; emergence against p^k."""
+"""The regression against numpy and scipy, its intervals by repetition; the rotated network."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Toy models and sparse autoencoders against closed forms, exact integrals, Monte Carlo, scipy and single-model training."""
+"""Toy models against closed forms, exact integrals, Monte Carlo, scipy and single-model training."""
 
 import itertools
 import math

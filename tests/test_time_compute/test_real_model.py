@@ -1,4 +1,4 @@
-"""A real model for notebook 05: the sums, the chance of an answer against multiplying it out, and where the model comes from."""
+"""A real model for lesson 12: the sums, the chance of an answer against multiplying it out, and where the model comes from."""
 
 import json
 import sys

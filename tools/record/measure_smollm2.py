@@ -1,4 +1,4 @@
-"""Measure how many samples a real pretrained model needs for sums of one, two and three digits; notebook 05 shows the result.
+"""Measure how many samples a real pretrained model needs for sums of one, two and three digits; lesson 12 shows the result.
 
     python tools/record/measure_smollm2.py [--hub]
 

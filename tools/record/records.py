@@ -1,4 +1,4 @@
-"""Recorded measurements in course_utils/assets: the stamp that says how one was made, and the file."""
+"""Recorded measurements in the rooms' assets: the stamp that says how one was made, and the file."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def stamp(command: str, *packages: str) -> dict[str, str | dict[str, str]]:
-    """Command, date, machine and versions, for the head of a JSON file in course_utils/assets.
+    """Command, date, machine and versions, for the head of a JSON file in a room's assets.
 
     >>> list(stamp("python tools/some_tool.py", "torch"))
     ['command', 'date', 'machine', 'versions']

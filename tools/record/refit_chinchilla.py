@@ -1,4 +1,4 @@
-"""Fit the Chinchilla law to the published points and record the result, not the points, in course_utils/assets.
+"""Fit the Chinchilla law to the published points and record the result, not the points, in course_utils/scaling_laws/assets.
 
     OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py [CSV] [--out FILE]
 

@@ -1,8 +1,8 @@
-"""Measure the fine-tuning runs of notebook 09 and store the rows, after each run, in course_utils/assets.
+"""Measure the fine-tuning runs of lesson 19 and store the rows, after each run, in course_utils/lora/assets.
 
     OMP_NUM_THREADS=1 python tools/record/sweep_fine_tuning.py [--out FILE] [PART …]
 
-Parts: short (what the notebook does live), methods (all weights and LoRA of rank 8 at three rates each, LoRA of five
+Parts: short (what the lesson does live), methods (all weights and LoRA of rank 8 at three rates each, LoRA of five
 ranks), loss (on everything; with plain stories mixed in), generalise (fewer wordings, fewer examples, a kind of task left
 out). Rows that the file holds already are kept.
 """

@@ -1,4 +1,4 @@
-"""Measure the family of small GPTs of notebook 05 and store the rows, after each run, in course_utils/assets.
+"""Measure the family of small GPTs of lesson 05 and store the rows, after each run, in course_utils/scaling_laws/assets.
 
     OMP_NUM_THREADS=1 python tools/record/sweep_scaling.py [--jobs N] [--out FILE] [PART …]
 

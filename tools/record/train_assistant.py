@@ -1,6 +1,6 @@
 """Teach the storyteller to answer: supervised fine-tuning of all its weights on generated tasks, and a model card.
 
-OMP_NUM_THREADS=1 python tools/record/train_assistant.py                   # course_utils/assets/assistant.*, some 12 minutes
+OMP_NUM_THREADS=1 python tools/record/train_assistant.py        # course_utils/instruction_tuning/assets/assistant.*, some 12 minutes
 """
 
 import argparse

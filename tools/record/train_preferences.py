@@ -1,4 +1,4 @@
-"""Record the long runs of notebook 09 with preferences and rewards in course_utils/assets/preferences.json.
+"""Record the long runs of lesson 20 with preferences and rewards in course_utils/preferences/assets/preferences.json.
 
     OMP_NUM_THREADS=1 python tools/record/train_preferences.py [--out FILE] [--steps N] [PART …]
 

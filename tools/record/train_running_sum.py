@@ -1,4 +1,4 @@
-"""Train the models of notebook 05's part on test time: store one stopped half-way, and what all of them reached.
+"""Train the models of lesson 12, test-time compute: store one stopped half-way, and what all of them reached.
 
     OMP_NUM_THREADS=1 python tools/record/train_running_sum.py [--out FOLDER]
 

@@ -1,4 +1,4 @@
-"""Train the small students of notebook 09 and store their losses, and one of them, in course_utils/assets.
+"""Train the small students of lesson 21 and store their losses, and one of them, in course_utils/compression/assets.
 
     OMP_NUM_THREADS=1 python tools/record/train_small.py [--out FOLDER]
 

@@ -1,6 +1,6 @@
 """Train the small GPT-2 that comes with the course, on stories whose entropy is known, and write its model card.
 
-    python tools/record/train_storyteller.py                                   # one process: course_utils/assets/storyteller.*
+    python tools/record/train_storyteller.py                                   # one process: course_utils/gpt2/assets/storyteller.*
     accelerate launch tools/record/train_storyteller.py                        # as `accelerate config` says: one GPU, several, …
     ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes 2 tools/record/train_storyteller.py     # two processes on a CPU
 
