@@ -9,6 +9,8 @@ hold, and what is not yet committed; COURSE_BASE=REVISION names another start.
 import ast
 import os
 import subprocess
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from cells import code_cells, tree
@@ -23,7 +25,8 @@ SHARED = ("classroom", "exercises")  # every lesson imports them, and they have 
 def changed_files() -> set[str] | None:
     """The files of the change, as paths from the root; None where git does not say (no checkout, a shallow clone)."""
     try:
-        base = os.environ.get("COURSE_BASE") or _start_of_change()
+        if not (base := os.environ.get("COURSE_BASE") or _start_of_change()):
+            return None
         committed = _git("diff", "--name-only", base, "HEAD")
         pending = _git("diff", "--name-only", "HEAD"), _git("ls-files", "--others", "--exclude-standard")
     except (OSError, subprocess.CalledProcessError):
@@ -32,9 +35,12 @@ def changed_files() -> set[str] | None:
 
 
 def _start_of_change() -> str:
+    """The newest commit before the change; the very first where the change is all there is; "" where the history is cut off."""
     newest = int(_git("log", "-1", "--format=%ct"))
-    before = _git("rev-list", "-1", f"--before={newest - HOURS * 3600}", "HEAD")
-    return before or _git("rev-list", "--max-parents=0", "HEAD").split()[-1]
+    if before := _git("rev-list", "-1", f"--before={newest - HOURS * 3600}", "HEAD"):
+        return before
+    cut_off = _git("rev-parse", "--is-shallow-repository") == "true"  # its oldest commit is not where the course began
+    return "" if cut_off else _git("rev-list", "--max-parents=0", "HEAD").split()[-1]
 
 
 def _git(*arguments: str) -> str:
@@ -43,15 +49,40 @@ def _git(*arguments: str) -> str:
 
 
 def belongs_to(source: Path) -> set[str]:
-    """The files that are this lesson's own: its source, and the modules which it imports from the package."""
-    nodes = [node for cell in code_cells(from_source(source)) for node in ast.walk(tree(cell.source))]
-    modules = set()
+    """The files that are this lesson's own: its source, the modules that it imports, and under them those that no lesson imports."""
+    found, taken = set(), set().union(*map(_asked_for, sources()))
+    waiting = set(_asked_for(source))
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        if (path := ROOT / _path(module)).is_file():
+            waiting |= _imported(ast.walk(ast.parse(path.read_text(encoding="utf-8")))) - taken - found
+    return {_path(module) for module in found} | {source.relative_to(ROOT).as_posix()}
+
+
+def _path(module: str) -> str:
+    return f"course_utils/{module.replace('.', '/')}.py"
+
+
+@cache
+def _asked_for(source: Path) -> frozenset[str]:
+    """The package's modules that a lesson's cells import."""
+    return frozenset(
+        _imported(node for cell in code_cells(from_source(source)) for node in ast.walk(tree(cell.source)))
+    )
+
+
+def _imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """The package's modules among the imports, without the package's name; what every lesson shares is left out."""
+    names = set()
     for node in nodes:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils"):
-            inner = node.module.removeprefix("course_utils").lstrip(".")
-            modules |= {inner} if inner else {alias.name for alias in node.names}
-    owned = {f"course_utils/{module.replace('.', '/')}.py" for module in modules if module.split(".")[0] not in SHARED}
-    return owned | {source.relative_to(ROOT).as_posix()}
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, ["course_utils" if node.level else "", node.module]))
+            names |= {f"course_utils.{alias.name}" for alias in node.names} if base == "course_utils" else {base}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    inner = {name.removeprefix("course_utils.") for name in names if name.startswith("course_utils.")}
+    return {name for name in inner if name.split(".")[0] not in SHARED}
 
 
 def chosen() -> list[Path]:
@@ -66,7 +97,8 @@ def chosen() -> list[Path]:
 
 
 def main() -> None:
-    reason = "FULL=1" if FULL else "the change and one by the commit's hash"
+    unknown = "every lesson, because git does not say what changed"
+    reason = "FULL=1" if FULL else unknown if changed_files() is None else "the change and one by the commit's hash"
     print(f"{reason}: {', '.join(path.stem for path in chosen())}")
 
 
