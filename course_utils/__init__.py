@@ -15,4 +15,4 @@
 `classroom` is what a notebook shows and asks, `exercises` holds the checkers, `assets` what was trained and recorded.
 """
 
-__version__ = "0.1.0"
+__version__ = "2.0.0.dev0"  # the first number is the edition: the set-up cell of every notebook asks for it
