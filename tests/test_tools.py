@@ -556,6 +556,7 @@ def test_a_single_file_that_disagrees_is_named(tree):
 @pytest.mark.parametrize("text", [
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/{}/notebooks/01_x.ipynb)",
     '    "    %pip install -q \\"course-utils @ git+https://github.com/{}@{}\\"\\n",',
+    "[![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{}/{}?urlpath=lab/tree/notebooks)",
 ])  # fmt: skip
 def test_an_address_is_replaced_where_it_stands_and_nowhere_else(text):
     assert address.Address("https://github.com/n/m", "v1").written(text.format("o/p", "a/b")) == text.format("n/m", "v1")
@@ -575,6 +576,57 @@ def test_a_bad_address_is_refused(url):
 def test_a_bad_ref_is_refused(ref):
     with pytest.raises(ValueError, match="is no name of a branch or tag"):
         address.Address("https://github.com/a/b", ref)
+
+
+@pytest.mark.parametrize("text", [
+    "[![tests](https://github.com/{0}/actions/workflows/tests.yml/badge.svg)](https://github.com/{0}/actions/workflows/tests.yml)",
+    "[Codespaces](https://codespaces.new/{0})",
+])  # fmt: skip
+def test_an_address_without_a_branch_is_replaced_too(text):
+    assert address.Address("https://github.com/n/m", "v1").written(text.format("o/p")) == text.format("n/m")
+    other = "https://github.com/o/p/issues and https://github.com/actions/checkout"
+    assert address.Address("https://github.com/n/m", "v1").written(other) == other
+
+
+@pytest.mark.parametrize("url", [
+    "https://github.com/ada/engine.2", "https://github.com/ada/engine.2.git", "https://ada:secret@github.com/ada/engine.2.git/",
+    "git@github.com:ada/engine.2.git", "ssh://git@github.com/ada/engine.2", "ssh://git@ssh.github.com:443/ada/engine.2.git",
+])  # fmt: skip
+def test_the_address_of_a_remote_on_github_is_understood_in_every_form(url):
+    assert address.of_remote(url) == "https://github.com/ada/engine.2"
+
+
+@pytest.mark.parametrize("url", ["https://ada:secret@gitlab.com/ada/engine", "git@git.example.org:ada/engine.git", "/srv/engine.git", "https://github.com/ada", "https://github.com/a/b/c", ""])
+def test_a_remote_elsewhere_is_refused_and_its_password_not_shown(url):
+    with pytest.raises(ValueError, match=r"the remote `origin` is .* from https://github.com/OWNER/NAME only; .* --set") as error:
+        address.of_remote(url)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed, and the address is taken from its remote")
+def test_where_no_address_is_set_it_is_taken_from_the_remote_once(tree):
+    address.rewrite(address.Address(f"https://github.com/{address.UNSET}/llm-inside", "main"), tree)
+    (tree / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "address.py", tree / "tools")
+
+    def git(*arguments):
+        subprocess.run(["git", *arguments], cwd=tree, check=True)
+
+    def tool(*arguments):
+        run = subprocess.run([sys.executable, "tools/address.py", *arguments], cwd=tree, capture_output=True, text=True)
+        return run.returncode, (run.stdout + run.stderr).strip()
+
+    git("init", "-q")
+    status, said = tool()
+    assert status == 1 and said.startswith("address.py: no address is set, and git knows no remote `origin`") and "\n" not in said
+    git("remote", "add", "origin", "git@github.com:ada/engine.git")
+    status, said = tool("--check")
+    assert status == 1 and said.startswith("no address is set")
+    assert tool()[1].endswith("the address is https://github.com/ada/engine at main")
+    assert [path for place in address.PLACES for path in tree.glob(place) if address.UNSET in path.read_text(encoding="utf-8")] == []
+    assert tool("--check") == (0, "every badge and set-up cell says https://github.com/ada/engine at main")
+    git("remote", "set-url", "origin", "git@github.com:eve/fork.git")
+    assert tool()[1] == "the address is https://github.com/ada/engine at main", "an address that is set stays"
 
 
 # --- set-up and commands ---------------------------------------------------------------------------------------------
