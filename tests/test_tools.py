@@ -661,6 +661,23 @@ def test_set_up_installs_once_and_again_only_where_the_pins_changed(fresh):
     assert len(installed()) == 4
 
 
+def test_the_newest_packages_are_taken_where_that_is_asked_for(fresh, monkeypatch):
+    folder, installed = fresh
+    environment.main()
+    assert f"install --quiet -r {folder / 'requirements.txt'}" in installed()[0]
+    monkeypatch.setattr(environment, "NEWEST", True)
+    environment.main()
+    words = installed()[2].split()
+    named = words[words.index("--upgrade") + 1 :]
+    pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
+    assert named == [*pinned, "-e", "."] and "torch" in named
+    environment.main()
+    assert len(installed()) == 4
+    monkeypatch.setattr(environment, "NEWEST", False)
+    environment.main()
+    assert len(installed()) == 6, "the pinned ones come back"
+
+
 def test_a_failed_installation_is_tried_again(fresh, monkeypatch):
     monkeypatch.setattr(environment.subprocess, "call", lambda *_, **__: 1)
     with pytest.raises(SystemExit, match="installing failed"):
@@ -725,7 +742,7 @@ def test_the_suite_adds_up_the_time_of_each_file():
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make on this machine")
 @pytest.mark.parametrize(("target", "tool"), [
     ("lab", "lab.py 9123"), ("run", "run.py 01"), ("test", "suite.py 01"), ("build", "notebooks.py build 01"), ("instructor", "notebooks.py instructor 01"),
-    ("slides", "notebooks.py slides 01"), ("bench", "bench.py"),
+    ("slides", "notebooks.py slides 01"), ("wheels", "wheels.py"), ("bench", "bench.py"),
 ])  # fmt: skip
 def test_a_make_target_sets_up_and_calls_a_tool_that_exists(target, tool):
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}  # we may run inside make

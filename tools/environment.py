@@ -2,7 +2,7 @@
 
     python3 tools/environment.py
 
-Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
+With NEWEST=1 in the environment it takes the newest version of every package instead of the pinned one. Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
 """
 
 import hashlib
@@ -18,11 +18,12 @@ STAMP = os.path.join(VENV, "installed.sha256")  # what .venv was made from
 LEAST, TESTED = (3, 11), (3, 11)
 # JupyterLab asks for it, for one optional check; it makes every `import nbformat` take seconds, and nothing here needs it.
 SLOW = "rfc3987-syntax"
+NEWEST = os.environ.get("NEWEST") == "1"
 
 
 def fingerprint():
-    """A hash of all that decides what .venv holds: the pins, the package's own declaration, the Python."""
-    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
+    """A hash of all that decides what .venv holds: the pins, the package's own declaration, the Python, and whether pins count."""
+    digest = hashlib.sha256(repr(sys.version_info[:2]).encode() + b"newest" * NEWEST)
     for name in ("requirements.txt", "pyproject.toml"):
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
@@ -39,6 +40,16 @@ def is_current():
         return False
 
 
+def wanted():
+    """What pip shall install: requirements.txt, or its packages without their versions."""
+    path = os.path.join(ROOT, "requirements.txt")
+    if not NEWEST:
+        return ["-r", path]
+    with open(path, encoding="utf-8") as file:
+        lines = [line.split("#")[0].split("==")[0].split() for line in file]
+    return ["--upgrade"] + [word for line in lines for word in line]
+
+
 def install():
     """Makes .venv anew where it is missing or of another Python, and installs requirements.txt into it."""
     probe = f"import sys, pip; print(sys.version_info[:2] == {tuple(sys.version_info[:2])})"
@@ -47,9 +58,10 @@ def install():
         print("making .venv with Python {}.{}".format(*sys.version_info[:2]), flush=True)
         if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
             sys.exit(f"`{sys.executable} -m venv` failed. On Debian and Ubuntu, install it first: apt install python3-venv")
-    print("installing requirements.txt: a few minutes the first time", flush=True)
+    what = "the newest version of everything in requirements.txt" if NEWEST else "requirements.txt"
+    print(f"installing {what}: a few minutes the first time", flush=True)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
-    if subprocess.call(pip + ["install", "--quiet", "-r", os.path.join(ROOT, "requirements.txt")], cwd=ROOT):
+    if subprocess.call(pip + ["install", "--quiet"] + wanted(), cwd=ROOT):
         sys.exit("installing failed; the lines above say why. Run the same command again to go on.")
     subprocess.check_call(pip + ["uninstall", "--quiet", "--yes", SLOW], stderr=subprocess.DEVNULL)
     with open(STAMP, "w") as file:
