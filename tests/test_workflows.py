@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -123,7 +124,7 @@ def test_a_fault_of_a_workflow_is_noticed(old, new, fault):
     assert [line for line in faults(text.replace(old, new)) if fault in line]
 
 
-def test_what_the_issue_of_a_release_needs_is_tested():
+def test_the_workflows_cover_the_pythons_the_systems_the_newest_packages_and_everything():
     """Linux with the oldest Python and Colab's; the unit tests on the other systems; once a week the newest packages, and everything."""
     flow, weekly = load(read(TESTS)), load(read(TESTS.with_name("weekly.yml")))
     assert set(flow["on"]) >= {"push", "pull_request"} and set(weekly["on"]) >= {"schedule", "workflow_dispatch"}
@@ -206,7 +207,7 @@ def test_binder_takes_a_python_and_the_pins_of_the_course():
     assert tuple(map(int, python.groups())) >= environment.LEAST
     script = read(folder / "postBuild")
     assert script.startswith("#!/usr/bin/env bash\n") and os.access(folder / "postBuild", os.X_OK)
-    assert subprocess.run(["bash", "-n", folder / "postBuild"], capture_output=True).returncode == 0
+    assert not shutil.which("bash") or subprocess.call(["bash", "-n", folder / "postBuild"]) == 0
     assert "python tools/wheels.py --list > /tmp/pins.txt\npython -m pip install -r /tmp/pins.txt -e .\n" in script
 
 

@@ -50,9 +50,8 @@ def _name(requirement: str) -> str:
 def build(options: list[str], root: Path = ROOT, folder: Path = WHEELS, lab: tuple[str, ...] = LAB) -> int:
     """Fills the folder anew with all that pip needs; the number of wheels. Raises ValueError where pip cannot have them."""
     shutil.rmtree(folder, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory() as copy
-    ):  # setuptools leaves traces where it builds, and packs them the next time
+    # From a copy: setuptools leaves traces where it builds, and packs them the next time.
+    with tempfile.TemporaryDirectory() as copy:
         for name in OWN:
             where = root / name
             ignore = shutil.ignore_patterns("__pycache__")
