@@ -1,7 +1,10 @@
 """The lint of notebooks: a good one passes, each rule notices its fault, and every notebook of the course passes."""
 
+import ast
+
 import common
 import pytest
+from clocks import Clocked
 from lint import CLAIMS, RULES, VIEW, code_lines, lint
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -254,6 +257,13 @@ def test_lines_of_code_leave_out_blanks_comments_and_docstrings():
     assert code_lines('def f(x):\n    """One.\n\n    Two.\n    """\n\n    # why\n    return x\n') == 2
     assert code_lines("%pip install x\n\nif x:\n    !ls\n") == 3
     assert code_lines("this is no python\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted((common.ROOT / "tests").glob("*.py")), ids=lambda path: path.stem)
+def test_no_test_depends_on_the_clock(path):
+    """But for a backstop, `… < patience(60)`. Histories' `seconds` are looked at as a field here, not as a speed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert list(Clocked(fields=()).visit(tree.body, compared=False)) == []
 
 
 def test_every_notebook_of_the_course_passes(notebook):

@@ -66,4 +66,6 @@ def test_what_is_spoiled_is_found_and_nothing_else(tmp_path):
 
 def test_what_is_spoiled_only_after_the_end_is_found(tmp_path):
     source = written(tmp_path, ["n = 1", "print(max(n, 2))", "n = max(n, 3)", "max = 3"])
-    assert twice.again(source) == [f"cell {n}, again after the end: TypeError: 'int' object is not callable" for n in (1, 2)]
+    assert twice.again(source) == [
+        f"cell {n}, again after the end: TypeError: 'int' object is not callable" for n in (1, 2)
+    ]

@@ -20,10 +20,14 @@ BACKSTOP = "patience"  # `… < patience(60)` is no claim about speed: it ends w
 
 
 class Clocked:
-    """Follows names through a program, statement by statement; `timed` holds those whose value depends on a clock."""
+    """Follows names through a program, statement by statement; `timed` holds those whose value depends on a clock.
 
-    def __init__(self, timed: Iterable[str] = ()):
-        self.timed = set(timed)
+    fields: the attributes that hold what a clock said.
+    """
+
+    def __init__(self, timed: Iterable[str] = (), fields: Iterable[str] = FIELDS):
+        self.timed, self.fields = set(timed), set(fields)
+        self.returns = False  # whether a function of these statements returns what a clock said
 
     def depends(self, node: ast.AST | None) -> bool:
         """Whether an expression, or anything inside of a statement, depends on a clock."""
@@ -31,7 +35,7 @@ class Clocked:
 
     def _reads(self, node: ast.AST) -> bool:
         named = isinstance(node, ast.Name) and node.id in self.timed
-        field = isinstance(node, ast.Attribute) and node.attr in FIELDS
+        field = isinstance(node, ast.Attribute) and node.attr in self.fields
         return named or field or isinstance(node, ast.Call) and dotted(node.func) in CLOCKS
 
     def visit(self, body: list[ast.stmt], compared: bool = True) -> Iterator[tuple[int, str]]:
@@ -39,8 +43,16 @@ class Clocked:
         for node in body:
             yield from self._judge(node, compared)
             self._bind(node)
+            if isinstance(node, ast.Return) or (
+                isinstance(node, ast.Expr) and isinstance(node.value, (ast.Yield, ast.YieldFrom))
+            ):
+                self.returns |= self.depends(node.value)
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                yield from Clocked(self.timed).visit(node.body, compared)  # its own names stay inside
+                inside = Clocked(self.timed, self.fields)  # its own names stay inside
+                yield from inside.visit(node.body, compared)
+                self._set(
+                    node.name, inside.returns or (isinstance(node, ast.ClassDef) and any(map(self.depends, node.body)))
+                )
                 continue
             for field in ("body", "orelse", "handlers", "finalbody"):
                 for inner in getattr(node, field, []):
@@ -79,8 +91,6 @@ class Clocked:
             self.timed.add(_root(node.target))
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._pair(node.target, node.iter)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            self._set(node.name, any(map(self.depends, node.body)))
         elif (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Call)

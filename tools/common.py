@@ -94,7 +94,7 @@ def write(path: Path, text: str) -> None:
 
 
 def execute(
-    nb: NotebookNode, name: str, folder: Path, env: dict[str, str] | None = None, timeout: float | None = 600,
+    nb: NotebookNode, name: str, folder: Path, env: dict[str, str] | None = None, timeout: float | None = patience(600),
     done: Callable[[], None] = lambda: None,
 ) -> Run:  # fmt: skip
     """Runs every cell in `folder`, in a fresh kernel of this very Python; the outputs land in `nb`.

@@ -64,8 +64,8 @@ def twice(source: Path) -> tuple[int, list[str]]:
                 found += [f"cell {n}, when it was stopped: {what}" for what in _left(before, shown(kernel.run(PROBE)))]
                 outputs, which = kernel.run(cell.source), "after it was stopped"
             same = n < len(saved) and saved[n].source == cell.source and saved[n].execution_count is not None
-            found += _judged(n, cell, outputs, shown(saved[n].outputs) if same else None, which)
-            found += _judged(n, cell, kernel.run(cell.source), shown(outputs), "the second time")
+            found += judged(n, cell, outputs, shown(saved[n].outputs) if same else None, which)
+            found += judged(n, cell, kernel.run(cell.source), shown(outputs), "the second time")
     return stopped, found
 
 
@@ -81,10 +81,10 @@ def again(source: Path) -> list[str]:
     with Kernel(pair_of(source).parent) as kernel:
         for n, cell in enumerate(cells):
             outputs = kernel.run(cell.source)
-            found += _judged(n, cell, outputs, None, "the first time")
+            found += judged(n, cell, outputs, None, "the first time")
             first.append(shown(outputs))
         for n, cell in enumerate(cells):
-            found += _judged(n, cell, kernel.run(cell.source), first[n], "again after the end")
+            found += judged(n, cell, kernel.run(cell.source), first[n], "again after the end")
     return found
 
 
@@ -98,9 +98,7 @@ def _left(before: list, after: list) -> Iterator[str]:
     yield from (f"{key} was {one[key]}, is {two[key]}" for key in one if key in two and one[key] != two[key])
 
 
-def _judged(
-    n: int, cell: NotebookNode, outputs: list[NotebookNode], expected: list | None, which: str
-) -> Iterator[str]:
+def judged(n: int, cell: NotebookNode, outputs: list[NotebookNode], expected: list | None, which: str) -> Iterator[str]:
     """What is wrong with a cell's outputs: an error, or not what was shown before."""
     error = error_of(outputs)
     if error is not None and not tags(cell) & {"raises-exception", "nbval-raises-exception"}:

@@ -25,7 +25,8 @@ class Stopped(SystemExit):
 class Insisting(Stopped):
     """The same for an answer that swallowed it: before Python 3.12, every line of its code raises it again.
 
-    Tracing belongs to a thread, and only the thread itself can switch it on: so it happens where this is made.
+    Tracing belongs to a thread, and only the thread itself can switch it on: so it happens where this is made, which is
+    where an `except` or a `finally` of the answer gets it.
     """
 
     def __init__(self) -> None:
@@ -42,8 +43,10 @@ class Insisting(Stopped):
 def _raise_again(frame: FrameType, event: str, arg: Any) -> Any:
     if frame.f_code.co_filename == __file__:
         return None
-    if event == "line":
-        raise Insisting
+    if (
+        event == "line"
+    ):  # an error in here switches tracing off; raised this way, it is made later, and switches it on again
+        _raise_in(_thread.get_ident(), Insisting)
     return _raise_again
 
 
