@@ -193,14 +193,15 @@ def reinforce(
             reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop)
         log_prob = answer_log_prob(policy, prompts[i], answers, stop)  # (B, k)
         leashed = leashed_reward(rewards, log_prob, reference_log_prob, beta)
+        optimizer.zero_grad()  # first: a run that was stopped may have left gradients
         reinforce_loss(log_prob, advantages(leashed)).backward()
         nn.utils.clip_grad_norm_(learnt, clip)
         optimizer.step()
-        optimizer.zero_grad()
         kl = (log_prob - reference_log_prob).mean().item()
         rows.append({"step": step + 1, "reward": rewards.mean().item(), "kl": kl})
         if on_step and on_step(rows[-1]):
             break
+    optimizer.zero_grad()
     return rows
 
 

@@ -110,11 +110,13 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = lan
     device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.eval()
     total = count = 0.0
-    for batch in batches:
-        total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
-        count += batch[-1].numel()
-    for module, mode in modes:
-        module.training = mode
+    try:
+        for batch in batches:
+            total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
+            count += batch[-1].numel()
+    finally:  # also where somebody presses Stop
+        for module, mode in modes:
+            module.training = mode
     if not count:
         raise ValueError("no batch to evaluate on")
     return total / count
@@ -163,6 +165,7 @@ def train(
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.to(accelerator.device)
     optimizer, history = adamw(model, lr, weight_decay, betas), History()
+    optimizer.zero_grad()  # gradients that lie about from before are not of this run
     learnt = [p for p in model.parameters() if p.requires_grad]
     settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
     if checkpoint and Path(checkpoint).exists():
@@ -212,6 +215,7 @@ def train(
                     break
         accelerator.wait_for_everyone()
     finally:
+        optimizer.zero_grad()
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
         for module, mode in modes:
             module.training = mode

@@ -23,7 +23,7 @@ import pytest
 from conftest import notebook_paths
 from course_utils.exercises import catalog
 
-PATIENCE = 60_000  # ms
+PATIENCE = 1000 * common.patience(120)  # ms
 LAB = ["--expose-app-in-browser", "--no-browser", "--allow-root", "--LabApp.news_url=", "--LabApp.extension_manager=readonly",
        "--ServerApp.port_retries=0", "--ServerApp.log_level=ERROR"]  # fmt: skip
 SETTINGS = {
@@ -72,15 +72,15 @@ def lab(tmp_path_factory):
     finally:
         ask = urllib.request.Request(f"{address}/api/shutdown", method="POST", headers={"Authorization": f"token {token}"})
         try:
-            urllib.request.urlopen(ask, timeout=10)  # the kernels end with it
-            server.wait(20)
+            urllib.request.urlopen(ask, timeout=common.patience(20))  # the kernels end with it
+            server.wait(common.patience(30))
         except (OSError, subprocess.TimeoutExpired):
             server.kill()
             server.wait()
 
 
-def await_server(server, url, log, seconds=60):
-    for _ in range(seconds * 5):
+def await_server(server, url, log, seconds=120):
+    for _ in range(int(common.patience(seconds) * 5)):
         try:
             return urllib.request.urlopen(url, timeout=5)
         except OSError:
@@ -132,7 +132,7 @@ def frame_of(cell):
     return cell.locator(".widget-html-content").evaluate_all("panes => panes.map(pane => pane.innerHTML)")
 
 
-def changed_frame(cell, before, seconds=20):
+def changed_frame(cell, before, seconds=60):
     """Waits until the view shows something else than before, and has come to rest."""
     last, since = before, time.monotonic()
     while True:
@@ -142,7 +142,7 @@ def changed_frame(cell, before, seconds=20):
             last, since = now, time.monotonic()
         elif now != before and time.monotonic() - since > 0.7:
             return now
-        assert time.monotonic() - since < seconds, "the view did not change after its control was moved"
+        assert time.monotonic() - since < common.patience(seconds), "the view did not change after its control was moved"
 
 
 def move_a_control(cell):

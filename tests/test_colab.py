@@ -43,7 +43,7 @@ sys.modules["google.colab.output"].enable_custom_widget_manager = lambda: None
 INSPECT = "import json, importlib.metadata as m; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
 WHERE = "import course_utils, sys; print(course_utils.__file__); print('google.colab' in sys.modules)"
 VIEW = "application/vnd.jupyter.widget-view+json"
-CELL_TIMEOUT = 300  # seconds
+CELL_TIMEOUT = common.patience(900)  # seconds
 
 
 def python_of(environment):

@@ -4,10 +4,11 @@ import threading
 
 import ipywidgets as w
 import pytest
+from common import patience
 
 from course_utils.classroom import Markup, live, widgets
 
-WAIT = 10  # seconds until a thread counts as lost
+WAIT = patience(60)  # seconds until a thread counts as lost
 
 
 @pytest.fixture(autouse=True)

@@ -205,9 +205,9 @@ def test_a_failing_cell_is_named_and_the_saved_notebook_stays(source, code, reas
 
 
 def test_a_cell_that_takes_too_long_is_named(tmp_path):
-    nb = pairs.new_notebook(cells=[new_code_cell("import time"), new_code_cell("time.sleep(60)")])
-    with pytest.raises(Problem, match=r"x, cell 2 of 2 \(`time.sleep\(60\)`\): still running after 1 s"):
-        common.execute(nb, "x", tmp_path, timeout=1)
+    nb = pairs.new_notebook(cells=[new_code_cell("import time"), new_code_cell("time.sleep(600)")])
+    with pytest.raises(Problem, match=r"x, cell 2 of 2 \(`time.sleep\(600\)`\): still running after \d+ s"):
+        common.execute(nb, "x", tmp_path, timeout=common.patience(8))
 
 
 def output(data=None, **stream):
@@ -507,7 +507,7 @@ def test_a_deck_opens_as_a_file_shows_every_slide_and_the_speakers_notes(deck):
         with page.expect_popup() as opened:
             page.keyboard.press("s")
         notes = opened.value.locator(".speaker-controls-notes .value")
-        notes.filter(has_text="Say this aloud.").wait_for(timeout=10_000)
+        notes.filter(has_text="Say this aloud.").wait_for(timeout=1000 * common.patience(60))
         assert "Think of ten." in notes.inner_text() and "math.trunc(FACTOR * x)" in notes.inner_text()
         chromium.close()
     assert [url for url in requests if not url.startswith(("file:", "data:", "about:"))] == [] and faults == []
