@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 Batch = tuple[Tensor, ...]
 
@@ -174,7 +175,7 @@ def train(
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
-    bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
+    bar = _bar(total=steps, initial=len(history.losses), disable=quiet)
     cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
     own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(accelerator.device.type)
     dropout = [torch.default_generator.manual_seed, *([own] if own else [])]
@@ -204,8 +205,8 @@ def train(
                     continue
                 _record(history, accelerator.reduce(torch.stack(pending), "mean").tolist())
                 pending.clear()
+                bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
                 bar.update(done - bar.n)
-                bar.set_postfix(loss=f"{history.losses[-1]:.3f}", refresh=False)
                 if test and eval_batches:
                     history.eval_steps.append(done)
                     history.eval_losses.append(evaluate(model, eval_batches, loss_fn))
@@ -220,6 +221,12 @@ def train(
         for module, mode in modes:
             module.training = mode
     return history
+
+
+def _bar(**settings):
+    """tqdm's line; in a notebook, which has imported the classroom, the classroom's bar, which the file does not keep."""
+    notebook = sys.modules.get("course_utils.classroom.bars")  # not imported here: a cluster needs no notebook to train
+    return notebook.Bar(**settings) if notebook else tqdm(**settings)
 
 
 def _share(batch: Batch, accelerator: Accelerator) -> Batch:

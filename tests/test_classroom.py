@@ -65,14 +65,6 @@ def test_show_attaches_the_alt_text_and_closes_the_figure(displayed):
     assert not plt.fignum_exists(fig.number)
 
 
-@pytest.mark.parametrize("quiet", ["1", "0"])
-def test_a_live_page_gets_an_image_with_alt_and_a_saved_notebook_the_png_alone(displayed, monkeypatch, quiet):
-    monkeypatch.setenv("COURSE_QUIET", quiet)
-    [(data, _)] = displayed(lambda: show(line(), ALT))
-    assert ("text/html" in data) == (quiet == "0")
-    assert quiet == "1" or f'<img alt="{ALT}"' in data["text/html"]
-
-
 def test_a_figure_without_a_real_alt_text_is_refused():
     with pytest.raises(ValueError, match="too short"):
         Picture(line(), "plot")
@@ -120,7 +112,9 @@ def counting(n):
     return Markup(f"<p>{n}</p>", f"n is {n}")
 
 
-def test_a_view_displays_one_bundle_with_live_view_and_static_frame(displayed, no_views):
+def test_a_view_in_a_terminal_displays_one_bundle_with_live_view_and_static_frame(displayed, no_views, monkeypatch):
+    """What notebooks show, see test_frontend.py."""
+    monkeypatch.delenv("COURSE_QUIET")
     [(data, _)] = displayed(lambda: explore(counting, n=w.IntSlider(3, 0, 9))._ipython_display_())
     assert data["text/html"] == "<p>3</p>" and data["text/plain"] == "n is 3"
     assert data[views.VIEW]["model_id"]
@@ -489,6 +483,13 @@ def test_progress_is_silent_when_asked(monkeypatch, capfd):
     monkeypatch.setenv("COURSE_QUIET", "1")
     assert list(progress(range(3), "steps")) == [0, 1, 2]
     assert capfd.readouterr() == ("", "")
+
+
+def test_progress_in_a_terminal_is_a_line_on_stderr_that_goes(monkeypatch, capfd):
+    monkeypatch.delenv("COURSE_QUIET")
+    assert list(progress(iter("abc"), "letters", total=3)) == ["a", "b", "c"]
+    out, err = capfd.readouterr()
+    assert out == "" and "letters" in err and err.endswith("\r")
 
 
 def test_timed_gives_the_median_and_refuses_no_runs(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_utils import training
 from course_utils.training import History, adamw, evaluate, language_loss, learning_rate, token_batches, train
 
 V, T = 11, 6
@@ -147,6 +149,15 @@ def test_the_bar_is_silent_when_the_course_is_quiet(monkeypatch, capfd):
     monkeypatch.delenv("COURSE_QUIET")
     run(steps=3, progress=True)
     assert "3/3" in capfd.readouterr().err
+
+
+def test_a_notebook_gets_the_classrooms_bar_and_a_cluster_needs_no_notebook(monkeypatch):
+    """The file keeps a widget of tqdm, dead; the classroom's bar leaves nothing (tests/test_frontend.py)."""
+    from course_utils.classroom import bars
+
+    assert isinstance(training._bar(total=1, disable=True), bars.Bar)
+    monkeypatch.delitem(sys.modules, "course_utils.classroom.bars")
+    assert type(training._bar(total=1, disable=True)).__module__ == "tqdm.std"
 
 
 # --- Resuming --------------------------------------------------------------------------------------------------------

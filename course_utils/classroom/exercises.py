@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .compare import Wrong, difference, expect, kind_of, show_value
+from .frontend import say
 from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
 
 __all__ = ["Catalog", "Exercise", "Result", "Wrong", "expect", "show_value"]
@@ -166,7 +167,7 @@ class Catalog:
 
     def check(self, name: str, answer: Any) -> None:
         """Prints whether your answer is right, and if not, what is likely wrong."""
-        print(self.find(name).grade(answer))
+        say(str(self.find(name).grade(answer)))
 
     def hint(self, name: str) -> None:
         """Prints a hint; each call goes one step further."""
@@ -176,8 +177,8 @@ class Catalog:
         more = (
             "call again for the next" if step + 1 < len(hints) else f'the last one; solution("{name}") shows the answer'
         )
-        print(f"Hint {step + 1} of {len(hints)} ({more}): {hints[step]}")
+        say(f"Hint {step + 1} of {len(hints)} ({more}): {hints[step]}")
 
     def solution(self, name: str) -> None:
         """Prints the source of the reference: the finished function of the topic module."""
-        print(inspect.getsource(self.find(name).reference).rstrip())
+        say(inspect.getsource(self.find(name).reference).rstrip())
