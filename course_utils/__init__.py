@@ -10,9 +10,13 @@
     08  interpretability; hooks, probes, induction, ablation, grokking, emergence, linear_reading
     09  post_training; chat, instructions, grading, fine_tuning, fine_tuning_runs, preferences, reinforcement,
         preference_runs, compression, distillation, guard_rails, leakage
-    all corpus, storyteller, texts, training
+    all corpus, storyteller, texts, training, installed
 
 `classroom` is what a notebook shows and asks, `exercises` holds the checkers, `assets` what was trained and recorded.
 """
 
+from . import installed
+
 __version__ = "2.0.0.dev0"  # the first number is the edition: the set-up cell of every notebook asks for it
+
+installed.warn()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_utils import storyteller
 from course_utils.storyteller import END, VOCAB, WORLD_OF, Effect, Event, Fork, Plot, Recall, Slot, Teller, Word, change
-from course_utils.texts import docstrings, hub, hub_file
+from course_utils.texts import documentation, hub, hub_file, manual
 
 __all__ = [
     "END",
@@ -24,11 +24,12 @@ __all__ = [
     "VOCAB",
     "Stories",
     "decode_words",
-    "docstrings",
+    "documentation",
     "encode_words",
     "entropy_per_token",
     "hub",
     "hub_file",
+    "manual",
     "next_token_distribution",
     "ngram_entropy",
     "stories",

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.gpt2 import GPT
+from course_utils.installed import require
 from course_utils.training import Batch
 
 # --- Saying what is wrong --------------------------------------------------------------------------------------------
@@ -272,6 +273,7 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     if part == "head":
         model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
     if part.startswith("LoRA"):
+        require("peft")
         from peft import LoraConfig, inject_adapter_in_model  # slow to import, and needed only here
 
         where = "lm_head" if part.endswith("head") else "c_attn"

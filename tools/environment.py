@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "installed.sha256")  # what .venv was made from
-LEAST, TESTED = (3, 11), (3, 11)
+LEAST, TESTED = (3, 11), ((3, 11), (3, 12), (3, 13))
 # JupyterLab asks for it, for one optional check; it makes every `import nbformat` take seconds, and nothing here needs it.
 SLOW = "rfc3987-syntax"
 NEWEST = os.environ.get("NEWEST") == "1"
@@ -70,7 +70,7 @@ def install():
 
 def too_old():
     """The sentence for a Python that is too old."""
-    newer = [name for name in ("python3.11", "python3.12", "python3.13") if shutil.which(name)]
+    newer = [name for name in map("python{0[0]}.{0[1]}".format, TESTED) if shutil.which(name)]
     way = f"make PYTHON={newer[0]} …" if newer else "install one from https://www.python.org, then make PYTHON=/path/to/python3.11 …"
     return f"This course needs Python {LEAST[0]}.{LEAST[1]} or newer, and {sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}: {way}"
 
@@ -80,8 +80,9 @@ def main():
         sys.exit(too_old())
     if is_current():
         return
-    if sys.version_info[:2] != TESTED:
-        print("note: the pins were tested with Python {}.{}; this is {}.{}".format(*TESTED, *sys.version_info[:2]))
+    if sys.version_info[:2] not in TESTED:
+        names = ", ".join(map("{0[0]}.{0[1]}".format, TESTED))
+        print("note: the pins were tested with Python {}; this is {}.{}".format(names, *sys.version_info[:2]))
     install()
 
 

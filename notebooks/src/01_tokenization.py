@@ -49,6 +49,7 @@ import numpy as np
 import tiktoken
 import torch
 
+from course_utils import corpus
 from course_utils import tokenization as tk
 from course_utils.classroom import Claims, Picture, explore, generator, show, subplots, token_strip
 from course_utils.exercises import check, hint, solution
@@ -301,12 +302,11 @@ print("every text came back; half a strawberry gives", tk.decode(half, merges))
 #
 # **Question.** Let the merges run freely over real text. Which tokens will they make?
 #
-# Python brings the help texts of its language along, in English. They are our training text, and we call them *the manual*.
+# The help texts of the Python language are in English and come with the course (those of Python 3.11, whichever you have). They are our training text, and we call
+# them *the manual*.
 
 # %%
-from pydoc_data import topics
-
-manual = "\n".join(topics.topics[name] for name in sorted(topics.topics))
+manual = corpus.manual()
 print(f"more than {len(manual) // 100_000}00,000 characters, for example:", manual[1890:1965])
 
 # %% [markdown]

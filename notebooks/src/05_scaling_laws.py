@@ -568,7 +568,7 @@ for name, low, high in (("in Kaplan's range", 768, 1.5e9), ("above ten billion",
 # <!-- speaker: Good moment to stop and let groups argue about what to keep fixed: shape, learning rate, batch, schedule. Each choice bends the law. -->
 # The family: GPTs of two blocks, 6 to 64 features wide, that read the documentation of Python's standard library, byte by byte. One recipe for all; only width,
 # tokens and seed differ. The whole sweep took about half an hour on one core, and is stored. First we check that it is true: we train four models of the cheapest budget again, on
-# two processes. It takes about 20 seconds. (The text comes with your Python; with another version than 3.11 the losses shift a little.)
+# two processes. It takes about 20 seconds.
 
 # %%
 recorded = [row for row in sr.recorded() if row["corpus"] == "text" and row["unique"] is None]
