@@ -13,19 +13,46 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import ablation, audit, census, chat, compression, corpus, devices, distillation, emergence, fine_tuning
+from course_utils import (
+    ablation,
+    audit,
+    census,
+    chat,
+    compression,
+    corpus,
+    devices,
+    distillation,
+    emergence,
+    fine_tuning,
+    gpt2,
+    grokking,
+    guard_rails,
+    hooks,
+    induction,
+    instructions,
+    kl_bias,
+    leakage,
+    lesion,
+    probes,
+    real_model,
+    sampling,
+    scaling_runs,
+    superposition,
+    test_time,
+    trained,
+    training,
+)
 from course_utils import attention as at
 from course_utils import fine_tuning_runs as ftr
-from course_utils import gpt2, grokking, guard_rails, hooks, induction, instructions, kl_bias, leakage, lesion
 from course_utils import interpretability as interp
 from course_utils import linear_reading as lr
 from course_utils import preference_runs as pr
 from course_utils import preferences as pf
-from course_utils import probes, real_model, sampling, scaling_runs, superposition, test_time, trained, training
 from course_utils import reinforcement as rl
 from course_utils import sparse_autoencoder as sae
 from course_utils import transformer as tr
 from course_utils import transformer_block as tb
+from second_device import play
 
 
 def dice(seed=0):
@@ -194,6 +221,76 @@ def training_with_dropout(d):
         runs.append(training.train(model, training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), 4, progress=False, seed=seed).losses)
     assert runs[0] == runs[1] != runs[2]
     return runs[0][0] > 0
+
+
+def training_stays_where_the_model_is(d):
+    """Accelerate sees an accelerator here; a model on the CPU stays there, unless an accelerator is passed."""
+    from accelerate import Accelerator
+
+    data, met = training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), []
+
+    def loss(model, batch):
+        met.append((devices.device_of(model).type, batch[0].device.type))
+        return training.language_loss(model, batch)
+
+    training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False)
+    training.train(tiny(d), data, 1, loss_fn=loss, progress=False)
+    training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False, accelerator=Accelerator())
+    here, there = "cpu", torch.device(d).type
+    assert met[:2] == [(here, here), (there, there)] and met[2][0] == met[2][1] == Accelerator().device.type
+    return len(met)
+
+
+def a_small_card(d):
+    """Out of memory is a sentence that names the remedy, and the model is still there afterwards."""
+    data = training.token_batches(ids("cpu", B=1, T=200)[0], 64, 16)
+    if torch.device(d).type == "cpu":
+        return "take fewer rows"
+    play("cuda", memory=torch.ops.second_device.counts()[0] + 200_000)
+    model = tiny(d)
+    try:
+        training.train(model, data, 2, progress=False)
+    except torch.OutOfMemoryError as error:
+        said = str(error)
+    play("cuda")
+    assert "64 rows of 16" in said and training.train(model, data, 1, progress=False).losses
+    return "take fewer rows" if "take fewer rows" in said else said
+
+
+def wrong_ids(d):
+    """They are named before they reach the device, which would not come back from them."""
+    model, said = tiny(d), []
+    for bad in (12, -1):
+        text = ids(d).clone()
+        text[1, 2] = bad
+        for call in (model, lambda text: sampling.generate(model, text, 2), lambda text: model(text, [at.KVCache() for _ in model.h])):
+            try:
+                call(text)
+            except ValueError as error:
+                said.append(str(error))
+    assert len(said) == 6 and all("not in 0 to 11" in text for text in said)
+    return model(ids(d)), said
+
+
+def a_token_makes_the_host_wait_at_most_twice(d):
+    """A greedy one never; a drawn one for softmax's look at the scores and for draw's look at the probabilities."""
+    model, prompt, counted = tiny(d), ids(d, B=2, T=4), []
+    for generator in (None, dice()):
+        for n in (3, 8):
+            before = 0 if d == "cpu" else torch.ops.second_device.counts()[3]
+            sampling.generate(model, prompt, n, generator)
+            counted.append(0 if d == "cpu" else torch.ops.second_device.counts()[3] - before)
+    greedy, drawn = counted[1] - counted[0], counted[3] - counted[2]  # of 5 tokens more
+    assert (greedy, drawn) == ((0, 0) if d == "cpu" else (0, 10)), counted
+    return None
+
+
+def sixteen_bits(d):
+    """The nucleus of 12,000 tokens is the same in bfloat16 as in float32."""
+    logits = (noise(12_000) * 0.1).bfloat16().to(d)
+    kept = sampling.top_p(logits, 0.99).isfinite()
+    assert torch.equal(kept, sampling.top_p(logits.float(), 0.99).isfinite())
+    return kept
 
 
 def helpers(d):
