@@ -52,7 +52,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import census, gpt2, lesion, sampling
+from course_utils import census, gpt2, lesion, memory, sampling
 from course_utils import transformer as tr
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, pick, progress, show, subplots, timed,
@@ -60,7 +60,8 @@ from course_utils.classroom import (
 from course_utils.corpus import ID, VOCAB, entropy_per_token, next_token_distribution
 from course_utils.corpus import ngram_entropy, stories
 from course_utils.exercises import check, hint, solution
-from course_utils.gpt2 import GPT, SIZES, GPTConfig, half_precision
+from course_utils.gpt2 import GPT, SIZES, GPTConfig
+from course_utils.precision import half_precision
 from course_utils.storyteller import BOYS, GIRLS, Teller
 from course_utils.trained import trained
 from course_utils.training import evaluate, token_batches, train
