@@ -195,6 +195,7 @@ def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
         logits = model(ids)  # (B, T, V)
         inside = size()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+        assert loss.requires_grad  # it is held until here: the graph, and what it keeps, lives as long
         return {"activations": inside, "logits": size() - inside}
 
 

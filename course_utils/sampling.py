@@ -144,7 +144,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     home, p = p.device, p.cpu() if p.device.type == "mps" else p  # Apple's GPUs have no float64
     ends = p.double().cumsum(-1)  # (..., V): where each token's interval ends
     total = ends[..., -1:]
-    if not ((p >= 0).all() and (total > 0).all() and total.isfinite().all()):
+    if not ((p >= 0).all() & (total > 0).all() & total.isfinite().all()):  # one question: a GPU stops for each
         raise ValueError("these are no probabilities: a number is negative or not finite, or all of a row are 0")
     points = torch.rand(*p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64)
     drawn = torch.searchsorted(ends, points.to(p.device) * total, right=True)  # (..., n)

@@ -56,7 +56,11 @@ def allocator_peak(model, B, T):
 def test_the_peak_is_as_predicted(name, options, tolerance):
     sizes, B, T = SIZES[name]
     predicted = census.training_peak(
-        GPTConfig(**sizes), B, T, fused=options.get("attention") != "explicit", checkpointing=options.get("checkpointing", False)
+        GPTConfig(**sizes),
+        B,
+        T,
+        fused=options.get("attention") != "explicit",
+        checkpointing=options.get("checkpointing", False),
     )
     measured = step_peak(made(sizes, **options), torch.zeros(B, T, dtype=torch.long))
     assert predicted == pytest.approx(measured, rel=tolerance)
@@ -65,7 +69,9 @@ def test_the_peak_is_as_predicted(name, options, tolerance):
 @pytest.mark.parametrize("name", ["a usual one", "a large vocabulary", "few tokens"])
 def test_the_count_is_the_allocators(name):
     sizes, B, T = SIZES[name]
-    assert step_peak(made(sizes), torch.zeros(B, T, dtype=torch.long)) == pytest.approx(allocator_peak(made(sizes), B, T), rel=0.01)
+    assert step_peak(made(sizes), torch.zeros(B, T, dtype=torch.long)) == pytest.approx(
+        allocator_peak(made(sizes), B, T), rel=0.01
+    )
 
 
 def test_three_times_the_logits_are_there_at_once():
@@ -84,7 +90,9 @@ def test_gpt2_small_needs_what_an_allocator_counted():
 def test_half_of_the_bytes_take_half_of_the_memory():
     config = GPTConfig(**BASE)
     for options in ({}, {"checkpointing": True}, {"fused": False}):
-        assert census.training_peak(config, 4, 128, **options) == 2 * census.training_peak(config, 4, 128, n_bytes=2, **options)
+        assert census.training_peak(config, 4, 128, **options) == 2 * census.training_peak(
+            config, 4, 128, n_bytes=2, **options
+        )
 
 
 def test_a_view_counts_once_and_what_is_dropped_no_longer_counts():

@@ -16,7 +16,9 @@ CARDS = {  # what torch says of it: computes bfloat16, compute capability
 @pytest.mark.parametrize("card", CARDS)
 def test_a_format_that_the_card_only_emulates_is_not_taken(card, monkeypatch):
     computes, capability, expected = CARDS[card]
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: computes or including_emulation)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: computes or including_emulation
+    )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     assert half_precision("cuda") == half_precision(torch.device("cuda", 0)) == expected
 
@@ -27,7 +29,9 @@ def test_without_cuda_nothing_is_shortened(device):
 
 
 def small(seed=0):
-    return GPT(GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=60, n_positions=8), torch.Generator().manual_seed(seed))
+    return GPT(
+        GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=60, n_positions=8), torch.Generator().manual_seed(seed)
+    )
 
 
 def trained(dtype, steps=40):
@@ -48,7 +52,11 @@ def test_training_in_a_short_format_gives_nearly_the_same(dtype):
 def test_float32_is_as_before_to_the_bit():
     run, model = trained(torch.float32, steps=5)
     other, mask, generator = small(), torch.arange(60) < 5, torch.Generator().manual_seed(0)
-    optimizer, loss_fn, losses = torch.optim.AdamW(other.parameters(), 0.01), kb.KLTargetLoss(kb.target_distribution(mask)), []
+    optimizer, loss_fn, losses = (
+        torch.optim.AdamW(other.parameters(), 0.01),
+        kb.KLTargetLoss(kb.target_distribution(mask)),
+        [],
+    )
     for _ in range(5):
         loss = loss_fn(other(torch.randint(60, (4, 8), generator=generator))[:, -1])
         optimizer.zero_grad()
