@@ -5,13 +5,17 @@ when nobody holds them any more.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+R = TypeVar("R")
 
 
 class LiveBytes(TorchDispatchMode):
@@ -101,3 +105,54 @@ def step_peak(model: nn.Module, ids: Tensor) -> int:
     step()
     adam = [x for state in optimizer.state.values() for x in state.values()]
     return peak_bytes(step, held=[*model.parameters(), *adam], device=ids.device)
+
+
+# --- When it does not fit --------------------------------------------------------------------------------------------
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error says that memory ran out, of a GPU or of the CPU.
+
+    >>> is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 8 GiB)")), is_out_of_memory(ValueError())
+    (True, False)
+    """
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+
+
+def if_it_fits(work: Callable[[], R]) -> R | None:
+    """What `work()` returns, or None where memory runs out; what it had taken is then given back.
+
+    >>> if_it_fits(lambda: 3 * 4)
+    12
+    >>> if_it_fits(lambda: torch.zeros(2**60, dtype=torch.uint8)) is None  # an exbibyte
+    True
+    """
+    try:
+        return work()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    if torch.cuda.is_available():  # only now: the error itself held what was taken
+        torch.cuda.empty_cache()
+    return None
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Makes of running out of memory a sentence that says what to do: MemoryError, where `what` is its subject.
+
+    >>> with enough_memory("This table"):
+    ...     torch.zeros(2**60, dtype=torch.uint8)
+    Traceback (most recent call last):
+    MemoryError: This table takes more memory than there is. Set COURSE_PROFILE=cpu and start again, or use a larger GPU.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "Set COURSE_PROFILE=cpu and start again, or use a larger GPU."
+        raise MemoryError(f"{what} takes more memory than there is. {remedy}") from None
