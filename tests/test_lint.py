@@ -136,6 +136,18 @@ FAULTS = [
     (added(lines(31)), "31 lines of code; 30 at most"),
     (many(20, 7), "the median code cell has 7 lines"),
     (many(3, 16), "3 of 21 code cells have over 15 lines"),
+    (added("begun = time.perf_counter()\nwork()\ntook = time.perf_counter() - begun\nassert took < 5"), "line 4: an assertion on what a clock said"),
+    (added("ratio = timed(f) / timed(g)\nprint('twice as fast:', ratio > 2)"), "line 2: an output that nbval compares holds what a clock said"),
+    (added("def race():\n    return timed(f)\n\n\nbest = {n: race() for n in (1, 2)}\nassert best[1] < best[2]"), "line 6: an assertion on what a clock said"),
+    (added("took = []\nfor n in (1, 2):\n    took.append(timed(f))\na, b = took\nclaims.add('X1', 'faster', measured=a / b)"), "line 5: a claim on"),
+    (added("speed = history.tokens[-1] / history.seconds[-1]\nif speed < 200:\n    raise ValueError('slow')"), "line 2: an error that depends on"),
+    (added("show(fig, f'It takes {timed(f):.1f} s, more than before.')"), "line 1: an output that nbval compares holds"),
+    (added("print(theirs)\ndel theirs"), "line 2: it deletes theirs, which the second run still needs"),
+    (added("for _ in range(2):\n    total += 1"), "line 2: it changes total, which another cell made"),
+    (added("weight.data = weight.data.T"), "line 1: it changes weight, which another cell made"),
+    (added("history.losses.append(1)"), "line 1: it changes history, which another cell made"),
+    (added("with torch.no_grad():\n    model.weight.mul_(2)"), "line 2: it changes model, which another cell made"),
+    (added("loss.backward()"), "line 1: it goes backward through loss, which another cell made"),
     (added("torch.manual_seed(0)"), "torch.manual_seed(…) seeds the whole session"),
     (added("import numpy as np\nnp.random.seed(0)"), "np.random.seed(…) seeds the whole session"),
     (added("import random\nrandom.seed(0)"), "random.seed(…) seeds the whole session"),
@@ -224,10 +236,14 @@ def test_every_rule_has_a_notebook_that_breaks_it():
     added("from torch import nn\nnn.init.zeros_(w)\nnn.init.normal_(w, generator=g)"),
     added("1 / 0", tags=["raises-exception"]),  # prose follows
     tagged("n=1", "nbval-ignore-output"),
+    added("took = timed(f)\nprint(f'{took:.1f} s here')", tags=["nbval-ignore-output"]),
+    added("took = timed(f)\ntook = 1\nassert took == 1"),
+    added("total, names = 0, []\nfor n in (1, 2):\n    total += n\n    names.append(n)\ndel total, names"),
+    added("loss = model(x)\nloss.backward()\nx = [x for x in (1, 2)]"),
     written("```\n# no heading ![](x.png) [](y)\n```\nA `[](code)`."),
     written("## A section\n\n### Deeper\n\n## And back"),
     written(f"![{ALT}](x.png)"),
-], ids=["generator", "forked", "numpy generator", "random.Random", "init", "explained error", "few ignored", "code fence", "headings", "image"])  # fmt: skip
+], ids=["generator", "forked", "numpy generator", "random.Random", "init", "explained error", "few ignored", "time shown", "time forgotten", "changed where made", "backward where made", "code fence", "headings", "image"])  # fmt: skip
 def test_what_is_allowed_passes(change):
     nb = good()
     change(nb)

