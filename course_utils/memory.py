@@ -69,7 +69,8 @@ def peak_bytes(work: Callable[[], object], *, held: list[Tensor], device: torch.
     """
     device = torch.device(device)
     if device.type == "cuda":
-        own = sum({x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in held if x.is_cuda}.values())
+        here = [x.untyped_storage() for x in held if x.device.type == device.type]
+        own = sum({storage.data_ptr(): storage.nbytes() for storage in here}.values())
         others = torch.cuda.memory_allocated(device) - own
         torch.cuda.reset_peak_memory_stats(device)
         work()

@@ -35,17 +35,9 @@ def profile() -> str:
     return chosen
 
 
-def pick(*, cpu: T, gpu: T, trial: T | None = None) -> T:
-    """The value for the current profile: `steps = pick(cpu=300, gpu=10_000)`.
-
-    COURSE_TRIAL=1 tries out the gpu profile in a few minutes, also without a GPU: it then takes `trial`, or else what
-    the CPU would take. Tests run so what no machine of theirs could run at its full size.
-    """
-    if profile() == "cpu":
-        return cpu
-    if os.environ.get("COURSE_TRIAL") == "1":
-        return cpu if trial is None else trial
-    return gpu
+def pick(*, cpu: T, gpu: T) -> T:
+    """The value for the current profile: `steps = pick(cpu=300, gpu=10_000)`."""
+    return gpu if profile() == "gpu" else cpu
 
 
 def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

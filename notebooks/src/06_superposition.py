@@ -573,11 +573,11 @@ check("superposition.feature_dimensionality", feature_dimensionality)
 # **Predict.** As features get rarer, D* falls from 1. Will it fall smoothly?
 
 # %%
-n, m = pick(cpu=(80, 16), gpu=(400, 30), trial=(200, 15))
-rarity = torch.logspace(0, 1.1, pick(cpu=14, gpu=30, trial=8))  # 1 / p
+n, m = pick(cpu=(80, 16), gpu=(400, 30))
+rarity = torch.logspace(0, 1.1, pick(cpu=14, gpu=30))  # 1 / p
 S = (1 - 1 / rarity).to(device())
 crowd = sp.ToyModel(len(S), n, m, generator=generator(0, device()))
-sizes = pick(cpu=(3000, 256), gpu=(10_000, 1024), trial=(800, 128))
+sizes = pick(cpu=(3000, 256), gpu=(10_000, 1024))
 settings = dict(zip(("steps", "batch"), sizes, strict=True), lr=3e-3)
 bar = partial(progress, desc=f"{n} features")
 losses = sp.train_toy(crowd, S, generator=generator(1, device()), bar=bar, **settings)
@@ -624,7 +624,7 @@ show(fig, "Features over rarity; " + ("a flat step at 1/2, then a slope; the his
 # Does it fall smoothly? At 1 / (1 − *S*) = 3, count the features that sit at 1/2, in digons.
 
 # %%
-print("most features that are kept there sit at 1/2:", digons > 0.5)
+print("sitting at 1/2:", "most" if digons > 0.5 else "not most", "of the features that are kept there")
 print("steps of the large run:", ", ".join(steps) or "none")
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # **A pretrained model continues text. Who taught it to answer, to refuse, to keep a secret? And what did that cost?** All of it is done *after* pretraining, with a small share of its compute: fine-tuning on
 # examples, learning from preferences, reinforcement learning, and at last making the model smaller. You do each of them here, on tasks whose answers a program can check, so that every claim becomes a number.
 #
-# **Time.** Running: under five minutes on CPU; under ten on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about five hours.
+# **Time.** Running: under five minutes on CPU; an estimated twelve on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about five hours.
 #
 # **What you will be able to do**
 # - turn a base model into an assistant, and measure what it forgets;
@@ -877,7 +877,7 @@ show(fig, "DPO reaches the closed form; with β 0.5 the best answer leads, with 
 
 # %%
 dpo_runs = [run for run in pref["runs"] if run["method"] == "dpo"]
-DPO_STEPS = pick(cpu=10, gpu=len(dpo_runs[0]["losses"]), trial=12)
+DPO_STEPS = pick(cpu=10, gpu=len(dpo_runs[0]["losses"]))
 live = pr.train_dpo(pr.copy_of(helper), helper, pairs, DPO_STEPS, beta=0.1)
 print(f"first loss {live.losses[0]:.4f} = log 2, the last three on average lower:",
       sum(live.losses[-3:]) / 3 < live.losses[0] - 0.01)
@@ -980,7 +980,7 @@ check("post_training.leashed_reward", leashed_reward)
 # %%
 rl_policy, questions = pr.copy_of(helper), pr.Questions.draw(202, 1500)
 verified = [run for run in pref["runs"] if run["method"] == "verified"]
-RL_STEPS = pick(cpu=20, gpu=len(verified[0]["truth"]), trial=22)
+RL_STEPS = pick(cpu=20, gpu=len(verified[0]["truth"]))
 bar = progress(range(RL_STEPS + 1), "steps")
 first_steps = pr.polish(rl_policy, helper, questions, RL_STEPS, on_step=lambda row: next(bar) < 0)
 early, late = np.mean(first_steps["truth"][:4]), np.mean(first_steps["truth"][-4:])
@@ -1037,9 +1037,9 @@ print(f"\n{after['truth']:.2f} right, {after['kl']:.1f} nats from the assistant"
 # %%
 fl_runs = [run for run in pref["runs"] if run["method"] == "judged"]
 fl_free = [run for run in fl_runs if run["judge"] == "few" and run["beta"] == 0]
-FL_STEPS = pick(cpu=12, gpu=len(fl_free[0]["truth"]), trial=14)
+FL_STEPS = pick(cpu=12, gpu=len(fl_free[0]["truth"]))
 fl_live, fl_own = {}, judge.head.weight[0].detach().clone()
-for name in pick(cpu=["ours"], gpu=["recorded", "ours"], trial=["recorded", "ours"]):
+for name in pick(cpu=["ours"], gpu=["recorded", "ours"]):
     pr.set_head(judge, fl_own if name == "ours" else torch.tensor(pref["heads"]["few"]))
     bar = progress(range(FL_STEPS + 1), "steps")
     fl_live[name] = pr.polish(pr.copy_of(helper), helper, questions, FL_STEPS, judge=judge,
