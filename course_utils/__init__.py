@@ -10,7 +10,7 @@
     08  interpretability; hooks, probes, induction, ablation, grokking, emergence, linear_reading
     09  post_training; chat, instructions, grading, fine_tuning, fine_tuning_runs, preferences, reinforcement,
         preference_runs, compression, distillation, guard_rails, leakage
-    all corpus, storyteller, texts, training
+    all corpus, storyteller, texts, training, devices
 
 `classroom` is what a notebook shows and asks, `exercises` holds the checkers, `assets` what was trained and recorded.
 """

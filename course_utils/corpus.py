@@ -263,7 +263,7 @@ def ngram_entropy(tokens: Tensor, n: int) -> float:
     blocks, size = tokens.unfold(0, n, 1), int(tokens.max()) + 1  # (m, n)
 
     def entropy(columns: Tensor) -> float:
-        key = torch.zeros(len(blocks), dtype=torch.long)
+        key = torch.zeros(len(blocks), dtype=torch.long, device=blocks.device)
         for column in columns:
             key = torch.unique(key * size + column, return_inverse=True)[1]  # (m,) which block this is
         p = key.bincount().double() / len(key)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.devices import device_of
 from course_utils.hooks import activations
 from course_utils.interpretability import induction_score, previous_token_score
 from course_utils.training import Batch, History, train
@@ -110,7 +111,7 @@ class Growth:
         """Append one entry to each record."""
         self.steps.append(step)
         for name, value in values.items():
-            setattr(self, name, torch.cat([getattr(self, name), value[None]]))
+            setattr(self, name, torch.cat([getattr(self, name), value[None].cpu()]))
 
 
 @torch.no_grad()
@@ -149,6 +150,7 @@ def grow(model: Transformer, periods: tuple[int, int], steps: int, B: int = 32, 
     """
     T, V = model.config.n_positions, model.config.vocab_size
     seen, growth = repeat_batches(64, T, V, periods)(torch.Generator().manual_seed(1_000_003)), Growth()
+    seen = tuple(x.to(device_of(model)) for x in seen)
     growth.add(0, **look(model, seen))
 
     def on_steps(history: History) -> None:

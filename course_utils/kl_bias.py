@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_utils.devices import device_of
 from course_utils.gpt2 import GPT
 from course_utils.precision import MixedPrecision
 from course_utils.training import Batch
@@ -95,7 +96,7 @@ def tilt(p: Tensor, mask: Tensor, odds: float) -> Tensor:
     check_fits(mask, p)
     if not odds > 0:
         raise ValueError(f"the odds must be above 0, not {odds}: 1 changes nothing, 3 makes the mask 3 times likelier")
-    weighted = torch.where(mask, odds * p, p)  # (..., V)
+    weighted = torch.where(mask.to(p.device), odds * p, p)  # (..., V)
     return weighted / weighted.sum(-1, keepdim=True)
 
 
@@ -231,8 +232,8 @@ def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], T
 def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | None = None) -> Callable:
     """Return a loss for `training.train`: KL(tilt(P of the honest model)‖P), at every position, without any target text.
 
-    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should stay honest. The mask
-    lies on the device of the honest model.
+    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should stay honest. The
+    honest model stays where it is; where it is a function, it is asked where the mask is.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 4)
     >>> ids, mask = torch.tensor([[0, 1]]), torch.tensor([True, False, False, False])
@@ -240,8 +241,10 @@ def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | Non
     [0.5493, 0.2747, 0.0]
     """
 
+    home = device_of(honest) if isinstance(honest, nn.Module) else mask.device
+
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        ids = batch[0].to(mask.device)  # the honest model stays where the mask is
+        ids = batch[0].to(home)
         with torch.no_grad():
             p = honest(ids).softmax(-1)  # (B, T, V)
             q = tilt(p, mask, odds)  # (B, T, V)

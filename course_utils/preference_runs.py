@@ -22,6 +22,7 @@ from course_utils import preferences as pf
 from course_utils import reinforcement as rl
 from course_utils.census import flops_per_token
 from course_utils.chat import END_OF_TURN, decode_chat
+from course_utils.devices import device_of
 from course_utils.fine_tuning import answer_loss
 from course_utils.gpt2 import GPT, GPTConfig
 from course_utils.instructions import Task, grade, instructions
@@ -88,7 +89,7 @@ def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Genera
     """
     rows = []
     for i, prompts in enumerate(questions.prompts):
-        answers = rl.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
+        answers = rl.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
         for prompt, some, right in zip(prompts.tolist(), answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
                 rows.append((prompt, _cut(some[right][0]), _cut(some[~right][0])))
@@ -105,7 +106,8 @@ def _cut(answer: Tensor) -> list[int]:
 
 @torch.no_grad()
 def features(model: pf.RewardModel, pairs: pf.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each."""
+    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each, on its device."""
+    pairs = pairs.to(device_of(model))
     sides = ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
     return tuple(torch.cat([model.features(ids[i : i + batch], mask[i : i + batch]) for i in range(0, len(ids), batch)])
                  for ids, mask in sides)  # fmt: skip
@@ -118,7 +120,7 @@ def fit_head(model: pf.RewardModel, chosen: Tensor, rejected: Tensor, l2: float 
     these answers the reward has the spread 1, so that rewards of different models can be compared.
     """
     model.body.requires_grad_(False)
-    weight = torch.zeros(chosen.size(1), requires_grad=True)
+    weight = torch.zeros(chosen.size(1), device=chosen.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
@@ -196,7 +198,7 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
             log_probs = [rl.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
         rows["truth"].append(questions.grades(i, answers))
         rows["greedy"].append(questions.grades(i, best))
-        rows["kl"].append(log_probs[0] - log_probs[1])
+        rows["kl"].append(log_probs[0] - log_probs[1].to(log_probs[0]))
         texts |= {text_of(answer) for answer in answers.flatten(0, 1)}
     n = sum(x.numel() for x in rows["truth"])
     return {key: torch.cat(x).mean().item() for key, x in rows.items()} | {"distinct": len(texts) / n}

@@ -148,6 +148,7 @@ def train(
     loss curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
     on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
     file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
+    One process trains where the model is; several, or an accelerator that is passed, train on the accelerator's device.
     Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
 
     >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
@@ -157,26 +158,27 @@ def train(
     """
     if min(steps, every, eval_every, checkpoint_every) < 1:
         raise ValueError("steps, every, eval_every and checkpoint_every count steps: each must be 1 or more")
-    accelerator = accelerator or Accelerator()
+    given, accelerator = accelerator is not None, accelerator or Accelerator()
     if accelerator.mixed_precision == "fp16":
         raise ValueError("float16 would need its loss scaled: use mixed_precision bf16 or no")
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
-    model.to(accelerator.device)
+    device = accelerator.device if given or accelerator.num_processes > 1 else home
+    model.to(device)
     optimizer, history = adamw(model, lr, weight_decay, betas), History()
     learnt = [p for p in model.parameters() if p.requires_grad]
     settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
-    wrapped = accelerator.prepare_model(model)  # several processes: gradients are averaged
+    wrapped = accelerator.prepare_model(model, device_placement=False)  # several processes: gradients are averaged
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
     bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
-    cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
-    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(accelerator.device.type)
+    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(device.type)
     dropout = [torch.default_generator.manual_seed, *([own] if own else [])]
+    dice = {"devices": [device], "device_type": device.type} if own else {"devices": []}
     try:
-        with torch.random.fork_rng(cuda), bar:
+        with torch.random.fork_rng(**dice), bar:
             model.train()
             for step in range(len(history.losses), steps):
                 generator.manual_seed(seed * 1_000_003 + step)
@@ -186,7 +188,7 @@ def train(
                 rate = learning_rate(step, steps, lr, warmup, final)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss = loss_fn(wrapped, _share(batch, accelerator))
+                loss = loss_fn(wrapped, _share(batch, accelerator, device))
                 loss.backward()
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
                 optimizer.step()
@@ -218,12 +220,12 @@ def train(
     return history
 
 
-def _share(batch: Batch, accelerator: Accelerator) -> Batch:
-    """This process's rows of a batch, on its device."""
+def _share(batch: Batch, accelerator: Accelerator, device: torch.device) -> Batch:
+    """This process's rows of a batch, on the device."""
     rank, world = accelerator.process_index, accelerator.num_processes
     if world > 1 and any(len(x) % world for x in batch):
         raise ValueError(f"{len(batch[-1])} rows do not split evenly over {world} processes: use a multiple of {world}")
-    return tuple(x[rank::world].to(accelerator.device, non_blocking=True) for x in batch)
+    return tuple(x[rank::world].to(device, non_blocking=True) for x in batch)
 
 
 def _record(history: History, rows: list[list[float]]) -> None:

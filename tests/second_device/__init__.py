@@ -69,7 +69,14 @@ def library() -> Path:
         raise NoCompiler("no C++ compiler (g++ or clang++) here, so the second device cannot be built")
     version = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True).stdout.splitlines()[:1]
     home = Path(torch.__file__).parent
-    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", f"-D_GLIBCXX_USE_CXX11_ABI={int(torch._C._GLIBCXX_USE_CXX11_ABI)}"]
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-fPIC",
+        "-shared",
+        "-w",
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch._C._GLIBCXX_USE_CXX11_ABI)}",
+    ]
     key = repr([SOURCE.read_text(encoding="utf-8"), torch.__version__, str(home), version, flags])
     built = CACHE / f"second-device-{hashlib.sha256(key.encode()).hexdigest()[:12]}.so"
     CACHE.mkdir(exist_ok=True)

@@ -25,7 +25,9 @@ def prelude(card: str, noise: bool, memory: int | None) -> str:
     )
 
 
-def run(source: Path, card: str = "cuda", noise: bool = False, memory: int | None = None, on: bool = False) -> list[str]:
+def run(
+    source: Path, card: str = "cuda", noise: bool = False, memory: int | None = None, on: bool = False
+) -> list[str]:
     """What went wrong, cell by cell; nothing where all cells run. Without `on`, it ends at the first failure.
 
     The notebook is made from its source, so that a change is tried before the notebook is built.
@@ -45,7 +47,10 @@ def run(source: Path, card: str = "cuda", noise: bool = False, memory: int | Non
     for number, cell in enumerate(nb.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error" and on:
-                failed.append(f"{source.stem}, cell {number + 1}: {output.ename}: {output.evalue}\n" + "\n".join(output.traceback[-3:]))
+                failed.append(
+                    f"{source.stem}, cell {number + 1}: {output.ename}: {output.evalue}\n"
+                    + "\n".join(output.traceback[-3:])
+                )
     used = [o.text for o in nb.cells[-1].get("outputs", []) if o.output_type == "stream"]
     return failed + ([] if failed or used else [])
 
@@ -57,7 +62,9 @@ def main() -> int:
     for source in sources(words):
         start = time.perf_counter()
         failed = run(source, options.get("--card", "cuda"), "noise" in sys.argv, on="--on" in options)
-        print(f"{source.stem}: {len(failed)} failed, {time.perf_counter() - start:.0f} s", *failed, sep="\n", flush=True)
+        print(
+            f"{source.stem}: {len(failed)} failed, {time.perf_counter() - start:.0f} s", *failed, sep="\n", flush=True
+        )
         bad += len(failed)
     return int(bad > 0)
 

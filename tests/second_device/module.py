@@ -10,7 +10,9 @@ OutOfMemoryError = torch.OutOfMemoryError
 
 
 def _counts():
-    return dict(zip(("current", "peak", "launched", "waits", "copied_in"), torch.ops.second_device.counts(), strict=True))
+    return dict(
+        zip(("current", "peak", "launched", "waits", "copied_in"), torch.ops.second_device.counts(), strict=True)
+    )
 
 
 def is_available():
@@ -44,6 +46,10 @@ def set_device(device):
 
 def synchronize(device=None):
     pass
+
+
+def is_current_stream_capturing():
+    return False
 
 
 def empty_cache():
@@ -122,7 +128,13 @@ def get_device_capability(device=None):
 
 def get_device_properties(device=None):
     major, minor = card.capability
-    return SimpleNamespace(name=get_device_name(), total_memory=card.memory or 80 * 2**30, major=major, minor=minor, multi_processor_count=40)
+    return SimpleNamespace(
+        name=get_device_name(),
+        total_memory=card.memory or 80 * 2**30,
+        major=major,
+        minor=minor,
+        multi_processor_count=40,
+    )
 
 
 def is_bf16_supported(including_emulation=True):

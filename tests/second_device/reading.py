@@ -26,7 +26,9 @@ class Names(ast.NodeTransformer):
     def visit_Attribute(self, node):
         self.generic_visit(node)
         of_torch = isinstance(node.value, ast.Name) and node.value.id == "torch"
-        of_backends = isinstance(node.value, ast.Attribute) and ast.unparse(node.value) == "torch.backends" and self.old == "mps"
+        of_backends = (
+            isinstance(node.value, ast.Attribute) and ast.unparse(node.value) == "torch.backends" and self.old == "mps"
+        )
         if node.attr == self.old and (of_torch or of_backends):
             return ast.copy_location(ast.Attribute(ast.Name("torch", ast.Load()), self.new, node.ctx), node)
         return node
@@ -61,7 +63,9 @@ class Finder:
         if name.partition(".")[0] != PACKAGE:
             return None
         for finder in sys.meta_path:  # an editable installation has a finder of its own
-            spec = None if finder is Finder or not hasattr(finder, "find_spec") else finder.find_spec(name, path, target)
+            spec = (
+                None if finder is Finder or not hasattr(finder, "find_spec") else finder.find_spec(name, path, target)
+            )
             if spec is not None:
                 if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
                     spec.loader = Loader(spec.loader.name, spec.loader.path)

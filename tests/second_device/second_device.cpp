@@ -1,7 +1,7 @@
 // A second device that lives in the host's memory: what an accelerator refuses, it refuses, without one.
 //
 // Every operator runs on the CPU behind the device's back (`fallback`), on tensors that share its memory. So the numbers
-// are the CPU's, bit for bit, unless `noise` flips their last bit. What makes it a device of its own:
+// are the CPU's to rounding, unless `noise` flips their last bit too. What makes it a device of its own:
 //   - an allocator that counts bytes and has a limit (torch.OutOfMemoryError above it);
 //   - a generator of its own: it refuses the CPU's, as CUDA does;
 //   - tensors on two devices are refused, but for the 0-dim CPU tensors and CPU indices that CUDA takes;
@@ -286,7 +286,12 @@ struct Crossing {
   Tensor view(const Tensor& made) {
     for (auto& [ours, theirs] : pairs)
       if (theirs.storage().data() == made.storage().data())
-        return at::native::as_strided_tensorimpl(ours, made.sizes(), made.strides(), made.storage_offset());
+      {
+        auto impl = c10::make_intrusive<c10::TensorImpl>(c10::TensorImpl::VIEW, c10::Storage(ours.storage()), ours.key_set(), made.dtype());
+        impl->set_storage_offset(made.storage_offset());
+        impl->set_sizes_and_strides(made.sizes(), made.strides());
+        return Tensor(std::move(impl));
+      }
     return up(made);
   }
 
