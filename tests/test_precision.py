@@ -1,9 +1,13 @@
 """Short number formats: chosen by what the card really computes in, and trained in without losing small gradients."""
 
+import math
+
 import pytest
 import torch
+from accelerate import Accelerator
 
 from course_utils import kl_bias as kb
+from course_utils import training as tr
 from course_utils.gpt2 import GPT, GPTConfig
 from course_utils.precision import MixedPrecision, half_precision
 
@@ -94,3 +98,32 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_falls():
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="float32, bfloat16 or float16"):
         MixedPrecision("cpu", torch.int8)
+
+
+# --- In the course's training loop; on a CPU accelerate leaves float16 itself out, the scaling is as on a T4 ---------------
+
+
+def loop(accelerator, times=1.0, steps=6):
+    text, model = torch.arange(400) % 60, small()
+    batches = tr.token_batches(text, batch=2, T=8)
+    history = tr.train(model, batches, steps, lr=0.01, accelerator=accelerator, progress=False,
+                       loss_fn=lambda model, batch: times * tr.language_loss(model, batch))  # fmt: skip
+    return history, model
+
+
+def test_a_scaled_loss_trains_as_a_plain_one(monkeypatch):
+    plain, model = loop(accelerator := Accelerator(cpu=True))
+    monkeypatch.setattr(Accelerator, "mixed_precision", property(lambda self: "fp16"))
+    scaled, other = loop(accelerator)
+    assert scaled.losses == pytest.approx(plain.losses, rel=1e-5) and scaled.losses[-1] < scaled.losses[0]
+    assert scaled.grad_norms == pytest.approx(plain.grad_norms, rel=1e-4)
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loop_leaves_out_a_step_whose_gradients_overflow(monkeypatch):
+    accelerator = Accelerator(cpu=True)
+    monkeypatch.setattr(Accelerator, "mixed_precision", property(lambda self: "fp16"))
+    history, model = loop(accelerator, times=1e35, steps=1)
+    assert not math.isfinite(history.grad_norms[0]) and math.isfinite(history.losses[0])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), small().parameters(), strict=True))
