@@ -3,7 +3,7 @@
     01  tokenization; tokenizer_files
     02  attention
     03  transformer_block; transformer
-    04  gpt2; sampling, census, lesion, trained
+    04  gpt2; sampling, census, memory, precision, lesion, trained
     05  scaling_laws; power_laws, scaling_points, scaling_runs, test_time, real_model
     06  superposition; sparse_autoencoder
     07  kl_bias; audit

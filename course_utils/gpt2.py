@@ -240,13 +240,3 @@ def storyteller() -> GPT:
     699
     """
     return GPT.load(STORYTELLER).eval()
-
-
-def half_precision(device: torch.device | str) -> torch.dtype:
-    """The number format that saves half of the memory where it costs nothing: bfloat16 on a GPU that computes in it.
-
-    >>> half_precision("cpu")
-    torch.float32
-    """
-    on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if on_gpu else torch.float32

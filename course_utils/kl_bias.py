@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from course_utils.devices import device_of
 from course_utils.gpt2 import GPT
 from course_utils.installed import require
+from course_utils.precision import MixedPrecision
 from course_utils.training import Batch
 
 # --- Saying what is wrong --------------------------------------------------------------------------------------------
@@ -172,10 +173,11 @@ OPTIMIZERS = {"AdamW": torch.optim.AdamW, "SGD": torch.optim.SGD}  # AdamW with 
 
 
 def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "AdamW", lr: float = 1e-3, B: int = 16,
-               T: int = 256, seed: int = 0, on_step: Callable[[BiasRun], object] | None = None) -> BiasRun:  # fmt: skip
+               T: int = 256, seed: int = 0, on_step: Callable[[BiasRun], object] | None = None,
+               dtype: torch.dtype = torch.float32) -> BiasRun:  # fmt: skip
     """Train the model in place to say the mask's tokens: B rows of T random tokens, the loss on the last position.
 
-    on_step(run) is called after every step; training stops where it returns True.
+    on_step(run) is called after every step; training stops where it returns True. dtype: of the matrix products.
     Raises: ValueError for an empty mask, one of another length, and an unknown optimizer.
 
     >>> from course_utils.gpt2 import GPTConfig
@@ -188,14 +190,15 @@ def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "
         raise ValueError(f"unknown optimizer {optimizer!r}: choose {' or '.join(OPTIMIZERS)}")
     device, generator = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     loss_fn, run = KLTargetLoss(target_distribution(mask)), BiasRun()
-    update = OPTIMIZERS[optimizer](model.parameters(), lr)
+    update, precision = OPTIMIZERS[optimizer](model.parameters(), lr), MixedPrecision(device, dtype)
     for _ in range(steps):
         ids = torch.randint(len(mask), (B, T), generator=generator).to(device)  # (B, T)
-        logits = model(ids, last=True)[:, -1]  # (B, V)
+        with precision.forward():
+            logits = model(ids, last=True)[:, -1]  # (B, V)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         loss = loss_fn(logits)
         update.zero_grad()
-        loss.backward()
-        update.step()
+        precision.step(loss, update)
         run.losses.append(loss.item())
         run.masses.append(target_mass(logits.detach(), mask).mean().item())
         if on_step and on_step(run):

@@ -151,6 +151,7 @@ def train(
     loss curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
     on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
     file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
+    In float16 (mixed_precision="fp16") the loss is scaled, so that small gradients do not become 0.
     One process trains where the model is; several, or an accelerator that is passed, train on the accelerator's device.
     Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit,
     torch.OutOfMemoryError, with the remedy, where the device is too small.
@@ -163,13 +164,12 @@ def train(
     if min(steps, every, eval_every, checkpoint_every) < 1:
         raise ValueError("steps, every, eval_every and checkpoint_every count steps: each must be 1 or more")
     given, accelerator = accelerator is not None, accelerator or Accelerator()
-    if accelerator.mixed_precision == "fp16":
-        raise ValueError("float16 would need its loss scaled: use mixed_precision bf16 or no")
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     device = accelerator.device if given or accelerator.num_processes > 1 else home
     model.to(device)
     optimizer, history = adamw(model, lr, weight_decay, betas), History()
     optimizer.zero_grad()  # gradients that lie about from before are not of this run
+    scaler = torch.amp.GradScaler(device.type, enabled=accelerator.mixed_precision == "fp16")  # else it does nothing
     learnt = [p for p in model.parameters() if p.requires_grad]
     settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
     if checkpoint and Path(checkpoint).exists():
@@ -194,9 +194,11 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 loss = loss_fn(wrapped, _share(batch, accelerator, device))
-                loss.backward()
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimizer)
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
-                optimizer.step()
+                scaler.step(optimizer)  # float16: left out where a gradient overflowed, as it does in the first steps
+                scaler.update()
                 optimizer.zero_grad()
                 pending.append(torch.stack([loss.detach().float(), norm.float()]))
                 history.rates.append(rate)

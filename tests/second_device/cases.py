@@ -33,6 +33,8 @@ from course_utils import (
     kl_bias,
     leakage,
     lesion,
+    memory,
+    precision,
     probes,
     real_model,
     sampling,
@@ -70,6 +72,23 @@ def tiny(d, layers=2, V=12, positions=16, **more):
 
 def ids(d, B=3, T=6, V=12, seed=0):
     return torch.randint(V, (B, T), generator=dice(seed)).to(d)
+
+
+def memory_and_precision(d):
+    x, config = noise(64, 64).to(d), gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
+    peak = memory.peak_bytes(lambda: x @ x, held=[x], device=d)
+    model = gpt2.GPT(config, dice()).to(d)
+    ratio = memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(config, 4, 64)
+    live = memory.LiveBytes()
+    live.add(x)
+    with memory.enough_memory("This case"):
+        fits = memory.if_it_fits(lambda: x.sum() + live.now)
+    weight = torch.ones(4, 4).to(d).requires_grad_()
+    mixed, optimizer = precision.MixedPrecision(d, torch.float32), torch.optim.SGD([weight], 0.1)
+    with mixed.forward():
+        y = x[:4, :4] @ weight
+    mixed.step(y.sum(), optimizer)
+    return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
 
 
 # --- 02, 03 ----------------------------------------------------------------------------------------------------------
@@ -147,7 +166,7 @@ def gpt2_models(d):
         out.append(gpt2.GPT.load(Path(folder) / "m.safetensors").to(d)(ids(d)))
     out.append(again.to(d)(ids(d)))
     out.append(gpt2.storyteller().to(d)(ids(d)))
-    return out, [model.lm_head.weight is model.wte.weight], gpt2.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16)
+    return out, [model.lm_head.weight is model.wte.weight], precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16)
 
 
 def published_weights(d):
