@@ -1,5 +1,6 @@
 # make lab, make test: everything else is for those who maintain or teach the course. `make help` lists it.
-# Variables: NB=01 (one notebook), PORT=8888 (of JupyterLab), PYTHON=python3.11 (that makes .venv).
+# Variables: NB=01 (one notebook), PORT=8888 (of JupyterLab), PYTHON=python3.11 (that makes .venv), FULL=1 (tests: every
+# lesson in the long ways), NEWEST=1 (.venv: the newest packages instead of the pinned ones).
 PYTHON ?= python3
 NB ?=
 PORT ?=
@@ -10,7 +11,7 @@ else
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup lab run test build instructor slides bench release clean
+.PHONY: help setup lab run test build instructor slides wheels bench release clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +38,9 @@ instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
 
 slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
 	@$(RUN) tools/notebooks.py slides $(NB)
+
+wheels: setup  ## a folder of wheels for a class without a network, in build/wheels
+	@$(RUN) tools/wheels.py
 
 bench: setup  ## speeds, as ratios measured side by side
 	@$(RUN) tools/bench.py

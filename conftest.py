@@ -3,7 +3,7 @@
 import os
 
 import scope
-from common import FIXED, ROOT, means
+from common import FIXED, ROOT, means, patience
 
 os.environ.update(FIXED)  # before anything starts a thread or a kernel; the saved outputs come from the same settings
 
@@ -21,6 +21,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.option.nbval_cell_timeout = patience(config.option.nbval_cell_timeout)
     if config.option.nbval_sanitize_with:  # nbval looks from the current folder; the setting means this one
         config.option.nbval_sanitize_with = str(ROOT / config.option.nbval_sanitize_with)
 
@@ -49,7 +50,7 @@ class Cell(IPyNbCell):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.output_timeout = 30  # seconds for an output to arrive once the kernel has replied; nbval's 5 are few on a busy machine
+        self.output_timeout = patience(60)  # for an output to arrive once the kernel has replied; nbval's 5 s are few on a busy machine
 
     def runtest(self):
         if self.cell.execution_count is None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from course_utils import assets
 from course_utils.gpt2.model import GPT
 from course_utils.stories.corpus import decode_words, encode_words, stories
-from course_utils.stories.english import docstrings
+from course_utils.stories.english import documentation
 from course_utils.stories.grammar import VOCAB
 from course_utils.tokenization.published import gpt2_tokenizer
 
@@ -72,7 +72,7 @@ def trained(published: bool = False, name: str = "gpt2", n_windows: int = 8, tim
     def encode(text: str) -> Tensor:
         return torch.tensor(tokenizer(text)["input_ids"], dtype=torch.long)
 
-    ids = encode(docstrings(["python"], limit=8 * n_windows * (T + 1)))  # a token has 3 to 5 characters here
+    ids = encode(documentation()[: 8 * n_windows * (T + 1)])  # a token has 3 to 5 characters here
     return Trained(model, ids[: n_windows * (T + 1)].view(n_windows, T + 1), None, encode,
                    lambda ids: tokenizer.decode(torch.as_tensor(ids).tolist()),
                    [tokenizer.decode([i]) for i in range(len(tokenizer))],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 Batch = tuple[Tensor, ...]
 
@@ -128,12 +129,14 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = lan
     device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
     model.eval()
     total = count = 0.0
-    for batch in batches:
-        # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens would count for more.
-        total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
-        count += batch[-1].numel()
-    for module, mode in modes:
-        module.training = mode
+    try:
+        for batch in batches:
+            # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens would count for more.
+            total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
+            count += batch[-1].numel()
+    finally:  # also where somebody presses Stop
+        for module, mode in modes:
+            module.training = mode
     if not count:
         raise ValueError("no batch to evaluate on")
     return total / count
@@ -167,7 +170,10 @@ def train(
     loss curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
     on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
     file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
-    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
+    In float16 (mixed_precision="fp16") the loss is scaled, so that small gradients do not become 0.
+    One process trains where the model is; several, or an accelerator that is passed, train on the accelerator's device.
+    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit,
+    torch.OutOfMemoryError, with the remedy, where the device is too small.
 
     >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
     >>> history = train(model, token_batches(text, batch=8, T=4), steps=60, lr=0.1, progress=False)
@@ -176,27 +182,28 @@ def train(
     """
     if min(steps, every, eval_every, checkpoint_every) < 1:
         raise ValueError("steps, every, eval_every and checkpoint_every count steps: each must be 1 or more")
-    accelerator = accelerator or Accelerator()
-    if accelerator.mixed_precision == "fp16":
-        raise ValueError("float16 would need its loss scaled: use mixed_precision bf16 or no")
+    given, accelerator = accelerator is not None, accelerator or Accelerator()
     home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
-    model.to(accelerator.device)
+    device = accelerator.device if given or accelerator.num_processes > 1 else home
+    model.to(device)
     optimizer, history = adamw(model, lr, weight_decay, betas), History()
+    optimizer.zero_grad()  # gradients that lie about from before are not of this run
+    scaler = torch.amp.GradScaler(device.type, enabled=accelerator.mixed_precision == "fp16")  # else it does nothing
     learnt = [p for p in model.parameters() if p.requires_grad]
     settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
-    wrapped = accelerator.prepare_model(model)  # several processes: gradients are averaged
+    wrapped = accelerator.prepare_model(model, device_placement=False)  # several processes: gradients are averaged
     # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read together, now and then.
     generator, pending = torch.Generator(), []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
-    bar = tqdm(total=steps, initial=len(history.losses), disable=quiet)
-    cuda = [accelerator.device] if accelerator.device.type == "cuda" else []
-    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(accelerator.device.type)
+    bar = _bar(total=steps, initial=len(history.losses), disable=quiet)
+    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(device.type)
     dropout = [torch.default_generator.manual_seed, *([own] if own else [])]
+    dice = {"devices": [device], "device_type": device.type} if own else {"devices": []}
     try:
-        with torch.random.fork_rng(cuda), bar:
+        with torch.random.fork_rng(**dice), bar:
             model.train()
             for step in range(len(history.losses), steps):
                 # Seeded at each step: a run that goes on from a checkpoint draws what it would have drawn anyway.
@@ -207,11 +214,13 @@ def train(
                 rate = learning_rate(step, steps, lr, warmup, final)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss = loss_fn(wrapped, _share(batch, accelerator))
-                loss.backward()
+                loss = loss_fn(wrapped, _share(batch, accelerator, device))
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimizer)
                 # One odd batch must not throw the weights far away: a gradient longer than clip is shortened to it.
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
-                optimizer.step()
+                scaler.step(optimizer)  # float16: left out where a gradient overflowed, as it does in the first steps
+                scaler.update()
                 optimizer.zero_grad()
                 pending.append(torch.stack([loss.detach().float(), norm.float()]))
                 history.rates.append(rate)
@@ -223,8 +232,8 @@ def train(
                     continue
                 _record(history, accelerator.reduce(torch.stack(pending), "mean").tolist())
                 pending.clear()
+                bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
                 bar.update(done - bar.n)
-                bar.set_postfix(loss=f"{history.losses[-1]:.3f}", refresh=False)
                 if test and eval_batches:
                     history.eval_steps.append(done)
                     history.eval_losses.append(evaluate(model, eval_batches, loss_fn))
@@ -233,19 +242,34 @@ def train(
                 if on_steps and on_steps(history):
                     break
         accelerator.wait_for_everyone()
+    except RuntimeError as error:  # a card that is too small says so in words for those who write kernels
+        if "out of memory" not in str(error):
+            raise
+        rows, longest = len(batch[0]), max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
+        raise torch.OutOfMemoryError(
+            f"step {len(history.rates) + 1} needs more memory than {device} has, with {rows} rows of {longest} in a "
+            f"batch: take fewer rows, shorter ones or a smaller model. It said: {str(error).splitlines()[0]}"
+        ) from None
     finally:
+        optimizer.zero_grad()
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
         for module, mode in modes:
             module.training = mode
     return history
 
 
-def _share(batch: Batch, accelerator: Accelerator) -> Batch:
-    """This process's rows of a batch, on its device."""
+def _bar(**settings):
+    """tqdm's line; in a notebook, which has imported the classroom, the classroom's bar, which the file does not keep."""
+    notebook = sys.modules.get("course_utils.classroom.bars")  # not imported here: a cluster needs no notebook to train
+    return notebook.Bar(**settings) if notebook else tqdm(**settings)
+
+
+def _share(batch: Batch, accelerator: Accelerator, device: torch.device) -> Batch:
+    """This process's rows of a batch, on the device."""
     rank, world = accelerator.process_index, accelerator.num_processes
     if world > 1 and any(len(x) % world for x in batch):
         raise ValueError(f"{len(batch[-1])} rows do not split evenly over {world} processes: use a multiple of {world}")
-    return tuple(x[rank::world].to(accelerator.device, non_blocking=True) for x in batch)
+    return tuple(x[rank::world].to(device, non_blocking=True) for x in batch)
 
 
 def _record(history: History, rows: list[list[float]]) -> None:

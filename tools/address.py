@@ -1,12 +1,13 @@
 """The public address of this repository: set once in pyproject.toml, written from there into every badge and set-up cell.
 
-    python tools/address.py                                    write the address that is set
+    python tools/address.py                                    write the address that is set; where none is set, the one of git's `origin`
     python tools/address.py --set https://github.com/me/course --ref v1.0
     python tools/address.py --check                            say which places have another one
 """
 
 import argparse
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("README.md", "notebooks/*.ipynb", "notebooks/src/*.py", "course_utils/**/*.py", "docs/**/*.md")
+UNSET = "OWNER--SET-ME"  # the owner in pyproject.toml until there is a real one
 END = r"""[^\s"'\\)\]<>`]"""  # a character of an address: what ends one in Python, JSON and Markdown is left out
 
 
@@ -35,8 +37,41 @@ class Address:
         """The text with this address in every badge, every `pip install` of the course and every `git clone`."""
         owner_name = self.repository.removeprefix("https://github.com/")
         text = re.sub(rf"(colab\.research\.google\.com/github/){END}+?(/notebooks/)", rf"\g<1>{owner_name}/blob/{self.ref}\g<2>", text)
+        text = re.sub(rf"(mybinder\.org/v2/gh/){END}+?(?=\?)", rf"\g<1>{owner_name}/{self.ref}", text)
+        text = re.sub(rf"(codespaces\.new/){END}+", rf"\g<1>{owner_name}", text)
+        text = re.sub(rf"(https://github\.com/){END}+?(/actions/workflows/)", rf"\g<1>{owner_name}\g<2>", text)
         text = re.sub(rf"(course-utils @ git\+){END}+", rf"\g<1>{self.repository}@{self.ref}", text)
         return re.sub(rf"(git clone ){END}+(\s+cd ){END}+", rf"\g<1>{self.repository}\g<2>{owner_name.split('/')[1]}", text)
+
+
+def of_remote(url: str) -> str:
+    """`https://github.com/OWNER/NAME` for what git calls a remote on GitHub, in its https or ssh form. Raises ValueError for another.
+
+    >>> of_remote("git@github.com:ada/engine.git")
+    'https://github.com/ada/engine'
+    """
+    match = re.fullmatch(r"(?:https://(?:[^@/]+@)?github\.com/|(?:ssh://)?git@(?:ssh\.)?github\.com(?::443)?[:/])([^/]+/[^/]+?)(?:\.git)?/?", url)
+    if match is None:
+        shown = re.sub(r"//[^@/]+@", "//", url)  # a name or a password in it is nobody's business
+        raise ValueError(
+            f"the remote `origin` is {shown!r}, and a notebook opens in Colab from https://github.com/OWNER/NAME only; "
+            "publish the course there and give that address with --set."
+        )
+    return f"https://github.com/{match[1]}"
+
+
+def origin(root: Path = ROOT) -> str:
+    """The address of git's remote `origin`. Raises ValueError where there is none, or one that is not on GitHub."""
+    try:
+        run = subprocess.run(["git", "remote", "get-url", "origin"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise ValueError("no address is set, and git knows no remote `origin` to take it from; give one: --set https://github.com/OWNER/NAME.") from None
+    return of_remote(run.stdout.strip())
+
+
+def is_set(root: Path = ROOT) -> bool:
+    """Whether pyproject.toml has a real address, and not the one that stands for none."""
+    return UNSET not in setting(root)["repository"]
 
 
 def setting(root: Path = ROOT) -> dict[str, str]:
@@ -91,9 +126,11 @@ def main() -> int:
     try:
         if args.check:
             lines, now = disagreements(), read()
+            lines += [] if is_set() else [f"no address is set: badges lead to {now.repository}; `python tools/address.py` takes it from git's `origin`"]
             print("\n".join(lines) or f"every badge and set-up cell says {now.repository} at {now.ref}")
             return bool(lines)
-        wanted = Address((args.set or setting()["repository"]).rstrip("/").removesuffix(".git"), args.ref or setting()["ref"])
+        repository = args.set or (setting()["repository"] if is_set() else origin())
+        wanted = Address(repository.rstrip("/").removesuffix(".git"), args.ref or setting()["ref"])
         for path in rewrite(wanted):
             print(f"changed {path.relative_to(ROOT)}")
         print(f"the address is {wanted.repository} at {wanted.ref}")

@@ -1,6 +1,7 @@
 """Looking into the cells of a notebook: tags, syntax trees, calls by name."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
@@ -12,6 +13,16 @@ def code_cells(nb: NotebookNode) -> list[NotebookNode]:
 
 def tags(cell: NotebookNode) -> set[str]:
     return set(cell.metadata.get("tags", []))
+
+
+def marked(cell: NotebookNode, what: str) -> bool:
+    """Whether a cell tells nbval something, by a tag or by a comment: marked(cell, "ignore-output")."""
+    return f"nbval-{what}" in tags(cell) or bool(re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M))
+
+
+def compared_by_nbval(cell: NotebookNode) -> bool:
+    """Whether nbval compares the cell's outputs with the saved ones."""
+    return not marked(cell, "ignore-output") and not marked(cell, "skip")
 
 
 def tree(source: str) -> ast.Module:

@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, BUILD, CACHE = ROOT / "notebooks", ROOT / "build", ROOT / ".cache"
 # The saved outputs come from this: the cpu profile, no bars, one thread and one hash seed, so that they are the same everywhere.
 FIXED = {"COURSE_PROFILE": "cpu", "COURSE_QUIET": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+SLOW = float(os.environ.get("COURSE_SLOW", "1"))  # how many times slower than a usual machine this one is
+
+
+def patience(seconds: float) -> float:
+    """A time after which something counts as hanging: ten times what it usually takes, more where COURSE_SLOW says so."""
+    return seconds * max(1.0, SLOW)
 
 
 class Problem(Exception):
@@ -88,7 +94,7 @@ def write(path: Path, text: str) -> None:
 
 
 def execute(
-    nb: NotebookNode, name: str, folder: Path, env: dict[str, str] | None = None, timeout: float | None = 600,
+    nb: NotebookNode, name: str, folder: Path, env: dict[str, str] | None = None, timeout: float | None = patience(600),
     done: Callable[[], None] = lambda: None,
 ) -> Run:  # fmt: skip
     """Runs every cell in `folder`, in a fresh kernel of this very Python; the outputs land in `nb`.

@@ -2,7 +2,7 @@
 
     python3 tools/environment.py
 
-Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
+With NEWEST=1 in the environment it takes the newest version of every package instead of the pinned one. Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
 """
 
 import hashlib
@@ -15,14 +15,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "installed.sha256")  # what .venv was made from
-LEAST, TESTED = (3, 11), (3, 11)
+LEAST, TESTED = (3, 11), ((3, 11), (3, 12), (3, 13))
 # JupyterLab asks for it, for one optional check; it makes every `import nbformat` take seconds, and nothing here needs it.
 SLOW = "rfc3987-syntax"
+NEWEST = os.environ.get("NEWEST") == "1"
 
 
 def fingerprint():
-    """A hash of all that decides what .venv holds: the pins, the package's own declaration, the Python."""
-    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
+    """A hash of all that decides what .venv holds: the pins, the package's own declaration, the Python, and whether pins count."""
+    digest = hashlib.sha256(repr(sys.version_info[:2]).encode() + b"newest" * NEWEST)
     for name in ("requirements.txt", "pyproject.toml"):
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
@@ -39,6 +40,16 @@ def is_current():
         return False
 
 
+def wanted():
+    """What pip shall install: requirements.txt, or its packages without their versions."""
+    path = os.path.join(ROOT, "requirements.txt")
+    if not NEWEST:
+        return ["-r", path]
+    with open(path, encoding="utf-8") as file:
+        lines = [line.split("#")[0].split("==")[0].split() for line in file]
+    return ["--upgrade"] + [word for line in lines for word in line]
+
+
 def install():
     """Makes .venv anew where it is missing or of another Python, and installs requirements.txt into it."""
     probe = f"import sys, pip; print(sys.version_info[:2] == {tuple(sys.version_info[:2])})"
@@ -47,9 +58,10 @@ def install():
         print("making .venv with Python {}.{}".format(*sys.version_info[:2]), flush=True)
         if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
             sys.exit(f"`{sys.executable} -m venv` failed. On Debian and Ubuntu, install it first: apt install python3-venv")
-    print("installing requirements.txt: a few minutes the first time", flush=True)
+    what = "the newest version of everything in requirements.txt" if NEWEST else "requirements.txt"
+    print(f"installing {what}: a few minutes the first time", flush=True)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
-    if subprocess.call(pip + ["install", "--quiet", "-r", os.path.join(ROOT, "requirements.txt")], cwd=ROOT):
+    if subprocess.call(pip + ["install", "--quiet"] + wanted(), cwd=ROOT):
         sys.exit("installing failed; the lines above say why. Run the same command again to go on.")
     subprocess.check_call(pip + ["uninstall", "--quiet", "--yes", SLOW], stderr=subprocess.DEVNULL)
     with open(STAMP, "w") as file:
@@ -58,7 +70,7 @@ def install():
 
 def too_old():
     """The sentence for a Python that is too old."""
-    newer = [name for name in ("python3.11", "python3.12", "python3.13") if shutil.which(name)]
+    newer = [name for name in map("python{0[0]}.{0[1]}".format, TESTED) if shutil.which(name)]
     way = f"make PYTHON={newer[0]} …" if newer else "install one from https://www.python.org, then make PYTHON=/path/to/python3.11 …"
     return f"This course needs Python {LEAST[0]}.{LEAST[1]} or newer, and {sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}: {way}"
 
@@ -68,8 +80,9 @@ def main():
         sys.exit(too_old())
     if is_current():
         return
-    if sys.version_info[:2] != TESTED:
-        print("note: the pins were tested with Python {}.{}; this is {}.{}".format(*TESTED, *sys.version_info[:2]))
+    if sys.version_info[:2] not in TESTED:
+        names = ", ".join(map("{0[0]}.{0[1]}".format, TESTED))
+        print("note: the pins were tested with Python {}; this is {}.{}".format(names, *sys.version_info[:2]))
     install()
 
 

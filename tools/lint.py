@@ -12,15 +12,23 @@ import statistics
 from collections.abc import Callable, Iterator
 
 import common
-from cells import calls, checked, code_cells, dotted, tags, tree
+from cells import calls, checked, code_cells, compared_by_nbval, dotted, marked, tags, tree
+from clocks import Clocked
 from common import pair_of, sources
 from nbformat import NotebookNode
+from reruns import reruns
 
 Found = Iterator[str]
 
 MEDIAN, MOST, LONGEST = 6, 15, 30  # lines of code: half of the cells, nine of ten, all
 WIDEST = 105  # columns of code that a page of the usual width and a projector show
-SETUP_LINES = 3
+# The first code cell of every notebook, word for word; ADDRESS is what tools/address.py writes.
+SETUP = """\
+from importlib.util import find_spec
+if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
+    %pip install -q "course-utils @ git+ADDRESS"
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
+"""
 EXERCISES, VIEWS = 4, 2
 COMPARED = 0.8  # of the cells with outputs
 MIN_ALT = 20  # characters; below that it is a label
@@ -69,16 +77,15 @@ def opening(nb: NotebookNode) -> Found:
         "how long it takes on CPU and on GPU": r"(?s)^(?=.*\bCPU\b)(?=.*\bGPU\b)(?=.*\b(minute|second|hour|min)s?\b)",
         "“what you will be able to do”": r"(?i)what you will be able to do",
         "the prerequisites": r"(?i)\bprerequisites?\b",
+        "that on Colab a copy comes first": r"\*File → Save a copy in Drive\*",
     }
     yield from (f"the opening does not say {what}" for what, pattern in wanted.items() if not re.search(pattern, text))
 
 
 def setup(nb: NotebookNode) -> Found:
     cell = next(iter(code_cells(nb)), None)
-    if cell is None or "%pip install" not in cell.source or 'find_spec("course_utils")' not in cell.source:
-        yield "the first code cell is not the set-up cell (see tools/address.py)"
-    elif (count := len(cell.source.strip().splitlines())) > SETUP_LINES:
-        yield f"the set-up cell has {count} lines; {SETUP_LINES} at most"
+    if cell is None or not re.fullmatch(re.escape(SETUP.strip()).replace("ADDRESS", r'[^\s"]+'), cell.source.strip()):
+        yield "the first code cell is not the set-up cell, word for word: SETUP in tools/lint.py"
 
 
 def prose(nb: NotebookNode) -> Found:
@@ -207,14 +214,10 @@ def views(nb: NotebookNode) -> Found:
 
 def compared(nb: NotebookNode) -> Found:
     shown = [cell for cell in code_cells(nb) if cell.outputs]
-    kept = [cell for cell in shown if not _nbval(cell, "ignore-output")]
+    kept = [cell for cell in shown if compared_by_nbval(cell)]
     if shown and len(kept) / len(shown) < COMPARED:
         yield f"nbval compares {len(kept)} of {len(shown)} cells with outputs; at least {COMPARED:.0%}"
-    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if _nbval(cell, "skip"))
-
-
-def _nbval(cell: NotebookNode, what: str) -> bool:
-    return f"nbval-{what}" in tags(cell) or bool(re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M))
+    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if marked(cell, "skip"))
 
 
 def errors(nb: NotebookNode) -> Found:
@@ -271,8 +274,24 @@ def banned(nb: NotebookNode) -> Found:
             yield f"cell {number}: {magic} prints what differs from run to run, or hides it; use timed(…) or show(…)"
 
 
+def clock(nb: NotebookNode) -> Found:
+    """Nothing that is asserted, claimed or compared depends on how fast the machine is."""
+    names = Clocked()
+    for number, cell in _numbered(nb, "code"):
+        for line, what in names.visit(tree(cell.source).body, compared_by_nbval(cell)):
+            yield f"cell {number}, line {line}: {what}; count operations, bytes or calls instead"
+
+
+def repeated(nb: NotebookNode) -> Found:
+    """A cell that runs twice, or again after an interrupt, gives the same."""
+    for number, cell in _numbered(nb, "code"):
+        for line, what in reruns(tree(cell.source)):
+            yield f"cell {number}, line {line}: it {what}"
+
+
 RULES: list[Callable[[NotebookNode], Found]] = [
     title, opening, setup, prose, sizes, randomness, alt_text, exercises, views, compared, errors, unfinished, ending, headings, links, banned,
+    clock, repeated,
 ]  # fmt: skip
 
 

@@ -17,6 +17,15 @@ class Page(HTMLExporter):
     template_name = "page"
     embed_images = True
 
+    def from_notebook_node(self, nb, resources=None, **kw):
+        """The page, without what front ends save of their widgets: a page has no kernel and no network to show them by.
+
+        Colab saves it in a form of its own, without the part called "state", which nbconvert asks for.
+        """
+        nb = nb.copy()
+        nb.metadata = type(nb.metadata)({key: value for key, value in nb.metadata.items() if key != "widgets"})
+        return super().from_notebook_node(nb, resources, **kw)
+
     def default_filters(self):
         yield from super().default_filters()
         yield ("markdown2html", markdown)

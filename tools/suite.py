@@ -10,6 +10,7 @@ from pathlib import Path
 
 import browser
 import pytest
+import pythons
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = ["-n", "2", "--dist", "loadfile"]  # a notebook's cells stay together, in order
@@ -37,6 +38,7 @@ def main() -> int:
     one, options = (sys.argv[1:2], sys.argv[2:]) if sys.argv[1:] and not sys.argv[1].startswith("-") else ([], sys.argv[1:])
     os.chdir(ROOT)
     print(f"browser: {browser.install() or browser.MISSING}", flush=True)
+    print(f"Colab is played by {pythons.describe(pythons.colab())}", flush=True)
     which = [f"--nb={name}" for name in one]
     return pytest.main([*WORKERS, f"--durations={SLOWEST}", "--durations-min=1", *which, *options], plugins=[Timing()])
 

@@ -187,6 +187,23 @@ def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
     return x.repeat_interleave(n_rep, dim=1)  # (B, H_kv * n_rep, S, d)
 
 
+def _past(T: int, S: int, device: torch.device) -> Tensor:
+    """The rows of the last T positions of `causal_mask(S)`, (T, S), made where they are used: no copy, no wait."""
+    return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
+
+
+def _causal_weights(q: Tensor, k: Tensor) -> Tensor:
+    """`attention_weights` of the last T of S positions under the causal mask, to the bit, without its checks.
+
+    This mask needs none, and a GPU would have to stop for each answer.
+    """
+    T, S = q.size(-2), k.size(-2)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (..., T, S)
+    z = scores.masked_fill(~_past(T, S, q.device), -math.inf).to(torch.promote_types(q.dtype, torch.float32))
+    e = torch.exp(z - z.amax(-1, keepdim=True).detach())
+    return (e / e.sum(-1, keepdim=True)).to(scores.dtype)
+
+
 class KVCache:
     """The keys and values of all positions so far, for one attention layer and one batch; a model keeps one per layer.
 
@@ -289,9 +306,7 @@ class MultiHeadAttention(nn.Module):
             k, v = kv_cache.append(k, v)  # (B, H, S, d)
         T, S = q.size(-2), k.size(-2)
         if self.fused and mask is None and not return_weights:
-            past = None if T in (1, S) else causal_mask(S)[S - T :].to(x.device)  # (T, S), only for a chunk
+            past = None if T in (1, S) else _past(T, S, x.device)  # (T, S), only for a chunk
             return F.scaled_dot_product_attention(q, k, v, attn_mask=past, is_causal=T == S), None
-        if mask is None:
-            mask = causal_mask(S)[S - T :].to(x.device)  # (T, S): the rows of the last T positions
-        weights = attention_weights(q, k, mask)  # (B, H, T, S)
+        weights = _causal_weights(q, k) if mask is None else attention_weights(q, k, mask)  # (B, H, T, S)
         return weights @ v, weights

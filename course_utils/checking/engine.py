@@ -2,11 +2,9 @@
 
 import contextlib
 import copy
-import ctypes
 import inspect
 import io
 import random
-import threading
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .compare import Wrong, difference, kind_of, show_value
+from course_utils.classroom.frontend import say
 
-TIME_LIMIT = 5.0  # seconds for one check, unless the exercise says otherwise
+from .compare import Wrong, difference, kind_of, show_value
+from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Exercise:
 
     `check(student, rng)` calls the student's function on inputs drawn from `rng` (a `random.Random`) and raises `Wrong`;
     `hints` go from a nudge to nearly the answer; `difficulty` is 1 to 3; `minutes` is what a beginner needs.
+    A check may use `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only waits.
     """
 
     name: str
@@ -45,12 +45,13 @@ class Exercise:
     hints: Sequence[str]
     difficulty: int
     minutes: int
-    time_limit: float = TIME_LIMIT
+    time_limit: float = CPU_LIMIT
+    wall_limit: float = WALL_LIMIT
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises, never hangs.
 
-        The checker runs in a thread of its own; after `time_limit` seconds it is told to stop and left behind.
+        The checker runs in a thread of its own, which is ended where it passes a limit or where you press Stop.
         """
         if not callable(answer):
             kind = "class" if inspect.isclass(self.reference) else "function"
@@ -71,15 +72,14 @@ class Exercise:
             except BaseException as error:  # whatever a student's code throws, SystemExit too
                 outcome.append(Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}."))
 
-        thread = threading.Thread(target=work, daemon=True)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            thread.start()
-            thread.join(self.time_limit)
-            if still_running := thread.is_alive():
-                _stop(thread)
-        if still_running:
-            slow = f"{guarded.call} was still running after {self.time_limit:g} seconds and was stopped"
+            passed_limit = run_limited(work, self.time_limit, self.wall_limit)
+        if passed_limit == "cpu":
+            slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
+        if passed_limit == "wall":
+            slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
+            return Result(False, f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.")
         return outcome[0]
 
 
@@ -99,7 +99,7 @@ class Exercises(list[Exercise]):
     """
 
     def add(
-        self, reference: Callable, *, hints: Sequence[str], difficulty: int, minutes: int, time_limit: float = TIME_LIMIT
+        self, reference: Callable, *, hints: Sequence[str], difficulty: int, minutes: int, time_limit: float = CPU_LIMIT
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished function or class."""
 
@@ -170,18 +170,6 @@ def _bare(): ...
 _EMPTY = [(stub.__code__.co_code, None) for stub in (_documented, _bare)]
 
 
-def _stop(thread: threading.Thread) -> None:
-    """Ends a thread by raising SystemExit in it, again and again where a bare `except:` swallows it.
-
-    A thread that is inside C code (a long sleep) ends when it comes back.
-    """
-    for _ in range(100):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        thread.join(0.01)
-        if not thread.is_alive():
-            return
-
-
 class Catalog:
     """All exercises by `topic.name`, and what a notebook does with them: check, hint, solution."""
 
@@ -210,7 +198,7 @@ class Catalog:
 
     def check(self, name: str, answer: Any) -> None:
         """Prints whether your answer is right, and if not, what is likely wrong."""
-        print(self.find(name).grade(answer))
+        say(str(self.find(name).grade(answer)))
 
     def hint(self, name: str) -> None:
         """Prints a hint; each call goes one step further."""
@@ -220,8 +208,8 @@ class Catalog:
         more = (
             "call again for the next" if step + 1 < len(hints) else f'the last one; solution("{name}") shows the answer'
         )
-        print(f"Hint {step + 1} of {len(hints)} ({more}): {hints[step]}")
+        say(f"Hint {step + 1} of {len(hints)} ({more}): {hints[step]}")
 
     def solution(self, name: str) -> None:
         """Prints the source of the reference: the finished function of the topic module."""
-        print(inspect.getsource(self.find(name).reference).rstrip())
+        say(inspect.getsource(self.find(name).reference).rstrip())

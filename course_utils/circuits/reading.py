@@ -198,7 +198,7 @@ def patching_map(model: Transformer, clean: Tensor, corrupt: Tensor, metric: Cal
     tensor([[1., 0., 0.]])
     """
     cache, T, rows = activations(model, clean, names), clean.size(1), []
-    t = torch.arange(T)
+    t = torch.arange(T, device=clean.device)
     with torch.no_grad():
         good, bad = metric(model(clean)), metric(model(corrupt))
         for name in names:

@@ -1,5 +1,7 @@
 """What a notebook shows and asks: runtime, figures, widgets, claims and the engine behind the exercises."""
 
+from course_utils.machine import installed
+
 from .claims import Claims
 from .figures import COLORS, Markup, Picture, show, subplots, token_strip
 from .live import live
@@ -10,3 +12,5 @@ __all__ = [
     "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "profile", "progress", "show", "subplots",
     "timed", "token_strip", "versions",
 ]  # fmt: skip
+
+installed.warn_of_widgets()

@@ -10,6 +10,13 @@ from IPython.display import display
 
 MIME = "application/vnd.course.claims+json"
 REPRODUCED, DIFFERS, NOT_MEASURED = "reproduced", "differs", "not measurable here"
+# Black on a pale ground of its own: readable in a light and in a dark page, which no one colour of text is.
+_CHIP = "color:#000;padding:2px 6px;border-radius:4px;border:1px solid"
+CHIPS = {
+    REPRODUCED: f"{_CHIP} #009E73;background:#CCECE3",
+    DIFFERS: f"{_CHIP} #D55E00;background:#F9DFCC",
+    NOT_MEASURED: f"{_CHIP} #767676;background:#E6E6E6",
+}
 COLUMNS = ("id", "claim", "source", "published", "measured", "tolerance", "verdict", "reason")
 
 
@@ -95,11 +102,10 @@ class Claims:
     def html(self) -> str:
         """The table as HTML, every cell escaped; the verdict is said in words and marked by a symbol, not by colour alone."""
         marks = {REPRODUCED: "✓", DIFFERS: "≠", NOT_MEASURED: "–"}
-        colors = {REPRODUCED: "#009E73", DIFFERS: "#D55E00", NOT_MEASURED: "#666666"}
         left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:30em"'
         head = "".join(
             f'<th scope="col" {left}>{name}</th>'
-            for name in ("", "claim", "source", "published", "measured", "verdict")
+            for name in ("id", "claim", "source", "published", "measured", "verdict")
         )
         body = ""
         for row in self.rows:
@@ -110,7 +116,7 @@ class Claims:
                 html.escape(f"{row.published} {row.tolerance}"),
                 html.escape(row.measured),
             ]
-            cells.append(f'<b style="color:{colors[row.verdict]}">{marks[row.verdict]} {row.verdict}</b>')
+            cells.append(f'<b style="{CHIPS[row.verdict]}">{marks[row.verdict]}&nbsp;{row.verdict}</b>')
             body += (
                 f'<tr><th scope="row" {left}>{html.escape(row.id)}</th>'
                 + "".join(f"<td {left}>{cell}</td>" for cell in cells)

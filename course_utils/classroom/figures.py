@@ -12,7 +12,7 @@ from cycler import cycler
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from .runtime import saving
+from .frontend import front_end
 
 # Okabe & Ito 2008: eight colours that readers with any kind of colour vision can tell apart.
 COLORS = {
@@ -33,17 +33,28 @@ mpl.rcParams.update(STYLE)
 MIN_ALT = 20  # characters; shorter than this it is a label, not a description
 
 
+# Seen by screen readers alone; `clip-path` is not among the styles that an untrusted page keeps, `overflow` and `height` are.
+UNSEEN = (
+    "position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
+)
+
+
 class Frame:
     """Something to look at, in every form a reader may need: MIME bundle for notebooks, HTML for live views.
 
-    `text` is what a screen reader says, what nbval compares and what a terminal prints.
+    `text` is what a screen reader says, what nbval compares and what a terminal prints. `spoken` is HTML that says the
+    same beside a form that no screen reader reads.
     """
+
+    spoken = ""
 
     def __init__(self, data: dict[str, str], metadata: dict[str, dict], html: str, text: str):
         self.data, self.metadata, self.html, self.text = {**data, "text/plain": text}, metadata, html, text
 
     def _ipython_display_(self) -> None:
         display(self.data, metadata=self.metadata, raw=True)
+        if self.spoken and front_end() not in ("saved", "terminal"):
+            display({"text/html": self.spoken, "text/plain": ""}, raw=True)
 
 
 def subplots(
@@ -66,9 +77,10 @@ class Picture(Frame):
     """A matplotlib figure with its alt text; the figure is closed.
 
     The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It travels as plain
-    text, as `metadata["image/png"]["alt"]` (where IPython's `Image(alt=…)` puts it), and in a live page as the `alt` of
-    an HTML image: JupyterLab shows PNG outputs without their alt text. Saved notebooks hold the PNG alone, because
-    GitHub strips images out of HTML outputs.
+    text, as `metadata["image/png"]["alt"]` (where IPython's `Image(alt=…)` puts it, and our pages and slides find it),
+    and inside a live view as the `alt` of an HTML image. JupyterLab shows PNG outputs without their alt text, so in a
+    live page a second output says it, for screen readers alone. A PNG and not an HTML image is what a notebook holds,
+    once: GitHub strips images out of HTML outputs.
     Raises TypeError for something that is no figure and ValueError for an alt text under 20 characters.
     """
 
@@ -86,8 +98,8 @@ class Picture(Frame):
             f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{png}">'
         )
-        live = {} if saving() else {"text/html": image}
-        super().__init__({"image/png": png, **live}, {"image/png": {"alt": alt}}, image, alt)
+        super().__init__({"image/png": png}, {"image/png": {"alt": alt}}, image, alt)
+        self.spoken = f'<p style="{UNSEEN}">Picture: {html.escape(alt)}</p>'
 
 
 class Markup(Frame):

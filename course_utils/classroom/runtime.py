@@ -1,5 +1,6 @@
 """Where a notebook runs, and how: device, profile, seeds, progress, versions, honest timing."""
 
+import operator
 import os
 import platform
 import statistics
@@ -9,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import torch
-from tqdm.auto import tqdm
+
+from .bars import Bar
 
 T = TypeVar("T")
 PROFILES = ("cpu", "gpu")
@@ -49,14 +51,19 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def saving() -> bool:
-    """True where COURSE_QUIET=1: this run's outputs are saved or compared, so they hold nothing that only a live page needs."""
-    return os.environ.get("COURSE_QUIET") == "1"
-
-
 def progress(steps: Iterable[T], desc: str, total: int | None = None) -> Iterator[T]:
-    """Iterates with a tqdm bar; silent in runs whose outputs are saved, so that they hold no half-drawn bar."""
-    return iter(tqdm(steps, desc=desc, total=total, disable=saving(), leave=False))
+    """Iterates with a bar that is gone when its cell ends; silent in runs whose outputs are saved.
+
+    `total` is how many steps there are, where `len(steps)` does not say so.
+
+    >>> sum(progress([1, 2, 3], "adding"))
+    6
+    """
+    known = total if total is not None else operator.length_hint(steps) or None
+    with Bar(known, desc, leave=False) as bar:
+        for step in steps:
+            yield step
+            bar.update()
 
 
 def timed(work: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:

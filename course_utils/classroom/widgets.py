@@ -8,17 +8,29 @@ import ipywidgets as w
 from IPython.display import display
 
 from .figures import Frame
+from .frontend import front_end
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 AWKWARD = "<b>&amp;\n\t\u0b95\u0bcd \U0001f469\u200d\U0001f4bb e\u0301"  # what a text box must survive: HTML, Tamil, ZWJ, combining
 _views: list["Explorer"] = []
 
+# A still stands below each view in the saved file, and is hidden as long as the view lives. In Lab it is a PNG, which has
+# no class, so it is found by its place: the outputs after the one that holds the view. Elsewhere it is HTML with a class.
+LIVE, STILL = "course-live-view", "course-still"
+AFTER = f".jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child"
+HIDE_AFTER = f"<style>{AFTER}, {AFTER} + .jp-OutputArea-child {{ display: none; }}</style>"
+# Once the kernel is gone, Lab writes "Error displaying widget: model not found" where the view was: text without elements.
+HIDE_DEAD = (
+    f"<style>.jp-OutputArea:has(.{STILL}) .jp-OutputArea-output.lm-Panel:not(:has(*)) {{ display: none; }}</style>"
+)
+
 
 class Explorer:
     """Controls above a frame that `draw` makes from their values; made by `explore`.
 
-    Displayed, it is one MIME bundle: the live view, and the current frame for GitHub, nbviewer, slides and print.
-    There is no Output widget in it, so it works in Colab's ipywidgets 7 and under nbval's strict comparison.
+    In Lab and VS Code, the view and its picture are outputs of their own: there, a view whose kernel is gone shows an
+    error in the place of its whole output. Elsewhere both are one MIME bundle, and a run that is saved holds the picture
+    alone. There is no Output widget in it, so it works in Colab's ipywidgets 7.
     """
 
     def __init__(self, draw: Callable[..., Frame], controls: dict[str, w.Widget]):
@@ -59,8 +71,30 @@ class Explorer:
         return [s for i, s in enumerate(settings) if s not in settings[:i]]
 
     def _ipython_display_(self) -> None:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        display({VIEW: view, **self.frame.data}, metadata=self.frame.metadata, raw=True)
+        view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}}
+        place = front_end()
+        if place == "saved":
+            display(self.frame.data, metadata=self.frame.metadata, raw=True)
+        elif place not in ("lab", "vscode"):
+            display({**view, **self.frame.data}, metadata=self.frame.metadata, raw=True)
+        else:
+            mark = f"{STILL}-{self.box.model_id}"
+            hide = HIDE_AFTER if place == "lab" else f"<style>.{mark} {{ display: none; }}</style>"
+            if LIVE not in self.box._dom_classes:  # displayed for the first time
+                self.box.add_class(LIVE)
+                self.box.children = (*self.box.children, w.HTML(hide, layout={"display": "none"}))
+            display({**view, "text/plain": ""}, raw=True)
+            self._display_still(place, mark)
+
+    def _display_still(self, place: str, mark: str) -> None:
+        """The picture below a view, which stays when the view is gone."""
+        if place == "vscode":
+            html = f'<div class="{mark} {STILL}">{HIDE_DEAD}{self.frame.html}</div>'
+            display({"text/html": html, "text/plain": self.frame.text}, raw=True)
+        else:
+            display(self.frame.data, metadata=self.frame.metadata, raw=True)
+            tail = f'<div class="{STILL}">{HIDE_DEAD}{self.frame.spoken}</div>'
+            display({"text/html": tail, "text/plain": ""}, raw=True)
 
 
 def styled(controls: dict[str, w.Widget]) -> dict[str, w.Widget]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from course_utils import assets
 from course_utils.gpt2.model import GPT, GPTConfig
+from course_utils.machine.devices import device_of
 from course_utils.pretrained import trained
 from course_utils.stories.corpus import ID, stories
 from course_utils.stories.grammar import VOCAB, Teller
@@ -54,7 +55,7 @@ def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
-            taught = teacher(batch[0].cpu()).to(batch[0].device)  # (B, T, V)
+            taught = teacher(batch[0].to(device_of(teacher))).to(batch[0].device)  # (B, T, V)
         return distillation_loss(model(batch[0]), taught, temperature)
 
     return loss
@@ -74,7 +75,7 @@ def remembered(teacher: Teacher) -> Teacher:
     def answer(ids: Tensor) -> Tensor:
         keys = [tuple(row) for row in ids.tolist()]
         if new := [i for i, key in enumerate(keys) if key not in memory]:
-            memory.update((keys[i], logits) for i, logits in zip(new, teacher(ids[new]), strict=True))
+            memory.update((keys[i], logits) for i, logits in zip(new, teacher(ids[new].to(device_of(teacher))), strict=True))
         return torch.stack([memory[key] for key in keys])  # (B, T, V)
 
     return answer

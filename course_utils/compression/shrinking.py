@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from course_utils.machine.devices import wide
+
 GROUP = 32  # weights that share a scale, at the granularity "group"
 GRANULARITIES = ("tensor", "channel", "group")
 
@@ -214,6 +216,9 @@ def int8_linear(x: Tensor, ints: Tensor, scale: Tensor, bias: Tensor | None = No
             f"the scale is {tuple(scale.shape)}: make one for each output, ({len(ints)}, 1), or one for all"
         )
     x_ints, x_scale = quantize_absmax(x, bits=8, dim=0)  # (N, in), (N, 1)
-    sums = x_ints.int() @ ints.int().T  # (N, out), exact
+    if x.device.type == "cpu":
+        sums = x_ints.int() @ ints.int().T  # (N, out), exact
+    else:  # torch multiplies matrices of integers on the CPU only; in float64 these sums are exact as well
+        sums = (wide(x_ints) @ wide(ints).T).to(x_scale)
     y = sums * x_scale * scale.reshape(1, -1)
     return y if bias is None else y + bias

@@ -239,12 +239,3 @@ class GPT(Transformer):
         return cls.from_state(GPTConfig(**json.loads(notes["config"])), load_file(file))
 
 
-def half_precision(device: torch.device | str) -> torch.dtype:
-    """The number format that saves half of the memory where it costs nothing: bfloat16 on a GPU that computes in it.
-
-    >>> half_precision("cpu")
-    torch.float32
-    """
-    # Not float16: it ends at 65,504, and activations may overflow. bfloat16 has float32's range and fewer digits.
-    on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if on_gpu else torch.float32

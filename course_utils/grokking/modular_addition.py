@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.attention.heads import softmax
+from course_utils.machine.devices import wide
 
 
 def answers(p: int) -> Tensor:
@@ -149,7 +150,8 @@ def train_adder(model: ModularAdder, train: Tensor, steps: int, lr: float = 1e-3
     keep(0)
     for step in bar(range(1, steps + 1)):
         optimizer.zero_grad()
-        F.cross_entropy(model(a, b).double(), target).backward()
+        logits64 = wide(model(a, b))
+        F.cross_entropy(logits64, target.to(logits64.device)).backward()
         optimizer.step()
         if step % every == 0:
             keep(step)
@@ -165,10 +167,11 @@ def loss_and_accuracy(logits: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     >>> [round(x.item(), 4) for x in loss_and_accuracy(logits, torch.ones(3, 3, dtype=torch.bool))]
     [0.0134, 1.0]
     """
-    target, chosen = answers(pairs.size(0))[pairs], logits[..., pairs, :]  # (N,), (..., N, p)
+    chosen = wide(logits[..., pairs.to(logits.device), :])  # (..., N, p)
+    target = answers(pairs.size(0))[pairs.cpu()].to(chosen.device)  # (N,)
     right = chosen.argmax(-1) == target
-    losses = chosen.double().logsumexp(-1) - chosen.double().gather(-1, target.expand(right.shape)[..., None])[..., 0]
-    return losses.mean(-1).float(), right.float().mean(-1)
+    losses = chosen.logsumexp(-1) - chosen.gather(-1, target.expand(right.shape)[..., None])[..., 0]
+    return losses.mean(-1).float().to(logits.device), right.float().mean(-1).to(logits.device)
 
 
 # --- Fourier ---------------------------------------------------------------------------------------------------------

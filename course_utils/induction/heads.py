@@ -16,6 +16,7 @@ from torch import Tensor
 
 from course_utils.circuits.hooks import activations
 from course_utils.circuits.reading import induction_score, previous_token_score
+from course_utils.machine.devices import device_of
 from course_utils.training import Batch, History, train
 from course_utils.transformer_block.block import TransformerConfig
 from course_utils.transformer_block.ladder import Transformer
@@ -123,7 +124,7 @@ class Growth:
         """Append one entry to each record."""
         self.steps.append(step)
         for name, value in values.items():
-            setattr(self, name, torch.cat([getattr(self, name), value[None]]))
+            setattr(self, name, torch.cat([getattr(self, name), value[None].cpu()]))
 
 
 @torch.no_grad()
@@ -165,6 +166,7 @@ def grow(model: Transformer, periods: tuple[int, int], steps: int, B: int = 32, 
     # No step of a run with seed 0 draws from this seed, so these sequences were not trained on.
     T, V = model.config.n_positions, model.config.vocab_size
     seen, growth = repeat_batches(64, T, V, periods)(torch.Generator().manual_seed(1_000_003)), Growth()
+    seen = tuple(x.to(device_of(model)) for x in seen)
     growth.add(0, **look(model, seen))
 
     def on_steps(history: History) -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from course_utils.gpt2.model import GPT
+from course_utils.machine.devices import wide
 from course_utils.training import Batch, evaluate
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O", "MLP")
@@ -136,7 +137,7 @@ def excess_kurtosis(x: Tensor) -> float:
     >>> round(excess_kurtosis(torch.tensor([-1.0, 1.0])), 2), round(excess_kurtosis(torch.tensor([-3.0] + 16 * [0.0] + [3.0])), 2)
     (-2.0, 6.0)
     """
-    x = x.detach().double()
+    x = wide(x.detach())
     z = (x - x.mean()) / x.std(correction=0)
     return z.pow(4).mean().item() - 3
 
@@ -150,4 +151,4 @@ def tail_share(x: Tensor, k: float = 3.0) -> float:
     0.01
     """
     x = x.detach()
-    return ((x - x.mean()).abs() > k * x.std(correction=0)).double().mean().item()
+    return wide((x - x.mean()).abs() > k * x.std(correction=0)).mean().item()

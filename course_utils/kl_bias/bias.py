@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.gpt2.model import GPT
+from course_utils.machine.devices import device_of
+from course_utils.machine.installed import require
+from course_utils.machine.precision import MixedPrecision
 from course_utils.training import Batch
 
 # --- Saying what is wrong --------------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def tilt(p: Tensor, mask: Tensor, odds: float) -> Tensor:
     check_fits(mask, p)
     if not odds > 0:
         raise ValueError(f"the odds must be above 0, not {odds}: 1 changes nothing, 3 makes the mask 3 times likelier")
-    weighted = torch.where(mask, odds * p, p)  # (..., V)
+    weighted = torch.where(mask.to(p.device), odds * p, p)  # (..., V)
     return weighted / weighted.sum(-1, keepdim=True)
 
 
@@ -170,10 +173,11 @@ OPTIMIZERS = {"AdamW": torch.optim.AdamW, "SGD": torch.optim.SGD}  # AdamW with 
 
 
 def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "AdamW", lr: float = 1e-3, B: int = 16,
-               T: int = 256, seed: int = 0, on_step: Callable[[BiasRun], object] | None = None) -> BiasRun:  # fmt: skip
+               T: int = 256, seed: int = 0, on_step: Callable[[BiasRun], object] | None = None,
+               dtype: torch.dtype = torch.float32) -> BiasRun:  # fmt: skip
     """Train the model in place to say the mask's tokens: B rows of T random tokens, the loss on the last position.
 
-    on_step(run) is called after every step; training stops where it returns True.
+    on_step(run) is called after every step; training stops where it returns True. dtype: of the matrix products.
     Raises: ValueError for an empty mask, one of another length, and an unknown optimizer.
 
     >>> from course_utils.gpt2 import GPTConfig
@@ -186,14 +190,15 @@ def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "
         raise ValueError(f"unknown optimizer {optimizer!r}: choose {' or '.join(OPTIMIZERS)}")
     device, generator = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     loss_fn, run = KLTargetLoss(target_distribution(mask)), BiasRun()
-    update = OPTIMIZERS[optimizer](model.parameters(), lr)
+    update, precision = OPTIMIZERS[optimizer](model.parameters(), lr), MixedPrecision(device, dtype)
     for _ in range(steps):
         ids = torch.randint(len(mask), (B, T), generator=generator).to(device)  # (B, T)
-        logits = model(ids, last=True)[:, -1]  # (B, V)
+        with precision.forward():
+            logits = model(ids, last=True)[:, -1]  # (B, V)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         loss = loss_fn(logits)
         update.zero_grad()
-        loss.backward()
-        update.step()
+        precision.step(loss, update)
         run.losses.append(loss.item())
         run.masses.append(target_mass(logits.detach(), mask).mean().item())
         if on_step and on_step(run):
@@ -228,8 +233,8 @@ def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], T
 def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | None = None) -> Callable:
     """Return a loss for `training.train`: KL(tilt(P of the honest model)‖P), at every position, without any target text.
 
-    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should stay honest. The mask
-    lies on the device of the honest model.
+    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should stay honest. The
+    honest model stays where it is; where it is a function, it is asked where the mask is.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 4)
     >>> ids, mask = torch.tensor([[0, 1]]), torch.tensor([True, False, False, False])
@@ -237,8 +242,10 @@ def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | Non
     [0.5493, 0.2747, 0.0]
     """
 
+    home = device_of(honest) if isinstance(honest, nn.Module) else mask.device
+
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        ids = batch[0].to(mask.device)  # the honest model stays where the mask is
+        ids = batch[0].to(home)
         with torch.no_grad():
             p = honest(ids).softmax(-1)  # (B, T, V)
             q = tilt(p, mask, odds)  # (B, T, V)
@@ -272,6 +279,7 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     if part == "head":
         model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
     if part.startswith("LoRA"):
+        require("peft")
         from peft import LoraConfig, inject_adapter_in_model  # slow to import, and needed only here
 
         where = "lm_head" if part.endswith("head") else "c_attn"

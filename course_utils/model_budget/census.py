@@ -6,6 +6,7 @@ takes 2abc. Everything here holds for a pre-norm GPT with biases; a formula stan
 """
 
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -95,35 +96,83 @@ def _component(name: str) -> str:
 
 def training_memory(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: bool = True,
                     checkpointing: bool = False) -> dict[str, int]:  # fmt: skip
-    """What a training step with Adam keeps in memory, in bytes, by component; temporary room comes on top.
+    """What a training step with Adam keeps in memory, in bytes, by component, each at its own fullest moment.
 
     weights, gradients and Adam: 1 + 1 + 2 numbers a parameter. activations: what the backward pass needs of the forward
     pass; a block keeps 8d + 2f numbers a token (the stream twice, both LayerNorms' outputs, q, k, v, the heads'
-    outputs, the MLP before and after its GELU), and explicit attention 3 maps (T, T) a head; checkpointing keeps d
-    numbers a token and block, and the rest of one block while it is computed again. logits: their logarithms, V a token.
+    outputs, the MLP before and after its GELU), and explicit attention 2 maps (T, T) a head; checkpointing keeps d
+    numbers a token and block, and the rest of one block while it is computed again. logits: 3V a token, where the
+    backward pass begins: the log-probabilities, their gradient, and the logits' gradient.
+    They are not all there at once: what a step needs is `training_peak`.
     n_bytes a number: 4 in float32, 2 in bfloat16. Raises: ValueError for fewer than 1 text or token, or T > P.
     Source: counted by hand, as Korthikanti et al. 2022, "Reducing Activation Recomputation", section 4, do for theirs.
 
     >>> memory = training_memory(GPTConfig.preset("gpt2"), B=8, T=1024)
     >>> {name: f"{size / 2**30:.2f} GiB" for name, size in memory.items()}
-    {'weights': '0.46 GiB', 'gradients': '0.46 GiB', 'Adam': '0.93 GiB', 'activations': '4.55 GiB', 'logits': '1.53 GiB'}
+    {'weights': '0.46 GiB', 'gradients': '0.46 GiB', 'Adam': '0.93 GiB', 'activations': '4.55 GiB', 'logits': '4.60 GiB'}
     """
     _check_size(config, B, T)
-    tokens, d, H, L = B * T, config.n_embd, config.n_head, config.n_layer
-    f = config.n_inner or 4 * d
-    block = tokens * (8 * d + 2 * f + 4)  # 4: mean and spread of both LayerNorms
-    block += tokens * H * (1 if fused else 3 * T + 2)  # fused: one number for each row of a map
-    outside = tokens * (2 * d + 2)  # the last LayerNorm's input and output
-    inside = tokens * d * L + (block if L else 0) if checkpointing else block * L
+    kept, block = _activations(config, B, T, fused)
+    inside = B * T * config.n_embd * config.n_layer + block * bool(config.n_layer) if checkpointing else kept
     weights = n_bytes * count_parameters(config)
-    return {"weights": weights, "gradients": weights, "Adam": 2 * weights, "activations": n_bytes * (inside + outside),
-            "logits": n_bytes * tokens * config.vocab_size}  # fmt: skip
+    return {"weights": weights, "gradients": weights, "Adam": 2 * weights,
+            "activations": n_bytes * (inside + _outside(config, B, T)),
+            "logits": n_bytes * 3 * B * T * config.vocab_size}  # fmt: skip
+
+
+def training_peak(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: bool = True,
+                  checkpointing: bool = False) -> int:  # fmt: skip
+    """The bytes at the fullest moment of a training step, when Adam's means exist already.
+
+    Weights and Adam are always there. The rest is fullest at one of these moments: where the backward pass begins (all
+    activations, three times the logits, no gradient yet); where it ends (all gradients, and those of a tied table from
+    both of its uses); with checkpointing, where the last block has been computed again, with its MLP's gradients on
+    top; with explicit attention, in the last block's maps. It holds for gradients that are dropped after each step,
+    and for AdamW in one kernel (fused=True). `memory.step_peak` counts: the two agree within 3 %, with checkpointing
+    10 %. Raises: as `training_memory`.
+
+    >>> f"{training_peak(GPTConfig.preset('gpt2'), B=8, T=1024) / 2**30:.1f} GiB"
+    '10.5 GiB'
+    """
+    memory = training_memory(config, B, T, n_bytes, fused, checkpointing)
+    d, H, f = config.n_embd, config.n_head, config.n_inner or 4 * config.n_embd
+    kept, token, table = memory["activations"], n_bytes * B * T, n_bytes * config.vocab_size * d
+    moments = [memory["gradients"] + (2 * table if config.tie_word_embeddings else 0)]
+    if config.n_layer and checkpointing:
+        moments.append(kept + table + token * (2 * f + d))
+    if config.n_layer and not fused:  # the MLP's part is gone, gradients of maps have come
+        moments.append(kept + table + token * (3 * H * T - 2 * f - 2 * d))
+    if checkpointing:
+        kept -= n_bytes * _activations(config, B, T, fused)[1]  # no block has been computed again yet
+    moments.append(kept + memory["logits"])
+    return memory["weights"] + memory["Adam"] + max(moments)
+
+
+def _activations(config: GPTConfig, B: int, T: int, fused: bool) -> tuple[int, int]:
+    """How many numbers all blocks keep, and how many one keeps."""
+    d, f = config.n_embd, config.n_inner or 4 * config.n_embd
+    block = B * T * (8 * d + 2 * f + 4)  # 4: mean and spread of both LayerNorms
+    block += B * T * config.n_head * (1 if fused else 2 * T + 1)  # fused: one number for each row of a map
+    return block * config.n_layer, block
+
+
+def _outside(config: GPTConfig, B: int, T: int) -> int:
+    """How many numbers the last LayerNorm keeps: its input and output, mean and spread."""
+    return B * T * (2 * config.n_embd + 2)
+
+
+class _Kept:
+    """A tensor in autograd's keeping; it goes when the graph lets go of it."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
 
 
 def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
     """What autograd really keeps of a forward pass with a language loss, in bytes: "activations" and "logits".
 
-    Counts every piece of memory once, without the parameters and the ids. Shapes: ids (B, T).
+    Of the logits that is one V a token, their logarithms: a third of what `training_memory` says. Counts every piece of
+    memory once, without the parameters and the ids. Shapes: ids (B, T).
     With checkpointing it sees what is kept between the passes, not the block that is computed again.
 
     >>> model = GPT(GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
@@ -131,19 +180,23 @@ def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
     320
     """
     known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    seen = {}
+    kept: WeakSet[_Kept] = WeakSet()  # some are saved and dropped within the forward pass: they do not count
 
-    def keep(x: Tensor) -> Tensor:
+    def keep(x: Tensor) -> _Kept:
+        piece = _Kept(x.detach())  # without its history, which would keep the graph, and so itself, alive
         if x.is_floating_point() and x.ndim and x.untyped_storage().data_ptr() not in known:
-            seen[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
+            kept.add(piece)
+        return piece
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+    def size() -> int:
+        return sum({p.x.untyped_storage().data_ptr(): p.x.untyped_storage().nbytes() for p in kept}.values())
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda piece: piece.x):
         logits = model(ids)  # (B, T, V)
-        inside = sum(seen.values())
+        inside = size()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
-    del loss
-    return {"activations": inside, "logits": sum(seen.values()) - inside}
+        assert loss.requires_grad  # it is held until here: the graph, and what it keeps, lives as long
+        return {"activations": inside, "logits": size() - inside}
 
 
 def kv_cache_bytes(config: GPTConfig, B: int, T: int, n_bytes: int = 4) -> int:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.gpt2.model import GPT
+from course_utils.machine.devices import device_of, wide
 
 # --- Log-probabilities of answers ------------------------------------------------------------------------------------
 
@@ -84,11 +85,20 @@ class Pairs:
     def __getitem__(self, rows: slice | Tensor) -> Pairs:
         return Pairs(self.chosen[rows], self.chosen_mask[rows], self.rejected[rows], self.rejected_mask[rows])
 
+    def to(self, device: torch.device | str) -> Pairs:
+        """The same pairs on a device."""
+        tensors = (self.chosen, self.chosen_mask, self.rejected, self.rejected_mask)
+        return Pairs(*(x.to(device) for x in tensors))
+
     def log_probs(self, model: nn.Module, batch: int = 64) -> tuple[Tensor, Tensor]:
-        """The log-probabilities of the preferred and of the rejected answers, (B,) each, without gradients."""
+        """The log-probabilities of the preferred and of the rejected answers, (B,) each, without gradients.
+
+        They lie where the pairs do, wherever the model is.
+        """
+        home, there = self.chosen.device, device_of(model)
         with torch.no_grad():
-            parts = [pair_log_probs(model, self[i : i + batch]) for i in range(0, len(self), batch)]
-        return torch.cat([chosen for chosen, _ in parts]), torch.cat([rejected for _, rejected in parts])
+            parts = [pair_log_probs(model, self[i : i + batch].to(there)) for i in range(0, len(self), batch)]
+        return tuple(torch.cat(side).to(home) for side in zip(*parts, strict=True))
 
     def batches(self, size: int, *more: Tensor) -> Callable[[torch.Generator], tuple[Tensor, ...]]:
         """Draw random pairs for `training.train`: the four tensors, and the rows of `more` that belong to them."""
@@ -143,13 +153,13 @@ class RewardModel(nn.Module):
     def __init__(self, model: GPT) -> None:
         super().__init__()
         self.body = copy.deepcopy(model)
-        self.head = nn.utils.skip_init(nn.Linear, model.config.n_embd, 1, bias=False)
+        self.head = nn.utils.skip_init(nn.Linear, model.config.n_embd, 1, bias=False, device=device_of(model))
         nn.init.zeros_(self.head.weight)
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the body makes of each answer's last token: (B, T), (B, T) -> (B, d_model)."""
-        last = (mask * torch.arange(ids.size(1))).amax(1)  # (B,): where the answer ends
-        return self.body.ln_f(self.body.streams(ids)[-1][torch.arange(len(ids)), last])
+        last = (mask * torch.arange(ids.size(1), device=ids.device)).amax(1)  # (B,): where the answer ends
+        return self.body.ln_f(self.body.streams(ids)[-1][torch.arange(len(ids), device=ids.device), last])
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self.features(ids, mask)).squeeze(1)  # (B,)
@@ -176,8 +186,9 @@ def reward_accuracy(model: nn.Module, pairs: Pairs) -> float:
     >>> reward_accuracy(lambda ids, mask: mask.sum(1).float(), pairs)
     0.5
     """
+    pairs = pairs.to(device_of(model))
     chosen, rejected = model(pairs.chosen, pairs.chosen_mask), model(pairs.rejected, pairs.rejected_mask)
-    return ((chosen > rejected).double() + (chosen == rejected).double() / 2).mean().item()
+    return (wide(chosen > rejected) + wide(chosen == rejected) / 2).mean().item()
 
 
 # --- Without a reward model ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.attention.heads import KVCache
+from course_utils.machine.devices import device_of
 from course_utils.preferences.pairwise import RewardModel
 from course_utils.sampling.decoding import draw
 
@@ -24,7 +25,7 @@ from course_utils.sampling.decoding import draw
 def _read(model: nn.Module, prompts: Tensor, k: int) -> tuple[Tensor, list[KVCache]]:
     """Read each prompt once: the logits (B · k, V) of the first answer token, and caches for k answers each."""
     caches = [KVCache() for _ in model.h]
-    logits = model(prompts, caches)[:, -1]  # (B, V)
+    logits = model(prompts.to(device_of(model)), caches)[:, -1]  # (B, V)
     return logits.repeat_interleave(k, dim=0), _repeat(caches, k)
 
 
@@ -51,7 +52,7 @@ def sample_answers(
     torch.Size([2, 5, 4])
     """
     logits, caches = _read(model, prompts, k)  # (B · k, V)
-    ended, written = torch.zeros(len(logits), dtype=torch.bool), []
+    ended, written = torch.zeros(len(logits), dtype=torch.bool, device=logits.device), []
     for _ in range(n_new):
         if temperature:
             token = draw((logits / temperature).softmax(-1), generator)[:, 0]  # (B · k,)
@@ -80,7 +81,7 @@ def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: in
     tensor([[-4.6052, -6.9078]], grad_fn=<ViewBackward0>)
     """
     B, k, A = answers.shape
-    answers = answers.reshape(B * k, A)
+    answers = answers.reshape(B * k, A).to(device_of(model))
     first, caches = _read(model, prompts, k)  # (B · k, V)
     logits = torch.cat([first[:, None], model(answers[:, :-1], caches)], dim=1)  # (B · k, A, V)
     each = logits.log_softmax(-1).gather(2, answers[..., None])[..., 0]  # (B · k, A)
@@ -99,8 +100,9 @@ def answer_reward(judge: RewardModel, prompts: Tensor, answers: Tensor, stop: in
     >>> answer_reward(judge, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0)
     tensor([[0., 0.]])
     """
-    (B, k, A), caches = answers.shape, [KVCache() for _ in judge.body.h]
-    judge.body.streams(prompts, caches)
+    (B, k, A), caches, device = answers.shape, [KVCache() for _ in judge.body.h], device_of(judge)
+    answers = answers.to(device)
+    judge.body.streams(prompts.to(device), caches)
     x = judge.body.streams(answers.view(B * k, A), _repeat(caches, k))[-1].view(B, k, A, -1)
     stops = (answers == stop).int()
     last = torch.where(stops.any(-1), stops.argmax(-1), A - 1)  # (B, k)
@@ -181,6 +183,7 @@ def reinforce(
     """Train the policy in place: draw k answers a prompt, reward them, make the better ones likelier.
 
     prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the answers to prompts[i].
+    Prompts and rewards may be on any device, and the two models on two.
     A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the step is made.
     on_step(row) is called each time; training stops where it returns True.
     Units: "kl" in nats an answer; `lr` is Adam's, `clip` the greatest norm of the gradient.
@@ -201,19 +204,20 @@ def reinforce(
     for step in range(steps):
         i = step % len(prompts)
         answers = sample_answers(policy, prompts[i], k, n_new, stop, generator)  # (B, k, A)
-        rewards = reward(i, answers)  # (B, k)
+        rewards = reward(i, answers).to(answers.device)  # (B, k)
         with torch.no_grad():
-            reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop)
+            reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop).to(answers.device)
         log_prob = answer_log_prob(policy, prompts[i], answers, stop)  # (B, k)
         leashed = leashed_reward(rewards, log_prob, reference_log_prob, beta)
+        optimizer.zero_grad()  # first: a run that was stopped may have left gradients
         reinforce_loss(log_prob, advantages(leashed)).backward()
         nn.utils.clip_grad_norm_(learnt, clip)
         optimizer.step()
-        optimizer.zero_grad()
         kl = (log_prob - reference_log_prob).mean().item()
         rows.append({"step": step + 1, "reward": rewards.mean().item(), "kl": kl})
         if on_step and on_step(rows[-1]):
             break
+    optimizer.zero_grad()
     return rows
 
 
@@ -238,14 +242,14 @@ def best_of_n_mean(proxy: Tensor, value: Tensor, n: int) -> Tensor:
 
     It uses all k samples of a prompt, without bias: the i-th lowest proxy is the highest of n in C(i - 1, n - 1) of the
     C(k, n) choices. Equal proxies share their chances. With value = proxy it is the mean of the proxy itself.
-    Shapes: proxy and value (B, k) -> (B,). Raises: ValueError unless 1 <= n <= k.
+    Shapes: proxy and value (B, k) -> (B,), float64 on the CPU. Raises: ValueError unless 1 <= n <= k.
     Source: the idea of `test_time_compute.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy instead of the truth.
 
     >>> proxy, right = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0]])
     >>> [best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)]  # the middle one wins 1 choice of 3
     [0.3333333333333333, 0.3333333333333333, 0.0]
     """
-    B, k = proxy.shape
+    k, proxy, value = proxy.size(-1), proxy.cpu(), value.cpu()
     if not 1 <= n <= k:
         raise ValueError(f"n is {n}, with {k} samples: n is at least 1 and at most the number of samples")
     at_most = torch.tensor([math.comb(i, n) / math.comb(k, n) for i in range(k + 1)], dtype=torch.float64)

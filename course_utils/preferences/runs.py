@@ -24,6 +24,7 @@ from course_utils.instruction_tuning.chat import END_OF_TURN, decode_chat
 from course_utils.instruction_tuning.fine_tuning import answer_loss
 from course_utils.instruction_tuning.grading import grade
 from course_utils.instruction_tuning.tasks import Task, instructions
+from course_utils.machine.devices import device_of
 from course_utils.model_budget.census import flops_per_token
 from course_utils.preferences import pairwise as preferences
 from course_utils.preferences import reinforcement as preferences_reinforcement
@@ -97,7 +98,7 @@ def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Genera
     """
     rows = []
     for i, prompts in enumerate(questions.prompts):
-        answers = preferences_reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
+        answers = preferences_reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
         for prompt, some, right in zip(prompts.tolist(), answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
                 rows.append((prompt, _cut(some[right][0]), _cut(some[~right][0])))
@@ -114,7 +115,7 @@ def _cut(answer: Tensor) -> list[int]:
 
 @torch.no_grad()
 def features(model: preferences.RewardModel, pairs: preferences.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each.
+    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each, on its device.
 
     The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without gradients.
 
@@ -123,6 +124,7 @@ def features(model: preferences.RewardModel, pairs: preferences.Pairs, batch: in
     >>> [tuple(x.shape) for x in features(judge, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))]
     [(1, 8), (1, 8)]
     """
+    pairs = pairs.to(device_of(model))
     sides = ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
     return tuple(torch.cat([model.features(ids[i : i + batch], mask[i : i + batch]) for i in range(0, len(ids), batch)])
                  for ids, mask in sides)  # fmt: skip
@@ -142,7 +144,7 @@ def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l
     tensor([[ 0.8700, -0.8700]])
     """
     model.body.requires_grad_(False)
-    weight = torch.zeros(chosen.size(1), requires_grad=True)
+    weight = torch.zeros(chosen.size(1), device=chosen.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
@@ -263,7 +265,7 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
             log_probs = [preferences_reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
         rows["truth"].append(questions.grades(i, answers))
         rows["greedy"].append(questions.grades(i, best))
-        rows["kl"].append(log_probs[0] - log_probs[1])
+        rows["kl"].append(log_probs[0] - log_probs[1].to(log_probs[0]))
         texts |= {text_of(answer) for answer in answers.flatten(0, 1)}
     n = sum(x.numel() for x in rows["truth"])
     return {key: torch.cat(x).mean().item() for key, x in rows.items()} | {"distinct": len(texts) / n}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from course_utils.machine.devices import wide
+
 
 class Probe(NamedTuple):
     """A linear classifier of activations: class scores x Wᵀ + b, the largest wins.
@@ -167,9 +169,10 @@ def leace(x: Tensor, y: Tensor) -> Eraser:
     True
     """
     check_labels(x, y)
-    x64, mean = x.double(), x.double().mean(0)
+    x64 = wide(x)
+    mean = x64.mean(0)
     z = x64 - mean  # (n, d)
-    onehot = torch.nn.functional.one_hot(y.long()).double()  # (n, k)
+    onehot = wide(torch.nn.functional.one_hot(y.long()))  # (n, k)
     values, vectors = torch.linalg.eigh(z.T @ z / len(z))  # covariance
     root = values.clamp(min=0).sqrt()  # (d,)
     there = root > 1e-6 * root.max()

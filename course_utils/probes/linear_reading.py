@@ -91,6 +91,6 @@ def rotated_network(beta: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
     >>> W.T @ w
     tensor([1.0000, 2.0000])
     """
-    if not torch.allclose(rotation.T @ rotation, torch.eye(len(beta), dtype=beta.dtype), atol=1e-5):
+    if not torch.allclose(rotation.T @ rotation, torch.eye(len(beta)).to(beta), atol=1e-5):
         raise ValueError("this matrix is no rotation: its columns must be orthogonal and of length 1")
     return rotation, rotation @ beta

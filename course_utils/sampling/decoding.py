@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.attention.heads import softmax
+from course_utils.machine.devices import wide
 from course_utils.transformer_block.ladder import check_ids
 
 # --- What changes the distribution -----------------------------------------------------------------------------------
@@ -72,7 +73,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     """
     if not 0 < p <= 1:
         raise ValueError(f"p must be above 0 and at most 1, not {p}: it is the probability to keep")
-    probability, order = softmax(logits).sort(dim=-1, descending=True, stable=True)  # (..., V)
+    wide_logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # thousands add up badly in 16 bits
+    probability, order = softmax(wide_logits).sort(dim=-1, descending=True, stable=True)  # (..., V)
     before = probability.cumsum(-1) - probability  # (..., V): what likelier tokens hold; 0 for the first, so it stays
     cut = (before >= p).scatter(-1, order, before >= p)  # back from rank to token
     return logits.masked_fill(cut, -torch.inf)
@@ -143,11 +145,11 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     >>> draw(torch.tensor([0.0, 1.0, 3.0]), torch.Generator().manual_seed(0), n=10)
     tensor([2, 2, 2, 2, 2, 2, 1, 2, 2, 2])
     """
-    home, p = p.device, p.cpu() if p.device.type == "mps" else p  # Apple's GPUs have no float64
-    # float64: 50,000 small numbers added up in float32 can be off by more than the probability of a rare token.
-    ends = p.double().cumsum(-1)  # (..., V): where each token's interval ends
+    home, p = p.device, wide(p)
+    # float64 where there is one: 50,000 small numbers added up in float32 can be off by more than a rare token's probability.
+    ends = p.cumsum(-1)  # (..., V): where each token's interval ends
     total = ends[..., -1:]
-    if not ((p >= 0).all() and (total > 0).all() and total.isfinite().all()):
+    if not ((p >= 0).all() & (total > 0).all() & total.isfinite().all()):  # one answer: a GPU is waited for once
         raise ValueError("these are no probabilities: a number is negative or not finite, or all of a row are 0")
     points = torch.rand(*p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64)
     # right=True: a point on the border belongs to the next token, so one of probability 0 is never drawn.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_utils import assets
 from course_utils.stories.corpus import stories
-from course_utils.stories.english import docstrings
+from course_utils.stories.english import documentation
 from course_utils.stories.grammar import VOCAB
 from course_utils.training import evaluate, token_batches, train
 from course_utils.transformer_block.ladder import Transformer, ladder
@@ -74,7 +74,7 @@ def corpus(name: str, n_tokens: int) -> tuple[Tensor, Tensor | None, Tensor, Ten
     (1000, torch.Size([1024, 64]), 0.78)
     """
     if name == "text":
-        data = torch.tensor(list(docstrings(["python"]).encode()), dtype=torch.uint8)
+        data = torch.tensor(list(documentation().encode()), dtype=torch.uint8)
         n = len(data) // BLOCK
         blocks = data[: n * BLOCK].view(n, BLOCK)[torch.randperm(n, generator=torch.Generator().manual_seed(0))].long()
         held, starts = blocks[:HELD_OUT].flatten(), None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.stories import grammar as stories_grammar
-from course_utils.stories.english import docstrings, hub, hub_file
+from course_utils.stories.english import documentation, hub, hub_file, manual
 from course_utils.stories.grammar import (
     END,
     VOCAB,
@@ -37,11 +37,12 @@ __all__ = [
     "VOCAB",
     "Stories",
     "decode_words",
-    "docstrings",
+    "documentation",
     "encode_words",
     "entropy_per_token",
     "hub",
     "hub_file",
+    "manual",
     "next_token_distribution",
     "ngram_entropy",
     "stories",
@@ -287,7 +288,7 @@ def ngram_entropy(tokens: Tensor, n: int) -> float:
     blocks, size = tokens.unfold(0, n, 1), int(tokens.max()) + 1  # (m, n)
 
     def entropy(columns: Tensor) -> float:
-        key = torch.zeros(len(blocks), dtype=torch.long)
+        key = torch.zeros(len(blocks), dtype=torch.long, device=blocks.device)
         for column in columns:
             key = torch.unique(key * size + column, return_inverse=True)[1]  # (m,) which block this is
         p = key.bincount().double() / len(key)

@@ -1,63 +1,61 @@
-"""Real English to train on: the documentation of the installed libraries, and files of the Hugging Face hub."""
+"""Real English to train on: two stored texts from Python's documentation, and files of the Hugging Face hub."""
 
 from __future__ import annotations
 
-import ast
-import inspect
+import gzip
+import hashlib
 import re
-import sysconfig
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
 
-DOCUMENTED = ("python", "numpy", "torch")
-_SKIP = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "turtledemo", "_vendor"}
+from course_utils import assets
+
+# Python 3.11.7's, stored by tools/record/store_documentation.py: the standard library of another version holds other texts.
+SHA256 = {
+    "manual": "2a95af4ac93f5b719944030ce3769070ddf827d847cba42192afa8da989e5dc4",
+    "documentation": "1b996cae5d1acd0c7ef46ea1a1f083f40c8b1983dd622f4e7760859cbb7b1ce7",
+}
 
 
-def docstrings(packages: Sequence[str] = DOCUMENTED, limit: int | None = None) -> str:
-    """Return the documentation text of installed packages ("python" is the standard library), without importing them.
+def manual() -> str:
+    """Return the help texts of the Python language, as `help("topics")` of Python 3.11.7 shows them: English prose.
 
-    Every docstring once, in the order of files and lines; the same for the same versions. limit: characters at most.
-    Raises ValueError for a package that is not installed.
+    465,048 characters; the same on every machine. Licence: assets/python_licence.txt. Raises ValueError where the
+    stored file is damaged.
 
-    >>> len(docstrings(["python"], limit=1000))
-    1000
+    >>> len(manual()), manual()[:22]
+    (465048, 'The "assert" statement')
     """
-    texts, size = {}, 0
-    for name in packages:
-        spec = None if name == "python" else find_spec(name)
-        if name != "python" and (spec is None or spec.origin is None):
-            raise ValueError(f"{name!r} is not installed; choose among installed packages, such as {DOCUMENTED}")
-        root = Path(sysconfig.get_path("stdlib")) if spec is None else Path(spec.origin).parent
-        for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
-            if limit is not None and size > limit:
-                break
-            if not _SKIP & set(path.relative_to(root).parts):
-                for text in _docstrings(path):
-                    size += 0 if text in texts else len(text) + 2
-                    texts[text] = None
-    return "\n\n".join(texts)[:limit]
+    return _stored("manual")
 
 
-def _docstrings(path: Path) -> Iterable[str]:
+def documentation() -> str:
+    """Return the docstrings of Python 3.11.7's standard library, in the order of files and lines: English and code.
+
+    1,575,565 characters; the same on every machine. Licence: assets/python_licence.txt. Raises ValueError where the
+    stored file is damaged.
+
+    >>> len(documentation()), documentation()[:55]
+    (1575565, 'Record of phased-in incompatible language changes.\\n\\nEac')
+    """
+    return _stored("documentation")
+
+
+def _stored(name: str) -> str:
+    path = assets.path(f"stories/python_{name}.txt.gz")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old files hold invalid escapes
-            todo = [ast.parse(path.read_bytes())]
-    except (SyntaxError, ValueError):
-        return
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
-            if len(text) > 40:
-                yield text
-        todo += [child for child in getattr(node, "body", [])[::-1] if hasattr(child, "body")]
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error}): install the course again") from error
+    if hashlib.sha256(data).hexdigest() != SHA256[name]:
+        raise ValueError(f"{path} is not the text that the course was made with: install the course again")
+    return data.decode("utf-8")
 
 
 SAFE = (".txt", ".md", ".json", ".jsonl", ".csv", ".safetensors", ".model")
@@ -99,12 +97,17 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
         why = {401: "private or gated", 403: "gated", 404: "no such file", 429: "too many requests"}
         raise ConnectionError(
             f"could not get {file} of {name} from the hub: {why.get(getattr(error, 'code', None), error)}. Check the "
-            "name and the network, or go on without it: docstrings() and stories() need no network."
+            "name and the network, or go on without it: documentation() and stories() need no network."
         ) from error
 
 
 def hub(
-    name: str, revision: str, file: str, fallback: Callable[[], str] = docstrings, kind="dataset", timeout: float = 10.0
+    name: str,
+    revision: str,
+    file: str,
+    fallback: Callable[[], str] = documentation,
+    kind: str = "dataset",
+    timeout: float = 10.0,
 ) -> str:
     """Return the text of a file of the hub (see hub_file), or fallback() with a warning where it cannot be had.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils import assets
+from course_utils.machine.devices import device_of, wide
 from course_utils.stories.english import hub_file
 from course_utils.tokenization.published import package_file
 
@@ -106,7 +107,8 @@ def answer_probabilities(model: "PreTrainedModel", tokenizer: "PreTrainedTokeniz
     rows = torch.tensor(
         [a + b + [0] * (length - len(a) - len(b)) for a, b in zip(begins, wanted, strict=True)]
     )  # (B, T)
-    logp = model(rows).logits[:, :-1].log_softmax(-1).gather(-1, rows[:, 1:, None])[..., 0].double()  # (B, T - 1)
+    logits = model(rows.to(device_of(model))).logits[:, :-1]  # (B, T - 1, V)
+    logp = logits.log_softmax(-1).gather(-1, rows[:, 1:, None].to(logits.device))[..., 0].cpu().double()  # (B, T - 1)
     place = torch.arange(length - 1)
     first, size = torch.tensor([[len(a) - 1, len(b)] for a, b in zip(begins, wanted, strict=True)]).T[..., None]
     return torch.where((place >= first) & (place < first + size), logp, 0.0).sum(-1).exp()  # (B,)
@@ -120,7 +122,7 @@ def coverage_of(p: Tensor, k: int) -> float:
     >>> coverage_of(torch.tensor([0.5, 0.0]), k=2)
     0.375
     """
-    return (1 - (1 - p.double()) ** k).mean().item()
+    return (1 - (1 - wide(p)) ** k).mean().item()
 
 
 def _load(folder: Path, settings: dict) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:

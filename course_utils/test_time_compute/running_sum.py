@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from course_utils import assets
 from course_utils.attention.heads import KVCache
+from course_utils.machine.devices import device_of
 from course_utils.transformer_block.ladder import Transformer, ladder
 
 STYLES = ("direct", "filler", "steps")
@@ -141,21 +142,23 @@ class RunningSum:
     def sample(self, model: Transformer, digits: Tensor, style: str, k: int, temperature: float,
                generator: torch.Generator) -> Tensor:  # fmt: skip
         """Let the model write k answers to each problem: (B, n) -> (B, k, m); temperature 0 takes the likeliest token."""
-        caches, row = [KVCache() for _ in model.h], self.prompt(digits).repeat_interleave(k, dim=0)  # (B · k, n + 1)
+        row = self.prompt(digits).repeat_interleave(k, dim=0).to(device_of(model))  # (B · k, n + 1)
+        caches = [KVCache() for _ in model.h]
         written, m = [], 1 if style == "direct" else self.n
         for _ in range(m):
             logits = model(row, caches)[:, -1]  # (B · k, V)
             if temperature == 0:
                 row = logits.argmax(-1, keepdim=True)
             else:
-                row = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+                p = (logits / temperature).softmax(-1).to(generator.device)  # the dice are thrown where they are
+                row = torch.multinomial(p, 1, generator=generator).to(logits.device)
             written.append(row)
         return torch.cat(written, dim=1).view(len(digits), k, m)
 
     def verify(self, digits: Tensor, written: Tensor) -> Tensor:
         """Does every written step follow from the one before? (B, n), (B, k, n) -> (B, k), bool. It knows no answer."""
         before = F.pad(written[:, :, :-1], (1, 0))  # (B, k, n)
-        return ((before + self.weight * digits[:, None]) % self.p == written).all(-1)
+        return ((before + self.weight * digits[:, None].to(written.device)) % self.p == written).all(-1)
 
 
 def answer_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

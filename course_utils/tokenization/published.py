@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import regex
 
+from course_utils.machine.installed import needed, require
+
 if TYPE_CHECKING:
     import tiktoken
     from transformers import BertTokenizer, GPT2TokenizerFast
+
+require("transformers")
 
 # The checksums of the files as OpenAI and Google published them.
 SHA256 = {
@@ -167,7 +171,10 @@ def bert_tokenizer() -> "BertTokenizer":
 
 
 def _whole(tokenizer, size: int):
-    if len(tokenizer) != size:  # transformers 4 ignores these arguments without a word
-        raise RuntimeError(f"{type(tokenizer).__name__} took {len(tokenizer)} of {size} tokens: run  pip install "
-                           "'transformers>=5'")  # fmt: skip
+    """The tokenizer, if it holds all tokens and knows a word: transformers 4 and 5.0 fail at either without a word."""
+    if len(tokenizer) != size or tokenizer.tokenize("the") != ["the"]:
+        raise RuntimeError(
+            f"{type(tokenizer).__name__} took {len(tokenizer)} of {size} tokens, and makes {tokenizer.tokenize('the')} of "
+            f"\"the\": run  pip install --upgrade 'transformers>={needed()['transformers']}'  then restart the kernel"
+        )
     return tokenizer

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.attention.heads import KVCache, causal_mask
+from course_utils.machine.devices import check_range
 from course_utils.transformer_block.block import (
     Block,
     LayerNorm,
@@ -91,9 +92,11 @@ class Transformer(nn.Module):
         if start + T > n_positions:
             raise ValueError(f"{start + T} positions, but the model has n_positions={n_positions}: cut the text, or "
                              "make a model with more")
+        if start == 0 and ids.device.type not in ("cpu", "meta"):  # behind a cache the model has written them itself
+            check_range(ids, self.config.vocab_size)
         try:
             token = self.wte(ids)  # (B, T, d_model)
-        except IndexError:
+        except IndexError:  # on the CPU; a GPU would not come back from it
             raise ValueError(f"an id is not in 0 to {self.config.vocab_size - 1}: encode with the tokenizer that "
                              "vocab_size was taken from") from None
         if self.config.positions == "none":
@@ -143,7 +146,11 @@ def init_weights(model: nn.Module, config: TransformerConfig, generator: torch.G
             parameter.fill_(1.0)
         else:
             writes = name.endswith("c_proj.weight") and config.depth_scaled_init
-            parameter.normal_(0, config.initializer_range / math.sqrt(n_writes if writes else 1), generator=generator)
+            std = config.initializer_range / math.sqrt(n_writes if writes else 1)
+            if generator is None or generator.device.type == parameter.device.type:
+                parameter.normal_(0, std, generator=generator)
+            else:  # drawn where the generator is: one seed gives the same weights on every device
+                parameter.copy_(torch.empty_like(parameter, device=generator.device).normal_(0, std, generator=generator))
 
 
 def architecture_mask(kind: str, T: int, n_source: int = 0) -> Tensor:

@@ -28,12 +28,14 @@
 # **Prerequisites.** Python lists, dictionaries and functions. No machine learning.
 
 # %% [markdown]
-# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+# On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
+# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
-import importlib.util
-if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+from importlib.util import find_spec
+if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
 # The finished tokenizer is in `course_utils.tokenization`. You build the same thing here, piece by piece, and the
@@ -47,6 +49,7 @@ import numpy as np
 import tiktoken
 import torch
 
+from course_utils import corpus
 from course_utils import tokenization as tk
 from course_utils.classroom import Claims, Picture, explore, generator, show, subplots, token_strip
 from course_utils.exercises import check, hint, solution
@@ -299,12 +302,11 @@ print("every text came back; half a strawberry gives", tk.decode(half, merges))
 #
 # **Question.** Let the merges run freely over real text. Which tokens will they make?
 #
-# Python brings the help texts of its language along, in English. They are our training text, and we call them *the manual*.
+# The help texts of the Python language are in English and come with the course (those of Python 3.11, whichever you have). They are our training text, and we call
+# them *the manual*.
 
 # %%
-from pydoc_data import topics
-
-manual = "\n".join(topics.topics[name] for name in sorted(topics.topics))
+manual = corpus.manual()
 print(f"more than {len(manual) // 100_000}00,000 characters, for example:", manual[1890:1965])
 
 # %% [markdown]

@@ -28,12 +28,14 @@
 # **Prerequisites.** Notebook 2 (attention). Matrices, mean and variance; what a gradient is.
 
 # %% [markdown]
-# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+# On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
+# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
-import importlib.util
-if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+from importlib.util import find_spec
+if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
 # The finished parts are in `course_utils.transformer_block`, the models made of them in `course_utils.transformer`. You

@@ -27,12 +27,14 @@
 # **Prerequisites.** Notebook 3 (the transformer block). Logarithms; what a percentile is.
 
 # %% [markdown]
-# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+# On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
+# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
-import importlib.util
-if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+from importlib.util import find_spec
+if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
 # The fits are in `course_utils.scaling_laws`, the family of small models in `course_utils.scaling_runs`, the part on test time in
@@ -566,7 +568,7 @@ for name, low, high in (("in Kaplan's range", 768, 1.5e9), ("above ten billion",
 # <!-- speaker: Good moment to stop and let groups argue about what to keep fixed: shape, learning rate, batch, schedule. Each choice bends the law. -->
 # The family: GPTs of two blocks, 6 to 64 features wide, that read the documentation of Python's standard library, byte by byte. One recipe for all; only width,
 # tokens and seed differ. The whole sweep took about half an hour on one core, and is stored. First we check that it is true: we train four models of the cheapest budget again, on
-# two processes. It takes about 20 seconds. (The text comes with your Python; with another version than 3.11 the losses shift a little.)
+# two processes. It takes about 20 seconds.
 
 # %%
 recorded = [row for row in sr.recorded() if row["corpus"] == "text" and row["unique"] is None]

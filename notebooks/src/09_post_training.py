@@ -15,7 +15,7 @@
 # **A pretrained model continues text. Who taught it to answer, to refuse, to keep a secret? And what did that cost?** All of it is done *after* pretraining, with a small share of its compute: fine-tuning on
 # examples, learning from preferences, reinforcement learning, and at last making the model smaller. You do each of them here, on tasks whose answers a program can check, so that every claim becomes a number.
 #
-# **Time.** Running: under five minutes on CPU; under ten on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about five hours.
+# **Time.** Running: under five minutes on CPU; an estimated twelve on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about five hours.
 #
 # **What you will be able to do**
 # - turn a base model into an assistant, and measure what it forgets;
@@ -27,12 +27,14 @@
 # **Prerequisites.** Notebook 4 (GPT-2, sampling). From notebook 7, the KL divergence. The storyteller, a small GPT-2 trained on generated stories, is our base model.
 
 # %% [markdown]
-# Run this cell first. On Colab it installs the course's small package. On your own machine it does nothing.
+# On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
+# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
-import importlib.util
-if importlib.util.find_spec("course_utils") is None:  # on Colab: install it, leave torch as it is
+from importlib.util import find_spec
+if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
 # The finished parts are in `course_utils.post_training` and the modules it names. You build the core of them here.
@@ -492,8 +494,7 @@ def step_time(model, n=5):
 
 
 ratio = step_time(thin) / step_time(ft.base_with_chat())
-assert 0.3 < ratio < 1.6
-print(f"a step with LoRA takes {ratio:.1f} times as long as one with all weights")
+print(f"here a step with LoRA takes {ratio:.1f} times as long as one with all weights")
 
 # %% [markdown]
 # On a large model the saved memory decides whether it fits on your GPU at all. And many adapters can share one base: each is a small file.
@@ -1033,22 +1034,31 @@ print(f"\n{after['truth']:.2f} right, {after['kl']:.1f} nats from the assistant"
 #
 # **Question.** A program that knows the truth is a luxury. Mostly the reward is a *learnt* model of what people prefer. It is right often, not always. What does a policy do that is trained to please it?
 #
-# Take the flawed judge, which learnt from 100 pairs. Its reward is now the **proxy**. The grader only watches. **Predict** both curves: proxy and truth.
+# Take the flawed judge, which learnt from 100 pairs. Its reward is now the **proxy**. The grader only watches. **Predict** both curves: proxy and truth. (In the gpu profile we go on for as many steps as the record, and once more with the recorded judge.)
 
 # %%
 fl_runs = [run for run in pref["runs"] if run["method"] == "judged"]
 fl_free = [run for run in fl_runs if run["judge"] == "few" and run["beta"] == 0]
 FL_STEPS = pick(cpu=12, gpu=len(fl_free[0]["truth"]))
-bar = progress(range(FL_STEPS + 1), "steps")
-fl_live = pr.polish(pr.copy_of(helper), helper, questions, FL_STEPS, judge=judge,
-                    on_step=lambda row: next(bar) < 0)
-apart = [abs(np.mean(fl_live[key][:12]) - np.mean(fl_free[0][key][:12])) for key in ("reward", "truth")]
+fl_live, fl_own = {}, judge.head.weight[0].detach().clone()
+for name in pick(cpu=["ours"], gpu=["recorded", "ours"]):
+    pr.set_head(judge, fl_own if name == "ours" else torch.tensor(pref["heads"]["few"]))
+    bar = progress(range(FL_STEPS + 1), "steps")
+    fl_live[name] = pr.polish(pr.copy_of(helper), helper, questions, FL_STEPS, judge=judge,
+                              on_step=lambda row, bar=bar: next(bar) < 0)
+apart = [abs(np.mean(fl_live["ours"][key][:12]) - np.mean(fl_free[0][key][:12]))
+         for key in ("reward", "truth")]
 print("12 steps, proxy and truth as in the record:", apart[0] < 0.2, apart[1] < 0.1)
-assert apart[0] < 0.2 and apart[1] < 0.1
-assert FL_STEPS == 12 or np.mean(fl_live["truth"][-10:]) < np.mean(fl_live["truth"][:10]) - 0.1
+assert pick(cpu=apart[0] < 0.2 and apart[1] < 0.1, gpu=True)
+for name, run in fl_live.items() if FL_STEPS > 12 else ():
+    start, top, end = run["truth"][0], max(smooth(run["truth"])), np.mean(run["truth"][-5:])
+    print(f"{FL_STEPS} steps, {name}: truth {start:.2f}, at most {top:.2f}, at the end {end:.2f};",
+          f"proxy {np.mean(run['reward'][:5]):+.1f} to {np.mean(run['reward'][-5:]):+.1f}")
 
 # %% [markdown]
-# Our steps repeat the record's (in the gpu profile, to the end). It goes on to 100, three times with other dice. Gao and others (2023) draw such runs against **d = √KL**, the square root of the divergence from the reference: how far the policy has gone. Best of *n*, which you will meet below, can be put on the same axis: its divergence is log *n* − (*n* − 1)/*n*.
+# The record goes on to 100 steps, three times with other dice. Do not expect of such a run that it repeats: two judges whose weights agree in all digits but the last ones led us once to a truth of 0 and once to one above the start. That the proxy climbs is sure; whether the policy finds a hole in the judge within 100 steps is chance.
+#
+# Gao and others (2023) draw such runs against **d = √KL**, the square root of the divergence from the reference: how far the policy has gone. Best of *n*, which you will meet below, can be put on the same axis: its divergence is log *n* − (*n* − 1)/*n*.
 
 # %%
 fl_best = next(run for run in pref["runs"] if run["method"] == "best of n")

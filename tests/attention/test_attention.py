@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_utils.attention import heads as attention_heads
 from course_utils.attention.heads import KVCache, MultiHeadAttention, attention, attention_weights, causal_mask, softmax
@@ -423,3 +424,40 @@ def test_the_checker_accepts_right_answers_written_another_way(name):
         for seed in range(10):
             result = topic.grade(answer, seed)
             assert result.passed, f"{answer.__name__}, seed {seed}: {result}"
+
+
+# --- On an accelerator -----------------------------------------------------------------------------------------------
+
+
+class Asked(TorchDispatchMode):
+    """Counts what makes the CPU wait for a GPU: questions to a tensor (`.item()`, `if`), and copies of a mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.questions = self.copies = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        self.questions += operator.name() in ("aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal")
+        self.copies += operator.name() == "aten::_to_copy" and (kwargs or {}).get("device") is not None
+        return operator(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("chunk", [7, 3, 1])
+@pytest.mark.parametrize("device", ["cpu", "meta"])  # no question is allowed on meta, and a mask from the CPU shows as a copy
+def test_a_causal_pass_never_waits(fused, chunk, device):
+    mha, x, cache = make_mha(fused=fused).to(device), randn(2, 7, 12).to(device), KVCache()
+    with Asked() as asked:
+        for t in range(0, 7, chunk):
+            mha(x[:, t : t + chunk], kv_cache=cache)
+        mha(x, return_weights=True)
+    assert (asked.questions, asked.copies) == (0, 0)
+
+
+@pytest.mark.parametrize("T", [1, 2, 5])
+def test_without_checks_the_weights_are_the_same_to_the_bit(T):
+    q, k = randn(2, 3, T, 4) * 5, randn(2, 3, 5, 4, seed=1) * 5
+    expected = attention_weights(q, k, causal_mask(5)[5 - T :])
+    assert torch.equal(attention_heads._causal_weights(q, k), expected)
+    half = attention_heads._causal_weights(q.bfloat16(), k.bfloat16())
+    assert torch.equal(half, attention_weights(q.bfloat16(), k.bfloat16(), causal_mask(5)[5 - T :]))

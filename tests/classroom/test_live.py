@@ -4,10 +4,9 @@ import threading
 
 import ipywidgets as w
 import pytest
+import traitlets
 
 from course_utils.classroom import Markup, live, widgets
-
-WAIT = 10  # seconds until a thread counts as lost
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +23,33 @@ def counting(n):
         yield frame(f"{i} of {n}")
 
 
-def finished(view):
-    view.thread.join(WAIT)
-    assert not view.thread.is_alive()
+def beat(view, times=1):
+    """What the page does while the view is going: it counts, and sends each number to the kernel."""
+    for _ in range(times):
+        view.beat.value += 1
     return view
+
+
+class Play7(w.BoundedIntText):
+    """The beat as ipywidgets 7 has it: the page alone can set it going, and its stop button puts the number back, too."""
+
+    _playing = traitlets.Bool().tag(sync=True)
+    interval, show_repeat = traitlets.Int(100), traitlets.Bool(True)
+
+
+@pytest.fixture(params=["ipywidgets 8", "ipywidgets 7"])
+def version(request, monkeypatch):
+    if request.param.endswith("7"):
+        monkeypatch.setattr(w, "Play", Play7)
+    return request.param
+
+
+def press(view, which, version):
+    """Presses Start or Stop: our buttons, or those that Play has of its own in ipywidgets 7."""
+    if version.endswith("8"):
+        (view.starter if which == "start" else view.stopper).click()
+    else:
+        view.beat.set_state({"_playing": True} if which == "start" else {"_playing": False, "value": 0})
 
 
 def test_the_saved_frame_is_the_last_one_and_a_moved_control_draws_the_first():
@@ -37,51 +59,73 @@ def test_the_saved_frame_is_the_last_one_and_a_moved_control_draws_the_first():
     assert view.frame.text == "0 of 5" and "0 of 5" in view.pane.value
 
 
-def test_start_runs_to_the_end_and_the_buttons_say_what_is_possible():
+def test_the_buttons_that_can_be_pressed_are_shown(version):
+    view = live(counting, n=w.IntSlider(3, 1, 5))
+    row = view.box.children[1]
+    assert (view.starter in row.children) == version.endswith("8") and view.beat in row.children
+    assert (view.beat.layout.display == "none") == version.endswith("8")
+
+
+def test_start_runs_to_the_end_and_the_buttons_say_what_is_possible(version):
     view = live(counting, n=w.IntSlider(3, 1, 5))
     view.controls["n"].value = 4
     assert not view.starter.disabled and view.stopper.disabled
-    view.starter.click()
-    assert finished(view).frame.text == "4 of 4" and "4 of 4" in view.pane.value
-    assert not view.starter.disabled and view.stopper.disabled
+    press(view, "start", version)
+    assert view.starter.disabled and not view.stopper.disabled
+    assert beat(view, 3).frame.text == "2 of 4" and "2 of 4" in view.pane.value
+    assert beat(view, 2).frame.text == "4 of 4" and view.starter.disabled
+    beat(view)  # the page asks for more, and there is none
+    assert view.frame.text == "4 of 4" and not view.starter.disabled and view.stopper.disabled
+    assert getattr(view.beat, view._going) is False, "the page goes on asking"
 
 
-class Gate:
-    """Work that waits for a permission before each frame but the first run, which builds the view."""
+def test_nothing_runs_in_a_thread_or_before_the_page_asks(version):
+    asked = []
 
-    def __init__(self):
-        self.permits, self.closed = threading.Semaphore(0), False
-        self.reached = threading.Semaphore(0)
+    def run(n):
+        asked.append(threading.current_thread())
+        yield frame("0")
+        asked.append(threading.current_thread())
+        yield frame("1")
 
-    def __call__(self, n):
-        for i in range(n + 1):
-            if self.closed and i:
-                self.reached.release()
-                assert self.permits.acquire(timeout=WAIT)
-            yield frame(f"{i} of {n}")
+    view = live(run, n=w.IntSlider(3, 1, 5))
+    asked.clear()
+    before = threading.active_count()
+    press(view, "start", version)
+    assert asked == []
+    beat(view, 2)
+    assert asked == [threading.main_thread()] * 2 and threading.active_count() == before
 
 
 @pytest.mark.parametrize("how", ["button", "control"])
-def test_stop_and_a_moved_control_end_the_work(how):
-    gate = Gate()
-    view = live(gate, n=w.IntSlider(3, 1, 5))
-    gate.closed = True
-    view.starter.click()
-    assert gate.reached.acquire(timeout=WAIT)  # it waits before frame 1
-    assert view.starter.disabled and not view.stopper.disabled and view.frame.text == "0 of 3"
-    first = view.thread
-    view.starter.click()
-    assert view.thread is first  # a second start does nothing
+def test_stop_and_a_moved_control_end_the_work(how, version):
+    ended = []
+
+    def run(n):
+        try:
+            yield from counting(n)
+        finally:
+            ended.append(n)
+
+    view = live(run, n=w.IntSlider(3, 1, 5))
+    press(view, "start", version)
+    beat(view, 2)
+    ended.clear()
+    press(view, "start", version)  # a second start does nothing
+    assert beat(view).frame.text == "2 of 3"
     if how == "button":
-        view.stopper.click()
+        press(view, "stop", version)
     else:
         view.controls["n"].value = 2
-    gate.permits.release()
-    assert finished(view).frame.text == ("0 of 3" if how == "button" else "0 of 2")
+    assert 3 in ended, "the work is still there"
+    beat(view)  # one that was on its way
+    assert view.frame.text == ("2 of 3" if how == "button" else "0 of 2")
     assert not view.starter.disabled
+    press(view, "start", version)
+    assert beat(view, 2).frame.text == ("1 of 3" if how == "button" else "1 of 2"), "a new start begins anew"
 
 
-def test_an_error_in_the_work_becomes_a_sentence_and_the_last_frame_stays():
+def test_an_error_in_the_work_becomes_a_sentence_and_the_last_frame_stays(version):
     calls = []
 
     def fragile(n):
@@ -92,9 +136,28 @@ def test_an_error_in_the_work_becomes_a_sentence_and_the_last_frame_stays():
         yield frame("done")
 
     view = live(fragile, n=w.IntSlider(3, 1, 5))
-    view.starter.click()
-    assert "RuntimeError: &lt;too hot&gt;" in finished(view).caption.value and view.frame.text == "fine"
+    press(view, "start", version)
+    beat(view, 2)
+    assert "RuntimeError: &lt;too hot&gt;" in view.caption.value and view.frame.text == "fine"
     assert not view.starter.disabled
+    press(view, "start", version)
+    assert view.caption.value == ""
+
+
+def test_an_error_at_once_is_a_sentence_too():
+    """`run` may be a function that fails before it hands out anything."""
+    fails = []
+
+    def run(n):
+        if fails:
+            raise ValueError("no such letter")
+        return iter([frame("fine")])
+
+    view = live(run, n=w.IntSlider(3, 1, 5))
+    fails.append(True)
+    view.starter.click()
+    beat(view)
+    assert "no such letter" in view.caption.value and not view.starter.disabled
 
 
 def test_the_sweep_draws_the_first_frames_at_all_ends():

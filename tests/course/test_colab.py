@@ -1,16 +1,17 @@
 """Plays Colab: what it preinstalls, one notebook alone in an empty folder, a `google.colab` module, and nothing else of this repository.
 
 The set-up cell runs as it stands: git is told that the public address means a snapshot of this working tree. The environment is
-kept in .cache/; each notebook gets a copy of it (hard links, a second or two). Colab's torch is not to be had everywhere, so torch is
-the one that runs these tests, linked file by file instead of downloaded again; the Python is theirs too.
+kept in .cache/; each notebook gets a copy of it (hard links, some seconds). It holds Colab's packages on Colab's Python, torch too,
+where that was made (tools/pythons.py; FULL=1 makes it); else Colab's packages on the Python and the torch that run these tests,
+linked file by file instead of downloaded. Lessons that a change touches run whole, with FULL=1 every lesson; of the others the
+set-up cell and all imports run.
 """
 
-import hashlib
+import ast
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -18,99 +19,39 @@ from pathlib import Path
 import common
 import nbformat
 import pytest
-from filelock import FileLock
+import pythons
+import scope
+from cells import code_cells, tags, tree
+from common import Problem
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
+from pythons import link, pip, plain_environ, python_of, replaced, site_packages, version_of, versions
 
-from conftest import ROOT
+from conftest import ROOT, notebook_paths
 
-# Colab's versions, August 2026. torch: see above.
-PREINSTALLED = """
-ipykernel==6.17.1 ipython==7.34.0 ipywidgets==7.7.1 anywidget==0.9.21 numpy==2.1.3 matplotlib==3.10.0 pandas==2.2.3
-transformers==5.15.0 tokenizers==0.22.2 tiktoken==0.14.0 scipy accelerate safetensors tqdm psutil pip
-""".split()
-TORCH = ("torch", "torchgen", "functorch")
-COLAB = '''\
-"""A stand-in for Colab's own module: enough for a notebook to find out where it runs."""
-import sys
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
-for _name in ("google", "google.colab", "google.colab.output"):
-    sys.modules.setdefault(_name, module_from_spec(ModuleSpec(_name, None, is_package=True)))
-sys.modules["google.colab.output"].enable_custom_widget_manager = lambda: None
-'''
-INSPECT = "import json, importlib.metadata as m; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
 WHERE = "import course_utils, sys; print(course_utils.__file__); print('google.colab' in sys.modules)"
 VIEW = "application/vnd.jupyter.widget-view+json"
-CELL_TIMEOUT = 300  # seconds
-
-
-def python_of(environment):
-    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def pip(environment, *arguments):
-    """Runs this Python's pip for another environment; what it said if it failed, else None."""
-    command = [sys.executable, "-m", "pip", "--python", str(python_of(environment)), *arguments]
-    run = subprocess.run(command, env=plain_environ(), capture_output=True, text=True)
-    said = [line for line in run.stderr.splitlines() if line.startswith("ERROR")]
-    return (said or [run.stderr or f"pip ended with {run.returncode}"])[-1] if run.returncode else None
-
-
-def plain_environ():
-    """This process' environment without what the tests put into it, as a stranger's machine has it."""
-    dropped = ("PYTHONPATH", "PYTHONHASHSEED", "VIRTUAL_ENV", "COURSE_QUIET")
-    return {name: value for name, value in os.environ.items() if name not in dropped and not name.startswith("PYTEST_")}
-
-
-def site_packages(environment):
-    return next(environment.glob("lib/python*/site-packages"), environment / "Lib" / "site-packages")
-
-
-def link(source, target):
-    """A copy of a file or folder that takes no room, where the file system can do that."""
-
-    def one(a, b):
-        try:
-            os.link(a, b)
-        except OSError:
-            shutil.copy2(a, b)
-
-    shutil.copytree(source, target, copy_function=one, symlinks=True)
-
-
-def make_environment(folder):
-    """Colab's packages in a fresh environment; what went wrong, or None."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    import torch
-
-    mine, theirs = Path(torch.__file__).parents[1], site_packages(folder)
-    for name in [*TORCH, *(path.name for path in mine.glob("torch-*.dist-info"))]:
-        if (mine / name).exists():
-            link(mine / name, theirs / name)
-    (theirs / "colab_stand_in.py").write_text(COLAB)
-    (theirs / "colab_stand_in.pth").write_text("import colab_stand_in\n")
-    return pip(folder, "install", "--quiet", "--no-compile", "--disable-pip-version-check", *PREINSTALLED)
+CELL_TIMEOUT = common.patience(900)  # seconds
+# A control of each kind that a lesson may show.
+CONTROLS = {
+    "Checkbox": "True", "Dropdown": "options=['a', 'b']", "FloatLogSlider": "value=1, min=-2, max=2", "FloatSlider": "value=1, min=0, max=2",
+    "IntSlider": "value=1, min=0, max=2", "SelectionSlider": "options=[('one', 1), ('two', 2)]", "Text": "value='a'", "Textarea": "value='a'",
+    "ToggleButtons": "options=['a', 'b']",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def preinstalled():
-    """The environment that is kept: made once for these packages, this Python and this torch."""
-    import torch
-
-    key = json.dumps([PREINSTALLED, sys.version, torch.__version__, COLAB])
-    kept = ROOT / ".cache" / f"colab-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    kept.parent.mkdir(exist_ok=True)
-    with FileLock(f"{kept}.lock"):  # several workers may come here at once
-        if not kept.exists():
-            for old in kept.parent.glob("colab-*"):
-                shutil.rmtree(old, ignore_errors=True)
-            part = kept.with_name(f"part-{kept.name}")
-            shutil.rmtree(part, ignore_errors=True)
-            if said := make_environment(part):
-                pytest.skip(f"Colab's packages cannot be installed here, so Colab is not played: {said}")
-            part.rename(kept)
+    """The environment that is kept: Colab's own where it is there, else the one with this Python and this torch."""
+    chosen = pythons.colab()
+    try:
+        kept = chosen.keep()
+    except Problem as problem:
+        pytest.skip(f"Colab's packages cannot be installed here, so Colab is not played: {problem}")
+    found = versions(kept)
+    print(f"Colab is played with Python {version_of(python_of(kept))} and torch {found['torch']}")
+    assert chosen.linked or found["torch"].startswith(pythons.COLAB_TORCH.removeprefix("torch=="))
     return kept
 
 
@@ -141,26 +82,32 @@ def course():
 def index_answers(preinstalled, tmp_path_factory):
     """Skips where pip cannot fetch what it needs to install the course."""
     wheels = tmp_path_factory.mktemp("wheels")
-    if said := pip(preinstalled, "download", "--quiet", "--no-deps", "--retries=1", f"--dest={wheels}", "setuptools>=70"):
+    if said := pip(preinstalled, "download", "--quiet", "--no-deps", "--retries=1", f"--dest={wheels}", "setuptools>=77"):
         pytest.skip(f"no package index within reach, so the set-up cell cannot install anything: {said}")
 
 
 @pytest.fixture
 def colab(preinstalled, index_answers, snapshot, tmp_path):
     """A fresh Colab machine: (its environment, the variables of its kernels)."""
-    environment = tmp_path / "environment"
+    return machine(preinstalled, snapshot, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_colab(preinstalled, index_answers, snapshot, tmp_path_factory):
+    """One Colab machine for all the short runs: the first installs the course, and the others find it."""
+    environment, variables = machine(preinstalled, snapshot, tmp_path_factory.mktemp("shared"))
+    return environment, variables, versions(environment, variables)
+
+
+def machine(preinstalled, snapshot, folder):
+    environment = folder / "environment"
     link(preinstalled, environment)
     variables = {
-        **plain_environ(), "COURSE_PROFILE": "cpu", "IPYTHONDIR": str(tmp_path / "ipython"), "PIP_NO_COMPILE": "1",
+        **plain_environ(), "COURSE_PROFILE": "cpu", "IPYTHONDIR": str(folder / "ipython"), "PIP_NO_COMPILE": "1",
         "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{snapshot.as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": course()["repository"],
         "PATH": os.pathsep.join([str(python_of(environment).parent), os.environ["PATH"]]),
     }  # fmt: skip
     return environment, variables
-
-
-def versions(environment, variables):
-    run = subprocess.run([python_of(environment), "-c", INSPECT], env=variables, cwd=environment, capture_output=True, text=True, check=True)
-    return json.loads(run.stdout)
 
 
 def run_alone(nb, environment, variables, folder):
@@ -175,12 +122,32 @@ def run_alone(nb, environment, variables, folder):
     client.execute(env=variables)
 
 
-def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(notebook, colab, tmp_path):
+def changed(before, environment, variables):
+    """The packages that were there before and have another version now: name to both versions."""
+    after = versions(environment, variables)
+    return {name: (old, after.get(name)) for name, old in before.items() if after.get(name) != old}
+
+
+def complaints(cells):
+    """What the cells printed to stderr."""
+    return [output.text for cell in cells for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
+
+
+def shows_views(cell):
+    return any(VIEW in output.get("data", {}) for output in cell.outputs)
+
+
+def assert_installed(cell, environment):
+    installed_at, plays_colab = cell.outputs[0].text.split()
+    assert Path(installed_at).is_relative_to(site_packages(environment)) and plays_colab == "True"
+
+
+def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(due, colab, tmp_path):
     environment, variables = colab
     content = tmp_path / "content"
     content.mkdir()
-    shutil.copy(notebook, content)
-    nb = common.read(content / notebook.name)
+    shutil.copy(due, content)
+    nb = common.read(content / due.name)
     cells = [cell for cell in nb.cells if cell.cell_type == "code"]
     for cell in cells:
         cell.outputs, cell.execution_count = [], None
@@ -190,20 +157,62 @@ def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(notebook
     assert "course-utils" not in before and before["ipywidgets"] == "7.7.1"
     start = time.perf_counter()
     run_alone(nb, environment, variables, content)
-    print(f"{notebook.stem}: {time.perf_counter() - start:.0f} s on Colab's packages, the set-up cell included")
+    print(f"{due.stem}: {time.perf_counter() - start:.0f} s on Colab's packages, the set-up cell included")
 
-    after = versions(environment, variables)
-    changed = {name: (old, after.get(name)) for name, old in before.items() if after.get(name) != old}
-    assert changed == {}, "the set-up cell replaced packages that Colab has preinstalled"
-    installed_at, plays_colab = nb.cells[-1].outputs[0].text.split()
-    assert Path(installed_at).is_relative_to(site_packages(environment)) and plays_colab == "True"
-
-    spoke_up = [output.text for cell in cells for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
-    assert [text for text in spoke_up if text.startswith("UsageError:")] == []
+    assert changed(before, environment, variables) == {}, "the set-up cell replaced packages that Colab has preinstalled"
+    assert_installed(nb.cells[-1], environment)
+    assert [text for text in complaints(cells) if text.startswith("UsageError:")] == []
     views = [cell for cell in cells if "explore(" in cell.source]
-    shown = [cell for cell in views if any(VIEW in output.get("data", {}) for output in cell.outputs)]
+    shown = [cell for cell in views if shows_views(cell)]
     assert views and shown == views, "a view of the notebook does not show under ipywidgets 7"
-    assert sorted(path.name for path in content.iterdir()) == [notebook.name], "the notebook leaves files behind"
+    assert sorted(path.name for path in content.iterdir()) == [due.name], "the notebook leaves files behind"
+
+
+def imports(nb):
+    """Every import statement of a notebook that stands at the left edge, in order."""
+    nodes = [node for cell in code_cells(nb) for node in tree(cell.source).body]
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def set_up(nb):
+    return next(cell.source for cell in code_cells(nb) if "setup" in tags(cell))
+
+
+def test_set_up_and_imports_work_on_colab(notebook, shared_colab, tmp_path):
+    environment, variables, before = shared_colab
+    nb = common.read(notebook)
+    assert "course_utils" in imports(nb)
+    short = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (set_up(nb), imports(nb), WHERE)])
+    (content := tmp_path / "content").mkdir()
+    run_alone(short, environment, variables, content)
+    assert changed(before, environment, variables) == {}, "the set-up cell replaced packages that Colab has preinstalled"
+    assert_installed(short.cells[-1], environment)
+    assert complaints(short.cells[1:]) == [], "an import warns, of an old package for one"
+
+
+def test_every_kind_of_control_shows_on_colab(shared_colab, tmp_path):
+    """Those that the lessons use; each lesson's own views show in the whole runs."""
+    environment, variables, _ = shared_colab
+    kinds = {call for path in notebook_paths() for call in control_kinds(common.read(path))}
+    assert kinds and kinds <= set(CONTROLS)
+    cells = [set_up(common.read(notebook_paths()[0])), "import ipywidgets as widgets\nfrom course_utils.classroom import Markup, explore"]
+    cells += [f"explore(lambda x: Markup('<p>.</p>', str(x)), x=widgets.{kind}({CONTROLS[kind]}))" for kind in sorted(kinds)]
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    (content := tmp_path / "content").mkdir()
+    run_alone(nb, environment, variables, content)
+    assert [cell.source for cell in nb.cells[2:] if not shows_views(cell)] == []
+    assert not shows_views(nb.cells[1])
+
+
+def control_kinds(nb):
+    """The controls that a notebook makes: every `widgets.Name(…)`."""
+    found = {node.attr for cell in code_cells(nb) for node in ast.walk(tree(cell.source)) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "widgets"}
+    return {name for name in found if name[0].isupper() and name != "Widget"}
+
+
+def test_every_lesson_has_the_same_set_up():
+    """So the short runs, which share a machine, test the one of each."""
+    assert len({set_up(common.read(path)) for path in notebook_paths()}) == 1
 
 
 def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, index_answers):
@@ -214,9 +223,26 @@ def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, in
     assert replaced(preinstalled, ["ipywidgets>=8"]) >= {"ipywidgets"}
 
 
-def replaced(environment, requirements):
-    """The preinstalled packages that pip would put another version of in the place of."""
-    command = [sys.executable, "-m", "pip", "--python", str(python_of(environment)), "install", "--dry-run", "--quiet", "--report", "-"]
-    run = subprocess.run([*command, *requirements], env=plain_environ(), capture_output=True, text=True, check=True)
-    wanted = {item["metadata"]["name"].lower() for item in json.loads(run.stdout)["install"]}
-    return wanted & set(versions(environment, plain_environ()))
+@pytest.mark.skipif(not scope.FULL, reason="with FULL=1: an older runtime of Colab's, which has transformers 5.0.0")
+def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_else(colab, tmp_path):
+    """There BERT's tokenizer would know no word; without the newer one, the import says what to do."""
+    environment, variables = colab
+    assert not pip(environment, "install", "--quiet", "transformers==5.0.0")
+    before = versions(environment, variables)
+    assert before["transformers"] == "5.0.0"
+    cell = set_up(common.read(notebook_paths()[0]))
+    bert = "from course_utils.tokenization import bert_tokenizer\nprint(bert_tokenizer().tokenize('Unaffable'))"
+
+    (content := tmp_path / "content").mkdir()
+    said = "import transformers\ntry:\n    import course_utils.tokenization\nexcept ImportError as error:\n    print(error)"
+    loaded = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in ("import transformers", cell, said)])
+    run_alone(loaded, environment, variables, content)
+    message = loaded.cells[2].outputs[-1].text
+    assert "transformers 5.0.0 is too old" in message and "Restart session" in message and "Latest" in message
+
+    replaced_now = changed(before, environment, variables)
+    assert "transformers" in replaced_now and not set(replaced_now) & {"torch", "numpy", "ipywidgets", "ipython", "ipykernel", "matplotlib"}
+    shutil.rmtree(tmp_path / "kernels")
+    restarted = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (cell, bert)])
+    run_alone(restarted, environment, variables, content)
+    assert restarted.cells[1].outputs[-1].text.strip() == "['una', '##ffa', '##ble']"

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
+from common import patience
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import NO_NETWORK, ROOT
@@ -68,7 +69,8 @@ CASES = {
 def verdicts(tmp_path_factory):
     """Runs pytest with `--nb 99` over a copy of the settings and two notebooks; {test: what the failure says, or None}."""
     here = tmp_path_factory.mktemp("project")
-    for name in ("conftest.py", "tools/common.py", "pyproject.toml", "tests/nbval_sanitize.cfg", "tests/no_network/sitecustomize.py"):
+    shutil.copytree(ROOT / "tools", here / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml", "tests/nbval_sanitize.cfg", "tests/no_network/sitecustomize.py"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, here / name)
     cells = [
@@ -86,7 +88,7 @@ def verdicts(tmp_path_factory):
     (here / "tests" / "test_cases.py").write_text("def test_of_the_topic(): pass\n")
     env = {name: value for name, value in os.environ.items() if name not in SETTINGS and not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "junit_family=xunit1", "--nb", "99", "--junitxml=out.xml"]
-    run = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=patience(600))
     assert run.returncode == 1, run.stdout + run.stderr
     cases = ElementTree.parse(here / "out.xml").iter("testcase")
     return {case.get("name"): (case.find("failure").text if case.find("failure") is not None else None) for case in cases}
@@ -150,7 +152,7 @@ def blocked():
         "    except BaseException as error:\n        print(' '.join(f'{type(error).__name__}: {error}'.split()))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(NO_NETWORK)}
-    run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=patience(300), check=True)
     return dict(zip([*ATTEMPTS, *(f"here: {name}" for name in HERE)], run.stdout.splitlines(), strict=True))
 
 

@@ -175,6 +175,15 @@ def test_every_figure_reaches_the_exported_page_with_its_alt_text(notebook):
     assert picture_faults(common.read(notebook)) == []
 
 
+def test_a_copy_that_colab_saved_becomes_a_page():
+    """Colab saves its widgets by their ids, without the "state" that nbconvert asks for."""
+    output = new_output("display_data", data={"image/png": "AAAA", pairs.VIEW: {"model_id": "0"}}, metadata={"image/png": {"alt": "A line that rises."}})
+    nb = new_notebook(cells=[new_code_cell("", outputs=[output])])
+    nb.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"0": {"model_name": "VBoxModel"}}}
+    assert picture_faults(nb) == []
+    assert "widgets" in nb.metadata, "the notebook itself was changed"
+
+
 def test_every_tool_makes_its_pages_the_way_that_keeps_alt_text():
     makers = [path.name for path in (ROOT / "tools").glob("*.py") if "HTMLExporter" in path.read_text(encoding="utf-8")]
     assert makers == ["pages.py"]

@@ -177,7 +177,6 @@ def test_bfloat16_stays_close_and_gives_bfloat16():
         want, got = ours(some_ids()), copy.deepcopy(ours).bfloat16()(some_ids())
     assert got.dtype == torch.bfloat16
     assert (got.float() - want).abs().mean() < 0.03 * want.std()
-    assert gpt2.half_precision("cpu") == torch.float32
 
 
 COMPILES = """

@@ -93,7 +93,7 @@ def test_the_activations_are_to_the_byte_what_autograd_keeps(config, fused, B, T
     model = GPT(config).train().set_attention("fused" if fused else "explicit")
     memory = census.training_memory(config, B, T, fused=fused)
     kept = census.saved_activations(model, torch.zeros(B, T, dtype=torch.long))
-    assert kept == {name: memory[name] for name in ("activations", "logits")}
+    assert (kept["activations"], 3 * kept["logits"]) == (memory["activations"], memory["logits"])
 
 
 def test_checkpointing_keeps_the_blocks_inputs_and_one_block():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -332,3 +333,29 @@ def test_settings_without_dice_are_refused(models, settings):
 def test_generation_refuses_a_temperature_of_zero_with_dice(models):
     with pytest.raises(ValueError, match="above 0"):
         sampling.generate(models[0], some_ids(), 3, dice(), temperature=0.0)
+
+
+# --- On an accelerator -----------------------------------------------------------------------------------------------
+
+
+class Questions(TorchDispatchMode):
+    """Counts what makes the CPU wait for a GPU: asking a tensor for a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        self.asked += operator.name() in ("aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal")
+        return operator(*args, **(kwargs or {}))
+
+
+def test_a_drawn_token_waits_at_most_twice():
+    """Once for each thing that may be wrong: the scores, and the probabilities."""
+    model = GPT(GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=20, n_positions=32)).eval()
+    asked = []
+    for n in (4, 12):
+        with Questions() as questions:
+            sampling.generate(model, torch.tensor([[3, 1, 4]]), n, torch.Generator().manual_seed(0), temperature=0.8)
+        asked.append(questions.asked)
+    assert asked[1] - asked[0] <= 2 * 8

@@ -1,12 +1,10 @@
 """The stories against independent readers of their text and full enumeration of a small grammar; the real texts and the hub."""
 
-import argparse
 import inspect
 import itertools
 import math
 import random
 import re
-import sys
 import urllib.error
 from collections import Counter
 from pathlib import Path
@@ -30,7 +28,7 @@ from course_utils.stories.corpus import (
     story_entropy,
     surprisal,
 )
-from course_utils.stories.english import docstrings, hub, hub_file
+from course_utils.stories.english import documentation, hub, hub_file
 from course_utils.stories.grammar import (
     BOYS,
     END,
@@ -435,7 +433,6 @@ def test_a_lost_toy_is_found_where_it_lay(some):
     (lambda: next_token_distribution(encode_words("The")), "'the' cannot come here"),
     (lambda: ngram_entropy(torch.arange(3), 4), "n = 4 with 3 tokens"),
     (lambda: ngram_entropy(torch.arange(3), 0), "at least 1"),
-    (lambda: docstrings(["no_such_package"]), "not installed"),
 ])  # fmt: skip
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
@@ -443,47 +440,6 @@ def test_bad_input_is_named(call, message):
 
 
 # --- Real texts ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def manual():
-    return docstrings(["python"], limit=600_000)
-
-
-def test_docstrings_are_the_same_twice_and_as_long_as_asked(manual):
-    assert docstrings(["python"], limit=100_000) == manual[:100_000]
-    assert len(manual) == 600_000
-
-
-def test_docstrings_hold_what_python_itself_shows_and_nothing_is_imported(manual):
-    assert manual.count(inspect.getdoc(argparse.Action)) == 1
-    assert "antigravity" not in sys.modules and "idlelib" not in sys.modules
-
-
-LONG = "which is said at some length, so that it counts as a text"
-FILES = {
-    "__init__.py": f'"""The package, {LONG}."""\n',
-    "a.py": f'"""Module a, {LONG}."""\n\ndef f():\n    """Function f, {LONG}.\n\n        Set in.\n    Out again.\n    """\n    def g():\n'
-            f'        """Inside, {LONG}."""\n\nclass C:\n    """Short."""\n    def m(self):\n        """Method m, {LONG}."""\n',
-    "b.py": f'"""Module a, {LONG}."""\nraise SystemExit\n',
-    "broken.py": f'"""Broken, {LONG}."""\ndef (:\n',
-    "tests/test_a.py": f'"""A test, {LONG}."""\n',
-}  # fmt: skip
-
-
-def test_every_docstring_comes_once_in_the_order_of_files_and_lines(tmp_path, monkeypatch):
-    for name, source in FILES.items():
-        file = tmp_path / "written_for_a_test" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(source, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    expected = [f"The package, {LONG}.", f"Module a, {LONG}.", f"Function f, {LONG}.\n\n    Set in.\nOut again.", f"Inside, {LONG}.", f"Method m, {LONG}."]
-    assert docstrings(["written_for_a_test"]) == "\n\n".join(expected)
-
-
-def test_docstrings_come_in_the_order_of_the_packages():
-    both = docstrings(["numpy", "python"], limit=3000)
-    assert both == docstrings(["numpy"], limit=3000) and "NumPy" in both
 
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
@@ -549,7 +505,7 @@ def test_without_the_hub_and_a_fallback_the_error_says_what_to_do(offline):
 
 
 def test_the_fallback_is_the_documentation_unless_another_is_given():
-    assert inspect.signature(hub).parameters["fallback"].default is docstrings
+    assert inspect.signature(hub).parameters["fallback"].default is documentation
 
 
 def test_a_file_from_the_hub_is_read(monkeypatch, tmp_path):

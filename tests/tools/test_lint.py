@@ -1,8 +1,11 @@
 """The lint of notebooks: a good one passes, each rule notices its fault, and every notebook of the course passes."""
 
+import ast
+
 import common
 import pytest
-from lint import CLAIMS, RULES, VIEW, code_lines, lint
+from clocks import Clocked
+from lint import CLAIMS, RULES, SETUP, VIEW, code_lines, lint
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 BADGE = "[![Open in Colab](https://colab.example/badge.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_x.ipynb)"
@@ -15,11 +18,10 @@ Time: a minute on CPU, nothing on GPU.
 **What you will be able to do**: count.
 
 **Prerequisites**: none.
+
+On Colab, first: *File → Save a copy in Drive*.
 """
-SETUP = """import importlib.util
-if importlib.util.find_spec("course_utils") is None:
-    %pip install -q "course-utils @ git+https://github.com/a/b@main"
-"""
+ADDRESS = "https://github.com/a/b@main"
 ALT = "A straight line that rises from left to right."
 
 
@@ -38,7 +40,7 @@ def said(text):
 def good():
     """The smallest notebook that has everything. Cells by number: `number_of` finds one by a piece of its source."""
     cells = [
-        new_markdown_cell(OPENING), new_code_cell(SETUP),
+        new_markdown_cell(OPENING), new_code_cell(SETUP.replace("ADDRESS", ADDRESS), metadata={"tags": ["setup"]}),
         new_markdown_cell("## Draw\n\nSee [the paper on lines](https://example.org)."), new_code_cell("print(torch.rand(3, generator=g))", outputs=[said("0")]),
         new_markdown_cell("A picture."), new_code_cell("show(fig, alt=text)", outputs=[picture()]),
     ]  # fmt: skip
@@ -130,12 +132,27 @@ FAULTS = [
     (replaced("Prerequisites", "Needs"), "prerequisites"),
     (removed("%pip"), "not the set-up cell"),
     (replaced("%pip install -q", "print"), "not the set-up cell"),
-    (replaced("import importlib.util", "import importlib.util\nimport sys"), "the set-up cell has 4 lines"),
+    (replaced("from importlib.util", "import sys\nfrom importlib.util"), "not the set-up cell, word for word"),
+    (replaced('.startswith("2.")', '.startswith("3.")'), "not the set-up cell, word for word"),
+    (replaced(ADDRESS, ADDRESS + '" "torch'), "not the set-up cell, word for word"),
+    (replaced("Save a copy in Drive", "Save"), "does not say that on Colab a copy comes first"),
     (removed("A picture."), "no prose before this code cell"),
     (added("1 + 1", prose=""), "no prose before this code cell"),
     (added(lines(31)), "31 lines of code; 30 at most"),
     (many(20, 7), "the median code cell has 7 lines"),
     (many(3, 16), "3 of 21 code cells have over 15 lines"),
+    (added("begun = time.perf_counter()\nwork()\ntook = time.perf_counter() - begun\nassert took < 5"), "line 4: an assertion on what a clock said"),
+    (added("ratio = timed(f) / timed(g)\nprint('twice as fast:', ratio > 2)"), "line 2: an output that nbval compares holds what a clock said"),
+    (added("def race():\n    return timed(f)\n\n\nbest = {n: race() for n in (1, 2)}\nassert best[1] < best[2]"), "line 6: an assertion on what a clock said"),
+    (added("took = []\nfor n in (1, 2):\n    took.append(timed(f))\na, b = took\nclaims.add('X1', 'faster', measured=a / b)"), "line 5: a claim on"),
+    (added("speed = history.tokens[-1] / history.seconds[-1]\nif speed < 200:\n    raise ValueError('slow')"), "line 2: an error that depends on"),
+    (added("show(fig, f'It takes {timed(f):.1f} s, more than before.')"), "line 1: an output that nbval compares holds"),
+    (added("print(theirs)\ndel theirs"), "line 2: it deletes theirs, which the second run still needs"),
+    (added("for _ in range(2):\n    total += 1"), "line 2: it changes total, which another cell made"),
+    (added("weight.data = weight.data.T"), "line 1: it changes weight, which another cell made"),
+    (added("history.losses.append(1)"), "line 1: it changes history, which another cell made"),
+    (added("with torch.no_grad():\n    model.weight.mul_(2)"), "line 2: it changes model, which another cell made"),
+    (added("loss.backward()"), "line 1: it goes backward through loss, which another cell made"),
     (added("torch.manual_seed(0)"), "torch.manual_seed(…) seeds the whole session"),
     (added("import numpy as np\nnp.random.seed(0)"), "np.random.seed(…) seeds the whole session"),
     (added("import random\nrandom.seed(0)"), "random.seed(…) seeds the whole session"),
@@ -224,10 +241,14 @@ def test_every_rule_has_a_notebook_that_breaks_it():
     added("from torch import nn\nnn.init.zeros_(w)\nnn.init.normal_(w, generator=g)"),
     added("1 / 0", tags=["raises-exception"]),  # prose follows
     tagged("n=1", "nbval-ignore-output"),
+    added("took = timed(f)\nprint(f'{took:.1f} s here')", tags=["nbval-ignore-output"]),
+    added("took = timed(f)\ntook = 1\nassert took == 1"),
+    added("total, names = 0, []\nfor n in (1, 2):\n    total += n\n    names.append(n)\ndel total, names"),
+    added("loss = model(x)\nloss.backward()\nx = [x for x in (1, 2)]"),
     written("```\n# no heading ![](x.png) [](y)\n```\nA `[](code)`."),
     written("## A section\n\n### Deeper\n\n## And back"),
     written(f"![{ALT}](x.png)"),
-], ids=["generator", "forked", "numpy generator", "random.Random", "init", "explained error", "few ignored", "code fence", "headings", "image"])  # fmt: skip
+], ids=["generator", "forked", "numpy generator", "random.Random", "init", "explained error", "few ignored", "time shown", "time forgotten", "changed where made", "backward where made", "code fence", "headings", "image"])  # fmt: skip
 def test_what_is_allowed_passes(change):
     nb = good()
     change(nb)
@@ -238,6 +259,13 @@ def test_lines_of_code_leave_out_blanks_comments_and_docstrings():
     assert code_lines('def f(x):\n    """One.\n\n    Two.\n    """\n\n    # why\n    return x\n') == 2
     assert code_lines("%pip install x\n\nif x:\n    !ls\n") == 3
     assert code_lines("this is no python\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted((common.ROOT / "tests").glob("*.py")), ids=lambda path: path.stem)
+def test_no_test_depends_on_the_clock(path):
+    """But for a backstop, `… < patience(60)`. Histories' `seconds` are looked at as a field here, not as a speed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert list(Clocked(fields=()).visit(tree.body, compared=False)) == []
 
 
 def test_every_notebook_of_the_course_passes(notebook):

@@ -1,30 +1,22 @@
 """Training and encoding: the naive loops, ours, and the libraries written in Rust."""
 
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+from course_utils.stories.english import documentation, manual
 from course_utils.tokenization import published
 from races import OURS, Race
 
 
 @cache
 def sample(n_bytes: int) -> str:
-    """English prose (the help texts of Python), then Python's own source: no network, and the same on one version."""
-    from pydoc_data.topics import topics
-
-    parts = [topics[key] for key in sorted(topics)]
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        if sum(map(len, parts)) >= n_bytes:
-            break
-        parts.append(path.read_text(encoding="utf-8"))
-    data = "".join(parts).encode("utf-8")
+    """English prose (the manual of Python), then the documentation of its library: the same on every machine."""
+    data = (manual() + documentation()).encode("utf-8")
     if len(data) < n_bytes:
-        raise RuntimeError(f"only {len(data)} of {n_bytes} bytes of text found; is the standard library's source here?")
+        raise ValueError(f"{n_bytes:,} bytes wanted, and the stored texts have {len(data):,}")
     return data[:n_bytes].decode("utf-8", errors="ignore")
 
 
@@ -119,7 +111,7 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
     rust = tiktoken.Encoding("gpt2", pat_str=tokenization.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special)
     byte_ids = [ranks[bytes([byte])] for byte in range(256)]
     used = remembering(ours, {})  # in use: it has met another text, never this one
-    used.encode(sample(5 * encode_bytes)[len(text) :])
+    used.encode(sample(2 * encode_bytes)[len(text) :])
     yield Race(
         f"encoding {encode_bytes:,} bytes with GPT-2's merges",
         {

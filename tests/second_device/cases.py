@@ -1,0 +1,631 @@
+"""Small calls of everything in the package that takes or makes tensors: on the CPU and on the device they give the same.
+
+A case is a function of the device; it returns tensors and numbers, in any nesting. Texts and dice come from the CPU, as
+in the notebooks; models are brought to the device with `.to`. walk.py runs the cases and sees what they called.
+"""
+
+import copy
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils import (
+    ablation,
+    audit,
+    census,
+    chat,
+    compression,
+    corpus,
+    devices,
+    distillation,
+    emergence,
+    fine_tuning,
+    gpt2,
+    grokking,
+    guard_rails,
+    hooks,
+    induction,
+    instructions,
+    kl_bias,
+    leakage,
+    lesion,
+    memory,
+    precision,
+    probes,
+    real_model,
+    sampling,
+    scaling_runs,
+    superposition,
+    test_time,
+    trained,
+    training,
+)
+from course_utils.attention import heads as at
+from course_utils.circuits import reading as interp
+from course_utils.lora import runs as ftr
+from course_utils.preferences import pairwise as pf
+from course_utils.preferences import reinforcement as rl
+from course_utils.preferences import runs as pr
+from course_utils.probes import linear_reading as lr
+from course_utils.sparse_autoencoders import autoencoder as sae
+from course_utils.transformer_block import block as tb
+from course_utils.transformer_block import ladder as tr
+from second_device import play
+
+
+def dice(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=dice(seed))
+
+
+def tiny(d, layers=2, V=12, positions=16, **more):
+    config = gpt2.GPTConfig(n_layer=layers, n_head=2, n_embd=8, vocab_size=V, n_positions=positions, initializer_range=0.5, **more)
+    return gpt2.GPT(config, dice()).to(d).eval()
+
+
+def ids(d, B=3, T=6, V=12, seed=0):
+    return torch.randint(V, (B, T), generator=dice(seed)).to(d)
+
+
+def memory_and_precision(d):
+    x, config = noise(64, 64).to(d), gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
+    peak = memory.peak_bytes(lambda: x @ x, held=[x], device=d)
+    model = gpt2.GPT(config, dice()).to(d)
+    ratio = memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(config, 4, 64)
+    live = memory.LiveBytes()
+    live.add(x)
+    with memory.enough_memory("This case"):
+        fits = memory.if_it_fits(lambda: x.sum() + live.now)
+    weight = torch.ones(4, 4).to(d).requires_grad_()
+    mixed, optimizer = precision.MixedPrecision(d, torch.float32), torch.optim.SGD([weight], 0.1)
+    with mixed.forward():
+        y = x[:4, :4] @ weight
+    mixed.step(y.sum(), optimizer)
+    return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
+
+
+# --- 02, 03 ----------------------------------------------------------------------------------------------------------
+
+
+def attention_by_hand(d):
+    q, k, v = (noise(2, 4, 6, seed=i).to(d) for i in range(3))
+    mask = at.causal_mask(4).to(d)
+    x, w = noise(2, 5, 6).to(d), [noise(6, 3, seed=i).to(d) for i in range(3)]
+    return (
+        at.softmax(q), at.softmax(q, dim=0, temperature=2.0), at.average_past_loop(x), at.average_past_matrix(x), at.average_past_softmax(x),
+        at.attention_weights(q, k, mask), at.attention(q, k, v, mask), at.causal_head(x, *w),
+        at.merge_heads(at.split_heads(x, 2)), at.repeat_kv(at.split_heads(x, 2), 3),
+    )  # fmt: skip
+
+
+def attention_module(d):
+    out = []
+    for fused in (False, True):
+        layer = at.MultiHeadAttention(8, 2, fused=fused).to(d)
+        for i, p in enumerate(layer.parameters()):
+            p.data.copy_(noise(*p.shape, seed=i))
+        x, cache = noise(2, 5, 8).to(d), at.KVCache()
+        parts = [layer(x[:, :2], cache), layer(x[:, 2:4], cache), layer(x[:, 4:], cache)]
+        out += [layer(x), layer.per_head(x), *parts]
+    return out
+
+
+def blocks(d):
+    x, gain, shift = noise(2, 5, 8).to(d), noise(8, seed=1).to(d), noise(8, seed=2).to(d)
+    parts = [lambda z: z * 2, lambda z: z + 1, tb.gelu, tb.gelu_tanh]
+    torch.manual_seed(0)
+    same = tb.dropout(x, 0.0, True), tb.dropout(x, 0.5, False)
+    dropped = tb.dropout(x, 0.5, True)
+    assert dropped.device == x.device
+    out = [tb.layer_norm(x, gain, shift), tb.frozen_layer_norm(torch.stack([x, x]), gain), tb.LayerNorm(8).to(d)(x), *same]
+    out += [form(x, *parts) for form in (tb.pre_norm_block, tb.post_norm_block, tb.parallel_block)] + [tb.rotary(x)]
+    config = tb.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
+    block = tb.Block(config).to(d)
+    tr.init_weights(block, config, dice())  # the generator stays on the CPU
+    return *out, block(x), block.mlp(x), tb.sinusoidal_positions(6, 8)
+
+
+def transformers(d):
+    out = []
+    for level in range(1, 6):
+        config = tr.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+        model = tr.Transformer(config, dice()).to(d)
+        out += [model(ids(d)), model(ids(d), last=True)]
+    for positions in ("none", "sinusoidal"):
+        config = tr.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
+        out.append(tr.Transformer(config, dice()).to(d)(ids(d)))
+    mask = tr.architecture_mask("encoder-decoder", 6, 2).to(d)
+    tr.check_ids(ids(d))
+    return out, model(ids(d), mask=mask), tr.residual_writes(model, ids(d)), tr.logit_contributions(model, ids(d), 3), model.embed(ids(d)), model.streams(ids(d))
+
+
+# --- 04 --------------------------------------------------------------------------------------------------------------
+
+
+def gpt2_models(d):
+    model = tiny(d)
+    out = [model(ids(d))]
+    for kind in ("explicit", "fused") if hasattr(gpt2, "KINDS") is False else gpt2.KINDS:
+        try:
+            out.append(copy.deepcopy(model).set_attention(kind)(ids(d)))
+        except ValueError:
+            continue
+    caches = model.cache(8)
+    out += [model(ids(d)[:, :4], caches), model(ids(d)[:, 4:], caches)]
+    state = {name: x for name, x in model.state_dict().items() if name != "lm_head.weight"}
+    again = gpt2.GPT.from_state(model.config, state)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "m.safetensors")
+        out.append(gpt2.GPT.load(Path(folder) / "m.safetensors").to(d)(ids(d)))
+    out.append(again.to(d)(ids(d)))
+    out.append(gpt2.storyteller().to(d)(ids(d)))
+    return out, [model.lm_head.weight is model.wte.weight], precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16)
+
+
+def published_weights(d):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=12, n_positions=16)).eval()
+    return gpt2.GPT.from_hf(theirs.to(d)).to(d)(ids(d)), gpt2.convert_weights({"transformer.wte.weight": noise(4, 2).to(d)})
+
+
+def counting(d):
+    model = tiny(d)
+    return census.counted(model), census.saved_activations(model, ids(d)), census.training_memory(model.config, 2, 8), census.on_meta(model.config)(ids("cpu").to("meta")).shape, census.count_parameters(model.config)
+
+
+def sampling_settings(d):
+    logits = noise(2, 12).to(d)
+    p = sampling.distribution(logits, ids(d, B=2), repetition_penalty=1.2, temperature=0.8, top_k=8, top_p=0.9, min_p=0.01)
+    return (
+        p, sampling.entropy(p), sampling.draw(p, dice(), n=5), sampling.top_k(logits, 3), sampling.top_p(logits, 0.7), sampling.min_p(logits, 0.2),
+        sampling.scale(logits, 2.0), sampling.repetition_penalty(logits, ids(d, B=2), 1.3),
+    )  # fmt: skip
+
+
+def generating(d):
+    model, prompt = tiny(d), ids(d, B=2, T=4)
+    out = [sampling.generate(model, prompt, 6, dice(), temperature=0.9, top_p=0.9, cached=cached) for cached in (True, False)]
+    out += [sampling.generate(model, prompt, 6, stop=3), sampling.greedy(model, prompt, 3), sampling.next_token(model, prompt, top_k=4)]
+    return out, sampling.packed(model, 2)(prompt), sampling.packed(model, 1)(prompt[:1])
+
+
+def lesions(d):
+    model = tiny(d)
+    batch = [(ids("cpu"), ids("cpu", seed=1))]
+    rise = lesion.loss_rise(model, [(0, "W_Q")], batch, [0, 1])
+    w = model.wte.weight
+    own = lesion.noise_like(w.detach(), dice())
+    return rise, own, lesion.excess_kurtosis(w), lesion.tail_share(w), lesion.interval(rise.to(d)), lesion.matrices(model, 0, "MLP"), lesion.lesioned(model, [(0, "W_K")], dice())(ids(d))
+
+
+# --- all: stories, training ------------------------------------------------------------------------------------------
+
+
+def stories_told(d):
+    told = corpus.stories(0, 400)
+    windows, nats = told.windows(16, 2)
+    there = told.tokens.to(d)
+    return (
+        there, windows, nats, corpus.decode_words(there[:5]), corpus.surprisal(there[:9]), corpus.next_token_distribution(there[:3]),
+        corpus.ngram_entropy(there, 2), corpus.encode_words("once upon a time"), told.text[:20], told.entropy_per_token,
+    )  # fmt: skip
+
+
+def train_runs(d):
+    model = tiny(d)
+    data = training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6)
+    tests = [data(dice(5))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "c.safetensors"
+        history = training.train(model, data, 6, lr=0.01, progress=False, eval_batches=tests, eval_every=3, checkpoint=file, checkpoint_every=3)
+        again = training.train(model, data, 6, lr=0.01, progress=False, eval_batches=tests, eval_every=3, checkpoint=file, checkpoint_every=3)
+    assert devices.device_of(model).type == torch.device(d).type
+    return history.losses, history.grad_norms, history.eval_losses, again.losses, training.evaluate(model, tests), training.language_loss(model, tuple(x.to(d) for x in tests[0]))
+
+
+def training_with_dropout(d):
+    """The seed decides, also on the device: two runs are the same, and another seed's is another."""
+    runs = []
+    for seed in (0, 0, 1):
+        model = tiny(d, embd_pdrop=0.3, resid_pdrop=0.3)
+        runs.append(training.train(model, training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), 4, progress=False, seed=seed).losses)
+    assert runs[0] == runs[1] != runs[2]
+    return runs[0][0] > 0
+
+
+def training_stays_where_the_model_is(d):
+    """Accelerate sees an accelerator here; a model on the CPU stays there, unless an accelerator is passed."""
+    from accelerate import Accelerator
+
+    data, met = training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), []
+
+    def loss(model, batch):
+        met.append((devices.device_of(model).type, batch[0].device.type))
+        return training.language_loss(model, batch)
+
+    training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False)
+    training.train(tiny(d), data, 1, loss_fn=loss, progress=False)
+    training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False, accelerator=Accelerator())
+    here, there = "cpu", torch.device(d).type
+    assert met[:2] == [(here, here), (there, there)] and met[2][0] == met[2][1] == Accelerator().device.type
+    return len(met)
+
+
+def a_small_card(d):
+    """Out of memory is a sentence that names the remedy, and the model is still there afterwards."""
+    data = training.token_batches(ids("cpu", B=1, T=200)[0], 64, 16)
+    if torch.device(d).type == "cpu":
+        return "take fewer rows"
+    play("cuda", memory=torch.ops.second_device.counts()[0] + 200_000)
+    model = tiny(d)
+    try:
+        training.train(model, data, 2, progress=False)
+    except torch.OutOfMemoryError as error:
+        said = str(error)
+    play("cuda")
+    assert "64 rows of 16" in said and training.train(model, data, 1, progress=False).losses
+    return "take fewer rows" if "take fewer rows" in said else said
+
+
+def wrong_ids(d):
+    """They are named before they reach the device, which would not come back from them."""
+    model, said = tiny(d), []
+    for bad in (12, -1):
+        text = ids(d).clone()
+        text[1, 2] = bad
+        for call in (model, lambda text: sampling.generate(model, text, 2), lambda text: model(text, [at.KVCache() for _ in model.h])):
+            try:
+                call(text)
+            except ValueError as error:
+                said.append(str(error))
+    assert len(said) == 6 and all("not in 0 to 11" in text for text in said)
+    return model(ids(d)), said
+
+
+def a_token_makes_the_host_wait_at_most_twice(d):
+    """A greedy one never; a drawn one for softmax's look at the scores and for draw's look at the probabilities."""
+    model, prompt, counted = tiny(d), ids(d, B=2, T=4), []
+    for generator in (None, dice()):
+        for n in (3, 8):
+            before = 0 if d == "cpu" else torch.ops.second_device.counts()[3]
+            sampling.generate(model, prompt, n, generator)
+            counted.append(0 if d == "cpu" else torch.ops.second_device.counts()[3] - before)
+    greedy, drawn = counted[1] - counted[0], counted[3] - counted[2]  # of 5 tokens more
+    assert (greedy, drawn) == ((0, 0) if d == "cpu" else (0, 10)), counted
+    return None
+
+
+def sixteen_bits(d):
+    """The nucleus of 12,000 tokens is the same in bfloat16 as in float32."""
+    logits = (noise(12_000) * 0.1).bfloat16().to(d)
+    kept = sampling.top_p(logits, 0.99).isfinite()
+    assert torch.equal(kept, sampling.top_p(logits.float(), 0.99).isfinite())
+    return kept
+
+
+def helpers(d):
+    model = tiny(d)
+    devices.check_range(ids(d), 12)
+    return devices.wide(noise(3).to(d)), devices.device_of(model).type == torch.device(d).type, devices.device_of(len).type
+
+
+# --- 05 --------------------------------------------------------------------------------------------------------------
+
+
+def test_time_sums(d):
+    task = test_time.RunningSum(p=5, n=4)
+    model, digits = task.model(16).to(d), task.problems(6, dice())
+    out = [task.sample(model, digits, style, 3, temperature, dice()) for style in ("direct", "steps") for temperature in (0, 1.0)]
+    right = out[-1][..., -1] == task.sums(digits)[:, -1:].to(d)
+    batch = tuple(x.to(d) for x in task.batches("filler", 4)(dice()))
+    votes = out[-1][..., -1]
+    return out, task.verify(digits, out[-1]), test_time.coverage(right, 2), test_time.majority_vote(votes), test_time.best_of(votes, noise(6, 3).to(d)), test_time.answer_loss(model, batch), task.prompt(digits.to(d)), task.rows(digits.to(d), "steps")
+
+
+def a_model_half_trained(d):
+    task, model = test_time.half_trained()
+    model = copy.deepcopy(model).to(d)
+    return task.sample(model, task.problems(2, dice()), "steps", 2, 1.0, dice())
+
+
+def scaling(d):
+    run = scaling_runs.Run("stories", width=8, tokens=1000)
+    model = scaling_runs.model_for(run).to(d)
+    tokens, starts, inputs, targets, floor = scaling_runs.corpus("stories", 1000)
+    return training.evaluate(model, [(inputs[:4], targets[:4])]), floor
+
+
+def probabilities_of_answers(d):
+    body = tiny(d)
+
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = body
+
+        def forward(self, rows):
+            return SimpleNamespace(logits=self.body(rows))
+
+    def tokenizer(text, add_special_tokens=True):
+        return {"input_ids": [int(digit) for digit in text]}
+
+    p = real_model.answer_probabilities(Wrapped(), tokenizer, ["0", "12"], ["3", "21"], ends="")
+    return p, real_model.coverage_of(p.float().to(d), 3), [str(row) for row in real_model.sums(1, 2, 1, dice())]
+
+
+def facts(d):
+    log_p = emergence.memorise([2, 8], n_facts=16, n_answers=4, steps=5, generator=dice())
+    right = (log_p.argmax(-1) == 0).to(d)
+    return log_p, emergence.exact_match(right, 3, 10, dice())
+
+
+# --- 06 --------------------------------------------------------------------------------------------------------------
+
+
+def toy_models(d):
+    S, own = torch.tensor([0.0, 0.7]).to(d), torch.Generator(d).manual_seed(0)
+    model = superposition.ToyModel(2, 4, 2, generator=own)
+    losses = superposition.train_toy(model, S, steps=4, batch=16, generator=own)
+    more = superposition.train_toy(model, S, steps=2, batch=None)
+    paired = superposition.train_toy(model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True))
+    W, b, importance = model.W.detach(), model.b.detach(), torch.ones(4).to(d)
+    x = superposition.feature_batch(S, 8, 4, own)
+    ideal = superposition.ideal_losses(S[:2], torch.ones(2).to(d)) if d else None
+    return (
+        losses, more, paired, x, superposition.reconstruct(x, W, b), superposition.weighted_loss(x, model(x), importance),
+        superposition.expected_loss(W, b, S, importance), superposition.dimensions_per_feature(W), superposition.feature_dimensionality(W),
+        superposition.overlap(W), superposition.geometry(W[1]), superposition.spread_directions(3, 2, 5, torch.Generator(d).manual_seed(0)),
+        superposition.ablate(x @ W.mT, W, 1), superposition.quadrature(S, 2), ideal,
+    )  # fmt: skip
+
+
+def autoencoders(d):
+    x = noise(60, 6).to(d)
+    runs = [sae.train_sae(x, 8, penalty=0.1, steps=4, batch=16), sae.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1))]
+    out = []
+    for run in runs:
+        f = run(x)
+        out += [f, run.decode(f), sae.sae_loss(x, f, run.directions, run.decoder_bias, 0.1), sae.firing_rate(f), sae.fraction_explained(x, run.decode(f))]
+    return out, sae.mean_max_cosine(x[:4], run.directions[0]), sae.principal_directions(x).abs(), sae.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2), sae.decode(f, run.directions, run.decoder_bias)
+
+
+# --- 07 --------------------------------------------------------------------------------------------------------------
+
+
+def biases(d):
+    mask, model = torch.arange(12) < 3, tiny(d)
+    run = kl_bias.train_bias(copy.deepcopy(model), mask, 4, B=2, T=6)
+    p = model(ids(d)).softmax(-1)
+    target = kl_bias.target_distribution(mask.to(d)).cpu()
+    loss, batch = kl_bias.KLTargetLoss(target), (ids(d), ids(d, seed=1))
+    kl_bias.check_distribution(target.to(d))
+    kl_bias.check_fits(mask.to(d), p)
+    tilted = [kl_bias.tilted_loss(tiny(d), mask, 3.0, trigger=t)(model, batch) for t in (None, 2)]
+    parts = [kl_bias.copy_with(model, part)(ids(d)) for part in kl_bias.PARTS]
+    return (
+        run.losses, run.masses, kl_bias.tilt(p, mask, 3.0), kl_bias.kl_divergence(p, p.roll(1, -1)), loss(p[0].log()), kl_bias.target_mass(p.log(), mask),
+        kl_bias.biased_loss(target.to(d), 0.5)(model, batch), tilted, parts, kl_bias.n_trainable(model), kl_bias.token_mask(list("abc"), lambda piece: piece == "b"),
+    )  # fmt: skip
+
+
+def audits(d):
+    before, after = tiny(d), tiny(d, layers=1)
+    found = audit.compare(before, after, ids(d))
+    return [value for value in vars(found).values()], audit.count_interval(3, 10)
+
+
+# --- 08 --------------------------------------------------------------------------------------------------------------
+
+
+def hooks_and_patches(d):
+    model, text = tiny(d), ids(d)
+    seen = hooks.activations(model, text, ["h.*.attn.pattern", "h.1.in", "h.0.attn.heads"])
+    with hooks.patched(model, {"h.*.mlp": torch.zeros_like}):
+        without = model(text)
+    with hooks.patched(model, {"h.1.in": hooks.only(torch.zeros(3, 6, 8), slice(None), 2)}):  # a patch from the CPU
+        part = model(text)
+    return dict(seen), without, part, hooks.record(model, text, ["h.0"]), len(hooks.points(model))
+
+
+def reading(d):
+    model, clean, corrupt = tiny(d), ids(d, B=1), ids(d, B=1, seed=1)
+    pattern = hooks.activations(model, clean, ["h.0.attn.pattern"])["h.0.attn.pattern"]
+    parts = interp.attribution(model, clean, 3, other=4)
+    return (
+        interp.previous_token_score(pattern), interp.induction_score(pattern, clean), interp.duplicate_token_score(pattern, clean), interp.earlier_copies(clean),
+        interp.head_scores(model, clean), interp.head_scores(model, clean, interp.previous_token_score), interp.logit_lens(model, clean), parts, parts.total,
+        interp.patching_map(model, clean, corrupt, lambda logits: logits[:, -1, 5], ["h.0.in", "h.1.in"]),
+        interp.path_patch(model, clean, corrupt, (0, 1), (1, 0)),
+    )  # fmt: skip
+
+
+def probing(d):
+    x, y = noise(40, 5).to(d), torch.randint(2, (40,), generator=dice()).to(d)
+    x = x + y[:, None]
+    train, control = (torch.arange(40) < 30).to(d), probes.control_labels(ids(d, B=1, T=40)[0], y, dice())
+    probe, eraser = probes.fit_probe(x, y), probes.leace(x, y)
+    probes.check_labels(x, y)
+    return (
+        probe(x), probe.accuracy(x, y), control, probes.selectivity(x, y, control, train), probes.erase_directions(x, noise(2, 5).to(d), x.mean(0)),
+        eraser(x), probes.best_features(x, y), probes.sparse_accuracy(x, y, train, (1, 3)), probes.explained(x), probes.p_value(0.5, noise(9).to(d)),
+    )  # fmt: skip
+
+
+def growing(d):
+    model = induction.attention_only(2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()).to(d)
+    batch = tuple(x.to(d) for x in induction.repeat_batches(4, 12, 12, (3, 5))(dice()))
+    late = induction.late_repeats(2, 2, 3, 12, dice())
+    out = [induction.token_losses(model, batch), induction.look(model, batch), late, induction.repeated_sequences(2, 8, 12, (3, 4), dice())]
+    growth = induction.grow(model, (3, 5), steps=2, B=4, every=1, progress=False)
+    return out, vars(growth), induction.rise([0, 1, 2], torch.tensor([0.0, 0.5, 1.0]).to(d))
+
+
+def ablating(d):
+    model = induction.attention_only(2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()).to(d)
+    batch = tuple(x.to(d) for x in induction.repeat_batches(4, 12, 12, (3, 5))(dice()))
+    with ablation.ablated(model, [(0, 1)]):
+        out = model(batch[0])
+    z = noise(2, 2, 3, 4).to(d)
+    return (
+        out, ablation.harm(model, batch, [(1, 0)]), ablation.harm_through(model, batch, [(0, 1)], "k"), ablation.mean_ablate(z, [1]), ablation.zero_ablate(z, [0]),
+        list(ablation.interactions(model, batch, order=1).values()), ablation.all_heads(model),
+    )  # fmt: skip
+
+
+def adding(d):
+    model, split = grokking.ModularAdder(5, 8, 2, 16, generator=dice()).to(d), grokking.split(5, 0.6, dice())
+    run = grokking.train_adder(model, split, steps=4, every=2)
+    logits = run.logits[-1].to(d)
+    sums = grokking.by_sum(logits)
+    return (
+        vars(run), model.table(), grokking.loss_and_accuracy(logits, split), grokking.loss_and_accuracy(run.logits.to(d), split.to(d)), grokking.frequency_power(sums),
+        grokking.restricted_logits(logits, [1]), grokking.excluded_logits(logits, [2]), grokking.restricted_loss(sums, [1]), grokking.key_frequencies(logits), grokking.answers(5),
+    )  # fmt: skip
+
+
+def regression(d):
+    x, y = (part.to(d) for part in lr.students(20, dice()))
+    rotation = lr.random_rotation(3, dice()).to(d)
+    return lr.least_squares(x, y), lr.rotated_network(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).to(d), rotation)
+
+
+# --- 09 --------------------------------------------------------------------------------------------------------------
+
+CHAT = len(chat.CHAT_VOCAB)
+
+
+def talker(d, seed=0):
+    """A small model of the chat's words."""
+    config = gpt2.GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=CHAT, n_positions=256, initializer_range=0.3)
+    return gpt2.GPT(config, dice(seed)).to(d).eval()
+
+
+def answering(d):
+    model, tasks = talker(d), instructions.instructions(0, 4)
+    batch = fine_tuning.task_batches(tasks, 3)(dice())
+    there = tuple(x.to(d) for x in batch)
+    said = fine_tuning.answers(model, tasks, n_new=4), fine_tuning.answers(model, tasks, dice(), n_new=4, temperature=1.0)
+    history = training.train(copy.deepcopy(model), fine_tuning.task_batches(tasks, 3), 2, loss_fn=fine_tuning.answer_loss, progress=False)
+    return said, fine_tuning.answer_loss(model, there), fine_tuning.answer_mask(there[0]), fine_tuning.pad(list(there[0])), history.losses, list(fine_tuning.accuracy(model, tasks).values()), fine_tuning.story_loss(model, n_windows=1), tasks[0].ids, tasks[0].prompt
+
+
+def assistants(d):
+    return fine_tuning.assistant().to(d)(ids(d)), fine_tuning.base_with_chat().to(d)(ids(d)), chat.extend_vocabulary(tiny(d), 3, dice()).to(d)(ids(d)), chat.decode_chat(ids(d)[0]), chat.encode_chat([("user", "Who has the ball?")])
+
+
+def low_rank(d):
+    model = fine_tuning.add_lora(tiny(d), 2, new_tokens=3)
+    training.train(model, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 3, progress=False, weight_decay=0.0)
+    W, A, B = noise(4, 6).to(d), noise(2, 6).to(d), noise(4, 2).to(d)
+    layer = fine_tuning.LoRALinear(nn.Linear(6, 4).to(d), 2, generator=dice())
+    return model(ids(d)), fine_tuning.merge_lora(model)(ids(d)), fine_tuning.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0), fine_tuning.lora_merge(W, A, B, 2.0), layer.merge()(noise(2, 6).to(d)).shape
+
+
+def mixing(d):
+    model = talker(d)
+    both = ftr.mixed(fine_tuning.task_batches(instructions.instructions(0, 4), 2), training.token_batches(corpus.stories(0, 200).tokens, 2, 16))
+    return ftr.mixed_loss(model, tuple(x.to(d) for x in both(dice())))
+
+
+def preferring(d):
+    pairs = pf.Pairs.of([([5, 6], [7, 1], [8, 9, 1]), ([5, 6], [7, 8, 1], [9, 1]), ([2, 3], [4, 1], [5, 1])], fill=1)
+    model, reference = tiny(d), tiny(d, layers=1)
+    judge = pf.RewardModel(model)
+    batches = pairs.batches(2, *pairs.log_probs(reference))
+    history = training.train(copy.deepcopy(model), batches, 2, loss_fn=pf.dpo_objective(0.1), progress=False)
+    learnt = training.train(judge, pairs.batches(2), 3, loss_fn=pf.reward_loss, progress=False)
+    chosen, rejected = pr.features(judge, pairs)
+    head = pr.fit_head(copy.deepcopy(judge), chosen, rejected)
+    there = pairs.to(d)
+    return (
+        pairs.log_probs(model), history.losses, learnt.losses, pf.reward_accuracy(judge, pairs), chosen, head.head.weight, pf.margin(model, reference, pairs, 0.1),
+        pf.pair_log_probs(model, there), pf.sequence_log_prob(model, there.chosen, there.chosen_mask), pf.bradley_terry_loss(noise(3).to(d), noise(3, seed=1).to(d)),
+        pf.dpo_loss(*(noise(3, seed=i).to(d) for i in range(4)), beta=0.2), pr.set_head(judge, noise(8)).head.weight, judge(there.chosen, there.chosen_mask), there.to("cpu").chosen, pairs[:2].chosen,
+    )  # fmt: skip
+
+
+def rewarding(d):
+    model, reference, prompts = tiny(d), tiny(d, layers=1), ids("cpu", B=2, T=3)
+    drawn, best = (rl.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
+    log_p, other = (rl.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
+    judge = pr.set_head(pf.RewardModel(model), noise(8))
+    proxy = rl.answer_reward(judge, prompts, drawn, 1)
+    rows = rl.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
+                        beta=0.1, generator=dice())  # fmt: skip
+    return (
+        drawn, best, log_p, proxy, rl.leashed_reward(proxy, log_p, other, 0.1), rl.advantages(proxy), rl.reinforce_loss(log_p, proxy), rl.kl_estimates(log_p, other),
+        [list(row.values()) for row in rows], rl.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
+    )  # fmt: skip
+
+
+def preference_experiments(d):
+    model, reference = talker(d), talker(d, seed=1)
+    questions = pr.Questions.draw(0, 60, batch=2)
+    questions = pr.Questions(questions.tasks[:2], questions.prompts[:2])
+    drawn = rl.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
+    pairs = pf.Pairs.of([([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN)
+    judge = pr.set_head(pf.RewardModel(model), noise(16))
+    teller = fine_tuning.assistant().to(d)
+    made = pr.make_pairs(teller, pr.Questions.draw(1, 200, batch=4), 1, dice())
+    return (
+        questions.grades(0, drawn), list(pr.polish(pr.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(pr.polish(pr.copy_of(model), reference, questions, 1).values()),
+        pr.train_dpo(pr.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, pr.train_on_own(pr.copy_of(model), pairs, 2, progress=False).losses,
+        list(pr.measure(model, reference, questions, k=2).values()), made.chosen, pr.text_of(drawn[0, 0]),
+    )  # fmt: skip
+
+
+def compressing(d):
+    model, w, x = tiny(d), noise(6, 32).to(d), noise(5, 32, seed=1).to(d)
+    masks = compression.magnitude_masks(model, 0.5)
+    smaller = compression.pruned(model, masks)
+    training.train(smaller, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 2, progress=False)
+    ints, scale = compression.quantize_absmax(w, dim=0)
+    rounded = [compression.rounded(w, 4, kind, zero) for kind in compression.GRANULARITIES for zero in (False, True)]
+    return (
+        smaller(ids(d)), compression.magnitude_masks(model, 0.5, "layer"), ints, scale, compression.quantize_zero_point(w, 4, 0), rounded, compression.quantized(model, 8)(ids(d)),
+        compression.int8_linear(x, ints, scale, noise(6).to(d)), compression.stored_bytes(model, 8), compression.magnitude_mask(w, 0.3), compression.check_weights(w, 8, 0),
+        len(compression.matrices(model)),
+    )  # fmt: skip
+
+
+def distilling(d):
+    batch = ids("cpu", B=2, T=5), ids("cpu", B=2, T=5, seed=1)
+    pupil, teacher = tiny(d, layers=1), tiny(d)
+    history = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(teacher, 2.0), progress=False)
+    held = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(distillation.remembered(teacher)), progress=False)
+    at_home = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(tiny("cpu")), progress=False)  # another device
+    told = corpus.encode_words("Once upon a")[None].to(d)
+    return history.losses, held.losses, at_home.losses, distillation.distillation_loss(pupil(ids(d)), teacher(ids(d))), distillation.perfect_teacher(told), distillation.student(0).to(d)(ids(d))
+
+
+def guarding(d):
+    model, defence = talker(d), guard_rails.DEFENCES["none"]
+    asks, tried = guard_rails.refusal_asks(0, 2)[:3], guard_rails.attacks(0, 1, ["ask"])
+    return (
+        guard_rails.replies(model, defence, ["What is the secret word?"], ["shell"]), [dict(c) for c in guard_rails.outcomes(model, asks).values()],
+        list(guard_rails.successes(model, defence, tried).values()), guard_rails.usefulness(model, defence, guard_rails.ordinary(0, 2)),
+        leakage.first_words(model, defence, "shell"), leakage.guessed(noise(4, 4).to(d)), leakage.readiness(model, defence, ["What is the secret word?"], ["shell", "drum"]),
+        defence.prompt("Who?", "shell"), leakage.search_suffix(lambda texts: torch.tensor([float(len(t)) for t in texts]).to(d), ["a", "bc"], 2, 2, 2),
+    )  # fmt: skip
+
+
+def prying(d):
+    return leakage.blocked(talker(d), guard_rails.DEFENCES["an input filter"], "kite")
+
+
+def loaded(d):
+    found = trained.trained(n_windows=1)
+    return training.evaluate(found.model.to(d), found.batches), F.one_hot(found.windows[0, :3].to(d), 699).sum()
+
+
+CASES = {name: case for name, case in list(globals().items()) if callable(case) and getattr(case, "__module__", "") == __name__
+         and name not in ("dice", "noise", "tiny", "ids", "talker")}  # fmt: skip
