@@ -54,15 +54,20 @@ def install():
     """Makes .venv anew where it is missing or of another Python, and installs requirements.txt into it."""
     probe = f"import sys, pip; print(sys.version_info[:2] == {tuple(sys.version_info[:2])})"
     made = os.path.exists(PYTHON) and subprocess.run([PYTHON, "-c", probe], stdout=subprocess.PIPE).stdout.strip() == b"True"
+    if not os.access(ROOT, os.W_OK):
+        sys.exit(f"{ROOT} cannot be written to, and .venv goes there: copy the course into a folder of your own.")
     if not made:
         print("making .venv with Python {}.{}".format(*sys.version_info[:2]), flush=True)
         if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]):
-            sys.exit(f"`{sys.executable} -m venv` failed. On Debian and Ubuntu, install it first: apt install python3-venv")
+            sys.exit(f"`{sys.executable} -m venv` failed; the lines above say why. On Debian and Ubuntu, install it first: apt install python3-venv")
     what = "the newest version of everything in requirements.txt" if NEWEST else "requirements.txt"
     print(f"installing {what}: a few minutes the first time", flush=True)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
     if subprocess.call(pip + ["install", "--quiet"] + wanted(), cwd=ROOT):
-        sys.exit("installing failed; the lines above say why. Run the same command again to go on.")
+        sys.exit(
+            "installing failed; the lines above say why. With a network, run the same command again to go on; "
+            "without one, see *Without a network* in README.md."
+        )
     subprocess.check_call(pip + ["uninstall", "--quiet", "--yes", SLOW], stderr=subprocess.DEVNULL)
     with open(STAMP, "w") as file:
         file.write(fingerprint() + "\n")

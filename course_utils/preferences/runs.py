@@ -31,10 +31,12 @@ from course_utils.preferences import reinforcement as preferences_reinforcement
 from course_utils.training import History, train
 
 ASSET = assets.path("preferences/preferences.json")
+PAIRS_ASSET = assets.path("preferences/preference_pairs.json")
 N_NEW = 16  # tokens of an answer, its <end of turn> included
 RATE = 3e-4  # learning rate of all runs
 PAIRS, MADE_FROM = 600, 101  # how many pairs there are, and the seed of the tasks that they are made from
 FEW = 100  # pairs of the flawed reward model
+ASKED = {"seen": (MADE_FROM, 1200), "unseen": (304, 800)}  # the stored pairs: seed and number of their tasks
 
 
 def text_of(answer: Tensor) -> str:
@@ -88,6 +90,8 @@ def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Genera
     """Let the model answer each question k times, and take one right and one wrong answer where there are both.
 
     The preferred answer of a pair is the right one. Shapes: n pairs of (n, T), as `pairwise.Pairs` has them.
+    What is drawn depends on the last digits of the model's probabilities, and so on the processor: what must be the
+    same everywhere is read with `stored_pairs`.
     Raises: ValueError where the questions do not suffice for n pairs.
 
     >>> from course_utils.pretrained import assistant
@@ -96,15 +100,55 @@ def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Genera
     >>> len(pairs), pairs.chosen.shape == pairs.rejected.shape == pairs.chosen_mask.shape
     (2, True)
     """
-    rows = []
+    return _with_prompts(questions, draw_pairs(model, questions, n, generator, k))
+
+
+def draw_pairs(
+    model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4
+) -> list[tuple[int, list[int], list[int]]]:
+    """The pairs as `make_pairs` draws them, each as (number of the question, ids of the right answer, of the wrong one).
+
+    Questions are numbered as they come, batch by batch. Raises: ValueError as `make_pairs`.
+    """
+    rows, number = [], 0
     for i, prompts in enumerate(questions.prompts):
         answers = preferences_reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
-        for prompt, some, right in zip(prompts.tolist(), answers, questions.grades(i, answers).bool(), strict=True):
+        for some, right in zip(answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
-                rows.append((prompt, _cut(some[right][0]), _cut(some[~right][0])))
+                rows.append((number, _cut(some[right][0]), _cut(some[~right][0])))
+            number += 1
         if len(rows) >= n:
-            return preferences.Pairs.of(rows[:n], fill=END_OF_TURN)
+            return rows[:n]
     raise ValueError(f"these questions made {len(rows)} of {n} pairs: draw more of them")
+
+
+def stored_pairs(which: str, n: int | None = None) -> preferences.Pairs:
+    """The first n pairs (or all) that the assistant made once: "seen", to learn from, or "unseen", to test on.
+
+    tools/train_preferences.py drew them, and they are stored, so that everybody's reward model learns the same.
+    Raises: ValueError for another name, or where fewer than n are stored.
+
+    >>> len(stored_pairs("seen", 3))
+    3
+    """
+    if which not in ASKED:
+        raise ValueError(f"pairs {which!r} are unknown: choose {' or '.join(map(repr, ASKED))}")
+    record = json.loads(PAIRS_ASSET.read_text(encoding="utf-8"))
+    rows = [(row["question"], row["right"], row["wrong"]) for row in record["rows"] if row["pairs"] == which]
+    if n is not None and n > len(rows):
+        raise ValueError(f"{n} pairs wanted, and {len(rows)} are stored as {which!r}: make more with make_pairs")
+    return _with_prompts(_asked(which), rows[:n])
+
+
+@lru_cache(maxsize=2)
+def _asked(which: str) -> Questions:
+    return Questions.draw(*ASKED[which])
+
+
+def _with_prompts(questions: Questions, rows: list[tuple[int, list[int], list[int]]]) -> preferences.Pairs:
+    """Pairs of drawn rows, with the prompts of the questions that they name by number."""
+    prompts = [prompt for batch in questions.prompts for prompt in batch.tolist()]
+    return preferences.Pairs.of([(prompts[number], right, wrong) for number, right, wrong in rows], fill=END_OF_TURN)
 
 
 def _cut(answer: Tensor) -> list[int]:

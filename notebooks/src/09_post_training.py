@@ -34,7 +34,7 @@
 from importlib.util import find_spec
 if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
-assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. Without a network or with Python before 3.11, pip says so above; if another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
+assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
 # The finished parts are in `course_utils.post_training` and the modules it names. You build the core of them here.
@@ -723,13 +723,19 @@ for text in map(pr.text_of, four):
 # %% [markdown]
 # ### Pairs
 #
-# A **pair** is a prompt with two answers, one preferred. We let the assistant answer each question four times and keep a right and a wrong answer. It takes about 5 seconds.
+# A **pair** is a prompt with two answers, one preferred. We let the assistant answer each question four times and keep a right and a wrong answer.
 #
 # Who prefers? If people do, the method is called **RLHF**, reinforcement learning from *human* feedback. If another model does, **RLAIF**. Here a program does that knows the truth. That is neither, and better than both: it does not err.
 
 # %%
-pairs = pr.make_pairs(helper, asked, pr.FEW, generator(0))
-unseen = pr.make_pairs(helper, pr.Questions.draw(304, 800), 60, generator(1))
+fresh = pr.make_pairs(helper, pr.Questions.draw(305, 400), 60, generator(1))
+print(len(fresh), "pairs drawn here and now")
+
+# %% [markdown]
+# These are yours alone. Two processors round the last digit of a probability differently. Sooner or later that is another word, then another answer, another judge, another policy. So the pairs that we learn from were drawn once, in the same way, and are stored (`tools/train_preferences.py`). Yours are the test that the stored ones are like any others.
+
+# %%
+pairs, unseen = pr.stored_pairs("seen", pr.FEW), pr.stored_pairs("unseen")
 good, bad = (ids[0][mask[0]] for ids, mask in
                 ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask)))
 print(len(pairs), "pairs. The first: preferred", repr(pr.text_of(good)), "to", repr(pr.text_of(bad)))
@@ -753,7 +759,8 @@ judge = pf.RewardModel(helper)
 features, held = pr.features(judge, pairs), pr.features(judge, unseen)
 pr.fit_head(judge, *features)
 same = torch.cosine_similarity(judge.head.weight[0], torch.tensor(pr.recorded()["heads"]["few"]), dim=0)
-print("as in the record:", same.item() > 0.99)
+print(f"cosine with the head in the record: {same:.2f}")
+assert same > 0.999
 
 # %% [markdown]
 # **Predict.** On its 100 pairs it should do well. And on pairs that it has not seen? 50 % would be a coin.
@@ -770,7 +777,9 @@ for name, color in (("seen", "sky"), ("unseen", "orange")):
 ax.axvline(0, color="black", lw=1)
 ax.set(xlabel="reward of the right answer minus reward of the wrong one", ylabel="share of pairs")
 ax.legend(loc="upper left")
-assert (gaps["seen"] > 0).float().mean() > 0.9 and (gaps["unseen"] > 0).float().mean() < 0.8
+right_on = {name: (gap > 0).float().mean().item() for name, gap in gaps.items()}
+assert right_on["seen"] > 0.9 and right_on["unseen"] < 0.7
+assert abs(pf.reward_accuracy(judge, fresh) - right_on["unseen"]) < 4 * math.sqrt(0.25 / len(fresh))
 show(fig, "Reward differences: positive on nearly all seen pairs, on unseen pairs on both sides of 0.")
 
 # %% [markdown]
@@ -985,10 +994,10 @@ verified = [run for run in pref["runs"] if run["method"] == "verified"]
 RL_STEPS = pick(cpu=20, gpu=len(verified[0]["truth"]))
 bar = progress(range(RL_STEPS + 1), "steps")
 first_steps = pr.polish(rl_policy, helper, questions, RL_STEPS, on_step=lambda row: next(bar) < 0)
-early, late = np.mean(first_steps["truth"][:4]), np.mean(first_steps["truth"][-4:])
-expected = np.mean(verified[0]["truth"][RL_STEPS - 4 : RL_STEPS])
-print(f"it rises: {late > early + 0.05};  as in the record: {abs(late - expected) < 0.15}")
-assert late > early + 0.05
+early, late = np.mean(first_steps["truth"][:10]), np.mean(first_steps["truth"][-10:])  # 640 answers each
+expected = np.mean(verified[0]["truth"][RL_STEPS - 10 : RL_STEPS])
+print(f"it rises: {late > early + 0.05};  as in the record: {abs(late - expected) < 0.1}")
+assert late > early + 0.05 and abs(late - expected) < 0.1
 
 
 # %% [markdown]

@@ -30,11 +30,16 @@ TRIALS = {
 }
 TIMEOUT = 900  # seconds a cell, on a busy machine
 SHRINK = """
-import course_utils.classroom as classroom
-sizes = {sizes!r}
-def pick(*, cpu, gpu):
-    return next((small for large, small in sizes if large == gpu and type(large) is type(gpu)), gpu if isinstance(gpu, bool) else cpu)
-classroom.pick = classroom.runtime.pick = pick
+def shrink(sizes):
+    import course_utils.classroom as classroom
+
+    def pick(*, cpu, gpu):
+        default = gpu if isinstance(gpu, bool) else cpu
+        return next((small for large, small in sizes if type(large) is type(gpu) and large == gpu), default)
+
+    classroom.pick = classroom.runtime.pick = pick
+
+shrink({sizes!r})
 """
 DEVICE = """
 from second_device import play

@@ -75,7 +75,7 @@ def test_without_a_network_the_error_is_a_sentence_with_the_remedy(run):
     said = run()
     assert "pip was called" in said and "Could not resolve host" in said
     assert re.search(
-        r"error: AssertionError\(.*Edition 2 of the course is not installed\. Without a network .* restart the kernel",
+        r"error: AssertionError\(.*Edition 2 of the course is not installed\. If pip failed, it says above why: .* restart the kernel",
         said,
     )
     assert "No module named" not in said

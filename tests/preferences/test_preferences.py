@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import train_preferences
 from scipy import special, stats
 
 from course_utils.gpt2.model import GPT, GPTConfig
@@ -502,14 +503,61 @@ def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
     assert questions.grades(0, answers).tolist() == want and 0 < np.mean(want) < 1
 
 
-def test_in_every_pair_a_right_answer_is_preferred_to_a_wrong_one(questions, pairs):
-    by_prompt = {tuple(task.prompt.tolist()): task for tasks in questions.tasks for task in tasks}
+def right_and_wrong(tasks, pairs):
+    """Whether the grader accepts the preferred answer, and whether the other; a row for each pair."""
+    by_prompt = {tuple(task.prompt.tolist()): task for batch in tasks for task in batch}
     for i in range(len(pairs)):
         start = int(pairs.chosen_mask[i].int().argmax())
         task = by_prompt[tuple(pairs.chosen[i, :start].tolist())]
-        assert grade(task, preferences_runs.text_of(pairs.chosen[i][pairs.chosen_mask[i]]))
-        assert not grade(task, preferences_runs.text_of(pairs.rejected[i][pairs.rejected_mask[i]]))
-    assert len(pairs) == 12
+        sides = (pairs.chosen[i][pairs.chosen_mask[i]], pairs.rejected[i][pairs.rejected_mask[i]])
+        yield tuple(grade(task, preferences_runs.text_of(side)) for side in sides)
+
+
+def test_in_every_pair_a_right_answer_is_preferred_to_a_wrong_one(questions, pairs):
+    assert list(right_and_wrong(questions.tasks, pairs)) == [(True, False)] * 12
+
+
+@pytest.mark.parametrize(("which", "n"), [("seen", preferences_runs.PAIRS), ("unseen", 300)])
+def test_the_stored_pairs_are_pairs_of_the_questions_that_they_name(which, n):
+    stored = preferences_runs.stored_pairs(which)
+    assert list(right_and_wrong(preferences_runs._asked(which).tasks, stored)) == [(True, False)] * n
+    few = preferences_runs.stored_pairs(which, 5)
+    assert torch.equal(few.chosen, stored[:5].chosen[:, : few.chosen.size(1)])
+
+
+def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
+    """On every processor: features differ in the last digits, and the loss has one minimum."""
+    judge, record = preferences.RewardModel(helper), preferences_runs.recorded()
+    seen, unseen = (preferences_runs.features(judge, preferences_runs.stored_pairs(which)) for which in ("seen", "unseen"))
+    for name, n in (("few", preferences_runs.FEW), ("many", preferences_runs.PAIRS)):
+        preferences_runs.fit_head(judge, seen[0][:n], seen[1][:n])
+        head = judge.head.weight[0].detach()
+        assert torch.cosine_similarity(head, torch.tensor(record["heads"][name]), dim=0) > 0.9999
+        for key, (right, wrong) in (("seen", (seen[0][:n], seen[1][:n])), ("unseen", unseen)):
+            share = ((right - wrong) @ head > 0).float().mean().item()
+            assert share == pytest.approx(record["accuracy"][name][key], abs=0.01)
+
+
+def test_stored_pairs_that_there_are_not_are_named():
+    with pytest.raises(ValueError, match="choose 'seen' or 'unseen'"):
+        preferences_runs.stored_pairs("few")
+    with pytest.raises(ValueError, match="5000 pairs wanted, and 300 are stored"):
+        preferences_runs.stored_pairs("unseen", 5000)
+
+
+def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp_path, helper):
+    file = tmp_path / "preference_pairs.json"
+    monkeypatch.setattr(preferences_runs, "PAIRS_ASSET", file)
+    monkeypatch.setattr(train_preferences, "DRAWN", {"seen": (3, 0), "unseen": (2, 1)})
+    train_preferences.draw_pairs(file)
+    drawn = preferences_runs.make_pairs(helper, preferences_runs.Questions.draw(*preferences_runs.ASKED["seen"]), 3, dice())
+    assert all(
+        torch.equal(*sides) for sides in zip(vars(preferences_runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True)
+    )
+    assert len(preferences_runs.stored_pairs("unseen")) == 2
+    before = file.read_bytes()
+    train_preferences.draw_pairs(file)
+    assert file.read_bytes() == before
 
 
 def test_too_few_questions_for_the_pairs_are_named(helper, questions):

@@ -136,6 +136,7 @@ def main() -> None:
                 sys.setprofile(None)
             report[name] = "\n".join(differences(expected, got)[:9])
         except Exception:
+            torch.ops.second_device.revive()
             report[name] = "".join(traceback.format_exc().splitlines(keepends=True)[-9:])
     missing = sorted(functions.keys() - reached.seen - DATA.keys())
     json.dump({"cases": report, "handles": len(functions), "missing": missing, "stale": sorted(DATA.keys() - functions.keys())}, sys.stdout)

@@ -686,6 +686,13 @@ def test_a_failed_installation_is_tried_again(fresh, monkeypatch):
     assert not environment.is_current()
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(fresh, monkeypatch):
+    monkeypatch.setattr(environment.os, "access", lambda path, how: (path, how) != (environment.ROOT, os.W_OK))
+    with pytest.raises(SystemExit, match=r"cannot be written to, and .venv goes there: copy the course"):
+        environment.main()
+    assert fresh[1]() == []
+
+
 def test_an_old_python_gets_a_sentence_and_no_syntax_error(fresh, monkeypatch):
     ast.parse((ROOT / "tools" / "environment.py").read_text(encoding="utf-8"), feature_version=(3, 6))
     monkeypatch.setattr(environment.sys, "version_info", (3, 10, 1))

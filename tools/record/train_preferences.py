@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python tools/record/train_preferences.py [--out FILE] [--steps N] [PART …]
 
-Parts, in this order: heads (pairs, reward models), judged (reinforcement with a flawed reward model), verified (with the
+Before all parts the pairs are drawn, unless course_utils/assets/preference_pairs.json holds them: another processor would
+draw others, and the record belongs to these. Parts, in this order: heads (reward models), judged (reinforcement with a flawed reward model), verified (with the
 grader as reward), dpo, own (fine-tuning on own right answers), best (best of n). Runs that the file holds are kept.
 Takes about 12 minutes of one thread.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 (reads the line above)
-from records import stamp  # noqa: E402
+from records import save, stamp  # noqa: E402
 
 from course_utils.instruction_tuning.chat import END_OF_TURN  # noqa: E402
 from course_utils.preferences import pairwise as preferences  # noqa: E402
@@ -33,6 +34,8 @@ JUDGED = [("few", 0.0, 0), ("few", 0.1, 0), ("few", 0.3, 0), ("few", 1.0, 0), ("
 VERIFIED = [(0.0, 0), (0.05, 0), (0.2, 0)]  # beta, seed
 DPO = [(0.1, 0), (0.5, 0)]
 TEST, ASKED, STEPS = 303, 202, 100  # seeds of the questions for measuring and for training; steps against a judge
+DRAWN = {"seen": (preferences_runs.PAIRS, 0), "unseen": (300, 1)}  # how many pairs, and the seed of the answers
+COMMAND = "OMP_NUM_THREADS=1 python tools/record/train_preferences.py"
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -41,6 +44,18 @@ def rounded(x):
     if isinstance(x, dict):
         return {key: rounded(value) for key, value in x.items()}
     return [rounded(value) for value in x] if isinstance(x, list) else round(x, 5) if isinstance(x, float) else x
+
+
+def draw_pairs(out: Path) -> None:
+    """Let the assistant make the pairs, and store them; what a file holds already is kept."""
+    if out.exists():
+        return
+    rows = []
+    for which, (n, seed) in DRAWN.items():
+        drawn = preferences_runs.draw_pairs(assistant(), preferences_runs.Questions.draw(*preferences_runs.ASKED[which]), n, torch.Generator().manual_seed(seed))
+        rows += [{"pairs": which, "question": i, "right": right, "wrong": wrong} for i, right, wrong in drawn]
+    what = "pairs of answers by the assistant, as ids; questions by number, see preference_runs.stored_pairs"
+    save(out, stamp(COMMAND, "torch") | {"what": what, "rows": rows})
 
 
 class Recorder:
@@ -54,9 +69,7 @@ class Recorder:
         self.test = preferences_runs.Questions(test.tasks[:4], test.prompts[:4])
 
     def save(self, **more) -> None:
-        self.record = (
-            stamp("OMP_NUM_THREADS=1 python tools/record/train_preferences.py", "torch", "numpy") | self.record | more
-        )
+        self.record = stamp(COMMAND, "torch", "numpy") | self.record | more
         runs = ",\n  ".join(json.dumps(rounded(run)) for run in self.record["runs"])
         rest = json.dumps(rounded({key: x for key, x in self.record.items() if key != "runs"}))
         part = self.out.with_suffix(".part")
@@ -80,10 +93,6 @@ class Recorder:
         texts = [preferences_runs.text_of(answer) for answer in answers.flatten(0, 1)]
         return {"after": preferences_runs.measure(policy, self.model, self.test), "texts": texts}
 
-    def pairs(self) -> preferences.Pairs:
-        questions = preferences_runs.Questions.draw(preferences_runs.MADE_FROM, 1200)
-        return preferences_runs.make_pairs(self.model, questions, preferences_runs.PAIRS, torch.Generator().manual_seed(0))
-
     def judge(self, name: str) -> preferences.RewardModel:
         return preferences_runs.set_head(preferences.RewardModel(self.model), torch.tensor(self.record["heads"][name]))
 
@@ -97,10 +106,7 @@ class Recorder:
     def heads(self) -> None:
         if "heads" in self.record:
             return
-        train, held = (
-            self.pairs(),
-            preferences_runs.make_pairs(self.model, preferences_runs.Questions.draw(TEST + 1, 800), 300, torch.Generator().manual_seed(1)),
-        )
+        train, held = preferences_runs.stored_pairs("seen"), preferences_runs.stored_pairs("unseen")
         model, heads, right = preferences.RewardModel(self.model), {}, {}
         seen, unseen = preferences_runs.features(model, train), preferences_runs.features(model, held)
         for name, n in (("few", preferences_runs.FEW), ("many", preferences_runs.PAIRS)):
@@ -154,7 +160,7 @@ class Recorder:
             return {"losses": history.losses, "checks": checks, "moved": moved} | self.after(policy)
 
         if not hasattr(self, "train_pairs"):
-            self.train_pairs = self.pairs()
+            self.train_pairs = preferences_runs.stored_pairs("seen")
         self.run(work, method=method, **key)
 
     def dpo(self) -> None:
@@ -194,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := sorted(set(options.parts) - set(PARTS)):
         parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
     torch.set_num_threads(1)
+    draw_pairs(preferences_runs.PAIRS_ASSET)
     recorder = Recorder(options.out, options.steps)
     for part in options.parts or PARTS:
         getattr(recorder, part)()
