@@ -15,7 +15,9 @@ from course_utils.model_budget.census import (
     training_cost,
     training_flops,
     training_memory,
+    training_peak,
 )
+from course_utils.model_budget.memory import enough_memory, if_it_fits, step_peak
 
 __all__ = [
     "FORMULAS",
@@ -24,14 +26,18 @@ __all__ = [
     "MACHINES",
     "count_parameters",
     "counted",
+    "enough_memory",
     "flops_per_token",
+    "if_it_fits",
     "kv_cache_bytes",
     "on_meta",
     "predicted",
     "saved_activations",
+    "step_peak",
     "training_cost",
     "training_flops",
     "training_memory",
+    "training_peak",
 ]
 
 LESSON = "08"

@@ -1,6 +1,6 @@
 """Learning from comparisons and rewards: reward models, DPO and REINFORCE, as lesson 20 builds them."""
 
-from course_utils.preferences.pairwise import RewardModel, dpo_loss
+from course_utils.preferences.pairwise import RewardModel, dpo_loss, reward_accuracy
 from course_utils.preferences.reinforcement import (
     advantages,
     answer_reward,
@@ -23,6 +23,7 @@ from course_utils.preferences.runs import (
     polish,
     recorded,
     set_head,
+    stored_pairs,
     text_of,
     train_dpo,
     training_flops,
@@ -48,8 +49,10 @@ __all__ = [
     "overoptimisation_fit",
     "polish",
     "recorded",
+    "reward_accuracy",
     "sample_answers",
     "set_head",
+    "stored_pairs",
     "text_of",
     "train_dpo",
     "training_flops",

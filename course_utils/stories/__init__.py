@@ -9,6 +9,7 @@ from course_utils.stories.corpus import (
     ngram_entropy,
     stories,
 )
+from course_utils.stories.english import manual
 from course_utils.stories.grammar import BOYS, GIRLS, VOCAB, Teller
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "decode_words",
     "encode_words",
     "entropy_per_token",
+    "manual",
     "next_token_distribution",
     "ngram_entropy",
     "stories",
