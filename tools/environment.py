@@ -2,7 +2,8 @@
 
     python3 tools/environment.py
 
-With NEWEST=1 in the environment it takes the newest version of every package instead of the pinned one. Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
+With NEWEST=1 in the environment it takes the newest version of every package instead of the pinned one.
+Written for any Python from 3.6 on, so that an old one gets a sentence and no SyntaxError. Standard library only.
 """
 
 import hashlib

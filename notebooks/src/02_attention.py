@@ -1136,6 +1136,9 @@ def matrix_flops(*args, **options):
 with_cache, whole_text = matrix_flops(x[:, :1], kv_cache=cache), matrix_flops(x[:, :512])
 print(f"at position 512: {whole_text // with_cache} times less work with the cache")
 
+# %% [markdown]
+# And the time, position by position:
+
 # %%
 fig, ax = subplots()
 ax.semilogy(positions, [1000 * s for s in again], "o-", label="the whole text again")

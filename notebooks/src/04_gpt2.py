@@ -1707,7 +1707,7 @@ reached = {place: {job: n / measured[place][job] for job, n in flop.items()} for
 # The slope is memory, the flat part arithmetic.
 
 # %%
-fig, axes = subplots(1, len(machines), figsize=(8 + 3 * CUDA, 4.2), squeeze=False)
+fig, axes = subplots(1, 1 + CUDA, figsize=(8 + 3 * CUDA, 4.2), squeeze=False)
 for ax, (place, (peak, bandwidth)) in zip(axes[0], machines.items(), strict=True):
     ax.plot(x, (x * bandwidth).clamp(max=peak) / 1e9, color="black", label="what the machine allows")
     for job, color in zip(JOBS, ("sky", "blue", "green", "vermillion", "orange"), strict=True):
