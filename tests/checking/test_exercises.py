@@ -174,10 +174,10 @@ def graded(exercise, answer, wall=60.0):
 
 
 @pytest.mark.parametrize("monster", MONSTERS)
-def test_a_checker_survives(exercise, monster, capfd):
+def test_a_checker_survives(tried, monster, capfd):
     before = set(threading.enumerate())
     wall = LIMIT if monster == "sleeps" else 60.0
-    result = graded(exercise, as_answer(MONSTERS[monster], catalog.find(exercise).reference), wall)
+    result = graded(tried, as_answer(MONSTERS[monster], catalog.find(tried).reference), wall)
     assert result.passed is False
     assert is_a_sentence(result.message), result.message
     assert set(threading.enumerate()) == before  # nothing of it is left
@@ -185,8 +185,8 @@ def test_a_checker_survives(exercise, monster, capfd):
 
 
 @pytest.mark.parametrize("given", NO_ANSWERS)
-def test_a_checker_survives_what_is_no_answer(exercise, given):
-    result = graded(exercise, NO_ANSWERS[given])
+def test_a_checker_survives_what_is_no_answer(tried, given):
+    result = graded(tried, NO_ANSWERS[given])
     assert result.passed is False
     assert is_a_sentence(result.message), result.message
 
