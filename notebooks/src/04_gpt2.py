@@ -159,7 +159,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(GPT2Config(n_layer=2, vocab_size=5000)).eval()
+    layout = GPT2Config(n_layer=2, vocab_size=5000, bos_token_id=0, eos_token_id=0)
+    theirs = GPT2LMHeadModel(layout).eval()
 
 # %% [markdown]
 # Its weights go through the conversion into our model. Then both read the same tokens.
