@@ -150,7 +150,8 @@ def train(
     file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
     In float16 (mixed_precision="fp16") the loss is scaled, so that small gradients do not become 0.
     One process trains where the model is; several, or an accelerator that is passed, train on the accelerator's device.
-    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit.
+    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit,
+    torch.OutOfMemoryError, with the remedy, where the device is too small.
 
     >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
     >>> history = train(model, token_batches(text, batch=8, T=4), steps=60, lr=0.1, progress=False)
@@ -215,6 +216,14 @@ def train(
                 if on_steps and on_steps(history):
                     break
         accelerator.wait_for_everyone()
+    except RuntimeError as error:  # a card that is too small says so in words for those who write kernels
+        if "out of memory" not in str(error):
+            raise
+        rows, longest = len(batch[0]), max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
+        raise torch.OutOfMemoryError(
+            f"step {len(history.rates) + 1} needs more memory than {device} has, with {rows} rows of {longest} in a "
+            f"batch: take fewer rows, shorter ones or a smaller model. It said: {str(error).splitlines()[0]}"
+        ) from None
     finally:
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
         for module, mode in modes:

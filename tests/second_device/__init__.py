@@ -56,6 +56,9 @@ INEXACT = {
     *"gelu gelu_backward silu silu_backward softplus erf erfc erfinv sin cos tan atan atan2 rsqrt logit".split(),
     *"embedding_dense_backward index_add scatter_add linalg_qr linalg_eigh _linalg_eigh _linalg_svd _fused_adamw_ _fused_adam_".split(),
     *"_fft_r2c _fft_c2r _fft_c2c lerp addcmul addcdiv xlogy".split(),
+    *"layer_norm softmax log_softmax cross_entropy_loss matmul einsum scaled_dot_product_attention nanmean logsigmoid".split(),
+    *"kl_div logaddexp nll_loss nll_loss_nd log_sigmoid inner outer tensordot bilinear linalg_norm norm_except_dim".split(),
+    *"fft_fft fft_ifft fft_fft2 fft_ifft2 fft_rfft fft_irfft nuclear_norm linalg_svd linalg_inv linalg_matrix_norm svd".split(),
 }  # fmt: skip
 
 
@@ -96,7 +99,8 @@ def play(card: str = "cuda", *, memory: int | None = None, noise: bool = False, 
          cpu_sizes: bool = False) -> Card:  # fmt: skip
     """Give this process the second device, playing this card; may be called again for another one.
 
-    memory: bytes it has. noise: results of sums, products and functions differ in the last bit, drawn with `seed`.
+    memory: bytes it has. noise: results of sums, products and functions differ in the last bit, decided by `seed`, on the
+    device and, in this thread, on the CPU as well: as on another processor.
     reads: see above. cpu_sizes: the runtime says profile "cpu" and yet picks the device: small runs on a card.
     """
     import torch

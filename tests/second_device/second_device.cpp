@@ -27,6 +27,7 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -48,11 +49,12 @@ struct {
   int64_t limit = 0;  // bytes; 0: as many as the host has
   bool float64 = true, bfloat16 = true;
   bool noise = false;
+  int64_t seed = 0;  // of the noise
   std::string name = "CUDA";
 } card;
 std::set<std::string> refused, unchecked, inexact;  // operators by their full names: no kernel; devices may differ; rounded
 std::atomic<bool> dead{false};
-std::atomic<int64_t> launched{0}, waits{0}, copied_in{0}, dice{0};
+std::atomic<int64_t> launched{0}, waits{0}, copied_in{0};
 std::mutex mutex;
 int64_t current_bytes = 0, peak_bytes = 0;
 
@@ -202,23 +204,23 @@ const bool hooked = (at::RegisterPrivateUse1HooksInterface(new Hooks()), true);
 
 // --- Noise -----------------------------------------------------------------------------------------------------------
 
-uint64_t throw_dice() {  // splitmix64 of a counter: the same noise in every run
-  uint64_t z = static_cast<uint64_t>(++dice) * 0x9E3779B97F4A7C15ULL;
+uint64_t mixed(uint64_t z) {  // splitmix64
+  z = (z + 0x9E3779B97F4A7C15ULL * (1 + card.seed));
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
   return z ^ (z >> 31);
 }
 
+// The same result always gets the same noise, as a processor that rounds otherwise gives the same answer every time.
 template <typename F, typename I>
 void shake(void* data, int64_t n) {
-  uint64_t bits = 0;
   auto* values = static_cast<F*>(data);
-  for (int64_t i = 0; i < n; i++, bits >>= 2) {
-    if (i % 32 == 0) bits = throw_dice();
+  for (int64_t i = 0; i < n; i++) {
     if (!std::isfinite(values[i]) || values[i] == std::rint(values[i])) continue;  // whole numbers come out exact on every device
     I raw;
     std::memcpy(&raw, values + i, sizeof raw);
-    raw += (bits & 3) == 1 ? 1 : (bits & 3) == 2 ? -1 : 0;  // a unit in the last place up, down, or none
+    const auto bits = mixed(static_cast<uint64_t>(raw)) & 3;
+    raw += bits == 1 ? 1 : bits == 2 ? -1 : 0;  // a unit in the last place up, down, or none
     std::memcpy(values + i, &raw, sizeof raw);
   }
 }
@@ -229,6 +231,15 @@ void add_noise(const Tensor& tensor) {
   if (tensor.scalar_type() == at::kFloat) shake<float, int32_t>(dense.data_ptr(), dense.numel());
   else shake<double, int64_t>(dense.data_ptr(), dense.numel());
   if (!dense.is_same(tensor)) tensor.copy_(dense);
+}
+
+void add_noise(const std::vector<IValue>& results) {
+  at::AutoDispatchBelowADInplaceOrView below;
+  auto one = [](const Tensor& tensor) { add_noise(tensor.defined() && tensor.device().type() == KIND ? on_host(tensor) : tensor); };
+  for (const IValue& value : results) {
+    if (value.isTensor()) one(value.toTensor());
+    if (value.isTensorList()) for (const Tensor& tensor : value.toTensorVector()) one(tensor);
+  }
 }
 
 // --- Operators -------------------------------------------------------------------------------------------------------
@@ -244,7 +255,7 @@ Policy policy_of(const c10::OperatorHandle& op) {
   if (found != known.end()) return found->second;
   static const std::set<std::string> products = {"mm", "bmm", "addmm", "addbmm", "baddbmm", "addmv", "addmv_", "mv", "dot", "vdot", "addr"};
   static const std::set<std::string> waiting = {"nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "is_nonzero"};
-  const auto full = c10::toString(op.operator_name()), plain = op.operator_name().name.substr(6);  // without "aten::"
+  const auto full = c10::toString(op.operator_name()), plain = op.operator_name().name.substr(op.operator_name().name.find("::") + 2);
   return known[op.operator_name()] = {refused.count(full) > 0, unchecked.count(full) > 0, inexact.count(plain) > 0, waiting.count(plain) > 0, products.count(plain) == 0};
 }
 
@@ -379,15 +390,9 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     return nullptr;
   };
   if (card.noise && policy.inexact) {
-    at::AutoDispatchBelowADInplaceOrView below;
-    for (size_t i = from; i < stack->size(); i++) {
-      if ((*stack)[i].isTensor()) add_noise((*stack)[i].toTensor());
-      if ((*stack)[i].isTensorList()) for (const Tensor& tensor : (*stack)[i].toTensorVector()) add_noise(tensor);
-    }
-    if (results == 0)
-      for (size_t i = 0; i < n; i++)
-        if (schema.arguments()[i].alias_info() && given[i].isTensorList())
-          for (const Tensor& tensor : given[i].toTensorVector()) add_noise(on_host(tensor));
+    std::vector<IValue> out(stack->begin() + from, stack->end());
+    if (results == 0) for (size_t i = 0; i < n; i++) if (schema.arguments()[i].alias_info()) out.push_back(given[i]);
+    add_noise(out);
   }
   crossing.follow();
   for (size_t i = 0; i < results; i++) {
@@ -405,6 +410,23 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     }
   }
 }
+
+// Another processor: with noise on, the results of this thread's operators on CPU tensors are shaken as well.
+void on_another_processor(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  c10::impl::ExcludeDispatchKeyGuard inside(c10::DispatchKey::TESTING_ONLY_GenericMode);
+  const auto& schema = op.schema();
+  std::vector<IValue> written;
+  if (schema.returns().empty())
+    for (size_t i = 0; i < schema.arguments().size(); i++)
+      if (schema.arguments()[i].alias_info()) written.push_back((*stack)[stack->size() - schema.arguments().size() + i]);
+  op.callBoxed(stack);
+  if (!policy_of(op).inexact) return;
+  for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); i++) written.push_back((*stack)[i]);
+  written.erase(std::remove_if(written.begin(), written.end(), [](const IValue& value) {
+    return value.isTensor() && value.toTensor().defined() && value.toTensor().device().type() != c10::kCPU; }), written.end());
+  add_noise(written);
+}
+TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericMode, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&on_another_processor>()); }
 
 // --- What no CPU kernel can stand in for -----------------------------------------------------------------------------
 
@@ -480,7 +502,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attend_backward(
   at::AutoDispatchBelowADInplaceOrView below;
   auto host_mask = mask.defined() ? Maybe<Tensor>(on_host(mask)) : std::nullopt;
   auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(on_host(grad), on_host(q), on_host(k), on_host(v), on_host(out), on_host(lse), dropout, causal, host_mask, scale);
-  if (card.noise) for (const auto& gradient : {dq, dk, dv}) add_noise(gradient);
+  if (card.noise) add_noise({IValue(dq), IValue(dk), IValue(dv)});
   return {adopt(dq), adopt(dk), adopt(dv), Tensor()};
 }
 
@@ -529,7 +551,8 @@ void set_operators(const c10::List<std::string>& none, const c10::List<std::stri
 
 void configure(std::string name, int64_t limit, bool float64, bool bfloat16, bool noise, int64_t seed) {
   card.name = std::move(name), card.limit = limit, card.float64 = float64, card.bfloat16 = bfloat16, card.noise = noise;
-  dice = seed, dead = false;
+  card.seed = seed, dead = false;
+  c10::impl::tls_set_dispatch_key_included(c10::DispatchKey::TESTING_ONLY_GenericMode, noise);  // of this thread
 }
 
 std::vector<int64_t> counts() { return {current_bytes, peak_bytes, launched, waits, copied_in}; }

@@ -32,9 +32,9 @@ def test_every_public_function_that_handles_tensors_is_called_on_the_device(repo
 
 def test_what_handles_tensors_is_found_by_its_source():
     import torch
-    from second_device import walk
 
     from course_utils import chat, sampling
+    from second_device import walk
 
     assert walk.handles_tensors(sampling.top_k) and not walk.handles_tensors(chat.split_words)
     reached = walk.Reached({"top_k": sampling.top_k})
@@ -44,7 +44,10 @@ def test_what_handles_tensors_is_found_by_its_source():
     assert kinds == {"cpu"} and reached.seen == set()
 
 
-@pytest.mark.parametrize(("a", "b", "found"), [(1.0, 1.00001, 0), (1.0, 1.1, 1), ([1, "a"], [1, "b"], 1), ({"x": 1}, {"x": 1}, 0), ([1], [1, 2], 1)])
+@pytest.mark.parametrize(
+    ("a", "b", "found"),
+    [(1.0, 1.00001, 0), (1.0, 1.1, 1), ([1, "a"], [1, "b"], 1), ({"x": 1}, {"x": 1}, 0), ([1], [1, 2], 1)],
+)
 def test_a_difference_is_noticed(a, b, found):
     from second_device import walk
 
