@@ -180,7 +180,11 @@ def gpt2_models(d):
         out.append(gpt2.GPT.load(Path(folder) / "m.safetensors").to(d)(ids(d)))
     out.append(again.to(d)(ids(d)))
     out.append(gpt2.storyteller().to(d)(ids(d)))
-    return out, [model.lm_head.weight is model.wte.weight], precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16)
+    return (
+        out,
+        [model.lm_head.weight is model.wte.weight],
+        precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16),
+    )
 
 
 def published_weights(d):
