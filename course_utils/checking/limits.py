@@ -12,7 +12,7 @@ from typing import Any
 
 CPU_LIMIT = 20.0  # seconds of processor time; the slowest reference needs a hundredth of it
 WALL_LIMIT = 60.0  # seconds on the clock: for what waits and uses no processor
-STOP_LIMIT = 3.0  # seconds on the clock to end a thread; one that is inside of C code ends when it comes back
+STOP_LIMIT = 3.0  # seconds of work, or of standing still, to end a thread; one inside of C code ends when it comes back
 LOOK = 0.02  # seconds between two looks at a thread
 GENTLE = 3  # how often it is told to end before every line of its code is made to
 TOOL = 4  # our number in `sys.monitoring`; debuggers, coverage and profilers have 0, 1, 2 and 5
@@ -23,30 +23,37 @@ class Stopped(SystemExit):
 
 
 class Insisting(Stopped):
-    """The same for an answer that swallowed it: before Python 3.12, every line of its code raises it again.
+    """The same for an answer that swallowed it: before Python 3.12, the next line of its code raises it again.
 
-    Tracing belongs to a thread, and only the thread itself can switch it on: so it happens where this is made, which is
-    where an `except` or a `finally` of the answer gets it.
+    Lines are watched by tracing, which only the thread itself can switch on: so that happens where this is made, and,
+    as an error switches tracing off, once more where an `except` of the answer throws this away.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        if hasattr(sys, "monitoring"):
-            return
-        frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != __file__:
-            frame.f_trace = _raise_again
-            frame = frame.f_back
-        sys.settrace(_raise_again)
+        _watch_lines(sys._getframe().f_back)
+
+    def __del__(self) -> None:
+        _watch_lines(sys._getframe().f_back)
+
+
+def _watch_lines(frame: FrameType | None) -> None:
+    frames = []
+    while frame is not None and frame.f_code is not _Limited._work.__code__:
+        frames.append(frame)
+        frame = frame.f_back
+    if frame is None or not frames or hasattr(sys, "monitoring"):  # not in an answer; or `_Monitored` watches
+        return
+    for inner in frames:
+        inner.f_trace = _raise_again
+    sys.settrace(_raise_again)
 
 
 def _raise_again(frame: FrameType, event: str, arg: Any) -> Any:
     if frame.f_code.co_filename == __file__:
         return None
-    if (
-        event == "line"
-    ):  # an error in here switches tracing off; raised this way, it is made later, and switches it on again
-        _raise_in(_thread.get_ident(), Insisting)
+    if event == "line":
+        raise Insisting
     return _raise_again
 
 
@@ -89,21 +96,20 @@ class _Limited:
             self.function()
         except BaseException:
             pass  # nothing may reach threading's own code, which would print it
-        finally:
+        # Python raises what another thread sends at calls and loops only. So from here to the call nothing arrives, and
+        # after it at most one more, which was on its way: `stop` looks at `leaving` first.
+        self.leaving = True
+        try:
+            self._leave()
+        except Stopped:
             self._leave()
 
     def _leave(self) -> None:
         """From here on nothing is raised in this thread any more, so that it ends in good order."""
-        while True:
-            try:
-                self.leaving = True
-                sys.settrace(None)
-                with self.gate:
-                    self.over.set()
-                    _raise_in(_thread.get_ident(), None)
-                return
-            except Stopped:
-                continue
+        sys.settrace(None)
+        with self.gate:
+            self.over.set()
+            _raise_in(_thread.get_ident(), None)
 
     def cpu(self) -> float:
         """Seconds of processor time that the thread has used."""
@@ -116,10 +122,11 @@ class _Limited:
         """Ends the thread. Does nothing where it has ended, or never begun."""
         if self.thread.ident is None:
             return
-        begun = time.monotonic()
+        used = moved = self.cpu()
+        still_since = time.monotonic()
         with _Monitored(self) as monitored:
             for attempt in itertools.count():
-                if self.over.is_set() or not self.thread.is_alive() or time.monotonic() - begun > STOP_LIMIT:
+                if self.over.is_set() or not self.thread.is_alive():
                     break
                 if attempt == GENTLE:
                     monitored.begin()
@@ -127,6 +134,10 @@ class _Limited:
                     if not self.leaving:
                         _raise_in(self.thread.ident, Stopped if attempt < GENTLE else Insisting)
                 self.over.wait(LOOK)
+                if self.cpu() - moved > LOOK / 20:  # a look costs less than that
+                    moved, still_since = self.cpu(), time.monotonic()
+                if self.cpu() - used > STOP_LIMIT or time.monotonic() - still_since > STOP_LIMIT:
+                    break
         if self.over.is_set():
             self.thread.join()
 

@@ -159,7 +159,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(GPT2Config(n_layer=2, vocab_size=5000)).eval()
+    layout = GPT2Config(n_layer=2, vocab_size=5000, bos_token_id=0, eos_token_id=0)
+    theirs = GPT2LMHeadModel(layout).eval()
 
 # %% [markdown]
 # Its weights go through the conversion into our model. Then both read the same tokens.
@@ -396,7 +397,7 @@ axes[0].set_ylabel("memory (GiB)")
 axes[0].legend()
 one, eight = peak[1, 1024], peak[8, 1024]
 assert eight > 2 * one
-show(fig, f"Memory against length, at most: {one:.1f} GiB for one text of 1024, {eight:.1f} GiB for eight.")
+show(fig, f"Memory against length: {one:.1f} GiB for one text of 1024, {eight:.1f} GiB for eight.")
 
 # %% [markdown]
 # Those are predictions from shapes. **Do they hold?** PyTorch can tell what it keeps for the way down: a hook sees each tensor that is saved. We ask it, for a model that is small enough to run.
@@ -1592,8 +1593,8 @@ def five_passes(dtype):
 if CUDA:
     for dtype in dict.fromkeys((torch.float32, half_precision("cuda"))):
         seconds = if_it_fits(lambda dtype=dtype: five_passes(dtype))
-        said = "{:.3f} s without waiting, {:.3f} s with".format(*seconds) if seconds else "no room for it"
-        print(f"{dtype}: {said}")
+        said = "{:.3f} s without waiting, {:.3f} s with" if seconds else "no room for it"
+        print(f"{dtype}:", said.format(*seconds or ()))
 else:
     print("No CUDA device here: nothing to show.")
 
@@ -1701,7 +1702,8 @@ for place, (peak, bandwidth) in machines.items():
 
 # %%
 x = torch.logspace(-1, 3, 100)
-reached = {place: {job: n / measured[place][job] for job, n in flop.items()} for place in machines}  # FLOP/s
+reached = {place: {job: n / seconds[job] for job, n in flop.items()}  # FLOP/s
+           for place, seconds in measured.items()}
 
 # %% [markdown]
 # The slope is memory, the flat part arithmetic.
@@ -1732,7 +1734,8 @@ for place, seconds in measured.items():
     print(f"   fetching the weights is {fetched:.0%} of the time that it took")
     print(f"   16 texts at once took {more:.1f} times as long as one")
     print(f"   learning took {learn:.1f} times as long as reading")
-    print(f"   shapes alone: {seconds['make its shapes only'] / seconds['make the model']:.0%} of the time of numbers")
+    shapes = seconds["make its shapes only"] / seconds["make the model"]
+    print(f"   shapes alone: {shapes:.0%} of the time of numbers")
 
 # %% [markdown]
 # - **On a CPU, writing is bound by memory.** Every token needs all weights once. Several texts at once share that trip. This is why services answer many people in one batch.

@@ -619,8 +619,8 @@ steps = [name for name, close in near.items() if (close.sum(-1) > 0.5 * kept.sum
 three = (rarity - 3).abs().argmin()
 digons = (near["1/2"][three].sum() / kept[three].sum()).item()  # share of what is kept there
 assert pick(cpu=digons > 0.6, gpu=True)
-show(fig, "Features over rarity; " + ("a flat step at 1/2, then a slope; the histogram has a peak at 1/2."
-                                     if "1/2" in steps else "no lasting step at 1/2."))
+seen = "a flat step at 1/2, then a slope; the histogram has a peak at 1/2"
+show(fig, f"Features over rarity: {seen if '1/2' in steps else 'no lasting step at 1/2'}.")
 
 # %% [markdown]
 # Does it fall smoothly? At 1 / (1 − *S*) = 3, count the features that sit at 1/2, in digons.

@@ -474,12 +474,13 @@ for run in runs:
     right.plot([100 * mass for mass in run.masses], color=COLORS["blue"], alpha=0.6)
 left.axhline(math.log(V / k), color="black", linestyle=":", linewidth=1.2)
 left.text(STEPS, math.log(V / k) + 0.2, "log(V / k)", ha="right")
-left.text(STEPS, math.log(k) + 0.4, "cross-entropy: ends at log k", ha="right", color=COLORS["vermillion"])
+left.text(STEPS, math.log(k) + 0.4, "cross-entropy: ends at log k", ha="right",
+          color=COLORS["vermillion"])
 left.text(STEPS, 0.5, "KL: ends at 0", ha="right", color=COLORS["blue"])
 left.set(xlabel="step", ylabel="loss (nats)", ylim=(0, 11.5))
 right.set(xlabel="step", ylabel="mass on tokens with x (%)", ylim=(0, 102))
 assert all(run.losses[-1] < 0.05 and run.masses[-1] > 0.9 for run in runs)
-show(fig, "KL falls from 3.9 to about 0, cross-entropy from 10.8 to 6.9; the mass on x rises to nearly 1.")
+show(fig, "KL falls from 3.9 to about 0, cross-entropy from 10.8 to 6.9; the mass on x nears 1.")
 
 # %% [markdown]
 # Every run does it, with random noise as its only reading, and most of it in the first third of the steps.
@@ -606,8 +607,9 @@ claims.add(
     holds=chains.min().item() <= 188 <= chains.max().item(),
     reason="The mass on random texts would give more. 188 lies among the texts that the models wrote in "
            "a row. There they read their own words, a kind of text on which they were never trained."
-           if fewer and worse else f"These models have {final:.1%} of the mass on x after {STEPS} steps, also "
-           f"in a row. A mass of 188 / 200 they passed near step {early:.0f}: 188 fits a shorter training.",
+           if fewer and worse else
+           f"These models have {final:.1%} of the mass on x after {STEPS} steps. They passed "
+           f"a mass of 188 / 200 near step {early:.0f}: 188 fits a shorter training.",
 )
 
 # %% [markdown]
@@ -630,7 +632,8 @@ for name, lr in (("AdamW", 0.001), ("SGD", 0.001), ("SGD", 1.0)):
 
 # %%
 after_own = mass_after(plain, own_words)
-print("SGD with rate 1 is", "as fast" if reached["SGD", 1.0] > 0.8 * reached["AdamW", 0.001] else "slower")
+fast = reached["SGD", 1.0] > 0.8 * reached["AdamW", 0.001]
+print("SGD with rate 1 is", "as fast" if fast else "slower")
 print(f"SGD, after x-tokens only: mass {after_own:.1f};",
       "it likes x there as much" if after_own > reached["SGD", 1.0] - 0.05 else "it likes x less there")
 

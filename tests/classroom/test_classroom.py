@@ -329,6 +329,20 @@ def three_levels():
             pass
 
 
+def seven_levels(n=6):
+    while True:
+        try:
+            if n:
+                seven_levels(n - 1)
+            while True:
+                pass
+        except Exception:
+            pass
+        except BaseException as error:
+            kept = error
+            del kept
+
+
 def with_a_context():
     class Swallows:
         def __enter__(self):
@@ -351,11 +365,11 @@ def with_itself():
         with_itself()
 
 
-@pytest.mark.parametrize("answer", [one_level, two_levels, three_levels, with_a_context, with_itself], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("answer", [one_level, two_levels, three_levels, seven_levels, with_a_context, with_itself], ids=lambda f: f.__name__)
 def test_a_loop_that_swallows_what_ends_it_is_ended_all_the_same(answer):
     before = set(threading.enumerate())
     assert EXERCISE.grade(lambda x: answer()).passed is False
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) - before == set()
 
 
 def test_where_the_system_has_no_clock_for_a_thread_another_does(monkeypatch):

@@ -35,7 +35,7 @@ SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',  # all cells are in the page at once, found by their number
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
-LESSON = "06"  # the quickest with views and bars: it is run to its end in CI, the others with FULL=1
+LESSON = "02"  # the quickest with views and bars: it is run to its end in CI, the others with FULL=1
 READY = """async () => {
     const app = window.jupyterapp;
     await app.restored;
@@ -116,7 +116,7 @@ def lab(tmp_path_factory):
     nbformat.write(kinds, here / "work" / "kinds.ipynb")
     for name, setting in SETTINGS.items():
         path = here / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(setting)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -289,8 +289,8 @@ def test_a_view_moves_and_an_exercise_is_checked(page, notebook):
     code = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
 
     assert page.evaluate(DEAD) == []
-    still = nb.cells[view].outputs[0].data
-    assert something_to_see(cell_at(page, view), "image/png" in still), "no static frame before anything ran"
+    still = any("image/png" in output.get("data", {}) for output in nb.cells[view].outputs)
+    assert something_to_see(cell_at(page, view), still), "no static frame before anything ran"
     run(page, [i for i in code if i <= view])
     shown = cell_at(page, view)
     shown.locator(".widget-html-content").first.wait_for(state="visible")
@@ -405,7 +405,6 @@ def test_a_lesson_that_was_run_and_saved_shows_its_pictures(lab, chromium, noteb
         assert page.evaluate(DEAD) == []
         page.evaluate(SAVE)
     after = saved(lab, notebook.name)
-    assert stored_twice(after) == []
     assert views, "no view was looked at"
     with opened(lab, chromium, notebook.name, tmp_path / "reopened.png") as page:
         settled(page)
@@ -415,3 +414,4 @@ def test_a_lesson_that_was_run_and_saved_shows_its_pictures(lab, chromium, noteb
             shown = cell_at(page, index).evaluate(PICTURES)
             assert len(shown) >= pictures and all(width > 100 for width in shown), f"cell {index}"
             assert index not in views or something_to_see(cell_at(page, index), pictures), f"cell {index}"
+    assert stored_twice(after) == []

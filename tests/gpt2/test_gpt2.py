@@ -184,7 +184,9 @@ import torch
 from course_utils.gpt2.model import GPT, GPTConfig
 model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=20, n_positions=8), torch.Generator().manual_seed(0))
 ids = torch.arange(8)[None]
-torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(ids), model(ids), rtol=1e-4, atol=1e-4)
+for attention in ("fused", "explicit"):
+    model.set_attention(attention)
+    torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(ids), model(ids), rtol=1e-4, atol=1e-4)
 print("the same")
 """
 

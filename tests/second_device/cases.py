@@ -66,7 +66,9 @@ def noise(*shape, seed=0):
 
 
 def tiny(d, layers=2, V=12, positions=16, **more):
-    config = gpt2.GPTConfig(n_layer=layers, n_head=2, n_embd=8, vocab_size=V, n_positions=positions, initializer_range=0.5, **more)
+    config = gpt2.GPTConfig(
+        n_layer=layers, n_head=2, n_embd=8, vocab_size=V, n_positions=positions, initializer_range=0.5, **more
+    )
     return gpt2.GPT(config, dice()).to(d).eval()
 
 
@@ -124,7 +126,12 @@ def blocks(d):
     same = tb.dropout(x, 0.0, True), tb.dropout(x, 0.5, False)
     dropped = tb.dropout(x, 0.5, True)
     assert dropped.device == x.device
-    out = [tb.layer_norm(x, gain, shift), tb.frozen_layer_norm(torch.stack([x, x]), gain), tb.LayerNorm(8).to(d)(x), *same]
+    out = [
+        tb.layer_norm(x, gain, shift),
+        tb.frozen_layer_norm(torch.stack([x, x]), gain),
+        tb.LayerNorm(8).to(d)(x),
+        *same,
+    ]
     out += [form(x, *parts) for form in (tb.pre_norm_block, tb.post_norm_block, tb.parallel_block)] + [tb.rotary(x)]
     config = tb.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
     block = tb.Block(config).to(d)
@@ -143,7 +150,14 @@ def transformers(d):
         out.append(tr.Transformer(config, dice()).to(d)(ids(d)))
     mask = tr.architecture_mask("encoder-decoder", 6, 2).to(d)
     tr.check_ids(ids(d))
-    return out, model(ids(d), mask=mask), tr.residual_writes(model, ids(d)), tr.logit_contributions(model, ids(d), 3), model.embed(ids(d)), model.streams(ids(d))
+    return (
+        out,
+        model(ids(d), mask=mask),
+        tr.residual_writes(model, ids(d)),
+        tr.logit_contributions(model, ids(d), 3),
+        model.embed(ids(d)),
+        model.streams(ids(d)),
+    )
 
 
 # --- 04 --------------------------------------------------------------------------------------------------------------
@@ -166,7 +180,11 @@ def gpt2_models(d):
         out.append(gpt2.GPT.load(Path(folder) / "m.safetensors").to(d)(ids(d)))
     out.append(again.to(d)(ids(d)))
     out.append(gpt2.storyteller().to(d)(ids(d)))
-    return out, [model.lm_head.weight is model.wte.weight], precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16)
+    return (
+        out,
+        [model.lm_head.weight is model.wte.weight],
+        precision.half_precision(d) in (torch.float32, torch.bfloat16, torch.float16),
+    )
 
 
 def published_weights(d):
@@ -174,17 +192,27 @@ def published_weights(d):
 
     torch.manual_seed(0)
     theirs = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=12, n_positions=16)).eval()
-    return gpt2.GPT.from_hf(theirs.to(d)).to(d)(ids(d)), gpt2.convert_weights({"transformer.wte.weight": noise(4, 2).to(d)})
+    return gpt2.GPT.from_hf(theirs.to(d)).to(d)(ids(d)), gpt2.convert_weights(
+        {"transformer.wte.weight": noise(4, 2).to(d)}
+    )
 
 
 def counting(d):
     model = tiny(d)
-    return census.counted(model), census.saved_activations(model, ids(d)), census.training_memory(model.config, 2, 8), census.on_meta(model.config)(ids("cpu").to("meta")).shape, census.count_parameters(model.config)
+    return (
+        census.counted(model),
+        census.saved_activations(model, ids(d)),
+        census.training_memory(model.config, 2, 8),
+        census.on_meta(model.config)(ids("cpu").to("meta")).shape,
+        census.count_parameters(model.config),
+    )
 
 
 def sampling_settings(d):
     logits = noise(2, 12).to(d)
-    p = sampling.distribution(logits, ids(d, B=2), repetition_penalty=1.2, temperature=0.8, top_k=8, top_p=0.9, min_p=0.01)
+    p = sampling.distribution(
+        logits, ids(d, B=2), repetition_penalty=1.2, temperature=0.8, top_k=8, top_p=0.9, min_p=0.01
+    )
     return (
         p, sampling.entropy(p), sampling.draw(p, dice(), n=5), sampling.top_k(logits, 3), sampling.top_p(logits, 0.7), sampling.min_p(logits, 0.2),
         sampling.scale(logits, 2.0), sampling.repetition_penalty(logits, ids(d, B=2), 1.3),
@@ -193,8 +221,15 @@ def sampling_settings(d):
 
 def generating(d):
     model, prompt = tiny(d), ids(d, B=2, T=4)
-    out = [sampling.generate(model, prompt, 6, dice(), temperature=0.9, top_p=0.9, cached=cached) for cached in (True, False)]
-    out += [sampling.generate(model, prompt, 6, stop=3), sampling.greedy(model, prompt, 3), sampling.next_token(model, prompt, top_k=4)]
+    out = [
+        sampling.generate(model, prompt, 6, dice(), temperature=0.9, top_p=0.9, cached=cached)
+        for cached in (True, False)
+    ]
+    out += [
+        sampling.generate(model, prompt, 6, stop=3),
+        sampling.greedy(model, prompt, 3),
+        sampling.next_token(model, prompt, top_k=4),
+    ]
     return out, sampling.packed(model, 2)(prompt), sampling.packed(model, 1)(prompt[:1])
 
 
@@ -204,7 +239,15 @@ def lesions(d):
     rise = lesion.loss_rise(model, [(0, "W_Q")], batch, [0, 1])
     w = model.wte.weight
     own = lesion.noise_like(w.detach(), dice())
-    return rise, own, lesion.excess_kurtosis(w), lesion.tail_share(w), lesion.interval(rise.to(d)), lesion.matrices(model, 0, "MLP"), lesion.lesioned(model, [(0, "W_K")], dice())(ids(d))
+    return (
+        rise,
+        own,
+        lesion.excess_kurtosis(w),
+        lesion.tail_share(w),
+        lesion.interval(rise.to(d)),
+        lesion.matrices(model, 0, "MLP"),
+        lesion.lesioned(model, [(0, "W_K")], dice())(ids(d)),
+    )
 
 
 # --- all: stories, training ------------------------------------------------------------------------------------------
@@ -226,10 +269,37 @@ def train_runs(d):
     tests = [data(dice(5))]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "c.safetensors"
-        history = training.train(model, data, 6, lr=0.01, progress=False, eval_batches=tests, eval_every=3, checkpoint=file, checkpoint_every=3)
-        again = training.train(model, data, 6, lr=0.01, progress=False, eval_batches=tests, eval_every=3, checkpoint=file, checkpoint_every=3)
+        history = training.train(
+            model,
+            data,
+            6,
+            lr=0.01,
+            progress=False,
+            eval_batches=tests,
+            eval_every=3,
+            checkpoint=file,
+            checkpoint_every=3,
+        )
+        again = training.train(
+            model,
+            data,
+            6,
+            lr=0.01,
+            progress=False,
+            eval_batches=tests,
+            eval_every=3,
+            checkpoint=file,
+            checkpoint_every=3,
+        )
     assert devices.device_of(model).type == torch.device(d).type
-    return history.losses, history.grad_norms, history.eval_losses, again.losses, training.evaluate(model, tests), training.language_loss(model, tuple(x.to(d) for x in tests[0]))
+    return (
+        history.losses,
+        history.grad_norms,
+        history.eval_losses,
+        again.losses,
+        training.evaluate(model, tests),
+        training.language_loss(model, tuple(x.to(d) for x in tests[0])),
+    )
 
 
 def training_with_dropout(d):
@@ -237,7 +307,11 @@ def training_with_dropout(d):
     runs = []
     for seed in (0, 0, 1):
         model = tiny(d, embd_pdrop=0.3, resid_pdrop=0.3)
-        runs.append(training.train(model, training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), 4, progress=False, seed=seed).losses)
+        runs.append(
+            training.train(
+                model, training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), 4, progress=False, seed=seed
+            ).losses
+        )
     assert runs[0] == runs[1] != runs[2]
     return runs[0][0] > 0
 
@@ -282,7 +356,11 @@ def wrong_ids(d):
     for bad in (12, -1):
         text = ids(d).clone()
         text[1, 2] = bad
-        for call in (model, lambda text: sampling.generate(model, text, 2), lambda text: model(text, [at.KVCache() for _ in model.h])):
+        for call in (
+            model,
+            lambda text: sampling.generate(model, text, 2),
+            lambda text: model(text, [at.KVCache() for _ in model.h]),
+        ):
             try:
                 call(text)
             except ValueError as error:
@@ -315,7 +393,11 @@ def sixteen_bits(d):
 def helpers(d):
     model = tiny(d)
     devices.check_range(ids(d), 12)
-    return devices.wide(noise(3).to(d)), devices.device_of(model).type == torch.device(d).type, devices.device_of(len).type
+    return (
+        devices.wide(noise(3).to(d)),
+        devices.device_of(model).type == torch.device(d).type,
+        devices.device_of(len).type,
+    )
 
 
 # --- 05 --------------------------------------------------------------------------------------------------------------
@@ -324,11 +406,24 @@ def helpers(d):
 def test_time_sums(d):
     task = test_time.RunningSum(p=5, n=4)
     model, digits = task.model(16).to(d), task.problems(6, dice())
-    out = [task.sample(model, digits, style, 3, temperature, dice()) for style in ("direct", "steps") for temperature in (0, 1.0)]
+    out = [
+        task.sample(model, digits, style, 3, temperature, dice())
+        for style in ("direct", "steps")
+        for temperature in (0, 1.0)
+    ]
     right = out[-1][..., -1] == task.sums(digits)[:, -1:].to(d)
     batch = tuple(x.to(d) for x in task.batches("filler", 4)(dice()))
     votes = out[-1][..., -1]
-    return out, task.verify(digits, out[-1]), test_time.coverage(right, 2), test_time.majority_vote(votes), test_time.best_of(votes, noise(6, 3).to(d)), test_time.answer_loss(model, batch), task.prompt(digits.to(d)), task.rows(digits.to(d), "steps")
+    return (
+        out,
+        task.verify(digits, out[-1]),
+        test_time.coverage(right, 2),
+        test_time.majority_vote(votes),
+        test_time.best_of(votes, noise(6, 3).to(d)),
+        test_time.answer_loss(model, batch),
+        task.prompt(digits.to(d)),
+        task.rows(digits.to(d), "steps"),
+    )
 
 
 def a_model_half_trained(d):
@@ -376,7 +471,9 @@ def toy_models(d):
     model = superposition.ToyModel(2, 4, 2, generator=own)
     losses = superposition.train_toy(model, S, steps=4, batch=16, generator=own)
     more = superposition.train_toy(model, S, steps=2, batch=None)
-    paired = superposition.train_toy(model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True))
+    paired = superposition.train_toy(
+        model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True)
+    )
     W, b, importance = model.W.detach(), model.b.detach(), torch.ones(4).to(d)
     x = superposition.feature_batch(S, 8, 4, own)
     ideal = superposition.ideal_losses(S[:2], torch.ones(2).to(d)) if d else None
@@ -390,12 +487,27 @@ def toy_models(d):
 
 def autoencoders(d):
     x = noise(60, 6).to(d)
-    runs = [sae.train_sae(x, 8, penalty=0.1, steps=4, batch=16), sae.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1))]
+    runs = [
+        sae.train_sae(x, 8, penalty=0.1, steps=4, batch=16),
+        sae.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1)),
+    ]
     out = []
     for run in runs:
         f = run(x)
-        out += [f, run.decode(f), sae.sae_loss(x, f, run.directions, run.decoder_bias, 0.1), sae.firing_rate(f), sae.fraction_explained(x, run.decode(f))]
-    return out, sae.mean_max_cosine(x[:4], run.directions[0]), sae.principal_directions(x).abs(), sae.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2), sae.decode(f, run.directions, run.decoder_bias)
+        out += [
+            f,
+            run.decode(f),
+            sae.sae_loss(x, f, run.directions, run.decoder_bias, 0.1),
+            sae.firing_rate(f),
+            sae.fraction_explained(x, run.decode(f)),
+        ]
+    return (
+        out,
+        sae.mean_max_cosine(x[:4], run.directions[0]),
+        sae.principal_directions(x).abs(),
+        sae.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2),
+        sae.decode(f, run.directions, run.decoder_bias),
+    )
 
 
 # --- 07 --------------------------------------------------------------------------------------------------------------
@@ -464,7 +576,12 @@ def growing(d):
     model = induction.attention_only(2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()).to(d)
     batch = tuple(x.to(d) for x in induction.repeat_batches(4, 12, 12, (3, 5))(dice()))
     late = induction.late_repeats(2, 2, 3, 12, dice())
-    out = [induction.token_losses(model, batch), induction.look(model, batch), late, induction.repeated_sequences(2, 8, 12, (3, 4), dice())]
+    out = [
+        induction.token_losses(model, batch),
+        induction.look(model, batch),
+        late,
+        induction.repeated_sequences(2, 8, 12, (3, 4), dice()),
+    ]
     growth = induction.grow(model, (3, 5), steps=2, B=4, every=1, progress=False)
     return out, vars(growth), induction.rise([0, 1, 2], torch.tensor([0.0, 0.5, 1.0]).to(d))
 
@@ -495,7 +612,9 @@ def adding(d):
 def regression(d):
     x, y = (part.to(d) for part in lr.students(20, dice()))
     rotation = lr.random_rotation(3, dice()).to(d)
-    return lr.least_squares(x, y), lr.rotated_network(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).to(d), rotation)
+    return lr.least_squares(x, y), lr.rotated_network(
+        torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).to(d), rotation
+    )
 
 
 # --- 09 --------------------------------------------------------------------------------------------------------------
@@ -513,13 +632,34 @@ def answering(d):
     model, tasks = talker(d), instructions.instructions(0, 4)
     batch = fine_tuning.task_batches(tasks, 3)(dice())
     there = tuple(x.to(d) for x in batch)
-    said = fine_tuning.answers(model, tasks, n_new=4), fine_tuning.answers(model, tasks, dice(), n_new=4, temperature=1.0)
-    history = training.train(copy.deepcopy(model), fine_tuning.task_batches(tasks, 3), 2, loss_fn=fine_tuning.answer_loss, progress=False)
-    return said, fine_tuning.answer_loss(model, there), fine_tuning.answer_mask(there[0]), fine_tuning.pad(list(there[0])), history.losses, list(fine_tuning.accuracy(model, tasks).values()), fine_tuning.story_loss(model, n_windows=1), tasks[0].ids, tasks[0].prompt
+    said = (
+        fine_tuning.answers(model, tasks, n_new=4),
+        fine_tuning.answers(model, tasks, dice(), n_new=4, temperature=1.0),
+    )
+    history = training.train(
+        copy.deepcopy(model), fine_tuning.task_batches(tasks, 3), 2, loss_fn=fine_tuning.answer_loss, progress=False
+    )
+    return (
+        said,
+        fine_tuning.answer_loss(model, there),
+        fine_tuning.answer_mask(there[0]),
+        fine_tuning.pad(list(there[0])),
+        history.losses,
+        list(fine_tuning.accuracy(model, tasks).values()),
+        fine_tuning.story_loss(model, n_windows=1),
+        tasks[0].ids,
+        tasks[0].prompt,
+    )
 
 
 def assistants(d):
-    return fine_tuning.assistant().to(d)(ids(d)), fine_tuning.base_with_chat().to(d)(ids(d)), chat.extend_vocabulary(tiny(d), 3, dice()).to(d)(ids(d)), chat.decode_chat(ids(d)[0]), chat.encode_chat([("user", "Who has the ball?")])
+    return (
+        fine_tuning.assistant().to(d)(ids(d)),
+        fine_tuning.base_with_chat().to(d)(ids(d)),
+        chat.extend_vocabulary(tiny(d), 3, dice()).to(d)(ids(d)),
+        chat.decode_chat(ids(d)[0]),
+        chat.encode_chat([("user", "Who has the ball?")]),
+    )
 
 
 def low_rank(d):
@@ -527,12 +667,21 @@ def low_rank(d):
     training.train(model, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 3, progress=False, weight_decay=0.0)
     W, A, B = noise(4, 6).to(d), noise(2, 6).to(d), noise(4, 2).to(d)
     layer = fine_tuning.LoRALinear(nn.Linear(6, 4).to(d), 2, generator=dice())
-    return model(ids(d)), fine_tuning.merge_lora(model)(ids(d)), fine_tuning.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0), fine_tuning.lora_merge(W, A, B, 2.0), layer.merge()(noise(2, 6).to(d)).shape
+    return (
+        model(ids(d)),
+        fine_tuning.merge_lora(model)(ids(d)),
+        fine_tuning.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0),
+        fine_tuning.lora_merge(W, A, B, 2.0),
+        layer.merge()(noise(2, 6).to(d)).shape,
+    )
 
 
 def mixing(d):
     model = talker(d)
-    both = ftr.mixed(fine_tuning.task_batches(instructions.instructions(0, 4), 2), training.token_batches(corpus.stories(0, 200).tokens, 2, 16))
+    both = ftr.mixed(
+        fine_tuning.task_batches(instructions.instructions(0, 4), 2),
+        training.token_batches(corpus.stories(0, 200).tokens, 2, 16),
+    )
     return ftr.mixed_loss(model, tuple(x.to(d) for x in both(dice())))
 
 
@@ -600,11 +749,28 @@ def compressing(d):
 def distilling(d):
     batch = ids("cpu", B=2, T=5), ids("cpu", B=2, T=5, seed=1)
     pupil, teacher = tiny(d, layers=1), tiny(d)
-    history = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(teacher, 2.0), progress=False)
-    held = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(distillation.remembered(teacher)), progress=False)
-    at_home = training.train(copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(tiny("cpu")), progress=False)  # another device
+    history = training.train(
+        copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(teacher, 2.0), progress=False
+    )
+    held = training.train(
+        copy.deepcopy(pupil),
+        lambda generator: batch,
+        2,
+        loss_fn=distillation.distilled(distillation.remembered(teacher)),
+        progress=False,
+    )
+    at_home = training.train(
+        copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(tiny("cpu")), progress=False
+    )  # another device
     told = corpus.encode_words("Once upon a")[None].to(d)
-    return history.losses, held.losses, at_home.losses, distillation.distillation_loss(pupil(ids(d)), teacher(ids(d))), distillation.perfect_teacher(told), distillation.student(0).to(d)(ids(d))
+    return (
+        history.losses,
+        held.losses,
+        at_home.losses,
+        distillation.distillation_loss(pupil(ids(d)), teacher(ids(d))),
+        distillation.perfect_teacher(told),
+        distillation.student(0).to(d)(ids(d)),
+    )
 
 
 def guarding(d):

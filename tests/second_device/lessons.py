@@ -67,7 +67,9 @@ def main() -> int:
         start = time.perf_counter()
         outcome = run(source, options.get("--card", "cuda"), "--noise" in options, on="--on" in options)
         seconds = time.perf_counter() - start
-        print(f"{source.stem}: {len(outcome.failed)} failed, {outcome.launched} operators on the device, {seconds:.0f} s")
+        print(
+            f"{source.stem}: {len(outcome.failed)} failed, {outcome.launched} operators on the device, {seconds:.0f} s"
+        )
         print(*outcome.failed, sep="\n", flush=True)
         bad += len(outcome.failed)
     return int(bad > 0)

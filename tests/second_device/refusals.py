@@ -58,7 +58,11 @@ def what_cuda_lets_mix_may_mix():
 def dice_belong_to_one_device():
     play("cuda")
     own, other = torch.Generator(D).manual_seed(0), torch.Generator().manual_seed(0)
-    for call in (lambda g: torch.rand(3, device=D, generator=g), lambda g: torch.multinomial(ones(3), 1, generator=g), lambda g: ones(3).normal_(generator=g)):
+    for call in (
+        lambda g: torch.rand(3, device=D, generator=g),
+        lambda g: torch.multinomial(ones(3), 1, generator=g),
+        lambda g: ones(3).normal_(generator=g),
+    ):
         assert call(own).device.type == D
         refused(RuntimeError, "device type for generator", lambda call=call: call(other))
     refused(RuntimeError, "", lambda: torch.rand(3, generator=own))
@@ -74,8 +78,12 @@ def dice_belong_to_one_device():
 def cuda_multiplies_no_integers():
     play("cuda")
     whole = ones(2, 2).long()
-    refused(NotImplementedError, 'not implemented for \'Long\'', lambda: whole @ whole)
-    refused(NotImplementedError, "not implemented for", lambda: torch.ones(2, 2, dtype=torch.int32, device=D) @ torch.ones(2, dtype=torch.int32, device=D))
+    refused(NotImplementedError, "not implemented for 'Long'", lambda: whole @ whole)
+    refused(
+        NotImplementedError,
+        "not implemented for",
+        lambda: torch.ones(2, 2, dtype=torch.int32, device=D) @ torch.ones(2, dtype=torch.int32, device=D),
+    )
     assert (whole * whole).sum().item() == 4
 
 

@@ -22,7 +22,9 @@ def on_the_device(notebook, noise=False):
     source = source_of(notebook)
     outcome = lessons.run(source, noise=noise)
     assert outcome.failed == []
-    assert outcome.launched > 0 or "device()" not in source.read_text(encoding="utf-8"), "the lesson chooses a device and never used it: nothing was tested"
+    assert outcome.launched > 0 or "device()" not in source.read_text(encoding="utf-8"), (
+        "the lesson chooses a device and never used it: nothing was tested"
+    )
 
 
 def test_a_lesson_runs_on_the_second_device(due):

@@ -45,7 +45,10 @@ def test_what_handles_tensors_is_found_by_its_source():
     assert kinds == {"cpu"} and reached.seen == set()
 
 
-@pytest.mark.parametrize(("a", "b", "found"), [(1.0, 1.00001, 0), (1.0, 1.1, 1), ([1, "a"], [1, "b"], 1), ({"x": 1}, {"x": 1}, 0), ([1], [1, 2], 1)])
+@pytest.mark.parametrize(
+    ("a", "b", "found"),
+    [(1.0, 1.00001, 0), (1.0, 1.1, 1), ([1, "a"], [1, "b"], 1), ({"x": 1}, {"x": 1}, 0), ([1], [1, 2], 1)],
+)
 def test_a_difference_is_noticed(a, b, found):
     from second_device import walk
 

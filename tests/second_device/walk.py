@@ -1,6 +1,6 @@
 """Runs cases.py on the CPU and on the second device, in a process of its own; prints what failed and what was reached.
 
-    PYTHONPATH=tests python -m second_device.walk [--card=t4] [CASE …]
+PYTHONPATH=tests python -m second_device.walk [--card=t4] [CASE …]
 """
 
 import ast
@@ -67,7 +67,9 @@ class Reached:
     def __call__(self, frame, event, _):
         if event == "call" and (name := self.names.get(frame.f_code)) and name not in self.seen:
             code = frame.f_code
-            given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)]
+            given = code.co_varnames[
+                : code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+            ]
             kinds = set()
             for key in given:
                 _devices(frame.f_locals.get(key), kinds)
@@ -99,8 +101,14 @@ def differences(a, b, where="") -> list[str]:
         x, y = a.detach().cpu(), b.detach().cpu()
         if x.shape != y.shape or x.dtype != y.dtype:
             return [f"{where}: {tuple(x.shape)} {x.dtype} on the CPU, {tuple(y.shape)} {y.dtype} on the device"]
-        same = torch.allclose(x, y, rtol=1e-3, atol=1e-4, equal_nan=True) if x.is_floating_point() else torch.equal(x, y)
-        return [] if same else [f"{where}: on the CPU {x.flatten()[:4].tolist()}, on the device {y.flatten()[:4].tolist()}"]
+        same = (
+            torch.allclose(x, y, rtol=1e-3, atol=1e-4, equal_nan=True) if x.is_floating_point() else torch.equal(x, y)
+        )
+        return (
+            []
+            if same
+            else [f"{where}: on the CPU {x.flatten()[:4].tolist()}, on the device {y.flatten()[:4].tolist()}"]
+        )
     if isinstance(a, dict):
         return differences(list(a.values()), list(b.values()), where)
     if isinstance(a, (list, tuple)):
@@ -139,7 +147,15 @@ def main() -> None:
             torch.ops.second_device.revive()
             report[name] = "".join(traceback.format_exc().splitlines(keepends=True)[-9:])
     missing = sorted(functions.keys() - reached.seen - DATA.keys())
-    json.dump({"cases": report, "handles": len(functions), "missing": missing, "stale": sorted(DATA.keys() - functions.keys())}, sys.stdout)
+    json.dump(
+        {
+            "cases": report,
+            "handles": len(functions),
+            "missing": missing,
+            "stale": sorted(DATA.keys() - functions.keys()),
+        },
+        sys.stdout,
+    )
 
 
 if __name__ == "__main__":

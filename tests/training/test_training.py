@@ -295,7 +295,7 @@ class Counting(TorchDispatchMode):
 
 
 def test_a_step_asks_torch_for_little_more_than_a_bare_loop():
-    """Seven operations: the loss and the norm are kept, and the seeds are set."""
+    """The loss and the norm are kept for the history: a handful of operations."""
 
     def bare(steps):
         model, batches, generator = Tiny(), token_batches(TEXT, 4, T), torch.Generator().manual_seed(0)
@@ -316,7 +316,6 @@ def test_a_step_asks_torch_for_little_more_than_a_bare_loop():
         return (counts[1] - counts[0]) / 20  # for each step
 
     ours, theirs = asked(lambda steps: run(steps=steps)), asked(bare)
-    print(ours, theirs)
     assert 0 < theirs <= ours <= theirs + 7
 
 
