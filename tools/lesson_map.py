@@ -82,7 +82,7 @@ def written(text: str, table: str, comment: str = "") -> str:
     """The text with the table between its two marks; `comment` begins each line in a jupytext script."""
     lines = "\n".join(f"{comment}{line}" for line in ["", table, ""] for line in line.split("\n"))
     lines = re.sub(r"(?m)[ \t]+$", "", lines)
-    pattern = rf"(?s)({re.escape(BEGIN)})\n.*?\n({re.escape(comment)}{re.escape(END)})"
+    pattern = rf"(?s)({re.escape(BEGIN)})\n.*?({re.escape(comment)}{re.escape(END)})"
     if not re.search(pattern, text):
         raise Problem(f"the marks {BEGIN} and {END} are missing")
     return re.sub(pattern, lambda found: f"{found[1]}\n{lines}\n{found[2]}", text)

@@ -2,7 +2,8 @@
 
     python tools/scope.py        say which, and why
 
-With FULL=1 in the environment it is every lesson. A change in what the rooms share touches no lesson by itself: it has tests of
+With FULL=1 in the environment it is every lesson. Of a change that touches
+more than six lessons, six or fewer are taken. A change in what the rooms share touches no lesson by itself: it has tests of
 its own, and the lesson by the commit's hash runs with it. A change is what the commits of the four hours before the newest one
 hold, and what is not yet committed; COURSE_BASE=REVISION names another start.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from common import ROOT, pair_of, sources
 
 FULL = os.environ.get("FULL") == "1"
+MOST = 6  # lessons that CI runs in the long ways at a time; which ones of more, the commit's hash decides
 HOURS = 4  # commits this close before the newest one belong to the same change
 
 
@@ -57,7 +59,8 @@ def chosen() -> list[Path]:
         return [pair_of(source) for source in every]
     extra = int(_git("rev-parse", "HEAD"), 16) % len(every)  # another one for each commit, the same each time
     due = [s for i, s in enumerate(every) if i == extra or is_touched(s, touched)]
-    return [pair_of(source) for source in due]
+    step = -(-len(due) // MOST)  # of a change that touches everything, every so many lessons
+    return [pair_of(source) for source in due[extra % step :: step]]
 
 
 def main() -> None:

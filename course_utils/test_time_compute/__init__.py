@@ -1,6 +1,6 @@
 """More compute at test time: the running sum and the real model of lesson 12."""
 
-from course_utils.test_time_compute.real_model import answer_probabilities, coverage_of, smollm2, sums
+from course_utils.test_time_compute.real_model import answer_probabilities, coverage_of, recorded_model, smollm2, sums
 from course_utils.test_time_compute.running_sum import (
     STYLES,
     RunningSum,
@@ -27,6 +27,7 @@ __all__ = [
     "majority_vote",
     "pass_at_k",
     "recorded",
+    "recorded_model",
     "smollm2",
     "sums",
 ]

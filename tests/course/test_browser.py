@@ -24,6 +24,7 @@ import instructor
 import nbformat
 import pytest
 import scope
+from lint import AWAITING
 
 from conftest import notebook_paths
 from course_utils.exercises import catalog
@@ -265,12 +266,15 @@ def check_says(page, index, start):
 
 
 def first_view(nb):
-    return next(i for i, cell in enumerate(nb.cells) if cell.cell_type == "code" and any(name == "explore" for name, _ in cells.calls(cell.source)))
+    """The index of the first cell that makes a view; None where the lesson has none."""
+    return next((i for i, cell in enumerate(nb.cells) if cell.cell_type == "code" and any(name == "explore" for name, _ in cells.calls(cell.source))), None)
 
 
 def first_exercise(nb):
-    """(index of the stub, index of its check, topic.name)"""
-    stub = next(i for i, cell in enumerate(nb.cells) if "exercise" in cells.tags(cell))
+    """(index of the stub, index of its check, room.name); None where the lesson has none."""
+    stub = next((i for i, cell in enumerate(nb.cells) if "exercise" in cells.tags(cell)), None)
+    if stub is None:
+        return None
     check = next(i for i, cell in enumerate(nb.cells) if i > stub and "check" in cells.tags(cell))
     name = next(call.args[0].value for called, call in cells.calls(nb.cells[check].source) if called == "check")
     return stub, check, name
@@ -285,10 +289,19 @@ def something_to_see(cell, picture):
 
 def test_a_view_moves_and_an_exercise_is_checked(page, notebook):
     nb = common.read(notebook)
-    view, (stub, check, name) = first_view(nb), first_exercise(nb)
-    code = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
-
+    view, exercise = first_view(nb), first_exercise(nb)
+    assert (view is not None and exercise) or notebook.stem in AWAITING
     assert page.evaluate(DEAD) == []
+    if view is not None:
+        the_view_moves(page, nb, view)
+    if exercise:
+        the_exercise_is_checked(page, nb, *exercise, ran=-1 if view is None else view)
+    elif view is None:
+        pytest.skip("this lesson has neither a view nor an exercise yet")
+
+
+def the_view_moves(page, nb, view):
+    code = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
     still = any("image/png" in output.get("data", {}) for output in nb.cells[view].outputs)
     assert something_to_see(cell_at(page, view), still), "no static frame before anything ran"
     run(page, [i for i in code if i <= view])
@@ -301,7 +314,11 @@ def test_a_view_moves_and_an_exercise_is_checked(page, notebook):
         assert picture.evaluate("async node => { await node.decode(); return node.naturalWidth; }") > 100
         assert picture.get_attribute("alt").strip()
 
-    run(page, [i for i in (stub, check) if i > view])
+
+def the_exercise_is_checked(page, nb, stub, check, name, ran):
+    """`ran`: the cells up to this one were run; the others that the exercise needs are the set-up and the imports."""
+    needed = [i for i, cell in enumerate(nb.cells) if cells.tags(cell) & {"setup", "imports"}]
+    run(page, [i for i in (*needed, stub, check) if i > ran])
     assert cell_at(page, check).locator(".jp-OutputArea-output").inner_text().strip().startswith("·")  # not attempted
     type_into(page, stub, re.sub(r"(?m)^( +)\.\.\.$", r'\1return "wrong"', nb.cells[stub].source))
     assert len(check_says(page, check, "✗").split()) > 5

@@ -9,6 +9,7 @@ import cells
 import claims
 import common
 import instructor
+import lesson_map
 import pages
 import pairs
 import pytest
@@ -71,6 +72,17 @@ def test_the_readme_lists_the_notebook(notebook):
     assert f"](notebooks/{notebook.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_tables_of_lessons_are_what_the_lessons_say():
+    """And each lesson builds on lessons that there are, in no circle."""
+    every = {lesson.number: lesson for lesson in lesson_map.lessons()}
+    assert lesson_map.disagreements() == [] and len(every) == len(notebook_paths())
+    left = dict(every)
+    while ready := [number for number, lesson in left.items() if not set(lesson.needs) & left.keys()]:
+        for number in ready:
+            del left[number]
+    assert left == {} and all(set(lesson.needs) <= every.keys() for lesson in every.values())
+
+
 REFERENCE = '''
 def area(width: float, height: float = 1.0) -> float:
     """Area."""
@@ -125,7 +137,8 @@ def test_a_class_stub_that_differs_is_noticed(change, fault):
 
 def test_every_check_in_the_saved_notebook_says_that_nothing_was_attempted(notebook):
     answers = instructor.answers(common.read(notebook))
-    assert answers and [answer for _, answer in answers if "not attempted" not in answer] == []
+    assert len(answers) == len(cells.checked(common.read(notebook)))
+    assert [answer for _, answer in answers if "not attempted" not in answer] == []
 
 
 def test_with_the_solutions_filled_in_every_check_passes(notebook, monkeypatch):

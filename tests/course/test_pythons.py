@@ -17,10 +17,11 @@ from pythons import Environment, plain_environ, python_of, version_of
 
 from conftest import ROOT, notebook_paths
 
-QUICK = ("test_attention", "test_census", "test_documentation", "test_installed", "test_linear_reading", "test_sampling")
-DOCTESTS = ("attention", "census", "corpus", "installed", "sampling", "texts", "tokenization", "tokenizer_files", "transformer_block", "classroom/widgets")
+QUICK = ("attention/test_attention", "model_budget/test_census", "stories/test_documentation", "machine/test_installed", "probes/test_linear_reading", "sampling/test_sampling")
+DOCTESTS = ("attention/heads", "model_budget/census", "stories/corpus", "machine/installed", "sampling/decoding", "stories/english", "tokenization/bpe",
+            "tokenization/published", "transformer_block/block", "classroom/widgets")  # fmt: skip
 LESSONS = ("01", "02")
-ELSEWHERE = ("test_colab", "test_pythons", "test_bounds")  # they make environments of their own
+ELSEWHERE = ("course/test_colab", "course/test_pythons", "course/test_bounds")  # they make environments of their own
 HOURS = {"small": 0.5, "all": 4}
 OTHERS = [each for each in pythons.environments().values() if not each.colab]
 
@@ -67,7 +68,7 @@ def test_the_course_runs_there(environment):
 def test_what_runs_there_is_there():
     """And a test that fails there is seen: pytest's exit code is 1 for a failed test, 4 for a file that is missing."""
     assert all((ROOT / name).is_file() for name in small()) and len(small()) == len(QUICK) + len(DOCTESTS) + len(LESSONS)
-    assert {f"test_{name}" for name in ("colab", "pythons", "bounds")} == set(ELSEWHERE)
+    assert {f"course/test_{name}" for name in ("colab", "pythons", "bounds")} == set(ELSEWHERE)
 
 
 # --- Finding Pythons, keeping environments ---------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from common import source_of
 from second_device import lessons
 from second_device.processes import built
 
-# Those that train or that choose a device. 04, 06 and 09 take minutes each, so they run with FULL=1 only.
-IN_CI = ("03", "05", "07", "08")
+# Those that train or that choose a device. 04, 06 and 18 to 22 take minutes each, so they run with FULL=1 only.
+IN_CI = ("03", "05", "07", "11", "12", "14", "15", "16", "17")
 
 
 def on_the_device(notebook, noise=False):
