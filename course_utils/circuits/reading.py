@@ -10,28 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_utils.circuits.hooks import ActivationCache, activations, only, patched, points, record
+from course_utils.circuits.hooks import activations, only, patched
 from course_utils.transformer_block.ladder import Transformer, logit_contributions
-
-__all__ = [
-    "ActivationCache",
-    "Attribution",
-    "activations",
-    "attribution",
-    "duplicate_token_score",
-    "earlier_copies",
-    "head_scores",
-    "induction_score",
-    "logit_lens",
-    "only",
-    "patched",
-    "patching_map",
-    "path_patch",
-    "points",
-    "previous_token_score",
-    "record",
-]
-
 
 # --- Scores of attention heads ---------------------------------------------------------------------------------------
 

@@ -20,7 +20,11 @@ WATCHED = ("transformers", "peft", "matplotlib")
 
 @dataclass(frozen=True)
 class TooOld:
-    """A package that is here in an older version than the course needs."""
+    """A package that is here in an older version than the course needs.
+
+    >>> str(TooOld("peft", "0.14", "0.18")).split(".  ")[0][:60]
+    'peft 0.14 is too old for this course, which needs peft >= 0.'
+    """
 
     name: str
     found: str
@@ -104,13 +108,19 @@ def require(*names: str) -> None:
 
 
 def warn() -> None:
-    """Warn of every watched package that is too old; the import goes on, since not every lesson uses every package."""
+    """Warn of every watched package that is too old; the import goes on, since not every lesson uses every package.
+
+    >>> warn()  # silent where all are new enough
+    """
     for old in too_old(*WATCHED):
         warnings.warn(str(old), stacklevel=3)
 
 
 def warn_of_widgets() -> None:
-    """Warn where views cannot show: JupyterLab 4 or Notebook 7 with ipywidgets 7, which Colab has and its own page shows."""
+    """Warn where views cannot show: JupyterLab 4 or Notebook 7 with ipywidgets 7, which Colab has and its own page shows.
+
+    >>> warn_of_widgets()  # silent where no Jupyter server started this Python
+    """
     has, lab = found("ipywidgets"), found("jupyterlab")
     served = "JPY_SESSION_NAME" in os.environ and "google.colab" not in sys.modules  # a Jupyter server started this kernel
     if served and has and lab and release(has) < (8,) and release(lab) >= (4,):

@@ -109,6 +109,12 @@ def draw_pairs(
     """The pairs as `make_pairs` draws them, each as (number of the question, ids of the right answer, of the wrong one).
 
     Questions are numbered as they come, batch by batch. Raises: ValueError as `make_pairs`.
+
+    >>> from course_utils.pretrained import assistant
+    >>> questions = Questions.draw(seed=1, n=60, batch=2)
+    >>> rows = draw_pairs(assistant(), questions, n=2, generator=torch.Generator().manual_seed(0))
+    >>> len(rows), [number >= 0 and len(right) > 0 < len(wrong) for number, right, wrong in rows]
+    (2, [True, True])
     """
     rows, number = [], 0
     for i, prompts in enumerate(questions.prompts):

@@ -17,21 +17,9 @@ from scipy.special import huber, logsumexp
 
 from course_utils.scaling_laws.power_laws import (
     Array,
-    PowerLaw,
     bootstrap,
-    broken_power_law,
-    fit_power_law,
-    fit_saturating,
-    interval,
     positive_arrays,
-    power_law_line,
 )
-
-__all__ = [
-    "BESIROGLU", "HOFFMANN", "HOFFMANN_PRINTED", "KAPLAN", "Chinchilla", "PowerLaw", "bootstrap", "bootstrap_chinchilla",
-    "broken_power_law", "chinchilla_objective", "fit_chinchilla", "fit_isoflop", "fit_power_law", "fit_saturating",
-    "interval", "optimal_allocation", "power_law_line", "simulate",
-]  # fmt: skip
 
 
 def fit_isoflop(N: Sequence, L: Sequence) -> tuple[float, float]:
@@ -199,6 +187,7 @@ def bootstrap_chinchilla(N: Sequence, D: Sequence, L: Sequence, n_refits: int = 
     >>> N, D = np.repeat([1e8, 1e9, 1e10], 4), np.tile([1e9, 3e9, 1e10, 1e11], 3)
     >>> noise = np.exp(0.002 * np.random.default_rng(0).normal(size=12))
     >>> refits = bootstrap_chinchilla(N, D, HOFFMANN.loss(N, D) * noise, n_refits=20)
+    >>> from course_utils.scaling_laws import interval
     >>> low, high = interval(np.array([law.a for law in refits]))
     >>> bool(low < HOFFMANN.a < high)
     True

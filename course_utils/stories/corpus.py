@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from course_utils.stories import grammar as stories_grammar
-from course_utils.stories.english import documentation, hub, hub_file, manual
 from course_utils.stories.grammar import (
     END,
     VOCAB,
@@ -29,26 +28,6 @@ from course_utils.stories.grammar import (
     Word,
     change,
 )
-
-__all__ = [
-    "END",
-    "HOLDERS",
-    "ID",
-    "VOCAB",
-    "Stories",
-    "decode_words",
-    "documentation",
-    "encode_words",
-    "entropy_per_token",
-    "hub",
-    "hub_file",
-    "manual",
-    "next_token_distribution",
-    "ngram_entropy",
-    "stories",
-    "story_entropy",
-    "surprisal",
-]
 
 ID = {word: i for i, word in enumerate(VOCAB)}
 HOLDERS = ("hero", "friend", "nobody")

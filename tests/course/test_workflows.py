@@ -115,7 +115,7 @@ def test_a_workflow_may_do_only_what_it_must_and_calls_what_is_there(path):
     ("make test", "make tests", "make tests is no target"),
     ("make test", "echo ${{ github.event.pull_request.title }}", "becomes a command"),
     ("tools/address.py", "tools/addresses.py", "tools/addresses.py is not there"),
-    ("--ignore=tests/test_colab.py", "--ignore=tests/test_collab.py", "tests/test_collab.py is not there"),
+    ("--ignore=tests/course/test_colab.py", "--ignore=tests/course/test_collab.py", "tests/course/test_collab.py is not there"),
     ("-r requirements.txt", "-r requirement.txt", "requirement.txt is not there"),
 ])  # fmt: skip
 def test_a_fault_of_a_workflow_is_noticed(old, new, fault):

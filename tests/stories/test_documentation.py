@@ -14,6 +14,7 @@ import scope
 import store_documentation as store
 
 from conftest import ROOT
+from course_utils import assets
 from course_utils.stories import english as texts
 from course_utils.stories.english import documentation, manual
 
@@ -40,7 +41,7 @@ def test_the_stored_texts_are_those_of_the_recorded_numbers(text):
 
 
 def test_they_are_small_and_their_licence_lies_beside_them():
-    files = sorted(texts.ASSETS.glob("python_*"))
+    files = sorted(assets.path("stories/python_manual.txt.gz").parent.glob("python_*"))
     assert [path.name for path in files] == ["python_documentation.txt.gz", "python_licence.txt", "python_manual.txt.gz"]
     assert sum(path.stat().st_size for path in files) < 1_000_000
     licence = files[1].read_text(encoding="utf-8")
@@ -51,8 +52,8 @@ def test_they_are_small_and_their_licence_lies_beside_them():
 
 @pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: b"plain text", lambda data: gzip.compress(b"another text")])
 def test_a_damaged_file_is_noticed(damage, monkeypatch, tmp_path):
-    shutil.copy(texts.ASSETS / "python_manual.txt.gz", tmp_path)
-    monkeypatch.setattr(texts, "ASSETS", tmp_path)
+    shutil.copy(assets.path("stories/python_manual.txt.gz"), tmp_path)
+    monkeypatch.setattr(assets, "path", lambda name: tmp_path / name.partition("/")[2])
     assert manual().startswith("The ")
     file = tmp_path / "python_manual.txt.gz"
     file.write_bytes(damage(file.read_bytes()))
