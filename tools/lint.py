@@ -38,7 +38,7 @@ AWAITING = {
     "17_grokking", "18_instruction_tuning", "19_lora", "20_preferences", "21_compression", "22_guard_rails", "23_audit",
 }  # fmt: skip
 COUNTS = re.compile(
-    r"\d+ exercises |\d+ interactive views |the claims table is missing|the median code cell |\d+ of \d+ code cells have over |cell \d+: \d+ lines of code"
+    r"nbval compares \d+ of |\d+ exercises |\d+ interactive views |the claims table is missing|the median code cell |\d+ of \d+ code cells have over |cell \d+: \d+ lines of code"
 )
 COMPARED = 0.8  # of the cells with outputs
 MIN_ALT = 20  # characters; below that it is a label

@@ -7,13 +7,13 @@
 # ---
 
 # %% [markdown]
-# # 1 · Tokenization: what a language model reads
+# # 01 · Tokenization: what a language model reads
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb)
 #
 # <!-- speaker: Ask the room to count the r's first, then ask what a program would need to know in order to count them. -->
 # **How many times does the letter r occur in *strawberry*?** Language models have been famous for getting this wrong.
-# One reason: they read no letters, but numbers that stand for pieces of text. In this notebook you build the part that stands between your
+# One reason: they read no letters, but numbers that stand for pieces of text. In this lesson you build the part that stands between your
 # text and the model, and you find out what the model sees instead.
 #
 # **Time.** Running: under a minute on CPU; no GPU is used. Reading and exercises: about two hours.
@@ -38,8 +38,7 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The finished tokenizer is in `course_utils.tokenization`. You build the same thing here, piece by piece, and the
-# notebook proves that the two agree.
+# What this lesson builds stands finished in `course_utils.tokenization`. You build the main pieces here.
 
 # %% tags=["imports"]
 from collections import Counter
@@ -48,12 +47,15 @@ import ipywidgets as widgets
 import numpy as np
 import tiktoken
 import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import corpus
-from course_utils import tokenization as tk
-from course_utils.classroom import Claims, Picture, explore, generator, show, subplots, token_strip
+from course_utils import stories, tokenization
+from course_utils.classroom import (
+    Claims, Picture, explore, generator, show, subplots, timed, token_strip,
+)
 from course_utils.exercises import check, hint, solution
-from course_utils.tokenization import build_vocab
 
 claims = Claims("01")
 
@@ -96,7 +98,7 @@ for name, text in texts.items():
 
 # %% [markdown]
 # The Tamil text needs about three numbers a character. A model reads a limited number of tokens at a time, and
-# the cost of its central step, attention, grows with the square of that number (notebook 2 measures it). So we want fewer, larger units.
+# the cost of its central step, attention, grows with the square of that number (lesson 02 measures it). So we want fewer, larger units.
 #
 # ## Merging what comes together
 #
@@ -131,13 +133,13 @@ check("tokenization.count_pairs", count_pairs)
 # solution("tokenization.count_pairs")
 
 # %% [markdown]
-# Whatever you wrote, the notebook goes on with our version, `tk.count_pairs`.
+# Whatever you wrote, the lesson goes on with our version, `tokenization.count_pairs`.
 #
 # **Predict.** Which pair of letters is the most frequent in this sentence?
 
 # %%
 sentence = "the cat sat on the mat, and the rat sat on the cat"
-counts = tk.count_pairs(list(sentence.encode("utf-8")))
+counts = tokenization.count_pairs(list(sentence.encode("utf-8")))
 for pair, n in sorted(counts.items(), key=lambda item: -item[1])[:5]:
     print(bytes(pair), n)
 
@@ -170,7 +172,7 @@ check("tokenization.merge", merge)
 # One merge on the sentence. Every `at` is now one token.
 
 # %%
-ids = tk.merge(list(sentence.encode("utf-8")), tuple(b"at"), 256)
+ids = tokenization.merge(list(sentence.encode("utf-8")), tuple(b"at"), 256)
 print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
 
 
@@ -180,7 +182,7 @@ print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
 # *Difficulty 3 of 3 · 15 minutes*
 #
 # Count, take the most frequent pair, merge it, repeat. That loop is the whole training. Two pairs can be equally
-# frequent: then take the smaller pair, so that everybody gets the same answer. Use `tk.count_pairs` and `tk.merge`, or
+# frequent: then take the smaller pair, so that everybody gets the same answer. Use `tokenization.count_pairs` and `tokenization.merge`, or
 # your own if they pass.
 
 # %% tags=["exercise"]
@@ -208,9 +210,9 @@ check("tokenization.train_bpe", train_bpe)
 
 # %%
 def after_merges(merges):
-    learned = tk.train_bpe(sentence, merges)
-    vocab = tk.build_vocab(learned)
-    ids = tk.encode(sentence, learned)
+    learned = tokenization.train_bpe(sentence, merges)
+    vocab = tokenization.build_vocab(learned)
+    ids = tokenization.encode(sentence, learned)
     return token_strip([vocab[i] for i in ids], ids)
 
 
@@ -235,7 +237,7 @@ explore(after_merges, merges=widgets.IntSlider(8, 0, 30, description="merges"))
 #
 # *Difficulty 3 of 3 · 15 minutes*
 #
-# `tk.merge` is there for you.
+# `tokenization.merge` is there for you.
 
 # %% tags=["exercise"]
 def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
@@ -256,9 +258,9 @@ check("tokenization.encode", encode)
 # **Predict.** We train ten merges on the cat sentence. How will it cut the word *theatre*, which it has never seen?
 
 # %%
-merges = tk.train_bpe(sentence, 10)
-vocab = tk.build_vocab(merges)
-print([vocab[i] for i in tk.encode("theatre", merges)])
+merges = tokenization.train_bpe(sentence, 10)
+vocab = tokenization.build_vocab(merges)
+print([vocab[i] for i in tokenization.encode("theatre", merges)])
 
 
 # %% [markdown]
@@ -293,9 +295,9 @@ check("tokenization.decode", decode)
 
 # %%
 for text in texts.values():
-    assert tk.decode(tk.encode(text, merges), merges) == text
+    assert tokenization.decode(tokenization.encode(text, merges), merges) == text
 half = "🍓".encode("utf-8")[:2]
-print("every text came back; half a strawberry gives", tk.decode(half, merges))
+print("every text came back; half a strawberry gives", tokenization.decode(half, merges))
 
 # %% [markdown]
 # ## Words first
@@ -306,14 +308,14 @@ print("every text came back; half a strawberry gives", tk.decode(half, merges))
 # them *the manual*.
 
 # %%
-manual = corpus.manual()
+manual = stories.manual()
 print(f"more than {len(manual) // 100_000}00,000 characters, for example:", manual[1890:1965])
 
 # %% [markdown]
 # **Predict.** We learn 400 merges from a part of it, without any cutting. Will there be tokens that reach across words?
 
 # %%
-free = tk.BPETokenizer.train(manual[:60_000], 256 + 400, pattern=None)
+free = tokenization.BPETokenizer.train(manual[:60_000], 256 + 400, pattern=None)
 print([token for token in free.vocab.values() if b" " in token.strip()])
 
 # %% [markdown]
@@ -325,20 +327,20 @@ print([token for token in free.vocab.values() if b" " in token.strip()])
 # front*. (It is written a little shorter than OpenAI's, with the same cuts.)
 
 # %%
-print(tk.GPT2_PATTERN)
-print(tk.pretokenize("The dogs' owner isn't here:  3.14 bones!"))
+print(tokenization.GPT2_PATTERN)
+print(tokenization.pretokenize("The dogs' owner isn't here:  3.14 bones!"))
 
 # %% [markdown]
 # The space belongs to the word that follows it. Look at the two spaces after the colon: the second one goes with the
 # number, the first one stays alone.
 #
-# **Is our fast tokenizer the same thing as your slow one?** `tk.BPETokenizer` keeps its counts up to date instead of
+# **Is our fast tokenizer the same thing as your slow one?** `tokenization.BPETokenizer` keeps its counts up to date instead of
 # counting again after every merge. It has to learn exactly the same merges.
 
 # %%
-slow = tk.train_bpe(manual[:3000], 60)
-fast = tk.BPETokenizer.train(manual[:3000], 256 + 60, pattern=None)
-assert slow == fast.merges and tk.encode(manual[:2000], slow) == fast.encode(manual[:2000])
+slow = tokenization.train_bpe(manual[:3000], 60)
+fast = tokenization.BPETokenizer.train(manual[:3000], 256 + 60, pattern=None)
+assert slow == fast.merges and tokenization.encode(manual[:2000], slow) == fast.encode(manual[:2000])
 print("the same", len(slow), "merges and the same ids")
 
 
@@ -374,10 +376,10 @@ check("tokenization.compression", compression)
 # %%
 half = len(manual) // 2
 train_text, test_text = manual[:half], manual[half:]
-largest = tk.BPETokenizer.train(train_text, 256 + 4096)
+largest = tokenization.BPETokenizer.train(train_text, 256 + 4096)
 sizes = [256 + int(n) for n in (0, 64, 128, 256, 512, 1024, 2048, 4096)]
-cut = {n: tk.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
-ratio = {n: tk.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
+cut = {n: tokenization.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
+ratio = {n: tokenization.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
 assert list(ratio.values()) == sorted(ratio.values())  # more merges, shorter text
 print("bytes per token:", ", ".join(f"{r:.2f}" for r in ratio.values()))
 
@@ -416,8 +418,8 @@ explore(vocabulary, size=slider)
 # in the first.
 
 # %%
-seen = Counter(tk.pretokenize(train_text))
-new = sorted({w for w in tk.pretokenize(test_text) if w.strip().isalpha()})
+seen = Counter(tokenization.pretokenize(train_text))
+new = sorted({w for w in tokenization.pretokenize(test_text) if w.strip().isalpha()})
 groups = {
     "never seen": [w for w in new if seen[w] == 0],
     "seen 1 to 9 times": [w for w in new if 1 <= seen[w] <= 9],
@@ -454,19 +456,19 @@ claims.add(
 # themselves, and the others take the characters from number 256 on. The space became `Ġ`.
 
 # %%
-stand_in = tk.bytes_to_unicode()
+stand_in = tokenization.bytes_to_unicode()
 print("".join(stand_in[byte] for byte in "The cat\n".encode("utf-8")))
 print(sum(ord(c) == byte for byte, c in stand_in.items()), "bytes stand for themselves")
 
 # %% [markdown]
-# Now load the published merges into `tk.BPETokenizer`, and compare with two other implementations, both written in Rust:
+# Now load the published merges into `tokenization.BPETokenizer`, and compare with two other implementations, both written in Rust:
 # `transformers` by Hugging Face, with its own reading of the files; and `tiktoken` by OpenAI, which gets our tokens and
 # pattern and does the merging its own way.
 
 # %%
-gpt2, hugging_face = tk.BPETokenizer.from_gpt2(), tk.gpt2_tokenizer()
+gpt2, hugging_face = tokenization.BPETokenizer.from_gpt2(), tokenization.gpt2_tokenizer()
 ranks = {token: i for i, token in gpt2.vocab.items() if i < 50256}
-pattern = tk.GPT2_PATTERN
+pattern = tokenization.GPT2_PATTERN
 openai = tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 print(len(gpt2), "tokens; the first merges:", [gpt2.vocab[i] for i in range(256, 262)])
 
@@ -499,7 +501,7 @@ def byte_of(i):
 plain = {(byte_of(a), byte_of(b)): new_id for (a, b), new_id in gpt2.merges.items()}
 id_of = {byte_of(i): i for i in range(256)}
 for text in texts.values():
-    ids = [i for piece in tk.pretokenize(text) for i in tk.encode(piece, plain)]
+    ids = [i for piece in tokenization.pretokenize(text) for i in tokenization.encode(piece, plain)]
     assert [id_of.get(i, i) for i in ids] == gpt2.encode(text)
 print("encode, as in exercise 4, with", len(plain), "merges: GPT-2's ids on all texts")
 
@@ -509,7 +511,7 @@ print("encode, as in exercise 4, with", len(plain), "merges: GPT-2's ids on all 
 # The sizes are as the lecture says. GPT-4's tokenizer is published too.
 
 # %%
-gpt4 = tk.gpt4_tokenizer()
+gpt4 = tokenization.gpt4_tokenizer()
 claims.add(
     "T1", "GPT-2 has about 50k tokens, GPT-4 about 100k", source="lecture",
     published=(50_000, 100_000), measured=(len(gpt2), gpt4.n_vocab), tolerance=300,
@@ -523,7 +525,7 @@ claims.add(
 # only a part of a character. Try your name, in every script that you can write.
 
 # %%
-bert = tk.bert_tokenizer()
+bert = tokenization.bert_tokenizer()
 
 
 def tokens_of(text, model):
@@ -560,7 +562,7 @@ for word in ("strawberry", " strawberry", "Strawberry"):
     print("GPT-2", cuts(gpt2, gpt2.encode(word)), " GPT-4", cuts(gpt4, gpt4.encode_ordinary(word)))
 
 # %% [markdown]
-# <!-- speaker: This is the notebook's first claim that differs. Stress the difference between pieces (for people) and ids (for the model). -->
+# <!-- speaker: This is the lesson's first claim that differs. Stress the difference between pieces (for people) and ids (for the model). -->
 # The split is GPT-4's; GPT-2 cuts elsewhere. And in the middle of a sentence, with its space, the word is *one* token for
 # both. Nor is it true that the pieces hold no r: the letters are all there, inside.
 #
@@ -748,7 +750,7 @@ claims.add(
 )
 
 # %% [markdown]
-# One more count, for later. Notebook 7 trains a model to like the letter x, and needs to know how many tokens contain one.
+# One more count, for later. Lesson 07 trains a model to like the letter x, and needs to know how many tokens contain one.
 
 # %%
 share = np.mean([b"x" in token.lower() for token in gpt2.vocab.values()])
@@ -850,6 +852,82 @@ for name, size in (("bytes only", 256), ("GPT-2", len(gpt2)), ("GPT-4", gpt4.n_v
 # %% [markdown]
 # Everything after this, in every notebook that follows, works on these vectors. The text is gone.
 #
+# ## The vector of a token
+#
+# **Question.** You have just seen a table: token number 7 gets row 7. All other parts of a network multiply by
+# matrices. Is a lookup something of another kind?
+#
+# Write the id as a *one-hot* vector: as many numbers as there are tokens, all 0, with a single 1 at the token's place.
+# **Predict.** What is the product of a one-hot vector and a matrix?
+#
+# We give the same random numbers to torch's two layers: `Embedding` looks up, `Linear` multiplies.
+
+# %%
+V, d_model = 1000, 64  # tokens in the vocabulary, features of each vector
+table = torch.randn(V, d_model, generator=generator(0))  # (V, d_model)
+embedding, linear = nn.Embedding(V, d_model), nn.Linear(V, d_model, bias=False)
+with torch.no_grad():
+    embedding.weight.copy_(table)
+    linear.weight.copy_(table.T)  # torch keeps it as (out, in): (d_model, V)
+
+# %% [markdown]
+# Shapes stand at the ends of lines, in letters: B sequences in a batch, T positions (tokens) in each.
+
+# %%
+ids = torch.randint(V, (4, 32), generator=generator(1))  # (B, T)
+one_hot = F.one_hot(ids, V).float()  # (B, T, V)
+looked_up, multiplied = embedding(ids), linear(one_hot)  # (B, T, d_model) each
+apart = (looked_up - multiplied).abs().max().item()
+print("largest difference:", apart)
+
+# %% [markdown]
+# Not close: equal. Every product but one is a product with 0.
+#
+# **Do they learn alike, too?** Any gradient that comes from above should change the same numbers.
+
+# %%
+pull = torch.randn(looked_up.shape, generator=generator(2))  # a gradient from above
+(by_row,) = torch.autograd.grad((embedding(ids) * pull).sum(), embedding.weight)  # (V, d_model)
+(by_matrix,) = torch.autograd.grad((linear(one_hot) * pull).sum(), linear.weight)  # (d_model, V)
+torch.testing.assert_close(by_row, by_matrix.T)
+used = (by_row != 0).any(1).sum().item()
+print(used, "rows get a gradient;", ids.unique().numel(), "different tokens")
+
+# %% [markdown]
+# Only the rows of tokens that occurred. So why does anybody look up? **Predict** which is faster for the 50,257 tokens of
+# GPT-2, and by what factor. Times are never the same twice, so the course claims nothing about them: the factor is that of
+# your machine, now.
+
+# %% tags=["nbval-ignore-output"]
+large = torch.randn(50_257, d_model, generator=generator(3))  # (V, d_model)
+few = torch.randint(50_257, (64,), generator=generator(4))  # (T,)
+by_lookup = timed(lambda: large[few])
+by_product = timed(lambda: F.one_hot(few, 50_257).float() @ large)
+print(f"here the lookup was {by_product / by_lookup:,.0f} times as fast")
+
+# %% [markdown]
+# Work can be counted, and is the same everywhere. A FLOP is one multiplication or one addition of two numbers; torch counts
+# those of matrix products.
+
+# %%
+with FlopCounterMode(display=False) as counter:
+    F.one_hot(few, 50_257).float() @ large
+product_flops = counter.get_total_flops()
+with FlopCounterMode(display=False) as counter:
+    large[few]
+print(f"product: {product_flops / 1e6:.0f} million FLOP; lookup: {counter.get_total_flops()}")
+
+# %% [markdown]
+# An embedding *is* a linear layer. The lookup only leaves out the multiplications by 0.
+
+# %%
+claims.add(
+    "A5", "nn.Embedding is a bias-free nn.Linear on one-hot vectors",
+    source="lecture", published="equal", measured=f"largest difference {apart:g}", holds=apart == 0,
+    reason="The gradients agree as well. The lookup leaves out the multiplications by 0: all of them.",
+)
+
+# %% [markdown]
 # ## What we verified
 #
 # Each claim with its source, what was published, and what you measured.
@@ -858,7 +936,7 @@ for name, size in (("bytes only", 256), ("GPT-2", len(gpt2)), ("GPT-4", gpt4.n_v
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** Other ways to cut text exist: the unigram model of SentencePiece, and models that read bytes
+# **What this lesson leaves out.** Other ways to cut text exist: the unigram model of SentencePiece, and models that read bytes
 # without any tokenizer. We trained on a quarter of a megabyte of English; GPT-2's merges come from many gigabytes of web pages.
 #
 # ## Further reading

@@ -7,12 +7,12 @@
 # ---
 
 # %% [markdown]
-# # 2 · Attention: how a token looks back
+# # 02 · Attention: how a token looks back
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb)
 #
-# **The cat sat down because it was tired. What is *it*?** You looked back and found the cat. The vectors of notebook 1
-# cannot do that: each is one row of a table, and *it* has the same row in every sentence. In this notebook you build
+# **The cat sat down because it was tired. What is *it*?** You looked back and found the cat. The vectors of lesson 01
+# cannot do that: each is one row of a table, and *it* has the same row in every sentence. In this lesson you build
 # the part of a language model that looks back, decides what matters, and fetches it.
 #
 # **Time.** Running: about a minute on CPU; no GPU is used. Reading and exercises: about three hours.
@@ -23,7 +23,7 @@
 # - measure what attention costs as texts get longer, and what a cache saves;
 # - read an attention map, and know when it misleads.
 #
-# **Prerequisites.** The last section of notebook 1 (ids become vectors). Python, and what a product of two matrices is.
+# **Prerequisites.** The last section of lesson 01 (ids become vectors). Python, and what a product of two matrices is.
 #
 # <!-- speaker: Ask the room what "it" refers to, then change "tired" to "full of milk". Only one word changed. -->
 
@@ -38,102 +38,23 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The finished attention is in `course_utils.attention`, here called `at`. You build the same thing piece by piece, and
-# the notebook proves that the two agree. Where an exercise needs an earlier one that you skipped, take ours:
-# `at.softmax`, `at.causal_mask` and so on.
+# What this lesson builds stands finished in `course_utils.attention`. You build the main pieces here.
 
 # %% tags=["imports"]
 import math
 
 import ipywidgets as widgets
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import attention as at
-from course_utils.attention import attention
-from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show
-from course_utils.classroom import subplots, timed
+from course_utils import attention
+from course_utils.classroom import (
+    COLORS, Claims, Picture, explore, generator, progress, show, subplots, timed,
+)
 from course_utils.exercises import check, hint, solution
 
 claims = Claims("02")
-
-# %% [markdown]
-# ## The vector of a token
-#
-# **Question.** Notebook 1 ended with a table: token number 7 gets row 7. All other parts of a network multiply by
-# matrices. Is a lookup something of another kind?
-#
-# Write the id as a *one-hot* vector: as many numbers as there are tokens, all 0, with a single 1 at the token's place.
-# **Predict.** What is the product of a one-hot vector and a matrix?
-#
-# We give the same random numbers to torch's two layers: `Embedding` looks up, `Linear` multiplies.
-
-# %%
-V, d_model = 1000, 64  # tokens in the vocabulary, features of each vector
-table = torch.randn(V, d_model, generator=generator(0))  # (V, d_model)
-embedding, linear = nn.Embedding(V, d_model), nn.Linear(V, d_model, bias=False)
-with torch.no_grad():
-    embedding.weight.copy_(table)
-    linear.weight.copy_(table.T)  # torch keeps it as (out, in): (d_model, V)
-
-# %% [markdown]
-# Shapes stand at the ends of lines, in letters: B sequences in a batch, T positions (tokens) in each.
-
-# %%
-ids = torch.randint(V, (4, 32), generator=generator(1))  # (B, T)
-one_hot = F.one_hot(ids, V).float()  # (B, T, V)
-looked_up, multiplied = embedding(ids), linear(one_hot)  # (B, T, d_model) each
-apart = (looked_up - multiplied).abs().max().item()
-print("largest difference:", apart)
-
-# %% [markdown]
-# Not close: equal. Every product but one is a product with 0.
-#
-# **Do they learn alike, too?** Any gradient that comes from above should change the same numbers.
-
-# %%
-pull = torch.randn(looked_up.shape, generator=generator(2))  # a gradient from above
-(by_row,) = torch.autograd.grad((embedding(ids) * pull).sum(), embedding.weight)  # (V, d_model)
-(by_matrix,) = torch.autograd.grad((linear(one_hot) * pull).sum(), linear.weight)  # (d_model, V)
-torch.testing.assert_close(by_row, by_matrix.T)
-used = (by_row != 0).any(1).sum().item()
-print(used, "rows get a gradient;", ids.unique().numel(), "different tokens")
-
-# %% [markdown]
-# Only the rows of tokens that occurred. So why does anybody look up? **Predict** which is faster for the 50,257 tokens of
-# GPT-2, and by what factor. Times are never the same twice, so the course claims nothing about them: the factor is that of
-# your machine, now.
-
-# %% tags=["nbval-ignore-output"]
-large = torch.randn(50_257, d_model, generator=generator(3))  # (V, d_model)
-few = torch.randint(50_257, (64,), generator=generator(4))  # (T,)
-by_lookup = timed(lambda: large[few])
-by_product = timed(lambda: F.one_hot(few, 50_257).float() @ large)
-print(f"here the lookup was {by_product / by_lookup:,.0f} times as fast")
-
-# %% [markdown]
-# Work can be counted, and is the same everywhere. A FLOP is one multiplication or one addition of two numbers; torch counts
-# those of matrix products.
-
-# %%
-with FlopCounterMode(display=False) as counter:
-    F.one_hot(few, 50_257).float() @ large
-product_flops = counter.get_total_flops()
-with FlopCounterMode(display=False) as counter:
-    large[few]
-print(f"product: {product_flops / 1e6:.0f} million FLOP; lookup: {counter.get_total_flops()}")
-
-# %% [markdown]
-# An embedding *is* a linear layer. The lookup only leaves out the multiplications by 0.
-
-# %%
-claims.add(
-    "A5", "nn.Embedding is a bias-free nn.Linear on one-hot vectors",
-    source="lecture", published="equal", measured=f"largest difference {apart:g}", holds=apart == 0,
-    reason="The gradients agree as well. The lookup leaves out the multiplications by 0: all of them.",
-)
 
 # %% [markdown]
 # ## Averaging the past
@@ -212,12 +133,12 @@ check("attention.average_past_matrix", average_past_matrix)
 
 # %%
 x = torch.randn(2, 6, 4, generator=generator(5))  # (B, T, d)
-loop, product = at.average_past_loop(x), at.average_past_matrix(x)
+loop, product = attention.average_past_loop(x), attention.average_past_matrix(x)
 torch.testing.assert_close(loop, product)
 print("the same to", "six digits" if (loop - product).abs().max() < 1e-6 else "fewer than six digits")
 
 # %% [markdown]
-# It is. Every way to mix positions in this notebook will be such a product: *a matrix of weights, times the vectors*.
+# It is. Every way to mix positions in this lesson will be such a product: *a matrix of weights, times the vectors*.
 # Only the weights will get better.
 #
 # ## Softmax: from scores to weights
@@ -276,9 +197,9 @@ check("attention.softmax", softmax)
 # %%
 T = 8
 scores = 5 * torch.randn(1000, T, T, generator=generator(6))  # 1000 tables of scores (T, T)
-hidden = scores.masked_fill(~at.causal_mask(T), -math.inf)  # the future gets -inf
-weights = at.softmax(hidden)  # (1000, T, T)
-future, past = weights[:, ~at.causal_mask(T)], weights[:, at.causal_mask(T)]
+hidden = scores.masked_fill(~attention.causal_mask(T), -math.inf)  # the future gets -inf
+weights = attention.softmax(hidden)  # (1000, T, T)
+future, past = weights[:, ~attention.causal_mask(T)], weights[:, attention.causal_mask(T)]
 positive, sums = bool((past > 0).all()), bool(((weights.sum(-1) - 1).abs() < 1e-6).all())
 print("largest weight on the future:", future.max().item())
 print("the rest is positive:", positive, "and sums to 1 within a millionth:", sums)
@@ -317,10 +238,10 @@ def draw_map(ax, weights, words, title="", numbers=False):
 
 # %%
 T = 5
-mask = at.causal_mask(T)
-by_loop = at.average_past_loop(torch.eye(T))  # (T, T): who goes where
+mask = attention.causal_mask(T)
+by_loop = attention.average_past_loop(torch.eye(T))  # (T, T): who goes where
 by_matrix = mask / mask.sum(-1, keepdim=True)
-by_softmax = at.softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
+by_softmax = attention.softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
 torch.testing.assert_close(by_loop, by_matrix)
 torch.testing.assert_close(by_matrix, by_softmax)
 fig, axes = subplots(1, 3, figsize=(10, 3.6))
@@ -333,11 +254,21 @@ show(fig, "Three equal lower-triangular maps: row t has weight 1/(t+1) on each c
 # Three times the same matrix. The last form is the one that can learn: put other scores in place of the zeros.
 
 # %%
-three = [f(x) for f in (at.average_past_loop, at.average_past_matrix, at.average_past_softmax)]
+three = [
+    f(x)
+    for f in (
+        attention.average_past_loop,
+        attention.average_past_matrix,
+        attention.average_past_softmax,
+    )
+]
 same = all((one - three[0]).abs().max() < 1e-6 for one in three)
 claims.add(
-    "A3", "averaging the past is multiplication by a lower-triangular matrix",
-    source="lecture", published=True, measured=same,
+    "A3",
+    "averaging the past is multiplication by a lower-triangular matrix",
+    source="lecture",
+    published=True,
+    measured=same,
     reason="Loop, matrix and masked softmax agree within a millionth.",
 )
 
@@ -351,7 +282,7 @@ claims.add(
 
 # %%
 for scores in ([2.0, 1.0, 0.0, -1.0], [0.2, 0.1, 0.0, -0.1], [102.0, 101.0, 100.0, 99.0]):
-    w = at.softmax(torch.tensor(scores))
+    w = attention.softmax(torch.tensor(scores))
     print(scores, "->", [round(v, 3) for v in w.tolist()], f"each {w[0] / w[1]:.2f} times the next")
 
 
@@ -378,9 +309,9 @@ print("ten equal weights take part as", entropy(torch.full((10,), 0.1)).exp().ro
 
 # %%
 def sharpness(spread, temperature):
-    w = at.softmax(torch.linspace(-spread / 2, spread / 2, 10), temperature=temperature)
+    w = attention.softmax(torch.linspace(-spread / 2, spread / 2, 10), temperature=temperature)
     ranges = torch.logspace(-1, 3, 200)
-    curve = entropy(at.softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
+    curve = entropy(attention.softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
     fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
     left.bar(range(10), w)
     left.set(ylim=(0, 1), xlabel="position, by its score", ylabel="weight")
@@ -405,7 +336,10 @@ explore(
 
 # %%
 for gap in (20, 80, 120):
-    print(f"{gap} below the largest score: weight {at.softmax(torch.tensor([0.0, -gap]))[1].item():.0e}")
+    print(
+        f"{gap} below the largest score: "
+        f"weight {attention.softmax(torch.tensor([0.0, -gap]))[1].item():.0e}"
+    )
 
 # %% [markdown]
 # **And twice?** A popular mistake is to apply softmax to what is already a softmax, for instance before a loss that does it
@@ -414,7 +348,7 @@ for gap in (20, 80, 120):
 # %%
 w = torch.tensor([8.0, 2.0, 1.0, 0.0, -3.0])
 for times in range(1, 6):
-    w = at.softmax(w)
+    w = attention.softmax(w)
     print(f"after {times}: {[round(v, 3) for v in w.tolist()]}  range {w.max() - w.min():.4f}")
 assert w.max() - w.min() < 0.01
 
@@ -425,7 +359,7 @@ assert w.max() - w.min() < 0.01
 # <!-- speaker: Worth a pause: the softmax before CrossEntropyLoss trains, slowly, and nobody notices. -->
 
 # %%
-pair = [at.softmax(torch.tensor(s)) for s in ([2.0, 1.0], [0.2, 0.1])]
+pair = [attention.softmax(torch.tensor(s)) for s in ([2.0, 1.0], [0.2, 0.1])]
 ratios = [round((p[0] / p[1]).item(), 2) for p in pair]
 claims.add(
     "A2", "softmax amplifies the largest logit and squeezes the rest (sparsity)",
@@ -460,7 +394,7 @@ five = ["cat", "mat", "sat", "was", "because"]
 keys = torch.tensor([[1.9, 0.9], [1.9, -0.9], [-0.2, 1.9], [-1.5, 1.0], [-1.3, -1.2]])  # (S, d)
 values = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.6, 0.0], [0.0, -1.6]])  # (S, d_v)
 scores = keys @ torch.tensor([1.3, 0.75])  # (S,): the query of "it" with each key
-weights = at.softmax(scores)  # (S,)
+weights = attention.softmax(scores)  # (S,)
 print({word: round(w, 2) for word, w in zip(five, weights.tolist(), strict=True)})
 print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
 
@@ -502,7 +436,7 @@ def draw_values(ax, weights, output):
 def look_around(angle, length):
     query = length * torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
     scores = keys @ query  # (S,)
-    weights = at.softmax(scores)
+    weights = attention.softmax(scores)
     output = weights @ values  # (d_v,)
     assert abs(weights.sum() - 1) < 1e-5 and (output.abs() <= values.abs().amax(0) + 1e-5).all()
     fig, axes = subplots(1, 3, figsize=(11, 3.8))
@@ -573,7 +507,7 @@ print(f"variance of q·k, divided by d: {(q * k).sum(-1).var() / 64:.1f}")
 # %%
 def look(d, scale, n=500, S=64):
     q, k = torch.randn(n, 1, d, generator=g), torch.randn(n, S, d, generator=g)
-    w = at.softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
+    w = attention.softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
     jacobian = torch.diag_embed(w) - w[:, :, None] * w[:, None, :]  # (n, S, S): d weights / d scores
     return entropy(w).mean().exp().item(), jacobian.flatten(1).norm(dim=1).median().item()
 
@@ -619,10 +553,10 @@ w_q, w_k, w_v = torch.randn(3, d, d, generator=generator(2)) / math.sqrt(d)  # (
 def mixed(x, how):
     scores = (x @ w_q) @ (x @ w_k).T / math.sqrt(d)  # (T, T)
     if how == "mask before the softmax":
-        scores = scores.masked_fill(~at.causal_mask(T), -math.inf)
-    weights = at.softmax(scores)
+        scores = scores.masked_fill(~attention.causal_mask(T), -math.inf)
+    weights = attention.softmax(scores)
     if how == "mask after the softmax":
-        weights = weights * at.causal_mask(T)
+        weights = weights * attention.causal_mask(T)
     return weights @ (x @ w_v)  # (T, d)
 
 
@@ -654,7 +588,7 @@ for how, change in moves.items():
 # %%
 def leak(how, word):
     change, s = moves[how].clamp(max=1), sentence.index(word)  # (T, T)
-    may = at.causal_mask(len(sentence))
+    may = attention.causal_mask(len(sentence))
     blue, orange = torch.tensor([[0.0, 0.45, 0.70], [0.84, 0.37, 0.0]])
     tint = torch.where(may[..., None], blue, orange)  # (T, T, 3)
     fig, (left, right) = subplots(1, 2, figsize=(10, 4.4), sharey=True)
@@ -684,7 +618,7 @@ explore(
 # Could you divide by the row sum once more? On paper that repairs it completely. In 32 bits:
 
 # %%
-w = at.softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
+w = attention.softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
 print("the past that is left:", w.tolist(), "after dividing by the sum:", (w / w.sum()).tolist())
 
 
@@ -726,12 +660,12 @@ check("attention.attention_weights", attention_weights)
 #
 # $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\left(\frac{Q K^T}{\sqrt{d}}\right) V$$
 #
-# `at.attention(q, k, v, mask)` is this line. **Does it keep its promise?** We replace each word in turn; no output before it
+# `attention.attention(q, k, v, mask)` is this line. **Does it keep its promise?** We replace each word in turn; no output before it
 # may change by a single bit.
 
 # %%
 def causal(x):
-    return at.attention(x @ w_q, x @ w_k, x @ w_v, at.causal_mask(T))  # (T, d)
+    return attention.attention(x @ w_q, x @ w_k, x @ w_v, attention.causal_mask(T))  # (T, d)
 
 
 torch.testing.assert_close(causal(x), mixed(x, "mask before the softmax"))
@@ -780,14 +714,17 @@ check("attention.causal_head", causal_head)
 
 # %%
 order = [3, 0, 6, 2, 5, 1, 4, 7]  # the last word stays where it is
-straight, shuffled = at.causal_head(x, w_q, w_k, w_v), at.causal_head(x[order], w_q, w_k, w_v)
+straight, shuffled = (
+    attention.causal_head(x, w_q, w_k, w_v),
+    attention.causal_head(x[order], w_q, w_k, w_v),
+)
 torch.testing.assert_close(straight[-1], shuffled[-1])
 print("the last output is the same:", torch.allclose(straight[-1], shuffled[-1], atol=1e-6))
 
 
 # %% [markdown]
 # Not at all. For attention the past is a bag, not a row. *Dog bites man* and *man bites dog* look alike to the word that
-# follows. That is why models add to each vector something that says *where* it stands. You do it below, and notebook 3 looks
+# follows. That is why models add to each vector something that says *where* it stands. You do it in lesson 11, and lesson 03 looks
 # at it closely.
 #
 # ## Many heads in one tensor
@@ -846,17 +783,22 @@ check("attention.merge_heads", merge_heads)
 # solution("attention.merge_heads")
 
 # %% [markdown]
-# `at.MultiHeadAttention` puts it together. Its `c_attn` makes the queries, keys and values of all heads in one product, its
+# `attention.MultiHeadAttention` puts it together. Its `c_attn` makes the queries, keys and values of all heads in one product, its
 # `c_proj` is the matrix at the end; the names are GPT-2's. Here is its whole inside, by hand:
 
 # %%
 with torch.random.fork_rng():
     torch.manual_seed(0)  # the layers start with these random numbers
-    mha, theirs = at.MultiHeadAttention(64, n_head=4), nn.MultiheadAttention(64, 4, batch_first=True)
+    mha, theirs = (
+        attention.MultiHeadAttention(64, n_head=4),
+        nn.MultiheadAttention(64, 4, batch_first=True),
+    )
 x = torch.randn(2, 10, 64, generator=generator(3))  # (B, T, d_model)
-q, k, v = (at.split_heads(part, 4) for part in mha.c_attn(x).chunk(3, dim=-1))  # (B, H, T, d)
-heads = at.attention(q, k, v, at.causal_mask(10))  # (B, H, T, d)
-by_hand = mha.c_proj(at.merge_heads(heads))  # (B, T, d_model)
+q, k, v = (
+    attention.split_heads(part, 4) for part in mha.c_attn(x).chunk(3, dim=-1)
+)  # (B, H, T, d)
+heads = attention.attention(q, k, v, attention.causal_mask(10))  # (B, H, T, d)
+by_hand = mha.c_proj(attention.merge_heads(heads))  # (B, T, d_model)
 torch.testing.assert_close(by_hand, mha(x))
 
 # %% [markdown]
@@ -868,224 +810,18 @@ theirs.load_state_dict({
     "in_proj_weight": mha.c_attn.weight, "in_proj_bias": mha.c_attn.bias,
     "out_proj.weight": mha.c_proj.weight, "out_proj.bias": mha.c_proj.bias,
 })
-expected, _ = theirs(x, x, x, attn_mask=~at.causal_mask(10))  # (B, T, d_model)
+expected, _ = theirs(x, x, x, attn_mask=~attention.causal_mask(10))  # (B, T, d_model)
 torch.testing.assert_close(mha(x), expected)
 print("our layer and torch's agree within a millionth:", torch.allclose(mha(x), expected, atol=1e-6))
 
 # %% [markdown]
 # **Do the heads share out one answer, or does each give its own?** The last matrix is linear, so it can be applied to one head
-# at a time: the output is the *sum* of what the heads write. You will need that in notebook 3.
+# at a time: the output is the *sum* of what the heads write. You will need that in lesson 03.
 
 # %%
 writes = mha.per_head(x)  # (B, H, T, d_model): what each head adds
 torch.testing.assert_close(writes.sum(1) + mha.c_proj.bias, mha(x))
 print("four heads and one bias add up to the output")
-
-
-# %% [markdown]
-# ## What attention costs
-#
-# **Question.** Torch has a function of its own, `scaled_dot_product_attention`. It is *fused*: one kernel which does
-# everything from scores to output, in blocks, and never writes the table of weights to memory (Dao and others, 2022).
-# Does it give the same numbers? And is it worth it?
-
-# %%
-def two_ways(T, grad=False):
-    qkv = torch.randn(3, 1, 4, T, 64, generator=generator(T), requires_grad=grad)
-    q, k, v = qkv.unbind()  # (B, H, T, d) each
-    mask, fused = at.causal_mask(T), F.scaled_dot_product_attention
-    return lambda: at.attention(q, k, v, mask), lambda: fused(q, k, v, is_causal=True)
-
-
-# %% [markdown]
-# **Predict.** How does the time grow when the text gets twice as long? We take the best of five runs of each, in turns, so
-# that a busy computer disturbs both. The cell takes about five seconds, and the factors are those of your machine.
-
-# %% tags=["nbval-ignore-output"]
-lengths, ratio, error = (64, 128, 256, 512, 1024, 2048), {}, {}
-for T in progress(lengths, "timing"):
-    by_hand, fused = two_ways(T)
-    error[T] = (by_hand() - fused()).abs().max().item()
-    times = [(timed(by_hand, repeats=1), timed(fused, repeats=1)) for _ in range(5)]
-    ratio[T] = min(hand for hand, _ in times) / min(fast for _, fast in times)
-print(f"at T = 2048 the fused one was {ratio[2048]:.1f} times as fast here")
-
-# %% [markdown]
-# And the numbers:
-
-# %%
-print("the same within 2 millionths:", max(error.values()) < 2e-6)
-
-
-# %% [markdown]
-# Time depends on your machine; memory can be counted. Training needs the way back: torch keeps what it will need for the
-# gradients. A hook tells us how many bytes.
-
-# %%
-def kept(work):
-    """Bytes that torch keeps of work() for the gradients; no piece of memory is counted twice."""
-    sizes = {}
-
-    def pack(tensor):
-        memory = tensor.untyped_storage()
-        sizes[memory.data_ptr()] = memory.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = work()  # held until we have counted, so that no address is used twice
-    assert output.requires_grad
-    return sum(sizes.values())
-
-
-# %% [markdown]
-# The same for both ways. One MiB is 1,048,576 bytes.
-
-# %%
-memory = {T: [kept(way) / 2**20 for way in two_ways(T, grad=True)] for T in lengths}
-for T in lengths:
-    print(f"T = {T:4}  by hand {memory[T][0]:6.1f} MiB   fused {memory[T][1]:4.1f} MiB")
-
-# %% [markdown]
-# Twice the text: soon four times the memory by hand, and twice the memory when fused.
-
-# %%
-fig, (left, right) = subplots(1, 2, figsize=(10, 3.9))
-left.loglog(lengths, [memory[T][0] for T in lengths], "o-", label="by hand")
-left.loglog(lengths, [memory[T][1] for T in lengths], "s--", label="fused")
-left.set(xlabel="T, positions", ylabel="MiB kept for the gradients")
-left.legend()
-right.semilogx(lengths, list(ratio.values()), "o-")
-right.set(xlabel="T, positions", ylabel="time by hand / time fused", ylim=0)
-for ax in (left, right):
-    ax.set_xticks(lengths, lengths)
-    ax.minorticks_off()
-assert memory[2048][0] > 3.5 * memory[1024][0] and memory[2048][1] < 2.1 * memory[1024][1]
-show(fig, "Memory grows with the square of T by hand, with T when fused. Right: the times of this machine.")
-
-# %% [markdown]
-# **Why.** By hand, each head writes tables of T × T numbers. The fused kernel keeps only what has T rows. Its *arithmetic*
-# still grows with the square of T; nobody gets around that without changing what is computed.
-#
-# (A part of the ratio of times is ours: our softmax makes more passes than torch's, because you are meant to read it.)
-#
-# How large do the tables get? GPT-2 has 12 layers of 12 heads and 1024 positions.
-
-# %%
-tables = 12 * 12 * 1024**2 * 4  # bytes in 32 bits
-print(f"one table for each head of GPT-2: {tables / 1e6:.0f} million bytes for each text")
-
-# %% [markdown]
-# So the lecture is right about the numbers. It also says that the fused one is faster. Your figure shows by how much, on your
-# machine; what holds on all of them is the memory.
-
-# %%
-by_hand, fused = memory[2048]
-claims.add(
-    "A4", "hand-written attention equals torch's scaled_dot_product_attention; the fused one saves memory",
-    source="lecture", published="equal; less memory",
-    measured=f"equal within 2e-6: {max(error.values()) < 2e-6}; at T = 2048 it keeps "
-             f"{fused:.0f} MiB for the gradients instead of {by_hand:.0f}",
-    holds=max(error.values()) < 2e-6 and fused < by_hand / 10,
-    reason="How much faster it is depends on the machine; the figure has yours.",
-)
-
-# %% [markdown]
-# ## All at once, or one after the other
-#
-# **Question.** Before attention, texts were read by *recurrent* networks (RNNs): position after position, each step passing
-# a state on to the next. The lecture says that a Transformer works on all positions *in parallel* where an RNN goes one by
-# one. What is that worth?
-#
-# A GRU is a common kind of RNN (Cho and others, 2014). Ours has 64 features, like the attention layer beside it.
-
-# %%
-with torch.random.fork_rng():
-    torch.manual_seed(0)
-    step, gru = nn.GRUCell(64, 64), nn.GRU(64, 64, batch_first=True)
-    layer = at.MultiHeadAttention(64, n_head=1)
-
-
-def one_by_one(x):
-    state = torch.zeros(1, 64)
-    for t in range(x.size(1)):
-        state = step(x[:, t], state)  # waits for the step before
-    return state
-
-
-def nobody_waits(x):  # the same arithmetic in a single call: no RNN any more, as nothing is passed on
-    return step(x[0], torch.zeros(x.size(1), 64))
-
-
-# %% [markdown]
-# `nn.GRU` is torch's own loop, written in C++. **Predict** who wins at T = 16, and who at T = 8192. The cell takes about five
-# seconds.
-
-# %%
-runners = {"RNN, step by step": one_by_one, "RNN, torch's own loop": gru, "attention": layer,
-           "the RNN's arithmetic without waiting": nobody_waits}
-lengths = (16, 64, 256, 1024, 4096, 8192)
-seconds = {name: [] for name in runners}
-for T in progress(lengths, "timing"):
-    x = torch.randn(1, T, 64, generator=generator(T))  # (B, T, d_model)
-    with torch.no_grad():
-        for name, run in runners.items():
-            seconds[name].append(timed(lambda: run(x), repeats=3))
-
-# %% [markdown]
-# Both axes are logarithmic.
-
-# %%
-fig, ax = subplots(figsize=(9, 4.6))
-for (name, found), style in zip(seconds.items(), ("o-", "s-", "D-", "^--"), strict=True):
-    ax.loglog(lengths, [1000 * s for s in found], style, label=name)
-ax.set(xlabel="T, positions", ylabel="milliseconds", xticks=lengths, xticklabels=lengths)
-ax.minorticks_off()
-ax.legend()
-show(fig, "Milliseconds against T on this machine: two kinds of RNN, attention, and the RNN without waiting.")
-
-# %% [markdown]
-# Compare the lines at T = 256. Your milliseconds are your machine's. What can be counted: how much arithmetic each does, and
-# how often it has to wait, because a step needs the result of the one before.
-
-# %%
-x, calls, flops = torch.randn(1, 256, 64, generator=generator(256)), {}, {}
-for name in ("RNN, step by step", "the RNN's arithmetic without waiting"):
-    seen = []
-    with step.register_forward_hook(lambda *call, seen=seen: seen.append(1)), torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
-            runners[name](x)
-    calls[name], flops[name] = len(seen), counter.get_total_flops()
-    print(f"{name:<37} {flops[name] / 1e6:.1f} million FLOP in {calls[name]:3} calls")
-
-# %% [markdown]
-# **Why.** The two RNN lines and the dashed line do the same arithmetic. What separates them is waiting, and the many small
-# calls that waiting forces. (The loop in C++ makes its calls faster; it waits all the same.) A processor is fast when it gets
-# much work at once, and a graphics card even more so. We measured only the CPU.
-#
-# But look at the slopes. Attention's line bends upwards. Count the multiplications: the GRU has six
-# matrices of 64 × 64 for each position. Attention has four, plus a score and a share of the average for each pair.
-
-# %%
-for T in lengths:
-    rnn, att = 6 * 64**2 * T, 4 * 64**2 * T + 64 * T**2  # T² / 2 pairs, each with 2 × 64
-    print(f"T = {T:4}  RNN {rnn / 1e6:6.1f} million   attention {att / 1e6:7.1f} million")
-
-# %% [markdown]
-# At T = 8192 attention does more than twenty times the RNN's multiplications. It can afford many of them because they do not
-# wait. But not without end.
-#
-# <!-- speaker: Where the lines cross depends on the machine. On a GPU the crossing lies much further to the right. -->
-
-# %%
-waiting, at_once = calls.values()
-claims.add(
-    "A6", "a Transformer processes positions in parallel where an RNN goes one by one",
-    source="lecture", published="in parallel",
-    measured=f"256 positions in {waiting} calls that wait for each other; without waiting in {at_once}",
-    holds=len(set(flops.values())) == 1 and (waiting, at_once) == (256, 1),
-    reason="Both do the same arithmetic. What the waiting costs in time depends on the machine; the figure has yours. True for reading and "
-           "training: generating is one by one for both. Attention's work grows with T².",
-)
 
 # %% [markdown]
 # ## A cache for keys and values
@@ -1101,7 +837,7 @@ claims.add(
 # %%
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    layer, cache = at.MultiHeadAttention(256, n_head=4), at.KVCache()
+    layer, cache = attention.MultiHeadAttention(256, n_head=4), attention.KVCache()
 x = torch.randn(1, 1024, 256, generator=generator(8))  # (B, T, d_model)
 with torch.no_grad():
     whole = layer(x)
@@ -1115,12 +851,13 @@ print("the cache changes nothing in the output; it holds", len(cache), "position
 # %% tags=["nbval-ignore-output"]
 positions, cached, again = (16, 64, 128, 256, 512, 1024), [], []
 for T in progress(positions, "timing"):
-    cache = at.KVCache()
+    cache = attention.KVCache()
     with torch.no_grad():
         layer(x[:, : T - 1], kv_cache=cache)  # the past
         cached.append(timed(lambda: layer(x[:, T - 1 : T], kv_cache=cache), repeats=9))
         again.append(timed(lambda: layer(x[:, :T])))
 print(f"at position 512, {again[4] / cached[4]:.0f} times as fast with the cache here")
+
 
 # %% [markdown]
 # (While it is timed, the cache grows by a few positions. That does not matter here.) And the work of one more token, in the
@@ -1159,372 +896,9 @@ print(f"GPT-2, 12 layers of 768: {2 * 12 * 768 * 4:,} bytes a position in 32 bit
 full = 2 * 32 * 32 * 128 * 8192 * 2
 print(f"32 layers of 32 heads of 128, 8192 positions in 16 bits: {full / 2**30:.0f} GiB for one text")
 
-
 # %% [markdown]
 # The last line has the sizes of Llama 3 8B, except for one thing: that model keeps only 8 heads of keys and values, and four
 # *query* heads share each of them. This is called *grouped-query attention*. The cache gets four times smaller.
-#
-# ### Exercise 8 · grouped queries
-#
-# *Difficulty 2 of 3 · 5 minutes*
-#
-# Before the scores are computed, each head of keys is repeated for the query heads that share it. Mind the order.
-
-# %% tags=["exercise"]
-def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
-    """Let groups of `n_rep` neighbouring query heads share one head of keys or values.
-
-    Shapes: x (B, H_kv, S, d) -> (B, H_kv * n_rep, S, d); query head h reads head h // n_rep.
-    Raises: ValueError where n_rep is below 1. Source: Ainslie et al. 2023, "GQA", section 2.2.
-
-    >>> repeat_kv(torch.tensor([[[[1.0]], [[2.0]]]]), n_rep=2).flatten()
-    tensor([1., 1., 2., 2.])
-    """
-    ...
-
-
-# %% tags=["check"]
-check("attention.repeat_kv", repeat_kv)
-# hint("attention.repeat_kv")
-# solution("attention.repeat_kv")
-
-# %% [markdown]
-# Eight query heads on two heads of keys and values. Only the two go into the cache.
-
-# %%
-q = torch.randn(1, 8, 5, 16, generator=generator(9))  # (B, H, T, d)
-k, v = torch.randn(2, 1, 2, 5, 16, generator=generator(10))  # (B, H_kv, T, d) each
-out = at.attention(q, at.repeat_kv(k, 4), at.repeat_kv(v, 4), at.causal_mask(5))  # (B, H, T, d)
-alone = at.attention(q[:, 5], k[:, 1], v[:, 1], at.causal_mask(5))  # head 5 reads key head 5 // 4 = 1
-torch.testing.assert_close(out[:, 5], alone)
-print("kept:", k.numel() + v.numel(), "numbers instead of", 2 * q.numel())
-
-# %% [markdown]
-# ## A task that needs attention
-#
-# **Question.** You have built attention and priced it. What can it do that an average cannot?
-#
-# The task: read ten letters, then ten numbers, 0 to 9. At each number, say which letter stands at that place. With
-# `attention ` and `9876543210` the answer is ` noitnetta`: reversed. With `0123456789` it is a copy, and any other order
-# is allowed. Everything is random, so there is nothing to memorise.
-
-# %%
-LETTERS, N = " abcdefghijklmnopqrstuvwxyz", 10
-V = len(LETTERS)  # tokens: 27 letters, then the ten numbers
-
-
-def make_batch(B, g, order=None):
-    x = torch.randint(V, (B, N), generator=g)  # (B, N) letters
-    places = torch.randint(N, (B, N), generator=g) if order is None else order.expand(B, N)
-    return torch.cat([x, V + places], dim=1), x.gather(1, places)  # (B, 2N), (B, N)
-
-
-# %% [markdown]
-# The model is as small as can be: a vector for each token plus a vector for each place (attention does not know the order by
-# itself), one part that mixes, one linear map to letters. All but `mix` looks at a single position.
-
-# %%
-class Reader(nn.Module):
-    def __init__(self, mix, d_model=64):
-        super().__init__()
-        self.token, self.position = nn.Embedding(V + N, d_model), nn.Embedding(2 * N, d_model)
-        self.mix, self.head = mix, nn.Linear(d_model, V)
-
-    def embed(self, ids):
-        return self.token(ids) + self.position.weight  # (B, 2N, d_model)
-
-    def forward(self, ids):
-        x = self.embed(ids)
-        return self.head(x + self.mix(x))[:, N:]  # (B, N, V): the answers
-
-
-# %% [markdown]
-# Four rivals take the place of attention: no mixing, the average of the past, *learned* weights that are the same for every
-# text, and an RNN.
-
-# %%
-class Fixed(nn.Module):
-    """One map of weights for all texts: the average of the past, or a learned one."""
-
-    def __init__(self, learned, after):
-        super().__init__()
-        self.scores, self.after = nn.Parameter(torch.zeros(2 * N, 2 * N), requires_grad=learned), after
-
-    def forward(self, x):
-        weights = at.softmax(self.scores.masked_fill(~at.causal_mask(2 * N), -math.inf))
-        return self.after(weights @ x)
-
-
-class Recurrent(nn.GRU):
-    def forward(self, x):
-        return super().forward(x)[0]
-
-
-def mlp():
-    return nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64))
-
-
-# %% [markdown]
-# Training: show 64 random texts, lower the *cross-entropy* (how surprised the model is by the right letters), 200 times.
-# *Accuracy* is the share of right letters on 1000 texts which it was not trained on.
-
-# %%
-@torch.no_grad()
-def accuracy(model, order=None):
-    ids, answers = make_batch(1000, generator(999), order)
-    return (model(ids).argmax(-1) == answers).float().mean().item()
-
-
-def train(make_mix, steps=200, order=None):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model, g, curve = Reader(make_mix()), generator(0), []
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    for n in progress(range(steps), "training"):
-        ids, answers = make_batch(64, g, order)
-        loss = F.cross_entropy(model(ids).flatten(0, 1), answers.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if n % 10 == 9:
-            curve.append(accuracy(model, order))
-    return model, curve
-
-
-# %% [markdown]
-# **Predict** who learns it. The cell trains five models in about ten seconds.
-
-# %%
-mixers = {
-    "attention, one head": lambda: at.MultiHeadAttention(64, n_head=1),
-    "learned weights, the same for all": lambda: Fixed(True, mlp()),
-    "average of the past": lambda: Fixed(False, mlp()),
-    "RNN (GRU)": lambda: Recurrent(64, 64, batch_first=True),
-    "each position alone": mlp,
-}
-trained = {name: train(make_mix) for name, make_mix in mixers.items()}
-for name, (_, curve) in trained.items():
-    print(f"{name:<34} {'all right' if curve[-1] > 0.995 else 'under a quarter right'}")
-    assert (curve[-1] > 0.995) == ("attention" in name) and not 0.25 < curve[-1] < 0.995
-
-# %% [markdown]
-# Why do the others stop where they do? Two guesses set the marks. Without looking back: one in 27. And whoever knows
-# *which* letters occurred, but not where, does best by always naming the most frequent one:
-
-# %%
-letters, _ = make_batch(20_000, generator(0))
-bag = F.one_hot(letters[:, :N], V).sum(1).amax(-1).float().mean().item() / N
-print(f"one of {V} letters: {1 / V:.3f}; the most frequent of the ten: {bag:.2f}")
-
-# %% [markdown]
-# The two marks are the dotted lines.
-
-# %%
-fig, ax = subplots(figsize=(9.5, 4.6))
-styles = ("-", "--", "-.", ":", "-")
-for (name, (_, curve)), style in zip(trained.items(), styles, strict=True):
-    ax.plot(range(10, 201, 10), curve, style, label=name)
-for height, text in ((1 / V, "guessing"), (bag, "knows the letters, not their places")):
-    ax.axhline(height, color="black", linestyle=":", linewidth=1)
-    ax.text(200, height + 0.015, text, ha="right", fontsize=12)
-ax.set(xlabel="training steps", ylabel="share of right letters", ylim=(0, 1.03))
-ax.legend(loc="center right")
-assert max(curve[-1] for name, (_, curve) in trained.items() if "attention" not in name) < bag + 0.02
-show(fig, "Right letters against steps: attention soon has all, no rival gets above a fifth.")
-
-# %% [markdown]
-# **Why.** *Where* to look depends on the number that is read. Weights that are the same for all texts cannot follow it. They
-# bring the whole bag of letters, and the most frequent one is the best guess. The RNN has to squeeze ten letters into one
-# state before it knows which will be asked for; with much more training it gets further, slowly.
-#
-# ### What did it learn?
-#
-# **Type up to ten letters and choose an order.** Each row is a number that is read, each column a letter. Bright is where the
-# head looks.
-
-# %%
-reader = trained["attention, one head"][0]
-
-
-@torch.no_grad()
-def read(text, order):
-    letters = [max(LETTERS.find(c), 0) for c in text.lower()[:N].ljust(N)]  # unknown ones become spaces
-    ids = torch.tensor([letters + [V + int(c) for c in order]])  # (1, 2N)
-    _, weights = reader.mix(reader.embed(ids), return_weights=True)  # (1, 1, 2N, 2N)
-    answer = "".join(LETTERS[i] for i in reader(ids).argmax(-1)[0])
-    return "".join(LETTERS[i] for i in letters), answer, weights[0, 0, N:, :N]  # (N, N)
-
-
-# %% [markdown]
-# The answer of the model stands on the right.
-
-# %%
-def attention_map(text, order):
-    letters, answer, weights = read(text, order)
-    fig, ax = subplots(figsize=(6.4, 5.2))
-    draw_map(ax, weights, range(N), "where the head looks, and the answer")
-    ax.set(xticklabels=letters.replace(" ", "␣"), yticklabels=order, xlabel="letters", ylabel="numbers")
-    for row, letter in enumerate(answer.replace(" ", "␣")):
-        ax.text(N - 0.2, row, f"→ {letter}", va="center", fontsize=15)
-    return Picture(fig, f"{letters!r} read in the order {order}: the answer is {answer!r}.")
-
-
-orders = {"reversed": "9876543210", "copied": "0123456789", "neighbours swapped": "1032547698",
-          "digits of pi": "3141592653", "always the first": "0000000000"}
-explore(
-    attention_map,
-    text=widgets.Text("attention", description="letters"),
-    order=widgets.Dropdown(options=list(orders.items()), value="9876543210", description="order"),
-)
-
-# %% [markdown]
-# You can read the program off the map: one bright cell in each row, at the column which the number names. Is it always so?
-
-# %%
-ids, _ = make_batch(500, generator(1))
-with torch.no_grad():
-    _, weights = reader.mix(reader.embed(ids), return_weights=True)  # (B, 1, 2N, 2N)
-places = ids[:, N:] - V  # (B, N)
-on_it = weights[:, 0, N:].gather(-1, places[..., None]).squeeze(-1)  # (B, N): weight on the right letter
-assert (weights[:, 0, N:].argmax(-1) == places).all() and on_it.mean() > 0.98
-print(f"in all {on_it.numel()} rows the right letter has the largest weight; on average above 0.98")
-
-# %% [markdown]
-# **A question before you go on.** Suppose that the order were *always* reversed. Which rival would then learn the task? Write
-# your answer down. The next cell trains the learned weights on it, in about two seconds.
-
-# %%
-reverse = torch.arange(N - 1, -1, -1)
-_, curve = train(lambda: Fixed(True, nn.Linear(64, 64)), steps=400, order=reverse)
-print("more than 99 % right:", curve[-1] > 0.99)
-assert curve[-1] > 0.99
-
-
-# %% [markdown]
-# Reversing needs no attention, because the way back never depends on the text. So beware of demonstrations that only
-# attention can copy or reverse. What it alone can do here is to *choose* the way by what it reads.
-#
-# <!-- speaker: This is the control experiment that most demonstrations leave out. Let people argue first. -->
-#
-# ### Two layers, two heads
-#
-# One more step. The order is now *commanded*: `C` for copy or `R` for reverse, then ten letters, then `=`, and the model
-# writes the answer letter by letter, as a language model does. Two layers of two heads.
-
-# %%
-def make_texts(B, g):
-    x = torch.randint(V, (B, N), generator=g)  # (B, N)
-    command = torch.randint(2, (B, 1), generator=g)  # 0: copy, 1: reverse
-    answers = torch.where(command == 0, x, x.flip(1))  # (B, N)
-    return torch.cat([V + command, x, torch.full((B, 1), V + 2), answers[:, :-1]], dim=1), answers
-
-
-# %% [markdown]
-# Each layer adds what it found to what is there, so that nothing is lost. The model also hands out its maps.
-
-# %%
-class Writer(nn.Module):
-    def __init__(self, d_model=64, n_layer=2, n_head=2):
-        super().__init__()
-        self.token, self.position = nn.Embedding(V + 3, d_model), nn.Embedding(2 * N + 1, d_model)
-        self.layers = nn.ModuleList(at.MultiHeadAttention(d_model, n_head) for _ in range(n_layer))
-        self.head = nn.Linear(d_model, V)
-        for vectors in (self.token, self.position):
-            vectors.weight.data *= 0.5  # start smaller: it trains faster
-
-    def forward(self, ids):
-        x, maps = self.token(ids) + self.position.weight[: ids.size(1)], []  # (B, T, d_model)
-        for layer in self.layers:
-            change, weights = layer(x, return_weights=True)  # weights: (B, H, T, T)
-            x, maps = x + change, [*maps, weights]
-        return self.head(x), maps  # (B, T, V)
-
-
-# %% [markdown]
-# It trains for 500 steps, with a learning rate that first rises and then falls. That takes six to ten seconds.
-
-# %%
-with torch.random.fork_rng():
-    torch.manual_seed(2)
-    writer, g = Writer(), generator(2)
-optimizer = torch.optim.AdamW(writer.parameters(), lr=3e-3, weight_decay=0.0)
-schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=500, pct_start=0.1)
-for _ in progress(range(500), "training"):
-    ids, answers = make_texts(64, g)
-    logits, _ = writer(ids)
-    loss = F.cross_entropy(logits[:, N + 1 :].flatten(0, 1), answers.flatten())
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    schedule.step()
-
-
-# %% [markdown]
-# Now it writes by itself: each letter that it chose goes back in, and the next one follows.
-
-# %%
-@torch.no_grad()
-def write(text, command):
-    letters = [max(LETTERS.find(c), 0) for c in text.lower()[:N].ljust(N)]  # unknown ones become spaces
-    ids = torch.tensor([[V + "CR".index(command), *letters, V + 2]])  # (1, N + 2)
-    for _ in range(N):
-        logits, maps = writer(ids)
-        ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)
-    return "".join((LETTERS + "CR=")[i] for i in ids[0]), maps  # each (1, H, 2N + 1, 2N + 1)
-
-
-for command in "CR":
-    print(write("attention", command)[0])
-
-# %% [markdown]
-# On a thousand texts: how many letters does it get right, and how often is the letter that it has to write the one at which
-# its second layer looks most, by either head?
-
-# %%
-ids, answers = make_texts(1000, generator(999))
-with torch.no_grad():
-    logits, maps = writer(ids)
-good = (logits[:, N + 1 :].argmax(-1) == answers).float().mean().item()
-top = maps[1][:, :, N + 1 :].argmax(-1)  # (B, H, N): where each head looks most while it writes
-looks = (ids[:, None].expand(-1, 2, -1).gather(-1, top) == answers[:, None]).any(1).float().mean().item()
-assert good > 0.99 and looks > 0.9
-print("more than 99 % right:", good > 0.99, " looks at the right letter in more than 90 %:", looks > 0.9)
-
-
-# %% [markdown]
-# **Type something, and switch the command and the layer.** Which maps change with the command?
-
-# %%
-def maps_of(text, command, layer):
-    written, maps = write(text, command)
-    labels = written[:-1].replace(" ", "␣")
-    fig, axes = subplots(1, 2, figsize=(10, 5.7), sharey=True)
-    for h, ax in enumerate(axes):
-        weights = maps[layer - 1][0, h]  # (2N + 1, 2N + 1)
-        assert torch.allclose(weights.sum(-1), torch.ones(len(labels)), atol=1e-5)
-        draw_map(ax, weights, labels, f"layer {layer}, head {h + 1}")
-        ax.axhline(N + 0.5, color="white", linewidth=1)
-        ax.set(xlabel="is looked at")
-    axes[0].set(ylabel="asks (below the line: writes)")
-    return Picture(fig, f"Maps of layer {layer}, two heads, while the model writes {written!r}.")
-
-
-explore(
-    maps_of,
-    text=widgets.Text("attention", description="letters"),
-    command=widgets.ToggleButtons(options=[("reverse", "R"), ("copy", "C")], description="command"),
-    layer=widgets.ToggleButtons(options=[1, 2], value=2, description="layer"),
-)
-
-# %% [markdown]
-# **How to read these maps.** Below the white line the second layer looks at the letter that it writes next: a diagonal for
-# copy, a diagonal the other way round for reverse. In a row or two one head looks elsewhere, and the other does the work. The
-# first layer is harder to read: some letters look at the command (the first column), and the answers already fetch
-# candidates. We show a tidy run. With another seed the answers are as good, and the work is shared out differently.
-#
-# So be careful. A bright cell says that a value was *fetched*. It does not say that the value was large, that anybody used it,
-# or that the model would have failed without it (Jain and Wallace 2019, and the reply by Wiegreffe and Pinter 2019).
-# Notebook 8 *intervenes*: it switches heads off and looks at what breaks.
 #
 # ## What we verified
 #
@@ -1534,8 +908,8 @@ explore(
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** Real models put attention into blocks, with LayerNorm, an MLP and a path around them
-# (notebook 3). Their positions are encoded in cleverer ways. Our tasks have 27 letters, one answer, and no ambiguity. We measured
+# **What this lesson leaves out.** Real models put attention into blocks, with LayerNorm, an MLP and a path around them
+# (lesson 03). Their positions are encoded in cleverer ways. Our tasks have 27 letters, one answer, and no ambiguity. We measured
 # time on one CPU; on a graphics card the gains are larger, and the order of the lines may change. There are forms of attention
 # whose cost does not grow with the square of T; they compute something else.
 #

@@ -7,14 +7,14 @@
 # ---
 
 # %% [markdown]
-# # 3 · The transformer block: what stands around attention
+# # 03 · The transformer block: what stands around attention
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/03_transformer_block.ipynb)
 #
 # <!-- speaker: Ask what happens to a number that is multiplied by 0.8 forty-eight times. Write down the guesses; the third code cell answers. -->
 # **Stack attention forty-eight times, and nothing arrives at the top. What has to stand around it?** Attention lets the
-# tokens look at each other; that was notebook 2. A model that speaks needs many layers of it, and such a stack does not
-# learn by itself. Three plain parts make it work: a normalisation, a small network, and a sum. In this notebook you build
+# tokens look at each other; that was lesson 02. A model that speaks needs many layers of it, and such a stack does not
+# learn by itself. Three plain parts make it work: a normalisation, a small network, and a sum. In this lesson you build
 # them, take each of them away, and see what breaks.
 #
 # **Time.** Running: under two minutes on CPU; no GPU is needed. Reading and exercises: about two and a half hours.
@@ -25,7 +25,7 @@
 # - take a prediction apart into what the embedding, each head and each MLP added to it;
 # - climb the ladder from a table of pairs to a small GPT, and compare each step with the best loss possible.
 #
-# **Prerequisites.** Notebook 2 (attention). Matrices, mean and variance; what a gradient is.
+# **Prerequisites.** Lesson 02 (attention). Matrices, mean and variance; what a gradient is.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
@@ -38,8 +38,7 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The finished parts are in `course_utils.transformer_block`, the models made of them in `course_utils.transformer`. You
-# build the same things here, piece by piece.
+# What this lesson builds stands finished in `course_utils.transformer_block`. You build the main pieces here.
 
 # %% tags=["imports"]
 import math
@@ -50,12 +49,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import transformer as tr
-from course_utils import transformer_block as tb
+from course_utils import transformer_block
 from course_utils.attention import MultiHeadAttention
-from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show, subplots
-from course_utils.corpus import VOCAB, decode_words, ngram_entropy, stories
+from course_utils.classroom import (
+    COLORS, Claims, Picture, explore, generator, progress, show, subplots,
+)
 from course_utils.exercises import check, hint, solution
+from course_utils.stories import VOCAB, decode_words, ngram_entropy, stories
 from course_utils.training import evaluate, token_batches, train
 from course_utils.transformer_block import Part
 
@@ -142,13 +142,13 @@ check("transformer_block.layer_norm", layer_norm)
 # solution("transformer_block.layer_norm")
 
 # %% [markdown]
-# Whatever you wrote, the notebook goes on with ours, `tb.layer_norm`. Here are six positions whose numbers are of very
+# Whatever you wrote, the lesson goes on with ours, `transformer_block.layer_norm`. Here are six positions whose numbers are of very
 # different size, before and after. **B**, **T** and `d_model` are the number of sequences, positions and features from now on.
 
 # %%
 sizes = torch.tensor([0.1, 0.3, 1.0, 2.0, 4.0, 8.0])[:, None]
 x = sizes * torch.randn(6, 24, generator=generator(0)) + sizes  # (T, d_model)
-y = tb.layer_norm(x, weight=torch.ones(24), bias=torch.zeros(24))  # (T, d_model)
+y = transformer_block.layer_norm(x, weight=torch.ones(24), bias=torch.zeros(24))  # (T, d_model)
 torch.testing.assert_close(y, nn.LayerNorm(24)(x).detach())  # torch's own
 
 # %% [markdown]
@@ -244,9 +244,12 @@ check("transformer_block.gelu_tanh", gelu_tanh)
 
 # %%
 z = torch.linspace(-5, 5, 2001)
-torch.testing.assert_close(tb.gelu(z), F.gelu(z))
-torch.testing.assert_close(tb.gelu_tanh(z), F.gelu(z, approximate="tanh"))
-print(f"largest difference between the two forms: {(tb.gelu(z) - tb.gelu_tanh(z)).abs().max():.4f}")
+torch.testing.assert_close(transformer_block.gelu(z), F.gelu(z))
+torch.testing.assert_close(transformer_block.gelu_tanh(z), F.gelu(z, approximate="tanh"))
+print(
+    f"largest difference between the two forms: "
+    f"{(transformer_block.gelu(z) - transformer_block.gelu_tanh(z)).abs().max():.4f}"
+)
 
 # %% [markdown]
 # ### A view of the bends
@@ -255,7 +258,7 @@ print(f"largest difference between the two forms: {(tb.gelu(z) - tb.gelu_tanh(z)
 # Where does ReLU stop learning, and where does GELU?
 
 # %%
-BENDS = {"ReLU": F.relu, "GELU": tb.gelu, "GELU (tanh)": tb.gelu_tanh}
+BENDS = {"ReLU": F.relu, "GELU": transformer_block.gelu, "GELU (tanh)": transformer_block.gelu_tanh}
 
 
 def bend(function, x):
@@ -289,7 +292,7 @@ explore(
 # %%
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    attention, mlp = MultiHeadAttention(d_model=64, n_head=4), tb.MLP(64)
+    attention, mlp = MultiHeadAttention(d_model=64, n_head=4), transformer_block.MLP(64)
 x = torch.randn(1, 6, 64, generator=generator(0))  # (B, T, d_model)
 changed = x.clone()
 changed[:, 2] += 1
@@ -303,7 +306,7 @@ for name, part in (("attention", attention), ("MLP", mlp)):
 # **Where are the weights?** GPT-2 has 768 features. **Predict**: is attention or the MLP larger?
 
 # %%
-parts = {"attention": MultiHeadAttention(768, 12), "MLP": tb.MLP(768)}
+parts = {"attention": MultiHeadAttention(768, 12), "MLP": transformer_block.MLP(768)}
 for name, part in parts.items():
     print(f"{name:<10} {sum(p.numel() for p in part.parameters()):>9,} parameters")
 
@@ -318,7 +321,9 @@ for name, part in parts.items():
 # From here on you will train often, so here is a function for it. `evaluate` measures the loss on stories that the model has never seen.
 
 # %%
-small = tb.TransformerConfig(vocab_size=len(VOCAB), n_positions=64, n_embd=64, n_layer=2, n_head=4)
+small = transformer_block.TransformerConfig(
+    vocab_size=len(VOCAB), n_positions=64, n_embd=64, n_layer=2, n_head=4
+)
 
 
 def unseen_batches(T):
@@ -327,7 +332,7 @@ def unseen_batches(T):
 
 
 def trained(config, steps, lr=6e-3, seed=0, batch=8, **more):
-    model, T = tr.Transformer(config, generator(seed)), config.n_positions
+    model, T = transformer_block.Transformer(config, generator(seed)), config.n_positions
     batches = token_batches(text.tokens, batch, T)
     history = train(model, batches, steps, lr=lr, seed=seed, progress=False, **more)
     return model, history, evaluate(model, unseen_batches(T))
@@ -424,7 +429,10 @@ from transformers import GPT2Config
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 config = GPT2Config(attn_implementation="sdpa")
-theirs, ours = GPT2Block(config, layer_idx=0).eval(), tb.Block(tb.TransformerConfig())
+theirs, ours = (
+    GPT2Block(config, layer_idx=0).eval(),
+    transformer_block.Block(transformer_block.TransformerConfig()),
+)
 weights = {name: w.mT if w.ndim == 2 else w for name, w in theirs.state_dict().items()}
 ours.load_state_dict(weights)
 x = torch.randn(2, 10, 768, generator=generator(0))  # (B, T, d_model)
@@ -451,7 +459,7 @@ claims.add(
 # between any two of them. A cosine of 1 means that all positions say the same.
 
 # %%
-deep = tb.TransformerConfig(
+deep = transformer_block.TransformerConfig(
     vocab_size=len(VOCAB), n_positions=32, n_embd=64, n_head=4,
     initializer_range=0.07, depth_scaled_init=False,
 )
@@ -459,7 +467,7 @@ sample = text.tokens[: 8 * 33].view(8, 33)
 
 
 def by_depth(config):
-    model = tr.Transformer(config, generator(0))
+    model = transformer_block.Transformer(config, generator(0))
     streams = model.streams(sample[:, :-1])  # n_layer + 1 tensors (B, T, d_model)
     logits = model.lm_head(model.ln_f(streams[-1]))  # (B, T, V)
     F.cross_entropy(logits.flatten(0, 1), sample[:, 1:].flatten()).backward()
@@ -615,7 +623,7 @@ six = replace(narrow, n_layer=6)
 model, _, loss_pre = trained(six, steps=200, lr=5e-3, warmup=0.3)
 other_loss = {}
 for order in ("post", "parallel"):
-    other = tr.Transformer(replace(six, order=order))
+    other = transformer_block.Transformer(replace(six, order=order))
     other.load_state_dict(model.state_dict(), strict=False)  # what an order does not use is left out
     other_loss[order] = evaluate(other, unseen_batches(32))
 print({order: f"worse by over {int(value - loss_pre)} nat" for order, value in other_loss.items()})
@@ -670,12 +678,17 @@ for (order, warmup), color in zip(cases, ("blue", "vermillion", "orange"), stric
     for n, run in enumerate(reached[order, warmup]):
         curve = torch.tensor(run.losses).view(-1, 10).mean(-1)
         label = f"{order}-norm, {'with' if warmup else 'no'} warm-up" if n == 0 else None
-        ax.plot(range(10, 201, 10), curve, "--" if warmup else "-", color=COLORS[color], label=label)
+        ax.plot(
+            range(10, 201, 10), curve, "--" if warmup else "-", color=COLORS[color], label=label
+        )
 ax.axhline(unigram, color="black", linestyle=":", linewidth=1.2)
 ax.set(xlabel="step", ylabel="training loss (nats)")
 ax.legend()
 assert min(behind) > 0.3 and max(last["pre", 0.0] + last["post", 0.3]) < unigram - 0.4
-show(fig, "Loss over 200 steps: post-norm without warm-up stays long at the frequencies, the others fall.")
+show(
+    fig,
+    "Loss over 200 steps: post-norm without warm-up stays long at the frequencies, the others fall.",
+)
 
 # %% [markdown]
 # The red runs stay at the dotted line when all others have left it. Their first steps were too large. Some recover late, some not within this run: that is chance, and another
@@ -726,11 +739,11 @@ check("transformer_block.dropout", dropout)
 # **Predict.** You ask a model with dropout the same question twice, in training mode and in evaluation mode. Which answers agree?
 
 # %%
-model = tr.Transformer(replace(small, resid_pdrop=0.1), generator(0))
+model = transformer_block.Transformer(replace(small, resid_pdrop=0.1), generator(0))
 for mode in ("training", "evaluation"):
     model.train(mode == "training")
     print(f"{mode:<11} same answer twice: {torch.equal(model(sample), model(sample))}")
-kept = tb.dropout(torch.ones(100_000), p=0.1)
+kept = transformer_block.dropout(torch.ones(100_000), p=0.1)
 print(f"mean of a hundred thousand ones after dropout: {kept.mean():.1f}")
 
 # %% [markdown]
@@ -748,8 +761,8 @@ print(f"mean of a hundred thousand ones after dropout: {kept.mean():.1f}")
 # %%
 order = torch.tensor([3, 0, 6, 2, 5, 1, 4, 7])  # the last one stays
 for layers, kind in ((1, "encoder-only"), (2, "encoder-only"), (1, "decoder-only"), (2, "decoder-only")):
-    bag = tr.Transformer(replace(small, n_layer=layers, positions="none"), generator(0))
-    mask, row = tr.architecture_mask(kind, 8), sample[:1, :8]
+    bag = transformer_block.Transformer(replace(small, n_layer=layers, positions="none"), generator(0))
+    mask, row = transformer_block.architecture_mask(kind, 8), sample[:1, :8]
     moved = (bag(row, mask=mask) - bag(row[:, order], mask=mask))[0, -1].abs().max() > 1e-5
     print(f"layers: {layers}   {kind}   the last output moves: {moved.item()}")
 
@@ -790,7 +803,7 @@ check("transformer_block.sinusoidal_positions", sinusoidal_positions)
 # **Predict.** Take the dot product of two positions' vectors. Will it depend on where they are, or on how far apart?
 
 # %%
-waves = tb.sinusoidal_positions(T=96, d_model=32)  # (T, d_model)
+waves = transformer_block.sinusoidal_positions(T=96, d_model=32)  # (T, d_model)
 apart = {a: [(waves[a] @ waves[a + k]).item() for k in range(41)] for a in (0, 20, 50)}
 assert all(abs(x - y) < 1e-3 for a in (20, 50) for x, y in zip(apart[0], apart[a], strict=True))
 fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
@@ -803,48 +816,8 @@ right.set(title="dot product of two", xlabel="positions apart")
 right.legend()
 show(fig, "Left: waves, fast to slow. Right: dot products from three positions, one curve on the other.")
 
-
 # %% [markdown]
 # The three curves lie on each other: only the distance counts. That is useful, but the waves are added to what the token says, and the two mix.
-#
-# ### Exercise 6 · rotary positions
-#
-# *Difficulty 3 of 3 · 12 minutes*
-#
-# Newer models add nothing. They *turn* queries and keys by these angles, just before the dot product (Su and others 2021).
-
-# %% tags=["exercise"]
-def rotary(x: Tensor, base: float = 10_000.0) -> Tensor:
-    """Turn each pair of features (2i, 2i + 1) at position t by the angle t · base^(-2i / d).
-
-    The dot product of a query and a key turned so depends on their distance only.
-    Shapes: (..., T, d) -> the same. Raises: ValueError for an odd d.
-    Source: Su et al. 2021, "RoFormer", section 3.4.2 (equation 34).
-
-    >>> rotary(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]))
-    tensor([[ 1.0000,  0.0000],
-            [ 0.5403,  0.8415],
-            [-0.4161,  0.9093]])
-    """
-    ...
-
-
-# %% tags=["check"]
-check("transformer_block.rotary", rotary)
-# hint("transformer_block.rotary")
-# solution("transformer_block.rotary")
-
-# %% [markdown]
-# **What is it good for?** One query and one key, put at several places. **Predict** which scores agree.
-
-# %%
-q, k = (torch.randn(8, generator=generator(s)).expand(64, 8) for s in (0, 1))  # (T, d), equal rows
-scores = tb.rotary(q) @ tb.rotary(k).T  # (T, T)
-for t, s in ((5, 2), (25, 22), (55, 52), (5, 1)):
-    print(f"query at {t:2}, key at {s:2}: {scores[t, s]:.3f}")
-
-# %% [markdown]
-# Three positions apart is three positions apart, wherever it is. GPT-2 does without this; Llama and most models since have it.
 #
 # ## The ladder
 #
@@ -858,10 +831,20 @@ for t, s in ((5, 2), (25, 22), (55, 52), (5, 1)):
 
 # %%
 sizes = dict(
-    vocab_size=len(VOCAB), n_positions=64, n_embd=64, n_layer=2, n_head=4, initializer_range=0.07,
+    vocab_size=len(VOCAB),
+    n_positions=64,
+    n_embd=64,
+    n_layer=2,
+    n_head=4,
+    initializer_range=0.07,
 )
 for level in range(1, 6):
-    n = sum(p.numel() for p in tr.Transformer(tr.ladder(level, **sizes)).parameters())
+    n = sum(
+        p.numel()
+        for p in transformer_block.Transformer(
+            transformer_block.ladder(level, **sizes)
+        ).parameters()
+    )
     print(f"Model {level}: {n:>7,} parameters")
 
 # %% [markdown]
@@ -873,7 +856,7 @@ for level in range(1, 6):
 # %%
 models, histories, losses = {}, {}, {}
 for level in progress(range(1, 6), "the ladder"):
-    config = tr.ladder(level, **sizes)
+    config = transformer_block.ladder(level, **sizes)
     models[level], histories[level], losses[level] = trained(config, steps=300, batch=16)
 print({f"Model {level}": round(value, 1) for level, value in losses.items()})
 
@@ -908,8 +891,12 @@ show(fig, "Model 2 ends above Model 1, Model 3 below it, Models 4 and 5 lowest, 
 # dot product of their two vectors.
 
 # %%
-tied = tr.Transformer(replace(tr.ladder(1, **sizes), tie_word_embeddings=True), generator(0))
-scores = tied(torch.arange(len(VOCAB))[:, None])[:, 0]  # (V, V): row a, column b, the score of b after a
+tied = transformer_block.Transformer(
+    replace(transformer_block.ladder(1, **sizes), tie_word_embeddings=True), generator(0)
+)
+scores = tied(torch.arange(len(VOCAB))[:, None])[
+    :, 0
+]  # (V, V): row a, column b, the score of b after a
 print("b after a scores as a after b, for all pairs:", torch.allclose(scores, scores.T, atol=1e-6))
 
 # %% [markdown]
@@ -919,7 +906,9 @@ print("b after a scores as a after b, for all pairs:", torch.allclose(scores, sc
 # **Is it really the tying?** We untie Model 2 and train again, about 4 seconds.
 
 # %%
-untied = trained(replace(tr.ladder(2, **sizes), tie_word_embeddings=False), steps=300, batch=16)[2]
+untied = trained(
+    replace(transformer_block.ladder(2, **sizes), tie_word_embeddings=False), steps=300, batch=16
+)[2]
 print(f"Model 2 tied {losses[2]:.1f}, untied {untied:.1f}, Model 1 {losses[1]:.1f}")
 
 # %% [markdown]
@@ -927,13 +916,13 @@ print(f"Model 2 tied {losses[2]:.1f}, untied {untied:.1f}, Model 1 {losses[1]:.1
 #
 # **Question.** Everything was added, nothing replaced. Can you then say *who* made a prediction?
 #
-# `tr.residual_writes` collects all that was ever added: the embedding, the position, what each head and each MLP wrote.
+# `transformer_block.residual_writes` collects all that was ever added: the embedding, the position, what each head and each MLP wrote.
 # "head 1.2" is the head 2 of block 1, counted from 0. "bias 1" is the constant that the attention of block 1 adds.
 
 # %%
 gpt = models[5].eval()
 ids = unseen.tokens[unseen.starts[3] : unseen.starts[3] + 40][None]  # (B, T) = (1, 40)
-writes = tr.residual_writes(gpt, ids)
+writes = transformer_block.residual_writes(gpt, ids)
 stream = gpt.streams(ids)[-1].detach()
 gap = (sum(writes.values()) - stream).abs().max().item()
 print(len(writes), "writes:", ", ".join(writes))
@@ -962,7 +951,7 @@ claims.add(
 
 
 # %% [markdown]
-# ### Exercise 7 · through the last LayerNorm
+# ### Exercise 6 · through the last LayerNorm
 #
 # *Difficulty 2 of 3 · 10 minutes*
 #
@@ -995,8 +984,12 @@ check("transformer_block.frozen_layer_norm", frozen_layer_norm)
 # %%
 with torch.no_grad():
     logits = gpt(ids)  # (B, T, V)
-errors = [(sum(tr.logit_contributions(gpt, ids, token).values()) - logits[..., token]).abs().max()
-          for token in range(0, len(VOCAB), 7)]
+errors = [
+    (sum(transformer_block.logit_contributions(gpt, ids, token).values()) - logits[..., token])
+    .abs()
+    .max()
+    for token in range(0, len(VOCAB), 7)
+]
 print("the shares add up to the logits, to 1e-4:", max(errors).item() < 1e-4)
 
 
@@ -1011,12 +1004,12 @@ print("the shares add up to the logits, to 1e-4:", max(errors).item() < 1e-4)
 def follow(story, position):
     start = int(unseen.starts[story])
     row = unseen.tokens[start : start + 64][None]
-    writes, said, x = tr.residual_writes(gpt, row), {}, 0
+    writes, said, x = transformer_block.residual_writes(gpt, row), {}, 0
     for name, write in writes.items():
         x = x + write[0, position]
         said[name] = gpt.lm_head(gpt.ln_f(x)).softmax(-1).detach()  # (V,)
     first, second = said["mlp 1"].topk(2).indices.tolist()
-    one, two = (tr.logit_contributions(gpt, row, token) for token in (first, second))
+    one, two = (transformer_block.logit_contributions(gpt, row, token) for token in (first, second))
     share = {name: (one[name] - two[name])[0, position].item() for name in one}
     return decode_words(row[0, : position + 1]), first, second, said, share
 
@@ -1074,79 +1067,9 @@ for layer, block in enumerate(gpt.h):
 
 # %% [markdown]
 # Compare with the bars: attention 0 says almost nothing itself, but the model needs it. MLP 0 reads what it wrote, and speaks for
-# it. Shares in a logit show the speaker, not the source. Notebook 8 follows such paths. (Attention 1 has hardly begun to matter in
+# it. Shares in a logit show the speaker, not the source. Lesson 14 follows such paths. (Attention 1 has hardly begun to matter in
 # these 300 steps.)
 #
-# ## Three families, one mask
-#
-# **Question.** GPT is called decoder-only, BERT encoder-only, the first transformer and T5 encoder-decoder. How different are they?
-#
-# The blocks are the same. The *mask* differs: who may look at whom. In an encoder-decoder, a *source* (say a German sentence) may see all of itself, and
-# the *target* (its translation) sees the source and its own past. Dark means "may look"; the number counts those pairs.
-
-# %%
-T, kinds = 12, {"decoder-only": 0, "encoder-only": 0, "encoder-decoder": 7}  # length of the source
-masks = {kind: tr.architecture_mask(kind, T, n) for kind, n in kinds.items()}
-fig, axes = subplots(1, 3, figsize=(9.5, 3.6), sharey=True)
-for ax, (kind, mask) in zip(axes, masks.items(), strict=True):
-    ax.imshow(mask, cmap="Blues", vmin=-0.3, vmax=1.6)
-    ax.set(title=f"{kind}: {int(mask.sum())}", xlabel="is looked at", xticks=range(0, T, 2))
-    ax.grid(False)
-axes[0].set(ylabel="looks", yticks=range(0, T, 2))
-assert [int(mask.sum()) for mask in masks.values()] == [78, 144, 99]
-show(fig, "Who may look at whom, of 144 pairs: a triangle of 78, a full square of 144, and a mix of 99.")
-
-# %% [markdown]
-# **One set of weights, three behaviours.** We change token 5 and see whether the output at position 2 notices. Then we change token 10 and look at position 8.
-
-# %%
-row = unseen.tokens[:T][None]
-notices = {}
-for kind, mask in masks.items():
-    for token, position in ((5, 2), (10, 8)):
-        changed = row.clone()
-        changed[0, token] += 1
-        moved = (gpt(changed, mask=mask) - gpt(row, mask=mask))[0, position].abs().max() > 1e-5
-        notices[kind, token] = moved.item()
-    print(f"{kind:<16} 2 notices 5: {notices[kind, 5]!s:<6} 8 notices 10: {notices[kind, 10]}")
-
-# %% [markdown]
-# Decoder-only: the future is never seen. Encoder-only: always. Encoder-decoder: inside the source, yes; inside the target, no.
-#
-# **Why not let GPT see everything, too?** Let us train a next-token model with the full mask. **Predict** its loss. It takes about 4 seconds.
-
-# %%
-full = tr.architecture_mask("encoder-only", 16)
-
-
-def seeing_all(model, batch):
-    return F.cross_entropy(model(batch[0], mask=full).flatten(0, 1), batch[1].flatten())
-
-
-short = replace(small, n_positions=16, initializer_range=0.07)
-cheat, history, honest = trained(short, steps=150, batch=32, loss_fn=seeing_all)
-seen = sum(history.losses[-20:]) / 20
-print(f"with the future in view: below the best possible {best:.2f}: {seen < best}")
-print(f"without it: worse than one word back: {honest > bigram}")
-
-# %% [markdown]
-# Its loss is *below the entropy*: lower than any honest model's can be. That is proof of cheating: the next token stands in the input, one place to the right. Take the future away, as when
-# the model writes, and it knows less than a table of pairs. If a loss looks too good, look at the mask.
-#
-# An encoder is trained otherwise: some tokens are hidden, and the model fills them in (BERT).
-
-# %%
-wanted = {("decoder-only", 5): False, ("decoder-only", 10): False, ("encoder-only", 5): True,
-          ("encoder-only", 10): True, ("encoder-decoder", 5): True, ("encoder-decoder", 10): False}
-claims.add(
-    "B7", "decoder-only, encoder-only and encoder-decoder differ in their masks",
-    source="lecture", published="the mask", holds=notices == wanted,
-    measured=f"pairs allowed: {', '.join(str(int(mask.sum())) for mask in masks.values())}",
-    reason="In the attention, yes. Real ones also differ in what they are trained to do, and an "
-           "encoder-decoder has weights of its own for its source, its target and the bridge between.",
-)
-
-# %% [markdown]
 # ## What we verified
 #
 # Each claim with its source, what was published, and what you measured.
@@ -1155,8 +1078,8 @@ claims.add(
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** Our models have 32 or 64 features and read a third of a million generated tokens; GPT-2 small has 768 features and read gigabytes. Which part
-# wins by how much can change with size; B5 showed how. Newer models differ in details: RMSNorm (LayerNorm without the mean), gated MLPs (SwiGLU), no biases. Notebook 4 puts
+# **What this lesson leaves out.** Our models have 32 or 64 features and read a third of a million generated tokens; GPT-2 small has 768 features and read gigabytes. Which part
+# wins by how much can change with size; B5 showed how. Newer models differ in details: RMSNorm (LayerNorm without the mean), gated MLPs (SwiGLU), no biases. Lesson 04 puts
 # twelve blocks together and loads GPT-2's own weights.
 #
 # ## Further reading

