@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils import storyteller
+from course_utils.devices import wide
 from course_utils.storyteller import END, VOCAB, WORLD_OF, Effect, Event, Fork, Plot, Recall, Slot, Teller, Word, change
 from course_utils.texts import documentation, hub, hub_file, manual
 
@@ -267,7 +268,7 @@ def ngram_entropy(tokens: Tensor, n: int) -> float:
         key = torch.zeros(len(blocks), dtype=torch.long, device=blocks.device)
         for column in columns:
             key = torch.unique(key * size + column, return_inverse=True)[1]  # (m,) which block this is
-        p = key.bincount().double() / len(key)
+        p = wide(key.bincount()) / len(key)
         return -torch.xlogy(p, p).sum().item()
 
     return entropy(blocks.T) - entropy(blocks.T[:-1])
