@@ -33,7 +33,7 @@ mpl.rcParams.update(STYLE)
 MIN_ALT = 20  # characters; shorter than this it is a label, not a description
 
 
-# Seen by screen readers alone; `clip-path` is not among the styles that an untrusted page keeps, `overflow` and `height` are.
+# For screen readers alone; a page that Lab does not trust keeps the size, which is enough (tests/test_browser.py).
 UNSEEN = (
     "position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
 )

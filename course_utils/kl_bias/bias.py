@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.gpt2.model import GPT
-from course_utils.machine.devices import device_of
+from course_utils.machine.devices import device_of, wide
 from course_utils.machine.installed import require
 from course_utils.machine.precision import MixedPrecision
 from course_utils.training import Batch
@@ -39,7 +39,7 @@ def check_distribution(target: Tensor) -> None:
     """
     if target.ndim != 1 or not target.is_floating_point():
         raise ValueError(f"the target is {tuple(target.shape)} {target.dtype} and should be (V,) probabilities")
-    total = target.double().sum().item()
+    total = wide(target).sum().item()
     if (target < 0).any():
         if abs(target.double().exp().sum().item() - 1) < 1e-3:
             raise ValueError("the target holds log-probabilities: pass probabilities, target.exp()")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_utils.machine.devices import wide
 from course_utils.stories import grammar as stories_grammar
 from course_utils.stories.grammar import (
     END,
@@ -270,7 +271,7 @@ def ngram_entropy(tokens: Tensor, n: int) -> float:
         key = torch.zeros(len(blocks), dtype=torch.long, device=blocks.device)
         for column in columns:
             key = torch.unique(key * size + column, return_inverse=True)[1]  # (m,) which block this is
-        p = key.bincount().double() / len(key)
+        p = wide(key.bincount()) / len(key)
         return -torch.xlogy(p, p).sum().item()
 
     return entropy(blocks.T) - entropy(blocks.T[:-1])

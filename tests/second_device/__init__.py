@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,7 @@ INEXACT = {
     *"kl_div logaddexp nll_loss nll_loss_nd log_sigmoid inner outer tensordot bilinear linalg_norm norm_except_dim".split(),
     *"fft_fft fft_ifft fft_fft2 fft_ifft2 fft_rfft fft_irfft nuclear_norm linalg_svd linalg_inv linalg_matrix_norm svd".split(),
 }  # fmt: skip
+FALL_BACK = {"MPS": ("_linalg_svd", "_linalg_svd.U")}  # torch runs these on the CPU by itself, with a warning
 
 
 def library() -> Path:
@@ -119,6 +121,19 @@ def play(card: str = "cuda", *, memory: int | None = None, noise: bool = False, 
     return played
 
 
+@contextmanager
+def memory_left(size: int):
+    """Inside of `with`, the card that is played has so many bytes left."""
+    import torch
+
+    operators, card = torch.ops.second_device, _module().card
+    operators.configure(card.name, operators.counts()[0] + size, card.float64, card.bfloat16, False, 0)
+    try:
+        yield
+    finally:
+        operators.configure(card.name, card.memory, card.float64, card.bfloat16, False, 0)
+
+
 @cache
 def _load() -> None:
     import torch
@@ -155,6 +170,6 @@ def _operators(card: str) -> tuple[list[str], list[str], list[str]]:
     def served(keys: set[str]) -> bool:
         return card in keys or "CPU" not in keys or any(key.startswith("Composite") for key in keys)
 
-    refused = [f"aten::{name}" for name in by_name if not served(kernels(name))]
+    refused = [f"aten::{name}" for name in by_name if name not in FALL_BACK.get(card, ()) and not served(kernels(name))]
     mixed = [f"aten::{name}" for name, entry in by_name.items() if entry.get("device_check") == "NoCheck"]
     return refused, mixed, sorted(INEXACT)

@@ -54,7 +54,7 @@ from course_utils.probes import linear_reading as lr
 from course_utils.sparse_autoencoders import autoencoder as sae
 from course_utils.transformer_block import block as tb
 from course_utils.transformer_block import ladder as tr
-from second_device import play
+from second_device import memory_left
 
 
 def dice(seed=0):
@@ -339,13 +339,12 @@ def a_small_card(d):
     data = training.token_batches(ids("cpu", B=1, T=200)[0], 64, 16)
     if torch.device(d).type == "cpu":
         return "take fewer rows"
-    play("cuda", memory=torch.ops.second_device.counts()[0] + 200_000)
-    model = tiny(d)
-    try:
-        training.train(model, data, 2, progress=False)
-    except torch.OutOfMemoryError as error:
-        said = str(error)
-    play("cuda")
+    with memory_left(200_000):
+        model = tiny(d)
+        try:
+            training.train(model, data, 2, progress=False)
+        except torch.OutOfMemoryError as error:
+            said = str(error)
     assert "64 rows of 16" in said and training.train(model, data, 1, progress=False).losses
     return "take fewer rows" if "take fewer rows" in said else said
 

@@ -47,16 +47,17 @@ def run(source: Path, card: str = "cuda", noise: bool = False, memory: int | Non
     nb.cells.append(nbformat.v4.new_code_cell(LAST))
     path = os.pathsep.join(str(p) for p in (TESTS / "no_network", TESTS, ROOT))
     env = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COURSE_QUIET": "1", "PYTHONHASHSEED": "0"}
+    problems = []
     try:
         execute(nb, source.stem, NOTEBOOKS, env, TIMEOUT)
     except Problem as problem:
-        return Outcome([str(problem)])
+        problems = [str(problem)]
     failed = [
         f"{source.stem}, cell {number} (`{cell.source.splitlines()[0]}`): {output.ename}: {output.evalue}"
         for number, cell in enumerate(nb.cells) if "raises-exception" in cell.metadata.get("tags", []) and on
         for output in cell.get("outputs", []) if output.output_type == "error"
     ]  # fmt: skip
-    return Outcome(failed, int(nb.cells[-1].outputs[0].text))
+    return Outcome(failed + problems, 0 if problems else int(nb.cells[-1].outputs[0].text))
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import pytest
 from second_device import HERE
 from second_device.processes import report_of
 
+FLOAT64_BY_DEFINITION = ("regression",)  # the docstrings say that they take float64, which Apple's GPUs do not hold
 SKIPPED = ("dice", "noise", "tiny", "ids", "talker")  # what cases are made of
 CASES = [node.name for node in ast.parse((HERE / "cases.py").read_text(encoding="utf-8")).body
          if isinstance(node, ast.FunctionDef) and node.name not in SKIPPED]  # fmt: skip
@@ -23,6 +24,12 @@ def report():
 @pytest.mark.parametrize("case", CASES)
 def test_it_runs_on_the_second_device(case, report):
     assert report["cases"][case] == ""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in FLOAT64_BY_DEFINITION])
+def test_it_runs_by_apples_rules(case):
+    """No float64, and no operator without a kernel for MPS."""
+    assert report_of("walk", "--card=apple")["cases"][case] == ""
 
 
 def test_every_public_function_that_handles_tensors_is_called_on_the_device(report):
