@@ -12,7 +12,7 @@ from course_utils.checking.inputs import different, normal
 from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
 from course_utils.transformer_block.block import TransformerConfig
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 EXERCISES = Exercises()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from course_utils.circuits.hooks import activations, only, patched
-from course_utils.transformer_block.ladder import Transformer, logit_contributions
+from course_utils.transformer_block.transformer import Transformer, logit_contributions
 
 # --- Scores of attention heads ---------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ def attribution(model: Transformer, ids: Tensor, token: int, other: int | None =
     """Share out the logit of a token, less that of `other`, among heads and MLPs, the last LayerNorm's scale frozen.
 
     Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1.
-    Raises: as `transformer_block.ladder.residual_writes`.
+    Raises: as `transformer_block.residual_writes`.
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit attribution).
 
     >>> from course_utils.pretrained import storyteller

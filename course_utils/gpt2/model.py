@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from course_utils.attention.heads import KVCache
 from course_utils.stories.english import hub_file
 from course_utils.transformer_block.block import Block, TransformerConfig
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel

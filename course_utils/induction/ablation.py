@@ -14,7 +14,7 @@ from torch import Tensor
 from course_utils.circuits.hooks import activations, patched
 from course_utils.induction.heads import token_losses
 from course_utils.training import Batch
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 Head = tuple[int, int]
 

@@ -19,7 +19,7 @@ from course_utils.circuits.reading import induction_score, previous_token_score
 from course_utils.machine.devices import device_of
 from course_utils.training import Batch, History, train
 from course_utils.transformer_block.block import TransformerConfig
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 UNKNOWN = -100  # the target that torch's cross_entropy leaves out
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from course_utils.attention.heads import softmax
 from course_utils.machine.devices import wide
-from course_utils.transformer_block.ladder import check_ids
+from course_utils.transformer_block.transformer import check_ids
 
 # --- What changes the distribution -----------------------------------------------------------------------------------
 

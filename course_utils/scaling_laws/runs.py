@@ -18,7 +18,7 @@ from course_utils.stories.corpus import stories
 from course_utils.stories.english import documentation
 from course_utils.stories.grammar import VOCAB
 from course_utils.training import evaluate, token_batches, train
-from course_utils.transformer_block.ladder import Transformer, ladder
+from course_utils.transformer_block.transformer import Transformer, ladder
 
 BATCH, T = 8, 64  # sequences in a batch, tokens in a sequence
 VOCABULARY = {"text": 256, "stories": len(VOCAB)}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from course_utils import assets
 from course_utils.attention.heads import KVCache
 from course_utils.machine.devices import device_of
-from course_utils.transformer_block.ladder import Transformer, ladder
+from course_utils.transformer_block.transformer import Transformer, ladder
 
 STYLES = ("direct", "filler", "steps")
 

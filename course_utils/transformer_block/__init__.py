@@ -15,7 +15,7 @@ from course_utils.transformer_block.block import (
     rotary,
     sinusoidal_positions,
 )
-from course_utils.transformer_block.ladder import (
+from course_utils.transformer_block.transformer import (
     Transformer,
     architecture_mask,
     init_weights,

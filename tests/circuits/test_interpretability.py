@@ -13,7 +13,7 @@ from course_utils.circuits import reading as circuits
 from course_utils.gpt2.model import GPT
 from course_utils.pretrained import storyteller
 from course_utils.transformer_block.block import TransformerConfig
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 SIZES = dict(n_layer=3, n_head=2, n_embd=8, vocab_size=11, n_positions=16)
 

@@ -4,6 +4,7 @@ import cells
 import common
 import pytest
 from contrast import contrast, pale_texts
+from lint import AWAITING
 
 from course_utils.classroom import Claims, token_strip
 from course_utils.classroom.bars import Bar
@@ -46,7 +47,8 @@ def test_the_classroom_shows_nothing_pale(html):
 def test_the_saved_notebook_shows_nothing_pale(notebook):
     outputs = [output for cell in cells.code_cells(common.read(notebook)) for output in cell.outputs]
     pages = ["".join(output.data["text/html"]) for output in outputs if "text/html" in output.get("data", {})]
-    assert pages and [fault for page in pages for fault in pale_texts(page)] == []
+    assert pages or notebook.stem in AWAITING  # a lesson without claims may show no HTML
+    assert [fault for page in pages for fault in pale_texts(page)] == []
 
 
 def test_every_column_of_the_claims_has_a_name():

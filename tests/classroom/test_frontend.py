@@ -157,7 +157,7 @@ def test_a_check_prints_into_any_pipe(encoding, mark):
 from course_utils.checking.engine import Catalog, Exercise, Wrong
 def check(student, rng):
     raise Wrong("β is 2 … not 3")
-catalog = Catalog(lambda topic: [Exercise("f", print, check, ["look at β"], 1, 1)], ["t"])
+catalog = Catalog(lambda room: [Exercise("f", print, check, ["look at β"], 1, 1)], lambda: ["t"])
 def f(): ...
 catalog.check("t.f", f)
 catalog.check("t.f", lambda: 1)

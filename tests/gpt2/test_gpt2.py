@@ -18,7 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from course_utils.attention.heads import KVCache
 from course_utils.gpt2 import model as gpt2
 from course_utils.gpt2.model import GPT, GPTConfig
-from course_utils.transformer_block.ladder import Transformer, logit_contributions
+from course_utils.transformer_block.transformer import Transformer, logit_contributions
 
 NAMES = (
     "n_layer",

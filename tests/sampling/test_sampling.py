@@ -18,7 +18,7 @@ from transformers import (
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.pretrained import storyteller
 from course_utils.sampling import decoding as sampling
-from course_utils.transformer_block.ladder import Transformer, ladder
+from course_utils.transformer_block.transformer import Transformer, ladder
 
 CONFIG = GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=23, n_positions=32)
 

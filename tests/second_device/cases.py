@@ -13,47 +13,42 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import (
-    ablation,
-    audit,
-    census,
-    chat,
-    compression,
-    corpus,
-    devices,
-    distillation,
-    emergence,
-    fine_tuning,
-    gpt2,
-    grokking,
-    guard_rails,
-    hooks,
-    induction,
-    instructions,
-    kl_bias,
-    leakage,
-    lesion,
-    memory,
-    precision,
-    probes,
-    real_model,
-    sampling,
-    scaling_runs,
-    superposition,
-    test_time,
-    trained,
-    training,
-)
-from course_utils.attention import heads as at
-from course_utils.circuits import reading as interp
-from course_utils.lora import runs as ftr
-from course_utils.preferences import pairwise as pf
-from course_utils.preferences import reinforcement as rl
-from course_utils.preferences import runs as pr
-from course_utils.probes import linear_reading as lr
-from course_utils.sparse_autoencoders import autoencoder as sae
-from course_utils.transformer_block import block as tb
-from course_utils.transformer_block import ladder as tr
+from course_utils import pretrained, training
+from course_utils.attention import heads as attention
+from course_utils.audit import detection as audit
+from course_utils.circuits import hooks
+from course_utils.circuits import reading as circuits
+from course_utils.compression import distillation
+from course_utils.compression import shrinking as compression
+from course_utils.gpt2 import model as gpt2
+from course_utils.grokking import emergence
+from course_utils.grokking import modular_addition as grokking
+from course_utils.guard_rails import defences as guard_rails
+from course_utils.guard_rails import leakage
+from course_utils.induction import ablation
+from course_utils.induction import heads as induction
+from course_utils.inside_gpt2 import lesion
+from course_utils.instruction_tuning import chat, fine_tuning
+from course_utils.instruction_tuning import tasks as instruction_tuning
+from course_utils.kl_bias import bias as kl_bias
+from course_utils.lora import adapters
+from course_utils.lora import runs as lora
+from course_utils.machine import devices, precision
+from course_utils.model_budget import census, memory
+from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import reinforcement as preferences_reinforcement
+from course_utils.preferences import runs as preferences_runs
+from course_utils.probes import linear as probes
+from course_utils.probes import linear_reading as probes_linear_reading
+from course_utils.sampling import decoding as sampling
+from course_utils.scaling_laws import runs as scaling_laws
+from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
+from course_utils.stories import corpus
+from course_utils.superposition import toy_model as superposition
+from course_utils.test_time_compute import real_model
+from course_utils.test_time_compute import running_sum as test_time_compute
+from course_utils.transformer_block import block as transformer_block
+from course_utils.transformer_block import transformer as transformer_block_ladder
 from second_device import memory_left
 
 
@@ -98,22 +93,22 @@ def memory_and_precision(d):
 
 def attention_by_hand(d):
     q, k, v = (noise(2, 4, 6, seed=i).to(d) for i in range(3))
-    mask = at.causal_mask(4).to(d)
+    mask = attention.causal_mask(4).to(d)
     x, w = noise(2, 5, 6).to(d), [noise(6, 3, seed=i).to(d) for i in range(3)]
     return (
-        at.softmax(q), at.softmax(q, dim=0, temperature=2.0), at.average_past_loop(x), at.average_past_matrix(x), at.average_past_softmax(x),
-        at.attention_weights(q, k, mask), at.attention(q, k, v, mask), at.causal_head(x, *w),
-        at.merge_heads(at.split_heads(x, 2)), at.repeat_kv(at.split_heads(x, 2), 3),
+        attention.softmax(q), attention.softmax(q, dim=0, temperature=2.0), attention.average_past_loop(x), attention.average_past_matrix(x), attention.average_past_softmax(x),
+        attention.attention_weights(q, k, mask), attention.attention(q, k, v, mask), attention.causal_head(x, *w),
+        attention.merge_heads(attention.split_heads(x, 2)), attention.repeat_kv(attention.split_heads(x, 2), 3),
     )  # fmt: skip
 
 
 def attention_module(d):
     out = []
     for fused in (False, True):
-        layer = at.MultiHeadAttention(8, 2, fused=fused).to(d)
+        layer = attention.MultiHeadAttention(8, 2, fused=fused).to(d)
         for i, p in enumerate(layer.parameters()):
             p.data.copy_(noise(*p.shape, seed=i))
-        x, cache = noise(2, 5, 8).to(d), at.KVCache()
+        x, cache = noise(2, 5, 8).to(d), attention.KVCache()
         parts = [layer(x[:, :2], cache), layer(x[:, 2:4], cache), layer(x[:, 4:], cache)]
         out += [layer(x), layer.per_head(x), *parts]
     return out
@@ -121,40 +116,40 @@ def attention_module(d):
 
 def blocks(d):
     x, gain, shift = noise(2, 5, 8).to(d), noise(8, seed=1).to(d), noise(8, seed=2).to(d)
-    parts = [lambda z: z * 2, lambda z: z + 1, tb.gelu, tb.gelu_tanh]
+    parts = [lambda z: z * 2, lambda z: z + 1, transformer_block.gelu, transformer_block.gelu_tanh]
     torch.manual_seed(0)
-    same = tb.dropout(x, 0.0, True), tb.dropout(x, 0.5, False)
-    dropped = tb.dropout(x, 0.5, True)
+    same = transformer_block.dropout(x, 0.0, True), transformer_block.dropout(x, 0.5, False)
+    dropped = transformer_block.dropout(x, 0.5, True)
     assert dropped.device == x.device
     out = [
-        tb.layer_norm(x, gain, shift),
-        tb.frozen_layer_norm(torch.stack([x, x]), gain),
-        tb.LayerNorm(8).to(d)(x),
+        transformer_block.layer_norm(x, gain, shift),
+        transformer_block.frozen_layer_norm(torch.stack([x, x]), gain),
+        transformer_block.LayerNorm(8).to(d)(x),
         *same,
     ]
-    out += [form(x, *parts) for form in (tb.pre_norm_block, tb.post_norm_block, tb.parallel_block)] + [tb.rotary(x)]
-    config = tb.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
-    block = tb.Block(config).to(d)
-    tr.init_weights(block, config, dice())  # the generator stays on the CPU
-    return *out, block(x), block.mlp(x), tb.sinusoidal_positions(6, 8)
+    out += [form(x, *parts) for form in (transformer_block.pre_norm_block, transformer_block.post_norm_block, transformer_block.parallel_block)] + [transformer_block.rotary(x)]
+    config = transformer_block.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
+    block = transformer_block.Block(config).to(d)
+    transformer_block_ladder.init_weights(block, config, dice())  # the generator stays on the CPU
+    return *out, block(x), block.mlp(x), transformer_block.sinusoidal_positions(6, 8)
 
 
 def transformers(d):
     out = []
     for level in range(1, 6):
-        config = tr.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
-        model = tr.Transformer(config, dice()).to(d)
+        config = transformer_block_ladder.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+        model = transformer_block_ladder.Transformer(config, dice()).to(d)
         out += [model(ids(d)), model(ids(d), last=True)]
     for positions in ("none", "sinusoidal"):
-        config = tr.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
-        out.append(tr.Transformer(config, dice()).to(d)(ids(d)))
-    mask = tr.architecture_mask("encoder-decoder", 6, 2).to(d)
-    tr.check_ids(ids(d))
+        config = transformer_block_ladder.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
+        out.append(transformer_block_ladder.Transformer(config, dice()).to(d)(ids(d)))
+    mask = transformer_block_ladder.architecture_mask("encoder-decoder", 6, 2).to(d)
+    transformer_block_ladder.check_ids(ids(d))
     return (
         out,
         model(ids(d), mask=mask),
-        tr.residual_writes(model, ids(d)),
-        tr.logit_contributions(model, ids(d), 3),
+        transformer_block_ladder.residual_writes(model, ids(d)),
+        transformer_block_ladder.logit_contributions(model, ids(d), 3),
         model.embed(ids(d)),
         model.streams(ids(d)),
     )
@@ -166,7 +161,7 @@ def transformers(d):
 def gpt2_models(d):
     model = tiny(d)
     out = [model(ids(d))]
-    for kind in ("explicit", "fused") if hasattr(gpt2, "KINDS") is False else gpt2.KINDS:
+    for kind in ("explicit", "fused"):
         try:
             out.append(copy.deepcopy(model).set_attention(kind)(ids(d)))
         except ValueError:
@@ -179,7 +174,7 @@ def gpt2_models(d):
         model.save(Path(folder) / "m.safetensors")
         out.append(gpt2.GPT.load(Path(folder) / "m.safetensors").to(d)(ids(d)))
     out.append(again.to(d)(ids(d)))
-    out.append(gpt2.storyteller().to(d)(ids(d)))
+    out.append(pretrained.storyteller().to(d)(ids(d)))
     return (
         out,
         [model.lm_head.weight is model.wte.weight],
@@ -230,7 +225,7 @@ def generating(d):
         sampling.greedy(model, prompt, 3),
         sampling.next_token(model, prompt, top_k=4),
     ]
-    return out, sampling.packed(model, 2)(prompt), sampling.packed(model, 1)(prompt[:1])
+    return out
 
 
 def lesions(d):
@@ -358,7 +353,7 @@ def wrong_ids(d):
         for call in (
             model,
             lambda text: sampling.generate(model, text, 2),
-            lambda text: model(text, [at.KVCache() for _ in model.h]),
+            lambda text: model(text, [attention.KVCache() for _ in model.h]),
         ):
             try:
                 call(text)
@@ -403,7 +398,7 @@ def helpers(d):
 
 
 def test_time_sums(d):
-    task = test_time.RunningSum(p=5, n=4)
+    task = test_time_compute.RunningSum(p=5, n=4)
     model, digits = task.model(16).to(d), task.problems(6, dice())
     out = [
         task.sample(model, digits, style, 3, temperature, dice())
@@ -416,25 +411,25 @@ def test_time_sums(d):
     return (
         out,
         task.verify(digits, out[-1]),
-        test_time.coverage(right, 2),
-        test_time.majority_vote(votes),
-        test_time.best_of(votes, noise(6, 3).to(d)),
-        test_time.answer_loss(model, batch),
+        test_time_compute.coverage(right, 2),
+        test_time_compute.majority_vote(votes),
+        test_time_compute.best_of(votes, noise(6, 3).to(d)),
+        test_time_compute.answer_loss(model, batch),
         task.prompt(digits.to(d)),
         task.rows(digits.to(d), "steps"),
     )
 
 
 def a_model_half_trained(d):
-    task, model = test_time.half_trained()
+    task, model = test_time_compute.half_trained()
     model = copy.deepcopy(model).to(d)
     return task.sample(model, task.problems(2, dice()), "steps", 2, 1.0, dice())
 
 
 def scaling(d):
-    run = scaling_runs.Run("stories", width=8, tokens=1000)
-    model = scaling_runs.model_for(run).to(d)
-    tokens, starts, inputs, targets, floor = scaling_runs.corpus("stories", 1000)
+    run = scaling_laws.Run("stories", width=8, tokens=1000)
+    model = scaling_laws.model_for(run).to(d)
+    tokens, starts, inputs, targets, floor = scaling_laws.corpus("stories", 1000)
     return training.evaluate(model, [(inputs[:4], targets[:4])]), floor
 
 
@@ -487,8 +482,8 @@ def toy_models(d):
 def autoencoders(d):
     x = noise(60, 6).to(d)
     runs = [
-        sae.train_sae(x, 8, penalty=0.1, steps=4, batch=16),
-        sae.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1)),
+        sparse_autoencoders.train_sae(x, 8, penalty=0.1, steps=4, batch=16),
+        sparse_autoencoders.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1)),
     ]
     out = []
     for run in runs:
@@ -496,16 +491,16 @@ def autoencoders(d):
         out += [
             f,
             run.decode(f),
-            sae.sae_loss(x, f, run.directions, run.decoder_bias, 0.1),
-            sae.firing_rate(f),
-            sae.fraction_explained(x, run.decode(f)),
+            sparse_autoencoders.sae_loss(x, f, run.directions, run.decoder_bias, 0.1),
+            sparse_autoencoders.firing_rate(f),
+            sparse_autoencoders.fraction_explained(x, run.decode(f)),
         ]
     return (
         out,
-        sae.mean_max_cosine(x[:4], run.directions[0]),
-        sae.principal_directions(x).abs(),
-        sae.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2),
-        sae.decode(f, run.directions, run.decoder_bias),
+        sparse_autoencoders.mean_max_cosine(x[:4], run.directions[0]),
+        sparse_autoencoders.principal_directions(x).abs(),
+        sparse_autoencoders.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2),
+        sparse_autoencoders.decode(f, run.directions, run.decoder_bias),
     )
 
 
@@ -550,12 +545,12 @@ def hooks_and_patches(d):
 def reading(d):
     model, clean, corrupt = tiny(d), ids(d, B=1), ids(d, B=1, seed=1)
     pattern = hooks.activations(model, clean, ["h.0.attn.pattern"])["h.0.attn.pattern"]
-    parts = interp.attribution(model, clean, 3, other=4)
+    parts = circuits.attribution(model, clean, 3, other=4)
     return (
-        interp.previous_token_score(pattern), interp.induction_score(pattern, clean), interp.duplicate_token_score(pattern, clean), interp.earlier_copies(clean),
-        interp.head_scores(model, clean), interp.head_scores(model, clean, interp.previous_token_score), interp.logit_lens(model, clean), parts, parts.total,
-        interp.patching_map(model, clean, corrupt, lambda logits: logits[:, -1, 5], ["h.0.in", "h.1.in"]),
-        interp.path_patch(model, clean, corrupt, (0, 1), (1, 0)),
+        circuits.previous_token_score(pattern), circuits.induction_score(pattern, clean), circuits.duplicate_token_score(pattern, clean), circuits.earlier_copies(clean),
+        circuits.head_scores(model, clean), circuits.head_scores(model, clean, circuits.previous_token_score), circuits.logit_lens(model, clean), parts, parts.total,
+        circuits.patching_map(model, clean, corrupt, lambda logits: logits[:, -1, 5], ["h.0.in", "h.1.in"]),
+        circuits.path_patch(model, clean, corrupt, (0, 1), (1, 0)),
     )  # fmt: skip
 
 
@@ -609,9 +604,9 @@ def adding(d):
 
 
 def regression(d):
-    x, y = (part.to(d) for part in lr.students(20, dice()))
-    rotation = lr.random_rotation(3, dice()).to(d)
-    return lr.least_squares(x, y), lr.rotated_network(
+    x, y = (part.to(d) for part in probes_linear_reading.students(20, dice()))
+    rotation = probes_linear_reading.random_rotation(3, dice()).to(d)
+    return probes_linear_reading.least_squares(x, y), probes_linear_reading.rotated_network(
         torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).to(d), rotation
     )
 
@@ -628,7 +623,7 @@ def talker(d, seed=0):
 
 
 def answering(d):
-    model, tasks = talker(d), instructions.instructions(0, 4)
+    model, tasks = talker(d), instruction_tuning.instructions(0, 4)
     batch = fine_tuning.task_batches(tasks, 3)(dice())
     there = tuple(x.to(d) for x in batch)
     said = (
@@ -653,7 +648,7 @@ def answering(d):
 
 def assistants(d):
     return (
-        fine_tuning.assistant().to(d)(ids(d)),
+        pretrained.assistant().to(d)(ids(d)),
         fine_tuning.base_with_chat().to(d)(ids(d)),
         chat.extend_vocabulary(tiny(d), 3, dice()).to(d)(ids(d)),
         chat.decode_chat(ids(d)[0]),
@@ -662,72 +657,72 @@ def assistants(d):
 
 
 def low_rank(d):
-    model = fine_tuning.add_lora(tiny(d), 2, new_tokens=3)
+    model = adapters.add_lora(tiny(d), 2, new_tokens=3)
     training.train(model, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 3, progress=False, weight_decay=0.0)
     W, A, B = noise(4, 6).to(d), noise(2, 6).to(d), noise(4, 2).to(d)
-    layer = fine_tuning.LoRALinear(nn.Linear(6, 4).to(d), 2, generator=dice())
+    layer = adapters.LoRALinear(nn.Linear(6, 4).to(d), 2, generator=dice())
     return (
         model(ids(d)),
-        fine_tuning.merge_lora(model)(ids(d)),
-        fine_tuning.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0),
-        fine_tuning.lora_merge(W, A, B, 2.0),
+        adapters.merge_lora(model)(ids(d)),
+        adapters.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0),
+        adapters.lora_merge(W, A, B, 2.0),
         layer.merge()(noise(2, 6).to(d)).shape,
     )
 
 
 def mixing(d):
     model = talker(d)
-    both = ftr.mixed(
-        fine_tuning.task_batches(instructions.instructions(0, 4), 2),
+    both = lora.mixed(
+        fine_tuning.task_batches(instruction_tuning.instructions(0, 4), 2),
         training.token_batches(corpus.stories(0, 200).tokens, 2, 16),
     )
-    return ftr.mixed_loss(model, tuple(x.to(d) for x in both(dice())))
+    return lora.mixed_loss(model, tuple(x.to(d) for x in both(dice())))
 
 
 def preferring(d):
-    pairs = pf.Pairs.of([([5, 6], [7, 1], [8, 9, 1]), ([5, 6], [7, 8, 1], [9, 1]), ([2, 3], [4, 1], [5, 1])], fill=1)
+    pairs = preferences.Pairs.of([([5, 6], [7, 1], [8, 9, 1]), ([5, 6], [7, 8, 1], [9, 1]), ([2, 3], [4, 1], [5, 1])], fill=1)
     model, reference = tiny(d), tiny(d, layers=1)
-    judge = pf.RewardModel(model)
+    judge = preferences.RewardModel(model)
     batches = pairs.batches(2, *pairs.log_probs(reference))
-    history = training.train(copy.deepcopy(model), batches, 2, loss_fn=pf.dpo_objective(0.1), progress=False)
-    learnt = training.train(judge, pairs.batches(2), 3, loss_fn=pf.reward_loss, progress=False)
-    chosen, rejected = pr.features(judge, pairs)
-    head = pr.fit_head(copy.deepcopy(judge), chosen, rejected)
+    history = training.train(copy.deepcopy(model), batches, 2, loss_fn=preferences.dpo_objective(0.1), progress=False)
+    learnt = training.train(judge, pairs.batches(2), 3, loss_fn=preferences.reward_loss, progress=False)
+    chosen, rejected = preferences_runs.features(judge, pairs)
+    head = preferences_runs.fit_head(copy.deepcopy(judge), chosen, rejected)
     there = pairs.to(d)
     return (
-        pairs.log_probs(model), history.losses, learnt.losses, pf.reward_accuracy(judge, pairs), chosen, head.head.weight, pf.margin(model, reference, pairs, 0.1),
-        pf.pair_log_probs(model, there), pf.sequence_log_prob(model, there.chosen, there.chosen_mask), pf.bradley_terry_loss(noise(3).to(d), noise(3, seed=1).to(d)),
-        pf.dpo_loss(*(noise(3, seed=i).to(d) for i in range(4)), beta=0.2), pr.set_head(judge, noise(8)).head.weight, judge(there.chosen, there.chosen_mask), there.to("cpu").chosen, pairs[:2].chosen,
+        pairs.log_probs(model), history.losses, learnt.losses, preferences.reward_accuracy(judge, pairs), chosen, head.head.weight, preferences.margin(model, reference, pairs, 0.1),
+        preferences.pair_log_probs(model, there), preferences.sequence_log_prob(model, there.chosen, there.chosen_mask), preferences.bradley_terry_loss(noise(3).to(d), noise(3, seed=1).to(d)),
+        preferences.dpo_loss(*(noise(3, seed=i).to(d) for i in range(4)), beta=0.2), preferences_runs.set_head(judge, noise(8)).head.weight, judge(there.chosen, there.chosen_mask), there.to("cpu").chosen, pairs[:2].chosen,
     )  # fmt: skip
 
 
 def rewarding(d):
     model, reference, prompts = tiny(d), tiny(d, layers=1), ids("cpu", B=2, T=3)
-    drawn, best = (rl.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
-    log_p, other = (rl.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
-    judge = pr.set_head(pf.RewardModel(model), noise(8))
-    proxy = rl.answer_reward(judge, prompts, drawn, 1)
-    rows = rl.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
+    drawn, best = (preferences_reinforcement.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
+    log_p, other = (preferences_reinforcement.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
+    judge = preferences_runs.set_head(preferences.RewardModel(model), noise(8))
+    proxy = preferences_reinforcement.answer_reward(judge, prompts, drawn, 1)
+    rows = preferences_reinforcement.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
                         beta=0.1, generator=dice())  # fmt: skip
     return (
-        drawn, best, log_p, proxy, rl.leashed_reward(proxy, log_p, other, 0.1), rl.advantages(proxy), rl.reinforce_loss(log_p, proxy), rl.kl_estimates(log_p, other),
-        [list(row.values()) for row in rows], rl.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
+        drawn, best, log_p, proxy, preferences_reinforcement.leashed_reward(proxy, log_p, other, 0.1), preferences_reinforcement.advantages(proxy), preferences_reinforcement.reinforce_loss(log_p, proxy), preferences_reinforcement.kl_estimates(log_p, other),
+        [list(row.values()) for row in rows], preferences_reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
     )  # fmt: skip
 
 
 def preference_experiments(d):
     model, reference = talker(d), talker(d, seed=1)
-    questions = pr.Questions.draw(0, 60, batch=2)
-    questions = pr.Questions(questions.tasks[:2], questions.prompts[:2])
-    drawn = rl.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
-    pairs = pf.Pairs.of([([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN)
-    judge = pr.set_head(pf.RewardModel(model), noise(16))
-    teller = fine_tuning.assistant().to(d)
-    made = pr.make_pairs(teller, pr.Questions.draw(1, 200, batch=4), 1, dice())
+    questions = preferences_runs.Questions.draw(0, 60, batch=2)
+    questions = preferences_runs.Questions(questions.tasks[:2], questions.prompts[:2])
+    drawn = preferences_reinforcement.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
+    pairs = preferences.Pairs.of([([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN)
+    judge = preferences_runs.set_head(preferences.RewardModel(model), noise(16))
+    teller = pretrained.assistant().to(d)
+    made = preferences_runs.make_pairs(teller, preferences_runs.Questions.draw(1, 200, batch=4), 1, dice())
     return (
-        questions.grades(0, drawn), list(pr.polish(pr.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(pr.polish(pr.copy_of(model), reference, questions, 1).values()),
-        pr.train_dpo(pr.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, pr.train_on_own(pr.copy_of(model), pairs, 2, progress=False).losses,
-        list(pr.measure(model, reference, questions, k=2).values()), made.chosen, pr.text_of(drawn[0, 0]),
+        questions.grades(0, drawn), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 1).values()),
+        preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.train_on_own(preferences_runs.copy_of(model), pairs, 2, progress=False).losses,
+        list(preferences_runs.measure(model, reference, questions, k=2).values()), made.chosen, preferences_runs.text_of(drawn[0, 0]),
     )  # fmt: skip
 
 
@@ -788,7 +783,7 @@ def prying(d):
 
 
 def loaded(d):
-    found = trained.trained(n_windows=1)
+    found = pretrained.trained(n_windows=1)
     return training.evaluate(found.model.to(d), found.batches), F.one_hot(found.windows[0, :3].to(d), 699).sum()
 
 

@@ -13,10 +13,10 @@ import traceback
 from importlib import import_module
 
 WORDS = {"torch", "Tensor", "nn", "F"}  # who uses one of these takes or makes tensors
-ROOMS_UPSTAIRS = ("classroom", "exercises")  # they show and check; the lessons' tests run them
+ROOMS_UPSTAIRS = ("classroom", "checking", "exercises")  # they show and check; the lessons' tests run them
 DATA = {  # what only makes texts for others: on the CPU, wherever the model is
-    "corpus.Stories.windows": "stories are told on the CPU",
-    "preferences.Pairs.batches": "train brings its batches to the model",
+    "stories.corpus.Stories.windows": "stories are told on the CPU",
+    "preferences.pairwise.Pairs.batches": "train brings its batches to the model",
     "training.token_batches": "train brings its batches to the model",
 }
 

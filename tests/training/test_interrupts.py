@@ -18,7 +18,7 @@ from course_utils.induction.ablation import ablated
 from course_utils.preferences.reinforcement import sample_answers
 from course_utils.training import evaluate, language_loss, token_batches, train
 from course_utils.transformer_block.block import TransformerConfig
-from course_utils.transformer_block.ladder import Transformer
+from course_utils.transformer_block.transformer import Transformer
 
 
 def stop(*args, **options):

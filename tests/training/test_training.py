@@ -206,7 +206,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
 
 SCRIPT = """
 import json, sys
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path[:0] = {folders!r}
 from accelerate import Accelerator
 from test_training import TEXT, Tiny, T, language_loss, token_batches, train
 accelerator, rows = Accelerator(), []
@@ -231,9 +231,10 @@ accelerator.end_training()
 
 
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
+    folders = [str(root / name) for name in ("tests/training", "tests", "tools", "")]
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=str(root / "tests"), root=str(root), file=str(tmp_path / "two.safetensors")), encoding="utf-8")
+    script.write_text(SCRIPT.format(folders=folders, file=str(tmp_path / "two.safetensors")), encoding="utf-8")
     losses, norms, evals, refused = json.loads(two_processes(script).strip().splitlines()[-1])
     model, one = run(steps=25, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])])
     np.testing.assert_allclose(losses, one.losses, atol=1e-5)

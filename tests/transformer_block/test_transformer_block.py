@@ -13,7 +13,7 @@ from transformers.models.gptj.modeling_gptj import rotate_every_two
 
 from course_utils.attention.heads import KVCache, causal_mask
 from course_utils.transformer_block import block as transformer_block
-from course_utils.transformer_block import ladder as transformer_block_ladder
+from course_utils.transformer_block import transformer as transformer_block_ladder
 
 SMALL = transformer_block.TransformerConfig(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
 
