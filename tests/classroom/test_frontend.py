@@ -65,7 +65,7 @@ def outputs():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("JPY_SESSION_NAME", "VSCODE_PID"):
             patch.delenv(name, raising=False)
-        common.execute(nb, "places", common.ROOT, {"COURSE_QUIET": "0"}, timeout=60)
+        common.execute(nb, "places", common.ROOT, {"COURSE_QUIET": "0"}, timeout=300)
     return {(place, kind): nb.cells[index].outputs for place, kind, index in kinds}
 
 
