@@ -49,13 +49,18 @@ TORCH = ("torch", "torchgen", "functorch")
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment holds. python: "3.13"; linked: torch is that of the Python that runs this, file by file."""
+    """What an environment holds.
+
+    python: "3.13"; linked: torch is that of the Python that runs this, file by file; exact: nothing else may be in it, so
+    other contents mean a new one, where an older one would save the download of torch.
+    """
 
     name: str
     python: str
     requirements: tuple[str, ...]
     linked: bool = False
     colab: bool = False
+    exact: bool = True
 
     @property
     def folder(self) -> Path:
@@ -87,13 +92,21 @@ class Environment:
                 part = self.folder.with_name(f"part-{self.folder.name}")
                 shutil.rmtree(part, ignore_errors=True)
                 self._make(base, part)
-                for old in self.folder.parent.glob(f"{self.name}-????????????"):
+                for old in self._others():
                     shutil.rmtree(old, ignore_errors=True)
                 part.rename(self.folder)
         return self.folder
 
+    def _others(self) -> list[Path]:
+        """The folders of this name with other contents."""
+        return [path for path in self.folder.parent.glob(f"{self.name}-????????????") if path != self.folder]
+
     def _make(self, base: Path, folder: Path) -> None:
-        subprocess.run([base, "-m", "venv", "--without-pip", folder], env=plain_environ(), check=True)
+        older = [] if self.exact else [old for old in self._others() if version_of(python_of(old)) == version_of(base)]
+        if older:  # its pins have changed since: torch need not come again
+            link(older[0], folder)
+        else:
+            subprocess.run([base, "-m", "venv", "--without-pip", folder], env=plain_environ(), check=True)
         if self.linked:
             for path in _torch_files():
                 link(path, site_packages(folder) / path.name)
@@ -108,7 +121,7 @@ def environments() -> dict[str, Environment]:
     """Every environment by its name. "colab-here" needs no other Python and no other torch; it is second best."""
     pinned = tuple(line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
     pinned = tuple(line for line in pinned if line and not line.startswith("-e"))
-    others = [Environment(python, python, pinned) for python in TESTED if python != running()]
+    others = [Environment(python, python, pinned, exact=False) for python in TESTED if python != running()]
     real = Environment("colab", COLAB_PYTHON, (COLAB_TORCH, *COLAB), colab=True)
     here = Environment("colab-here", running(), tuple(COLAB), linked=True, colab=True)
     bounds = Environment("bounds", OLDEST, (*least_versions(), *TESTERS))

@@ -12,7 +12,7 @@ import common
 import pytest
 import pythons
 import scope
-from common import FIXED, Problem, means
+from common import FIXED, Problem, means, patience
 from pythons import Environment, plain_environ, python_of, version_of
 
 from conftest import ROOT, notebook_paths
@@ -40,7 +40,7 @@ def outcome(folder, what, hours):
     """Runs pytest in an environment, on this working tree: (its exit code, the end of what it said)."""
     variables = {**plain_environ(), **FIXED, "PYTHONPATH": str(ROOT), "FULL": "0"}
     command = [python_of(folder), "-m", "pytest", "-q", "-p", "no:cacheprovider", *what]
-    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=hours * 3600)
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=patience(hours * 3600))
     return run.returncode, (run.stdout + run.stderr)[-6000:]
 
 
@@ -112,6 +112,15 @@ def test_an_environment_is_made_once_and_anew_for_other_contents(cache, monkeypa
     assert one.keep() == folder == one.folder and one.is_made() and one.missing() is None and asked == ["a==1"]
     other = Environment("x", pythons.running(), ("a==2",))
     assert not other.is_made() and other.keep() != folder and not folder.exists() and asked == ["a==1", "a==2"]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_an_older_environment_is_taken_over_unless_nothing_else_may_be_in_it(cache, monkeypatch, exact):
+    monkeypatch.setattr(pythons, "pip", lambda folder, *arguments: None)
+    older = Environment("x", pythons.running(), ("torch==1",), exact=exact).keep()
+    (pythons.site_packages(older) / "torch").mkdir()
+    newer = Environment("x", pythons.running(), ("torch==1", "ruff==2"), exact=exact).keep()
+    assert (pythons.site_packages(newer) / "torch").exists() != exact and not older.exists() and newer != older
 
 
 def test_an_environment_that_fails_leaves_nothing_that_looks_made(cache, monkeypatch):
