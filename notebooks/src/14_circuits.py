@@ -235,8 +235,8 @@ with torch.no_grad():
 print(f"lecture's block: over half off: {rd_off > 0.5}; norms taken alone: {rd_wrong > 0.2}")
 claims.add(
     "I3", "x_out = LayerNorm(x_in + Attention(x_in) + MLP(x_in))", source="lecture", published=True,
-    measured=bool(rd_off < 0.1), reason="GPT-2's blocks add and never normalise the stream (notebook "
-    "3). So writes add up to a logit, within 1e-4, with the last LayerNorm's scale frozen.")
+    measured=bool(rd_off < 0.1), reason="GPT-2's blocks add and never normalise the stream (lesson "
+    "03). So writes add up to a logit, within 1e-4, with the last LayerNorm's scale frozen.")
 
 # %% [markdown]
 # ### A view of a head: where it looks, what it writes
