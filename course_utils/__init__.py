@@ -8,7 +8,7 @@ Beside the rooms: `classroom` (what a lesson shows), `checking` (the engine of e
 `exercises` (check, hint, solution), `assets` (stored files), `pretrained` (trained models), `training` (the one loop).
 """
 
-from . import installed
+from course_utils.machine import installed
 
 __version__ = "2.0.0.dev0"  # the first number is the edition: the set-up cell of every notebook asks for it
 
