@@ -55,7 +55,7 @@ def _numbers(text: str) -> list[str]:
     found = []
     for first, _, last in re.findall(r"\b(\d\d)( to (\d\d))?\b", text):
         found += [f"{n:02d}" for n in range(int(first), int(last or first) + 1)]
-    return list(dict.fromkeys(found))
+    return sorted(set(found))
 
 
 def readme_table(all_lessons: list[Lesson]) -> str:

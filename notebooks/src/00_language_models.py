@@ -73,14 +73,14 @@ for word, count in after.most_common(4):
 # | 10 | [Inside GPT-2: what trained weights look like, and which you can break](10_inside_gpt2.ipynb) | 03, 04 |
 # | 11 | [Architectures: what changed since GPT-2](11_architectures.ipynb) | 02, 03 |
 # | 12 | [Compute at test time: when does thinking longer pay?](12_test_time_compute.ipynb) | 03, 05 |
-# | 13 | [Sparse autoencoders: out of superposition](13_sparse_autoencoders.ipynb) | 06, 04 |
+# | 13 | [Sparse autoencoders: out of superposition](13_sparse_autoencoders.ipynb) | 04, 06 |
 # | 14 | [Circuits: how does it know "Leo"?](14_circuits.ipynb) | 02, 03, 04 |
 # | 15 | [Induction: grow a circuit, and predict where it breaks](15_induction.ipynb) | 02, 03, 14 |
 # | 16 | [Probes: read, or fooled?](16_probes.ipynb) | 04, 06, 14 |
 # | 17 | [Grokking: when does understanding come before the jump?](17_grokking.ipynb) | 03 |
 # | 18 | [Instruction tuning: from autocomplete to assistant](18_instruction_tuning.ipynb) | 04, 09 |
 # | 19 | [LoRA: how little can you train?](19_lora.ipynb) | 18 |
-# | 20 | [Preferences and rewards: what does a reward teach?](20_preferences.ipynb) | 18, 07 |
+# | 20 | [Preferences and rewards: what does a reward teach?](20_preferences.ipynb) | 07, 18 |
 # | 21 | [Compression: how small can it get?](21_compression.ipynb) | 04, 07 |
 # | 22 | [Guard rails: will it keep a secret?](22_guard_rails.ipynb) | 18 |
 # | 23 | [Audit: was this model tampered with?](23_audit.ipynb) | 04, 07 |
