@@ -9,7 +9,7 @@ from operator import index
 import regex
 
 from course_utils.tokenization import published as tokenization
-from course_utils.tokenization.published import bert_tokenizer, bytes_to_unicode, gpt2_tokenizer, gpt4_tokenizer  # noqa: F401
+from course_utils.tokenization.published import bytes_to_unicode
 
 Pair = tuple[int, int]
 END_OF_TEXT = "<|endoftext|>"
