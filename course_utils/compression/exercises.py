@@ -12,7 +12,7 @@ from torch import Tensor
 from course_utils.checking import Exercises, Wrong, difference, expect, kind_of
 from course_utils.checking.inputs import check_gradient, must_keep, must_raise, normal
 from course_utils.compression import distillation as compression
-from course_utils.compression import shrinking as compression_shrinking
+from course_utils.compression import shrinking
 
 EXERCISES = Exercises()
 
@@ -109,7 +109,7 @@ def mask_oracle(w: Tensor, sparsity: float) -> Tensor:
     return torch.tensor([i not in gone for i in range(len(values))]).view(w.shape)
 
 
-@EXERCISES.add(compression_shrinking.magnitude_mask, difficulty=1, minutes=8, hints=[
+@EXERCISES.add(shrinking.magnitude_mask, difficulty=1, minutes=8, hints=[
         "Which weights are the smallest? Sort them by size, and count off as many as have to go.",
         "A threshold fails where weights are equal. argsort(stable=True) of the flattened sizes gives positions, the smallest first.",
         "mask = torch.ones_like(order, dtype=torch.bool); mask[order[: round(sparsity * len(order))]] = False; mask.view(w.shape)",
@@ -215,7 +215,7 @@ def expect_absmax(got: object, want: tuple[Tensor, Tensor], call: str, mistakes:
     expect(got[1], want[1], f"the scale of {call}")
 
 
-@EXERCISES.add(compression_shrinking.quantize_absmax, difficulty=2, minutes=12, hints=[
+@EXERCISES.add(shrinking.quantize_absmax, difficulty=2, minutes=12, hints=[
         "First the scale: the largest size of a slice, divided by n. Then divide, round, and make whole numbers of it.",
         "over = check_weights(w, bits, dim) gives the dimensions over which a slice extends: w.abs().amax(over, keepdim=…). Keep the scale "
         "above 0 with .clamp(min=torch.finfo(w.dtype).tiny).",

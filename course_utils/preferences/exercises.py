@@ -12,7 +12,7 @@ from torch import Tensor
 from course_utils.checking import Exercises, Wrong, expect
 from course_utils.checking.inputs import check_gradient, different, must_keep, must_raise, normal
 from course_utils.preferences import pairwise as preferences
-from course_utils.preferences import reinforcement as preferences_reinforcement
+from course_utils.preferences import reinforcement
 
 EXERCISES = Exercises()
 
@@ -125,7 +125,7 @@ def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
     return torch.tensor([r - beta * (a - b) for r, a, b in rows]).view(reward.shape)
 
 
-@EXERCISES.add(preferences_reinforcement.leashed_reward, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(reinforcement.leashed_reward, difficulty=1, minutes=6, hints=[
         "An answer that has become likelier than under the reference pays; one that has become less likely gets something back.",
         "The price of an answer is beta times (its log-probability under the policy minus that under the reference). First refuse a "
         "negative beta.",
@@ -177,7 +177,7 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
 
 # --- advantages ------------------------------------------------------------------------------------------------------
 
-@EXERCISES.add(preferences_reinforcement.advantages, difficulty=2, minutes=8, hints=[
+@EXERCISES.add(reinforcement.advantages, difficulty=2, minutes=8, hints=[
         "For each answer: its reward minus the mean of the k - 1 other rewards of its row.",
         "No loop is needed. The sum of the others is the row's sum minus the answer's own reward.",
         "others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1); return rewards - others. With k below 2 raise a ValueError.",

@@ -27,7 +27,7 @@ from course_utils.instruction_tuning.tasks import Task, instructions
 from course_utils.machine.devices import device_of
 from course_utils.model_budget.census import flops_per_token
 from course_utils.preferences import pairwise as preferences
-from course_utils.preferences import reinforcement as preferences_reinforcement
+from course_utils.preferences import reinforcement
 from course_utils.training import History, train
 
 ASSET = assets.path("preferences/preferences.json")
@@ -118,7 +118,7 @@ def draw_pairs(
     """
     rows, number = [], 0
     for i, prompts in enumerate(questions.prompts):
-        answers = preferences_reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
+        answers = reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
         for some, right in zip(answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
                 rows.append((number, _cut(some[right][0]), _cut(some[~right][0])))
@@ -243,9 +243,9 @@ def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, jud
     def reward(i: int, answers: Tensor) -> Tensor:
         truth, texts = questions.grades(i, answers), {text_of(answer) for answer in answers.flatten(0, 1)}
         seen.append({"truth": truth.mean().item(), "distinct": len(texts) / truth.numel()})
-        return truth if judge is None else preferences_reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
+        return truth if judge is None else reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
 
-    rows = preferences_reinforcement.reinforce(policy, reference, questions.prompts, reward, steps, stop=END_OF_TURN, n_new=N_NEW, beta=beta,
+    rows = reinforcement.reinforce(policy, reference, questions.prompts, reward, steps, stop=END_OF_TURN, n_new=N_NEW, beta=beta,
                         lr=RATE, generator=torch.Generator().manual_seed(seed), on_step=on_step)  # fmt: skip
     return {key: [row[key] for row in rows] for key in ("reward", "kl")} | {
         key: [row[key] for row in seen] for key in ("truth", "distinct")
@@ -309,10 +309,10 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
     """
     generator, rows, texts = torch.Generator().manual_seed(seed), defaultdict(list), set()
     for i, prompts in enumerate(questions.prompts):
-        answers = preferences_reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
-        best = preferences_reinforcement.sample_answers(policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0)
+        answers = reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
+        best = reinforcement.sample_answers(policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0)
         with torch.no_grad():
-            log_probs = [preferences_reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
+            log_probs = [reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
         rows["truth"].append(questions.grades(i, answers))
         rows["greedy"].append(questions.grades(i, best))
         rows["kl"].append(log_probs[0] - log_probs[1].to(log_probs[0]))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.machine.devices import wide
-from course_utils.stories import grammar as stories_grammar
+from course_utils.stories import grammar
 from course_utils.stories.grammar import (
     END,
     VOCAB,
@@ -196,11 +196,11 @@ def _expect_one(symbol, plot: Plot) -> dict[Plot | None, np.ndarray]:
         return {None if symbol == END else plot: np.array([1.0, 0.0, 1.0])}
     worlds, total = [(1.0, "")], defaultdict(lambda: np.zeros(3))
     if type(symbol) is Slot and symbol.rule.endswith(".world"):  # away may be any place: take the mean over all of them
-        places = stories_grammar.fork("place", plot)
+        places = grammar.fork("place", plot)
         away = [(p, WORLD_OF[place]) for p, (place,) in zip(places.p, places.branches, strict=True)]
         worlds = away if plot.at == "away" else [(1.0, "home")]
     for share, world in worlds:
-        fork = symbol if type(symbol) is Fork else stories_grammar.fork(symbol.rule, plot, world)
+        fork = symbol if type(symbol) is Fork else grammar.fork(symbol.rule, plot, world)
         p, log_p = np.array(fork.p), -np.array(fork.surprisal)
         entropy = -p @ log_p
         if type(symbol) is Slot and symbol.barred:  # the mean over the barred word, itself drawn from this list

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.compression import distillation as compression
-from course_utils.compression import shrinking as compression_shrinking
+from course_utils.compression import shrinking
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.pretrained import storyteller
 from course_utils.stories.corpus import next_token_distribution, stories
@@ -51,7 +51,7 @@ def test_absmax_per_tensor_equals_torchs_symmetric_observer(shape):
     w = normal(*shape, scale=0.1)
     watch = ao().MinMaxObserver(dtype=torch.qint8, qscheme=torch.per_tensor_symmetric, quant_min=-127, quant_max=127)
     scale, _ = observed(watch, w)
-    ints, ours = compression_shrinking.quantize_absmax(w)
+    ints, ours = shrinking.quantize_absmax(w)
     torch.testing.assert_close(ours, scale.squeeze().float())
     want = torch.fake_quantize_per_tensor_affine(w, ours.item(), 0, -127, 127)
     torch.testing.assert_close(ints * ours, want)
@@ -64,7 +64,7 @@ def test_absmax_per_channel_equals_torchs_observer_and_quantizer(dim):
     watch = ao().PerChannelMinMaxObserver(ch_axis=dim % 2, dtype=torch.qint8, qscheme=torch.per_channel_symmetric,
                                           quant_min=-127, quant_max=127)  # fmt: skip
     scale, _ = observed(watch, w)
-    ints, ours = compression_shrinking.quantize_absmax(w, dim=dim)
+    ints, ours = shrinking.quantize_absmax(w, dim=dim)
     torch.testing.assert_close(ours.flatten(), scale.float())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,7 +78,7 @@ def test_the_zero_point_way_equals_torchs_affine_observer(bits):
     w = normal(6, 8) + 0.5
     watch = ao().MinMaxObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1)
     scale, zero = observed(watch, w)
-    ints, ours, our_zero = compression_shrinking.quantize_zero_point(w, bits)
+    ints, ours, our_zero = shrinking.quantize_zero_point(w, bits)
     torch.testing.assert_close(ours, scale.squeeze().float())
     assert our_zero.item() == zero.item()
     want = torch.fake_quantize_per_tensor_affine(w, ours.item(), zero.item(), 0, 2**bits - 1)
@@ -87,21 +87,21 @@ def test_the_zero_point_way_equals_torchs_affine_observer(bits):
 
 def test_every_slice_of_several_dimensions_is_quantized_as_it_would_be_alone():
     w = normal(3, 4, 5)
-    ints, scale = compression_shrinking.quantize_absmax(w, bits=5, dim=(0, -1))
+    ints, scale = shrinking.quantize_absmax(w, bits=5, dim=(0, -1))
     assert scale.shape == (3, 1, 5)
     for i in range(3):
         for k in range(5):
-            alone, its_scale = compression_shrinking.quantize_absmax(w[i, :, k], bits=5)
+            alone, its_scale = shrinking.quantize_absmax(w[i, :, k], bits=5)
             assert torch.equal(ints[i, :, k], alone) and scale[i, 0, k] == its_scale
 
 
 @pytest.mark.parametrize("bits", range(2, 17))
 def test_no_weight_moves_by_more_than_half_a_step_and_the_whole_range_is_used(bits):
     w, n = normal(16, 16).double(), 2 ** (bits - 1) - 1
-    ints, scale = compression_shrinking.quantize_absmax(w, bits)
+    ints, scale = shrinking.quantize_absmax(w, bits)
     assert (ints * scale - w).abs().max() <= scale / 2 * (1 + 1e-9)
     assert ints.abs().max() == n and ints.dtype == (torch.int8 if bits <= 8 else torch.int16)
-    ints, scale, zero = compression_shrinking.quantize_zero_point(w, bits)
+    ints, scale, zero = shrinking.quantize_zero_point(w, bits)
     assert ((ints - zero) * scale - w).abs().max() <= scale * (1 + 1e-9)  # half a step, and half of the zero's rounding
     assert ints.min() == 0 and ints.max() == 2**bits - 1
 
@@ -110,21 +110,21 @@ def test_zero_is_kept_exactly_by_both_ways():
     w = normal(4, 9)
     w[1], w[2, 3] = 0.0, 0.0
     for dim in (None, 0, 1):
-        ints, scale = compression_shrinking.quantize_absmax(w, 4, dim)
+        ints, scale = shrinking.quantize_absmax(w, 4, dim)
         assert (ints * scale)[w == 0].abs().max() == 0 and (ints * scale).isfinite().all()
-        ints, scale, zero = compression_shrinking.quantize_zero_point(w.abs() + (w != 0), 4, dim)
+        ints, scale, zero = shrinking.quantize_zero_point(w.abs() + (w != 0), 4, dim)
         assert ((ints - zero) * scale)[w == 0].abs().max() == 0 and scale.min() > 0
 
 
 def test_weights_too_small_for_a_scale_and_half_precision_survive():
-    ints, scale = compression_shrinking.quantize_absmax(torch.full((3,), 1e-44))
+    ints, scale = shrinking.quantize_absmax(torch.full((3,), 1e-44))
     assert (ints * scale).isfinite().all()
     w = normal(8, 8, scale=1e-3).half()
-    ints, scale = compression_shrinking.quantize_absmax(w, 8, 0)
+    ints, scale = shrinking.quantize_absmax(w, 8, 0)
     assert scale.dtype == torch.float32 and ((ints * scale - w.float()).abs() <= scale * 0.501).all()
 
 
-@pytest.mark.parametrize("way", [compression_shrinking.quantize_absmax, compression_shrinking.quantize_zero_point])
+@pytest.mark.parametrize("way", [shrinking.quantize_absmax, shrinking.quantize_zero_point])
 @pytest.mark.parametrize(
     "w, bits, dim, remedy",
     [
@@ -148,18 +148,18 @@ def test_bad_weights_are_refused_with_the_remedy(way, w, bits, dim, remedy):
 
 def test_whole_numbers_are_refused():
     with pytest.raises(TypeError, match="whole already"):
-        compression_shrinking.quantize_absmax(torch.ones(2, 2, dtype=torch.int8))
+        shrinking.quantize_absmax(torch.ones(2, 2, dtype=torch.int8))
 
 
 def test_an_integer_product_equals_the_product_of_the_rounded_numbers():
     x, w, bias = normal(7, 12), normal(5, 12), normal(5)
     for dim in (None, 0):
-        ints, scale = compression_shrinking.quantize_absmax(w, dim=dim)
-        x_ints, x_scale = compression_shrinking.quantize_absmax(x, dim=0)
+        ints, scale = shrinking.quantize_absmax(w, dim=dim)
+        x_ints, x_scale = shrinking.quantize_absmax(x, dim=0)
         want = (x_ints * x_scale).double() @ (ints * scale).double().T + bias
-        torch.testing.assert_close(compression_shrinking.int8_linear(x, ints, scale, bias).double(), want, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(shrinking.int8_linear(x, ints, scale, bias).double(), want, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="one for each output"):
-        compression_shrinking.int8_linear(x, *compression_shrinking.quantize_absmax(w, dim=1))
+        shrinking.int8_linear(x, *shrinking.quantize_absmax(w, dim=1))
 
 
 def test_our_integer_product_is_as_near_to_the_float_product_as_torchs_dynamic_int8():
@@ -168,34 +168,34 @@ def test_our_integer_product_is_as_near_to_the_float_product_as_torchs_dynamic_i
         warnings.simplefilter("ignore")
         linear.weight.copy_(normal(32, 64, scale=0.1)), linear.bias.copy_(normal(32))
         theirs = torch.ao.quantization.quantize_dynamic(nn.Sequential(linear), {nn.Linear})(x)
-        exact, ours = linear(x), compression_shrinking.int8_linear(x, *compression_shrinking.quantize_absmax(linear.weight, dim=0), linear.bias)
+        exact, ours = linear(x), shrinking.int8_linear(x, *shrinking.quantize_absmax(linear.weight, dim=0), linear.bias)
     assert (ours - exact).abs().mean() < (theirs - exact).abs().mean() < 0.05 * exact.abs().mean()
 
 
-@pytest.mark.parametrize("granularity", compression_shrinking.GRANULARITIES)
+@pytest.mark.parametrize("granularity", shrinking.GRANULARITIES)
 @pytest.mark.parametrize("zero_point", [False, True])
 def test_finer_scales_and_more_bits_err_less(granularity, zero_point):
     w = storyteller().h[0].attn.c_proj.weight.detach()
-    errors = [(compression_shrinking.rounded(w, bits, granularity, zero_point) - w).square().mean().item() for bits in (3, 4, 6, 8)]
+    errors = [(shrinking.rounded(w, bits, granularity, zero_point) - w).square().mean().item() for bits in (3, 4, 6, 8)]
     assert errors == sorted(errors, reverse=True)
-    order = [(compression_shrinking.rounded(w, 4, g, zero_point) - w).square().mean().item() for g in compression_shrinking.GRANULARITIES]
+    order = [(shrinking.rounded(w, 4, g, zero_point) - w).square().mean().item() for g in shrinking.GRANULARITIES]
     assert order == sorted(order, reverse=True)
 
 
 def test_a_group_is_32_neighbours_of_a_row():
     w = normal(3, 64)
-    want = torch.cat([torch.cat([compression_shrinking.rounded(row[i : i + 32], 4, "tensor") for i in (0, 32)]) for row in w]).view(3, 64)
-    torch.testing.assert_close(compression_shrinking.rounded(w, 4, "group"), want)
+    want = torch.cat([torch.cat([shrinking.rounded(row[i : i + 32], 4, "tensor") for i in (0, 32)]) for row in w]).view(3, 64)
+    torch.testing.assert_close(shrinking.rounded(w, 4, "group"), want)
     with pytest.raises(ValueError, match="multiple of 32"):
-        compression_shrinking.rounded(normal(3, 5), 4, "group")
+        shrinking.rounded(normal(3, 5), 4, "group")
     with pytest.raises(ValueError, match="tensor, channel, group"):
-        compression_shrinking.rounded(w, 4, "row")
+        shrinking.rounded(w, 4, "row")
 
 
 def test_a_quantized_copy_keeps_the_tie_and_leaves_the_model_alone():
     model = tiny()
     before = {name: p.clone() for name, p in model.named_parameters()}
-    copy = compression_shrinking.quantized(model, 4)
+    copy = shrinking.quantized(model, 4)
     assert copy.lm_head.weight is copy.wte.weight
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     for name, p in copy.named_parameters():
@@ -208,10 +208,10 @@ def test_stored_bytes_count_by_hand():
     weights = 699 * 16 + 64 * 16 + 48 * 16 + 16 * 16 + 2 * 64 * 16
     rest = sum(p.numel() for p in model.parameters()) - weights
     rows = 699 + 64 + 48 + 16 + 64 + 16
-    assert compression_shrinking.stored_bytes(model) == 4 * (weights + rest)
-    assert compression_shrinking.stored_bytes(model, 4, "channel") == weights // 2 + 4 * (rows + rest)
-    assert compression_shrinking.stored_bytes(model, 8, "tensor") == weights + 4 * (6 + rest)
-    assert compression_shrinking.stored_bytes(model, 8, "group") == weights + 4 * (sum(w.numel() // 32 for w in compression_shrinking.matrices(model).values()) + rest)  # fmt: skip
+    assert shrinking.stored_bytes(model) == 4 * (weights + rest)
+    assert shrinking.stored_bytes(model, 4, "channel") == weights // 2 + 4 * (rows + rest)
+    assert shrinking.stored_bytes(model, 8, "tensor") == weights + 4 * (6 + rest)
+    assert shrinking.stored_bytes(model, 8, "group") == weights + 4 * (sum(w.numel() // 32 for w in shrinking.matrices(model).values()) + rest)  # fmt: skip
 
 
 # --- Pruning ---------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_the_mask_equals_torchs_pruning(sparsity):
     from torch.nn.utils import prune
 
     linear = nn.Linear(9, 7)
-    mask = compression_shrinking.magnitude_mask(linear.weight, sparsity)
+    mask = shrinking.magnitude_mask(linear.weight, sparsity)
     prune.l1_unstructured(linear, "weight", amount=round(sparsity * 63))
     assert torch.equal(mask, linear.weight_mask.bool())
 
@@ -233,33 +233,33 @@ def test_global_masks_equal_torchs_global_pruning_and_layer_masks_do_not():
     model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 5))
     with torch.no_grad():
         model[1].weight.mul_(3)
-    masks, layers = compression_shrinking.magnitude_masks(model, 0.4), compression_shrinking.magnitude_masks(model, 0.4, "layer")
+    masks, layers = shrinking.magnitude_masks(model, 0.4), shrinking.magnitude_masks(model, 0.4, "layer")
     prune.global_unstructured([(m, "weight") for m in model], prune.L1Unstructured, amount=round(0.4 * 88))
     for name, module in (("0.weight", model[0]), ("1.weight", model[1])):
         assert torch.equal(masks[name], module.weight_mask.bool())
         assert (~layers[name]).sum() == round(0.4 * layers[name].numel())
     with pytest.raises(ValueError, match="global"):
-        compression_shrinking.magnitude_masks(model, 0.4, "all")
+        shrinking.magnitude_masks(model, 0.4, "all")
 
 
 def test_equal_weights_go_in_order_and_bad_shares_are_refused():
-    assert compression_shrinking.magnitude_mask(torch.ones(5), 0.4).tolist() == [False, False, True, True, True]
+    assert shrinking.magnitude_mask(torch.ones(5), 0.4).tolist() == [False, False, True, True, True]
     for bad in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match="share from 0"):
-            compression_shrinking.magnitude_mask(torch.ones(5), bad)
+            shrinking.magnitude_mask(torch.ones(5), bad)
 
 
 def test_healing_changes_what_is_kept_and_holds_every_zero():
     model, text = tiny(), stories(3, 2000)
-    masks = compression_shrinking.magnitude_masks(model, 0.7)
-    healed = compression_shrinking.pruned(model, masks)
-    start = {name: w.detach().clone() for name, w in compression_shrinking.matrices(healed).items()}
+    masks = shrinking.magnitude_masks(model, 0.7)
+    healed = shrinking.pruned(model, masks)
+    start = {name: w.detach().clone() for name, w in shrinking.matrices(healed).items()}
     train(healed, token_batches(text.tokens, 4, 16, text.starts), 15, lr=1e-2, progress=False)
-    for name, w in compression_shrinking.matrices(healed).items():
+    for name, w in shrinking.matrices(healed).items():
         assert (w[~masks[name]] == 0).all()
         assert not torch.equal(w, start[name])
     assert healed.lm_head.weight is healed.wte.weight
-    assert all(w.ne(0).float().mean() > 0.99 for name, w in compression_shrinking.matrices(model).items())  # the model itself is whole
+    assert all(w.ne(0).float().mean() > 0.99 for name, w in shrinking.matrices(model).items())  # the model itself is whole
 
 
 # --- Distillation ----------------------------------------------------------------------------------------------------
@@ -332,9 +332,9 @@ def test_the_recorded_runs_are_all_there_and_can_be_told_again():
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda: compression_shrinking.pruned(nn.Linear(2, 1), {"w": torch.ones(1, 2).bool()}), "no parameter w"),
-    (lambda: compression_shrinking.pruned(nn.Linear(2, 1), {"weight": torch.ones(3, 2).bool()}), "(3, 2)"),
-    (lambda: compression_shrinking.stored_bytes(nn.Linear(2, 2), 4, "row"), "tensor, channel, group"),
+    (lambda: shrinking.pruned(nn.Linear(2, 1), {"w": torch.ones(1, 2).bool()}), "no parameter w"),
+    (lambda: shrinking.pruned(nn.Linear(2, 1), {"weight": torch.ones(3, 2).bool()}), "(3, 2)"),
+    (lambda: shrinking.stored_bytes(nn.Linear(2, 2), 4, "row"), "tensor, channel, group"),
     (lambda: compression.School("many"), "few, fresh"),
 ])  # fmt: skip
 def test_what_there_is_not_is_refused_with_the_choice(call, said):

@@ -14,8 +14,7 @@ from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.instruction_tuning.grading import grade
 from course_utils.preferences import pairwise as preferences
-from course_utils.preferences import reinforcement as preferences_reinforcement
-from course_utils.preferences import runs as preferences_runs
+from course_utils.preferences import reinforcement, runs
 from course_utils.pretrained import assistant
 
 STOP = 0
@@ -80,7 +79,7 @@ def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_a
     mask = (torch.arange(9) >= 5) & (torch.arange(9) < 5 + lengths[:, None])
     results = []
     for log_prob in (
-        preferences_reinforcement.answer_log_prob(model, prompts, answers, STOP).flatten(),
+        reinforcement.answer_log_prob(model, prompts, answers, STOP).flatten(),
         preferences.sequence_log_prob(model, whole, mask),
     ):
         model.zero_grad()
@@ -92,11 +91,11 @@ def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_a
 
 def test_sampled_answers_come_as_often_as_their_probability_says():
     model, prompt = tiny(), torch.tensor([[3, 1, 2]])
-    answers = preferences_reinforcement.sample_answers(model, prompt, 20_000, 2, STOP, dice())[0]  # (20000, 2)
+    answers = reinforcement.sample_answers(model, prompt, 20_000, 2, STOP, dice())[0]  # (20000, 2)
     assert (answers[answers[:, 0] == STOP, 1] == STOP).all()  # nothing comes after the end
     seen = torch.bincount(answers[:, 0] * 6 + answers[:, 1], minlength=36)
     kinds = [a for a in itertools.product(range(6), repeat=2) if a[0] != STOP or a[1] == STOP]
-    p = preferences_reinforcement.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0].double().exp()
+    p = reinforcement.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0].double().exp()
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
     counts = np.array([seen[a * 6 + b].item() for a, b in kinds])
     assert counts.sum() == 20_000 and stats.chisquare(counts, (p / p.sum() * 20_000).detach().numpy()).pvalue > 1e-4
@@ -106,7 +105,7 @@ def test_a_temperature_of_zero_is_greedy():
     from course_utils.sampling.decoding import generate
 
     model, prompts = tiny(spread=1.0), torch.randint(1, 6, (4, 6), generator=dice(5))
-    got = preferences_reinforcement.sample_answers(model, prompts, 1, 5, STOP, dice(), temperature=0)[:, 0]
+    got = reinforcement.sample_answers(model, prompts, 1, 5, STOP, dice(), temperature=0)[:, 0]
     want = generate(model, prompts, 5, stop=STOP)[:, 6:]
     assert torch.equal(got[:, : want.size(1)], want)
 
@@ -199,7 +198,7 @@ def test_answers_that_share_a_prompt_get_the_same_reward_as_whole_texts():
     whole = torch.cat([prompts[:, None].expand(2, 2, 3), answers], dim=2).view(4, 7)
     mask = (torch.arange(7) >= 3) & (torch.arange(7) < 3 + torch.tensor([[3], [4], [1], [4]]))
     torch.testing.assert_close(
-        preferences_reinforcement.answer_reward(judge, prompts, answers, STOP).flatten(), judge(whole, mask), atol=1e-5, rtol=1e-5
+        reinforcement.answer_reward(judge, prompts, answers, STOP).flatten(), judge(whole, mask), atol=1e-5, rtol=1e-5
     )
 
 
@@ -308,23 +307,23 @@ def test_dpo_is_what_trl_computes(tmp_path):
 
 def test_the_leash_takes_beta_nats_for_each_nat_of_divergence_on_average():
     p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), draw(6, seed=2, dtype=torch.float64).softmax(0)
-    got = (p * preferences_reinforcement.leashed_reward(torch.zeros(6), p.log(), q.log(), beta=0.4)).sum()
+    got = (p * reinforcement.leashed_reward(torch.zeros(6), p.log(), q.log(), beta=0.4)).sum()
     assert got.item() == pytest.approx(-0.4 * stats.entropy(p, q))
 
 
 def test_the_leash_passes_no_gradient_and_is_never_a_push():
     log_prob = torch.tensor([-1.0], requires_grad=True)
-    assert not preferences_reinforcement.leashed_reward(torch.ones(1), log_prob, torch.zeros(1), 0.1).requires_grad
+    assert not reinforcement.leashed_reward(torch.ones(1), log_prob, torch.zeros(1), 0.1).requires_grad
     with pytest.raises(ValueError, match="0 or more"):
-        preferences_reinforcement.leashed_reward(torch.ones(1), torch.zeros(1), torch.zeros(1), -0.1)
+        reinforcement.leashed_reward(torch.ones(1), torch.zeros(1), torch.zeros(1), -0.1)
 
 
 def test_an_advantage_is_the_distance_from_the_mean_of_the_others():
     rewards = draw(3, 5, seed=3, dtype=torch.float64)
     want = torch.tensor([[row[i] - np.delete(row.numpy(), i).mean() for i in range(5)] for row in rewards])
-    torch.testing.assert_close(preferences_reinforcement.advantages(rewards), want)
+    torch.testing.assert_close(reinforcement.advantages(rewards), want)
     with pytest.raises(ValueError, match="at least 2"):
-        preferences_reinforcement.advantages(torch.ones(3, 1))
+        reinforcement.advantages(torch.ones(3, 1))
 
 
 def exact_gradient(theta, reward, baseline=None):
@@ -333,14 +332,14 @@ def exact_gradient(theta, reward, baseline=None):
     return p * (reward - p @ reward)
 
 
-@pytest.mark.parametrize("weigh", [lambda r: r, preferences_reinforcement.advantages], ids=["no baseline", "leave one out"])
+@pytest.mark.parametrize("weigh", [lambda r: r, reinforcement.advantages], ids=["no baseline", "leave one out"])
 def test_reinforce_has_the_exact_gradient_on_average(weigh):
     n, k = 4, 3
     theta, reward = draw(n, seed=5, dtype=torch.float64).requires_grad_(), draw(n, seed=6, dtype=torch.float64)
     total = torch.zeros(n, dtype=torch.float64)
     for actions in itertools.product(range(n), repeat=k):  # every sample that there is, by its probability
         log_p, chosen = theta.log_softmax(0), torch.tensor([actions])  # (1, k)
-        (gradient,) = torch.autograd.grad(preferences_reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta)
+        (gradient,) = torch.autograd.grad(reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta)
         total += log_p.detach()[chosen].sum().exp() * -gradient
     torch.testing.assert_close(total, exact_gradient(theta, reward))
 
@@ -352,12 +351,12 @@ def test_a_baseline_makes_the_gradient_less_noisy():
 
     def spread(weigh):
         rows = [
-            torch.autograd.grad(preferences_reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])), theta)[0]
+            torch.autograd.grad(reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])), theta)[0]
             for a in actions
         ]
         return torch.stack(rows).var(0).sum().item()
 
-    assert spread(preferences_reinforcement.advantages) < spread(lambda r: r) / 10
+    assert spread(reinforcement.advantages) < spread(lambda r: r) / 10
 
 
 def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
@@ -368,9 +367,9 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
     optimizer = torch.optim.Adam([theta], 0.05)
     for _ in range(1500):
         log_p = theta.log_softmax(0)
-        leashed = preferences_reinforcement.leashed_reward(reward, log_p, reference, beta)
+        leashed = reinforcement.leashed_reward(reward, log_p, reference, beta)
         optimizer.zero_grad()
-        preferences_reinforcement.reinforce_loss(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
+        reinforcement.reinforce_loss(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
         optimizer.step()
     torch.testing.assert_close(theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0)
 
@@ -378,10 +377,10 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
 def test_the_estimates_of_the_divergence_are_right_on_average_where_they_claim_to_be():
     p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), (draw(6, seed=1, dtype=torch.float64) * 0.4).softmax(0)
     exact = stats.entropy(p, q)
-    means = {name: (p * x).sum().item() for name, x in preferences_reinforcement.kl_estimates(p.log(), q.log()).items()}
+    means = {name: (p * x).sum().item() for name, x in reinforcement.kl_estimates(p.log(), q.log()).items()}
     assert means["k1"] == pytest.approx(exact) and means["k3"] == pytest.approx(exact)
     assert means["k2"] == pytest.approx(exact, rel=0.3) and abs(means["k2"] - exact) > 1e-4
-    estimates = preferences_reinforcement.kl_estimates(p.log(), q.log())
+    estimates = reinforcement.kl_estimates(p.log(), q.log())
     assert (estimates["k1"] < 0).any() and (estimates["k2"] >= 0).all() and (estimates["k3"] >= 0).all()
 
 
@@ -391,7 +390,7 @@ def test_reinforce_teaches_a_small_model_and_the_leash_holds_it_back():
     ends = {}
     for beta in (0.0, 1.0):
         policy = tiny(spread=0.2)
-        rows = preferences_reinforcement.reinforce(
+        rows = reinforcement.reinforce(
             policy, reference, prompts, likes_five, 60, stop=STOP, n_new=3, k=16, beta=beta, lr=0.01, generator=dice()
         )
         assert [row["step"] for row in rows] == list(range(1, 61)) and rows[0]["kl"] == pytest.approx(0, abs=1e-5)
@@ -401,7 +400,7 @@ def test_reinforce_teaches_a_small_model_and_the_leash_holds_it_back():
 
 
 def test_reinforce_stops_when_it_is_told_to():
-    rows = preferences_reinforcement.reinforce(tiny(), tiny(), [torch.tensor([[1, 2]])], lambda i, a: torch.zeros(a.shape[:2]), 50, stop=STOP, n_new=2, k=2,
+    rows = reinforcement.reinforce(tiny(), tiny(), [torch.tensor([[1, 2]])], lambda i, a: torch.zeros(a.shape[:2]), 50, stop=STOP, n_new=2, k=2,
                         generator=dice(), on_step=lambda row: row["step"] == 3)  # fmt: skip
     assert len(rows) == 3
 
@@ -413,12 +412,12 @@ def test_reinforce_stops_when_it_is_told_to():
 def test_the_divergence_of_best_of_n_is_that_of_its_distribution(n):
     m = 200_000  # many equally likely answers, ranked: the best of n is the i-th with probability (i^n - (i - 1)^n) / m^n
     edges = (np.arange(m + 1) / m) ** n
-    assert preferences_reinforcement.best_of_n_kl(n) == pytest.approx(stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3)
+    assert reinforcement.best_of_n_kl(n) == pytest.approx(stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3)
 
 
 def test_best_of_none_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        preferences_reinforcement.best_of_n_kl(0)
+        reinforcement.best_of_n_kl(0)
 
 
 @pytest.mark.parametrize("levels", [1000, 3], ids=["no ties", "ties"])
@@ -430,9 +429,9 @@ def test_the_mean_of_best_of_n_counts_every_choice(n, levels):
         for chosen in itertools.combinations(range(6), n):
             top = max(proxy[row, list(chosen)])
             best.append(np.mean([value[row, i] for i in chosen if proxy[row, i] == top]))
-        assert preferences_reinforcement.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(np.mean(best))
+        assert reinforcement.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(np.mean(best))
     with pytest.raises(ValueError, match="number of samples"):
-        preferences_reinforcement.best_of_n_mean(proxy, value, 7)
+        reinforcement.best_of_n_mean(proxy, value, 7)
 
 
 def test_best_of_n_by_the_truth_is_coverage():
@@ -440,16 +439,16 @@ def test_best_of_n_by_the_truth_is_coverage():
 
     right = torch.rand(20, 16, generator=dice()) < 0.2
     for n in (1, 4, 16):
-        assert preferences_reinforcement.best_of_n_mean(right.double(), right.double(), n).mean().item() == pytest.approx(coverage(right, n))
+        assert reinforcement.best_of_n_mean(right.double(), right.double(), n).mean().item() == pytest.approx(coverage(right, n))
 
 
 @pytest.mark.parametrize(("kind", "second"), [("best of n", lambda d: d), ("reinforcement", np.log)])
 def test_the_fit_finds_the_curve_that_made_the_points(kind, second):
     kl = np.linspace(0.1, 20, 30)
     d = np.sqrt(kl)
-    assert preferences_reinforcement.overoptimisation_fit([0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind) == pytest.approx((1.5, 0.4))
+    assert reinforcement.overoptimisation_fit([0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind) == pytest.approx((1.5, 0.4))
     with pytest.raises(ValueError, match="choose"):
-        preferences_reinforcement.overoptimisation_fit(kl, d, "worst of n")
+        reinforcement.overoptimisation_fit(kl, d, "worst of n")
 
 
 def test_the_fit_is_the_least_squares_of_a_general_solver():
@@ -458,7 +457,7 @@ def test_the_fit_is_the_least_squares_of_a_general_solver():
     kl = np.linspace(0.1, 9, 25)
     gain = np.sqrt(kl) * (1 - 0.3 * np.sqrt(kl)) + 0.05 * np.random.default_rng(0).normal(size=25)
     want, _ = curve_fit(lambda x, a, b: np.sqrt(x) * (a - b * np.sqrt(x)), kl, gain)
-    assert preferences_reinforcement.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(tuple(want), rel=1e-4)
+    assert reinforcement.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(tuple(want), rel=1e-4)
 
 
 def test_log_sigmoid_and_torch_agree_that_the_losses_are_the_same_idea():
@@ -478,12 +477,12 @@ def helper():
 
 @pytest.fixture(scope="module")
 def questions():
-    return preferences_runs.Questions.draw(5, 120, batch=4)
+    return runs.Questions.draw(5, 120, batch=4)
 
 
 @pytest.fixture(scope="module")
 def pairs(helper, questions):
-    return preferences_runs.make_pairs(helper, questions, 12, dice())
+    return runs.make_pairs(helper, questions, 12, dice())
 
 
 def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions):
@@ -495,9 +494,9 @@ def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions)
 
 
 def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
-    answers = preferences_reinforcement.sample_answers(helper, questions.prompts[0], 5, preferences_runs.N_NEW, END_OF_TURN, dice())
+    answers = reinforcement.sample_answers(helper, questions.prompts[0], 5, runs.N_NEW, END_OF_TURN, dice())
     want = [
-        [float(grade(task, preferences_runs.text_of(answer))) for answer in some]
+        [float(grade(task, runs.text_of(answer))) for answer in some]
         for task, some in zip(questions.tasks[0], answers, strict=True)
     ]
     assert questions.grades(0, answers).tolist() == want and 0 < np.mean(want) < 1
@@ -510,27 +509,27 @@ def right_and_wrong(tasks, pairs):
         start = int(pairs.chosen_mask[i].int().argmax())
         task = by_prompt[tuple(pairs.chosen[i, :start].tolist())]
         sides = (pairs.chosen[i][pairs.chosen_mask[i]], pairs.rejected[i][pairs.rejected_mask[i]])
-        yield tuple(grade(task, preferences_runs.text_of(side)) for side in sides)
+        yield tuple(grade(task, runs.text_of(side)) for side in sides)
 
 
 def test_in_every_pair_a_right_answer_is_preferred_to_a_wrong_one(questions, pairs):
     assert list(right_and_wrong(questions.tasks, pairs)) == [(True, False)] * 12
 
 
-@pytest.mark.parametrize(("which", "n"), [("seen", preferences_runs.PAIRS), ("unseen", 300)])
+@pytest.mark.parametrize(("which", "n"), [("seen", runs.PAIRS), ("unseen", 300)])
 def test_the_stored_pairs_are_pairs_of_the_questions_that_they_name(which, n):
-    stored = preferences_runs.stored_pairs(which)
-    assert list(right_and_wrong(preferences_runs._asked(which).tasks, stored)) == [(True, False)] * n
-    few = preferences_runs.stored_pairs(which, 5)
+    stored = runs.stored_pairs(which)
+    assert list(right_and_wrong(runs._asked(which).tasks, stored)) == [(True, False)] * n
+    few = runs.stored_pairs(which, 5)
     assert torch.equal(few.chosen, stored[:5].chosen[:, : few.chosen.size(1)])
 
 
 def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
     """On every processor: features differ in the last digits, and the loss has one minimum."""
-    judge, record = preferences.RewardModel(helper), preferences_runs.recorded()
-    seen, unseen = (preferences_runs.features(judge, preferences_runs.stored_pairs(which)) for which in ("seen", "unseen"))
-    for name, n in (("few", preferences_runs.FEW), ("many", preferences_runs.PAIRS)):
-        preferences_runs.fit_head(judge, seen[0][:n], seen[1][:n])
+    judge, record = preferences.RewardModel(helper), runs.recorded()
+    seen, unseen = (runs.features(judge, runs.stored_pairs(which)) for which in ("seen", "unseen"))
+    for name, n in (("few", runs.FEW), ("many", runs.PAIRS)):
+        runs.fit_head(judge, seen[0][:n], seen[1][:n])
         head = judge.head.weight[0].detach()
         assert torch.cosine_similarity(head, torch.tensor(record["heads"][name]), dim=0) > 0.9999
         for key, (right, wrong) in (("seen", (seen[0][:n], seen[1][:n])), ("unseen", unseen)):
@@ -540,21 +539,21 @@ def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
 
 def test_stored_pairs_that_there_are_not_are_named():
     with pytest.raises(ValueError, match="choose 'seen' or 'unseen'"):
-        preferences_runs.stored_pairs("few")
+        runs.stored_pairs("few")
     with pytest.raises(ValueError, match="5000 pairs wanted, and 300 are stored"):
-        preferences_runs.stored_pairs("unseen", 5000)
+        runs.stored_pairs("unseen", 5000)
 
 
 def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp_path, helper):
     file = tmp_path / "preference_pairs.json"
-    monkeypatch.setattr(preferences_runs, "PAIRS_ASSET", file)
+    monkeypatch.setattr(runs, "PAIRS_ASSET", file)
     monkeypatch.setattr(train_preferences, "DRAWN", {"seen": (3, 0), "unseen": (2, 1)})
     train_preferences.draw_pairs(file)
-    drawn = preferences_runs.make_pairs(helper, preferences_runs.Questions.draw(*preferences_runs.ASKED["seen"]), 3, dice())
+    drawn = runs.make_pairs(helper, runs.Questions.draw(*runs.ASKED["seen"]), 3, dice())
     assert all(
-        torch.equal(*sides) for sides in zip(vars(preferences_runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True)
+        torch.equal(*sides) for sides in zip(vars(runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True)
     )
-    assert len(preferences_runs.stored_pairs("unseen")) == 2
+    assert len(runs.stored_pairs("unseen")) == 2
     before = file.read_bytes()
     train_preferences.draw_pairs(file)
     assert file.read_bytes() == before
@@ -562,14 +561,14 @@ def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp
 
 def test_too_few_questions_for_the_pairs_are_named(helper, questions):
     with pytest.raises(ValueError, match="of 5000 pairs"):
-        preferences_runs.make_pairs(helper, preferences_runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice())
+        runs.make_pairs(helper, runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice())
 
 
 def test_the_head_is_the_minimum_that_another_solver_finds():
     from scipy.optimize import minimize
 
     chosen, rejected = draw(40, 16, seed=1) + 0.3, draw(40, 16, seed=2)
-    model = preferences_runs.fit_head(preferences.RewardModel(tiny()), chosen, rejected, l2=0.05)
+    model = runs.fit_head(preferences.RewardModel(tiny()), chosen, rejected, l2=0.05)
     gap = (chosen - rejected).double().numpy()
     best = minimize(lambda w: np.logaddexp(0, -gap @ w).mean() + 0.05 * w @ w, np.zeros(16)).x
     got = model.head.weight[0].detach().double().numpy()
@@ -580,29 +579,29 @@ def test_the_head_is_the_minimum_that_another_solver_finds():
 def test_the_count_of_flop_is_that_of_torch(helper):
     from torch.utils.flop_counter import FlopCounterMode
 
-    prompts, model = torch.randint(1, 600, (1, 60), generator=dice()), preferences_runs.copy_of(helper).set_attention("explicit")
+    prompts, model = torch.randint(1, 600, (1, 60), generator=dice()), runs.copy_of(helper).set_attention("explicit")
     with FlopCounterMode(display=False) as counter:
-        preferences_reinforcement.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
-    assert preferences_runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(counter.get_total_flops(), rel=0.1)
-    text = preferences_runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
+        reinforcement.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
+    assert runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(counter.get_total_flops(), rel=0.1)
+    text = runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
     cost = {
-        method: preferences_runs.training_flops(model.config, 60, 10, method, 30)
+        method: runs.training_flops(model.config, 60, 10, method, 30)
         for method in ("judge", "own answers", "dpo", "reinforcement")
     }
     assert cost["dpo"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text)
     assert cost["own answers"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text - 1200 * text)
-    assert cost["reinforcement"] == pytest.approx(30 * 8 * 5 * preferences_runs.answer_flops(model.config, 60, 10, 8))
+    assert cost["reinforcement"] == pytest.approx(30 * 8 * 5 * runs.answer_flops(model.config, 60, 10, 8))
     with pytest.raises(ValueError, match="choose"):
-        preferences_runs.training_flops(model.config, 60, 10, "hope", 30)
+        runs.training_flops(model.config, 60, 10, "hope", 30)
 
 
 def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
     before = pairs.log_probs(helper)
     for work in (
-        lambda policy: preferences_runs.train_on_own(policy, pairs, 6, progress=False),
-        lambda policy: preferences_runs.train_dpo(policy, helper, pairs, 6, 0.1, progress=False),
+        lambda policy: runs.train_on_own(policy, pairs, 6, progress=False),
+        lambda policy: runs.train_dpo(policy, helper, pairs, 6, 0.1, progress=False),
     ):
-        policy = preferences_runs.copy_of(helper)
+        policy = runs.copy_of(helper)
         work(policy)
         after = pairs.log_probs(policy)
         assert ((after[0] - before[0]) - (after[1] - before[1])).mean() > 0.2
@@ -610,11 +609,11 @@ def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
 
 
 def test_a_live_run_begins_as_the_record_does(helper):
-    record = preferences_runs.recorded()
+    record = runs.recorded()
     run = next(run for run in record["runs"] if run["method"] == "judged")
-    judge = preferences_runs.set_head(preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]]))
-    live = preferences_runs.polish(
-        preferences_runs.copy_of(helper), helper, preferences_runs.Questions.draw(202, 1500), 3, judge=judge, beta=run["beta"], seed=run["seed"]
+    judge = runs.set_head(preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]]))
+    live = runs.polish(
+        runs.copy_of(helper), helper, runs.Questions.draw(202, 1500), 3, judge=judge, beta=run["beta"], seed=run["seed"]
     )
     assert live["reward"] == pytest.approx(run["reward"][:3], abs=0.15)
     assert live["truth"] == pytest.approx(run["truth"][:3], abs=0.15)
@@ -622,7 +621,7 @@ def test_a_live_run_begins_as_the_record_does(helper):
 
 
 def test_the_record_is_whole():
-    record = preferences_runs.recorded()
+    record = runs.recorded()
     methods = [run["method"] for run in record["runs"]]
     assert {"judged", "verified", "dpo", "own answers", "best of n"} == set(methods)
     for run in record["runs"]:

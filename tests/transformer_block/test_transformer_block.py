@@ -13,7 +13,7 @@ from transformers.models.gptj.modeling_gptj import rotate_every_two
 
 from course_utils.attention.heads import KVCache, causal_mask
 from course_utils.transformer_block import block as transformer_block
-from course_utils.transformer_block import transformer as transformer_block_ladder
+from course_utils.transformer_block import transformer
 
 SMALL = transformer_block.TransformerConfig(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
 
@@ -160,9 +160,9 @@ def test_positions_refuse_an_odd_number_of_features(function):
 
 def test_the_masks_say_who_reaches_whom_through_a_whole_model():
     T, n_source = 6, 4
-    model = shaken(transformer_block_ladder.Transformer(replace(SMALL, positions="none")))
+    model = shaken(transformer.Transformer(replace(SMALL, positions="none")))
     for kind, source in (("decoder-only", 0), ("encoder-only", 0), ("encoder-decoder", n_source)):
-        mask = transformer_block_ladder.architecture_mask(kind, T, source)
+        mask = transformer.architecture_mask(kind, T, source)
         x = draw(1, T, 24).requires_grad_()
         y = x
         for block in model.h:
@@ -181,7 +181,7 @@ def test_the_masks_say_who_reaches_whom_through_a_whole_model():
 ])  # fmt: skip
 def test_a_mask_that_makes_no_sense_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
-        transformer_block_ladder.architecture_mask(*call)
+        transformer.architecture_mask(*call)
 
 
 # --- The block -------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_the_block_equals_transformers_gpt2_block_in_value_and_every_gradient(ac
 
 def test_the_whole_model_equals_transformers_gpt2():
     theirs = shaken(GPT2LMHeadModel(GPT2Config(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)))
-    ours = transformer_block_ladder.Transformer(SMALL).eval()
+    ours = transformer.Transformer(SMALL).eval()
     state = {name.removeprefix("transformer."): value for name, value in theirs.state_dict().items()}
     ours.load_state_dict({name: value.mT if ".c_" in name and value.ndim == 2 else value for name, value in state.items()})
     torch.testing.assert_close(ours(some_ids()), theirs(some_ids()).logits, rtol=1e-4, atol=1e-4)
@@ -266,7 +266,7 @@ def test_a_block_in_training_drops_whole_numbers_of_each_write_and_none_in_evalu
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
 def test_a_cache_changes_nothing_but_the_work(positions):
-    model, ids = shaken(transformer_block_ladder.Transformer(replace(SMALL, positions=positions))), some_ids(T=9)
+    model, ids = shaken(transformer.Transformer(replace(SMALL, positions=positions))), some_ids(T=9)
     caches = [KVCache() for _ in model.h]
     steps = [model(part, caches) for part in (ids[:, :4], ids[:, 4:5], ids[:, 5:])]
     torch.testing.assert_close(torch.cat(steps, dim=1), model(ids), rtol=1e-4, atol=1e-4)
@@ -274,7 +274,7 @@ def test_a_cache_changes_nothing_but_the_work(positions):
 
 def test_the_start_has_gpt2s_spread_smaller_by_depth_for_what_writes():
     config = replace(SMALL, n_embd=192, n_layer=8, vocab_size=500, n_positions=200)
-    model = transformer_block_ladder.Transformer(config, torch.Generator().manual_seed(0))
+    model = transformer.Transformer(config, torch.Generator().manual_seed(0))
     for name, parameter in model.named_parameters():
         want = 0.02 / 4 if name.endswith("c_proj.weight") else 0.02  # sqrt(2 · 8) = 4
         if name.endswith("bias"):
@@ -283,9 +283,9 @@ def test_the_start_has_gpt2s_spread_smaller_by_depth_for_what_writes():
             assert (parameter == 1).all(), name
         else:
             assert parameter.std().item() == pytest.approx(want, rel=0.03) and abs(parameter.mean()) < want / 20, name
-    plain = transformer_block_ladder.Transformer(replace(config, depth_scaled_init=False))
+    plain = transformer.Transformer(replace(config, depth_scaled_init=False))
     assert plain.h[0].mlp.c_proj.weight.std().item() == pytest.approx(0.02, rel=0.03)
-    thin = transformer_block_ladder.Transformer(replace(config, mlp=False))
+    thin = transformer.Transformer(replace(config, mlp=False))
     assert thin.h[0].attn.c_proj.weight.std().item() == pytest.approx(0.02 / math.sqrt(8), rel=0.03)
 
 
@@ -293,13 +293,13 @@ def test_a_seed_gives_the_same_model_whatever_ran_before():
     models = []
     for noise in (0, 1):
         torch.manual_seed(noise)
-        models.append(transformer_block_ladder.Transformer(SMALL, torch.Generator().manual_seed(3)))
+        models.append(transformer.Transformer(SMALL, torch.Generator().manual_seed(3)))
     assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in models), strict=True))
 
 
 def test_the_ladder_adds_one_thing_at_each_level_and_ends_at_gpt2():
     sizes = dict(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)
-    models = [transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, **sizes)) for level in range(1, 6)]
+    models = [transformer.Transformer(transformer.ladder(level, **sizes)) for level in range(1, 6)]
     V, P, d, L = 31, 12, 24, 3
     block = 12 * d * d + 13 * d  # weights and biases of attention, MLP and two norms
     want = [2 * V * d, V * d + P * d + 2 * d, V * d + P * d + 4 * d + 4 * d * d + 4 * d, *2 * [V * d + P * d + 2 * d + L * block]]
@@ -307,9 +307,9 @@ def test_the_ladder_adds_one_thing_at_each_level_and_ends_at_gpt2():
     assert [m.lm_head.weight is m.wte.weight for m in models] == [False, True, True, True, True]
     assert [len(m.h) for m in models] == [0, 0, 1, 3, 3] and [m.config.n_head for m in models] == [1, 1, 1, 1, 3]
     with torch.device("meta"):
-        assert sum(p.numel() for p in transformer_block_ladder.Transformer(transformer_block_ladder.ladder(5)).parameters()) == 124_439_808
+        assert sum(p.numel() for p in transformer.Transformer(transformer.ladder(5)).parameters()) == 124_439_808
     with pytest.raises(ValueError, match="levels? from 1 to 5"):
-        transformer_block_ladder.ladder(6)
+        transformer.ladder(6)
 
 
 def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_past():
@@ -317,7 +317,7 @@ def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_
     a, b = some_ids(B=1), some_ids(B=1)
     b[0, :-1] = (b[0, :-1] + 1) % 31  # another past, the same last token
     for level, past_matters in ((1, False), (2, False), (3, True), (5, True)):
-        model = shaken(transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, **sizes)))
+        model = shaken(transformer.Transformer(transformer.ladder(level, **sizes)))
         assert torch.equal(model(a)[0, -1], model(b)[0, -1]) != past_matters, level
         same_place = torch.allclose(model(a[:, -1:])[0, 0], model(a)[0, -1], atol=1e-6)
         assert same_place == (level == 1), level
@@ -325,22 +325,22 @@ def test_model_1_sees_the_last_token_only_model_2_its_place_too_and_model_3_the_
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
 def test_the_stream_is_exactly_the_sum_of_the_writes_and_the_logit_of_their_contributions(level):
-    model, ids = shaken(transformer_block_ladder.Transformer(transformer_block_ladder.ladder(level, vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3))), some_ids()
-    writes = transformer_block_ladder.residual_writes(model, ids)
+    model, ids = shaken(transformer.Transformer(transformer.ladder(level, vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3))), some_ids()
+    writes = transformer.residual_writes(model, ids)
     heads = {1: 0, 2: 0, 3: 1, 4: 3, 5: 9}[level]
     assert sum(name.startswith("head") for name in writes) == heads and sum(name.startswith("mlp") for name in writes) == (
         3 if level > 3 else 0)  # fmt: skip
     torch.testing.assert_close(sum(writes.values()), model.streams(ids)[-1], rtol=0, atol=2e-5)
     logits = model(ids)
     for token in (0, 17, 30):
-        parts = transformer_block_ladder.logit_contributions(model, ids, token)
+        parts = transformer.logit_contributions(model, ids, token)
         assert all(part.shape == ids.shape for part in parts.values())
         torch.testing.assert_close(sum(parts.values()), logits[:, :, token], rtol=0, atol=1e-4)
 
 
 def test_the_writes_are_what_the_parts_of_gpt2_compute():
     theirs = shaken(GPT2LMHeadModel(GPT2Config(vocab_size=31, n_positions=12, n_embd=24, n_layer=3, n_head=3)))
-    ours = transformer_block_ladder.Transformer(SMALL).eval()
+    ours = transformer.Transformer(SMALL).eval()
     state = {name.removeprefix("transformer."): value for name, value in theirs.state_dict().items()}
     ours.load_state_dict({name: value.mT if ".c_" in name and value.ndim == 2 else value for name, value in state.items()})
     seen = {}
@@ -348,7 +348,7 @@ def test_the_writes_are_what_the_parts_of_gpt2_compute():
         block.mlp.register_forward_hook(lambda _, __, out, layer=layer: seen.update({f"mlp {layer}": out}))
         block.attn.register_forward_hook(lambda _, __, out, layer=layer: seen.update({f"attn {layer}": out[0]}))
     theirs(some_ids())
-    writes = transformer_block_ladder.residual_writes(ours, some_ids())
+    writes = transformer.residual_writes(ours, some_ids())
     for layer in range(3):
         torch.testing.assert_close(writes[f"mlp {layer}"], seen[f"mlp {layer}"], rtol=1e-4, atol=1e-4)
         attn = sum(writes[f"head {layer}.{h}"] for h in range(3)) + writes[f"bias {layer}"]
@@ -356,8 +356,8 @@ def test_the_writes_are_what_the_parts_of_gpt2_compute():
 
 
 def test_writes_are_read_under_a_mask_too():
-    model, ids, mask = shaken(transformer_block_ladder.Transformer(SMALL)), some_ids(T=6), transformer_block_ladder.architecture_mask("encoder-only", 6)
-    torch.testing.assert_close(sum(transformer_block_ladder.residual_writes(model, ids, mask).values()), model.streams(ids, mask=mask)[-1], rtol=0, atol=2e-5)
+    model, ids, mask = shaken(transformer.Transformer(SMALL)), some_ids(T=6), transformer.architecture_mask("encoder-only", 6)
+    torch.testing.assert_close(sum(transformer.residual_writes(model, ids, mask).values()), model.streams(ids, mask=mask)[-1], rtol=0, atol=2e-5)
     assert not torch.allclose(model(ids, mask=mask), model(ids))
     torch.testing.assert_close(model(ids, mask=causal_mask(6)), model(ids), rtol=1e-4, atol=1e-4)
 
@@ -366,13 +366,13 @@ def test_a_model_whose_stream_is_no_sum_is_refused_and_one_that_drops_out():
     for config, said in ((replace(SMALL, order="post"), "order"), (replace(SMALL, order="parallel"), "order"),
                          (replace(SMALL, residual=False), "residual"), (replace(SMALL, resid_pdrop=0.1), "eval")):  # fmt: skip
         with pytest.raises(ValueError, match=said):
-            transformer_block_ladder.residual_writes(transformer_block_ladder.Transformer(config), some_ids())
-    assert transformer_block_ladder.residual_writes(transformer_block_ladder.Transformer(replace(SMALL, resid_pdrop=0.1)).eval(), some_ids())
+            transformer.residual_writes(transformer.Transformer(config), some_ids())
+    assert transformer.residual_writes(transformer.Transformer(replace(SMALL, resid_pdrop=0.1)).eval(), some_ids())
 
 
 def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
     config = replace(SMALL, positions="sinusoidal", n_embd=96, n_positions=200, vocab_size=500)
-    model, ids = transformer_block_ladder.Transformer(config, torch.Generator().manual_seed(0)), some_ids()
+    model, ids = transformer.Transformer(config, torch.Generator().manual_seed(0)), some_ids()
     position = model.streams(ids)[0] - model.wte.weight[ids]
     torch.testing.assert_close(position / position.norm(dim=-1, keepdim=True),
                                (table := transformer_block.sinusoidal_positions(7, 96).expand(2, 7, 96)) / table.norm(dim=-1, keepdim=True),
@@ -383,19 +383,19 @@ def test_sinusoidal_positions_are_fixed_and_start_as_large_as_the_tokens():
 
 def test_every_field_of_the_configuration_reaches_the_model():
     config = replace(SMALL, embd_pdrop=0.5, layer_norm_epsilon=0.3, initializer_range=0.5)
-    model, ids = transformer_block_ladder.Transformer(config), some_ids()
+    model, ids = transformer.Transformer(config), some_ids()
     assert all(m.eps == 0.3 for m in model.modules() if isinstance(m, transformer_block.LayerNorm))
     assert model.wte.weight.std().item() == pytest.approx(0.5, rel=0.1)
     torch.manual_seed(0)
     plain, dropped = sum(model.embed(ids)), model.streams(ids)[0]
     assert 0.3 < (dropped == 0).float().mean() < 0.7 and torch.equal(model.eval().streams(ids)[0], plain)
-    parts = transformer_block_ladder.logit_contributions(model, ids, token=3)
+    parts = transformer.logit_contributions(model, ids, token=3)
     torch.testing.assert_close(sum(parts.values()), model(ids)[:, :, 3], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("order", ["pre", "post", "parallel"])
 def test_the_stream_is_normalised_once_before_the_head_in_every_order(order):
-    model = transformer_block_ladder.Transformer(replace(SMALL, order=order, initializer_range=0.5))
+    model = transformer.Transformer(replace(SMALL, order=order, initializer_range=0.5))
     last = model.ln_f(model.streams(some_ids())[-1])
     torch.testing.assert_close(last, F.layer_norm(last, (24,)), rtol=1e-3, atol=1e-3)
     assert isinstance(model.ln_f, nn.Identity) == (order != "pre")
@@ -423,4 +423,4 @@ def test_a_bad_configuration_is_refused_by_name(fields, said):
 ])  # fmt: skip
 def test_bad_ids_are_refused_with_the_remedy(ids, error, said):
     with pytest.raises(error, match=said):
-        transformer_block_ladder.Transformer(SMALL)(ids)
+        transformer.Transformer(SMALL)(ids)

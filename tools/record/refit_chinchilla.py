@@ -21,8 +21,10 @@ from records import stamp  # noqa: E402
 from scipy import stats  # noqa: E402
 
 from course_utils.scaling_laws import laws as scaling_laws  # noqa: E402
-from course_utils.scaling_laws import points as scaling_laws_points  # noqa: E402
-from course_utils.scaling_laws import power_laws
+from course_utils.scaling_laws import (
+    points,  # noqa: E402
+    power_laws,
+)
 
 BUDGET = 5.76e23  # FLOP: what Gopher cost, and Chinchilla
 
@@ -35,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("csv", nargs="?", type=Path)
     parser.add_argument("--refits", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=scaling_laws_points.RECORD)
+    parser.add_argument("--out", type=Path, default=points.RECORD)
     options = parser.parse_args(arguments)
-    everything = scaling_laws_points.read_points(options.csv.read_text(encoding="utf-8")) if options.csv else scaling_laws_points.download_points()
-    N, D, L = scaling_laws_points.without_largest(*everything)
+    everything = points.read_points(options.csv.read_text(encoding="utf-8")) if options.csv else points.download_points()
+    N, D, L = points.without_largest(*everything)
     begun = time.process_time()
     law, all_law = scaling_laws.fit_chinchilla(N, D, L), scaling_laws.fit_chinchilla(*everything)
     refits = scaling_laws.bootstrap_chinchilla(N, D, L, options.refits)
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     budgets = [10.0**power for power in np.arange(18, 27.01, 0.25)]
     record = {
         "what": "the law of Hoffmann et al. 2022, approach 3, fitted again to the points of their figure 4",
-        "source": scaling_laws_points.ADDRESS, **stamp("OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py CSV", "numpy", "scipy"),
+        "source": points.ADDRESS, **stamp("OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py CSV", "numpy", "scipy"),
         "seconds": round(seconds, 1),
         "points_sha256": hashlib.sha256(np.stack(everything).round(3).tobytes()).hexdigest(),
         "points": len(everything[0]), "used": len(N), "refits": options.refits,

@@ -23,7 +23,7 @@ from records import save, stamp  # noqa: E402
 
 from course_utils.instruction_tuning.chat import END_OF_TURN  # noqa: E402
 from course_utils.preferences import pairwise as preferences  # noqa: E402
-from course_utils.preferences import reinforcement as preferences_reinforcement  # noqa: E402
+from course_utils.preferences import reinforcement  # noqa: E402
 from course_utils.preferences import runs as preferences_runs  # noqa: E402
 from course_utils.pretrained import assistant
 from course_utils.test_time_compute.running_sum import coverage  # noqa: E402
@@ -89,7 +89,7 @@ class Recorder:
     def after(self, policy) -> dict:
         """What a trained policy does on the questions for measuring, and some of its words."""
         generator = torch.Generator().manual_seed(1)
-        answers = preferences_reinforcement.sample_answers(policy, self.test.prompts[0][:4], 2, preferences_runs.N_NEW, END_OF_TURN, generator)
+        answers = reinforcement.sample_answers(policy, self.test.prompts[0][:4], 2, preferences_runs.N_NEW, END_OF_TURN, generator)
         texts = [preferences_runs.text_of(answer) for answer in answers.flatten(0, 1)]
         return {"after": preferences_runs.measure(policy, self.model, self.test), "texts": texts}
 
@@ -176,16 +176,16 @@ class Recorder:
         def work() -> dict:
             generator, truth, proxy = torch.Generator().manual_seed(2), [], {"few": [], "many": []}
             for i, prompts in enumerate(self.test.prompts):
-                answers = preferences_reinforcement.sample_answers(self.model, prompts, NUMBERS[-1], preferences_runs.N_NEW, END_OF_TURN, generator)
+                answers = reinforcement.sample_answers(self.model, prompts, NUMBERS[-1], preferences_runs.N_NEW, END_OF_TURN, generator)
                 truth.append(self.test.grades(i, answers))
                 for name, rows in proxy.items():
-                    rows.append(preferences_reinforcement.answer_reward(self.judge(name), prompts, answers, END_OF_TURN))
+                    rows.append(reinforcement.answer_reward(self.judge(name), prompts, answers, END_OF_TURN))
             truth = torch.cat(truth)  # (128, 64)
             row = {"n": list(NUMBERS), "coverage": [coverage(truth.bool(), n) for n in NUMBERS]}
             for name, rows in proxy.items():
                 scores = torch.cat(rows)
                 for key, value in (("proxy", scores), ("truth", truth)):
-                    row[f"{name} {key}"] = [preferences_reinforcement.best_of_n_mean(scores, value, n).mean().item() for n in NUMBERS]
+                    row[f"{name} {key}"] = [reinforcement.best_of_n_mean(scores, value, n).mean().item() for n in NUMBERS]
             return row
 
         self.run(work, method="best of n")
