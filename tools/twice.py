@@ -26,7 +26,7 @@ STOP_AFTER = 0.4  # seconds; where in the cell that is differs from machine to m
 # What a cell must not leave behind when it is stopped: {what: value}, for torch and for each model that it did not make.
 PROBE = """
 def _course_state():
-    import json
+    import json, sys
     import torch
     state = {
         "gradients are on": torch.is_grad_enabled(), "inference mode": torch.is_inference_mode_enabled(),
@@ -40,10 +40,14 @@ def _course_state():
             state[f"{name} {id(model)}: hooks"] = sum(hooks)
             state[f"{name} {id(model)}: devices"] = sorted({str(x.device) for x in numbers})
             state[f"{name} {id(model)}: trainable"] = [x.requires_grad for x in numbers]
-    print(json.dumps(state, sort_keys=True))
+    known = globals().setdefault("_course_modules", set())
+    new = sorted(name for name in sys.modules if name.startswith("torch.") and name not in known)
+    known.update(new)
+    print(json.dumps({"state": state, "loaded": new}, sort_keys=True))
 
 _course_state()
 """
+LOADED = 20  # modules of torch that a cell may load while it works; Stop during a large import leaves torch half-loaded
 
 
 def twice(source: Path) -> tuple[int, list[str]]:
@@ -57,16 +61,29 @@ def twice(source: Path) -> tuple[int, list[str]]:
     with Kernel(pair_of(source).parent) as kernel:
         for n, cell in enumerate(cells):
             imports = any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(tree(cell.source)))
-            before = None if imports else shown(kernel.run(PROBE))
+            before = None if imports else _state(kernel)
             outputs, which = kernel.run(cell.source, None if imports else STOP_AFTER), "the first time"
+            loaded = []
             if _was_stopped(outputs):
-                stopped += 1
-                found += [f"cell {n}, when it was stopped: {what}" for what in _left(before, shown(kernel.run(PROBE)))]
+                stopped, after = stopped + 1, _state(kernel)
+                loaded += after["loaded"]
+                found += [f"cell {n}, when it was stopped: {what}" for what in _left(before, after)]
                 outputs, which = kernel.run(cell.source), "after it was stopped"
             same = n < len(saved) and saved[n].source == cell.source and saved[n].execution_count is not None
             found += judged(n, cell, outputs, shown(saved[n].outputs) if same else None, which)
             found += judged(n, cell, kernel.run(cell.source), shown(outputs), "the second time")
+            loaded += _state(kernel)["loaded"]
+            if len(loaded) > LOADED and not imports:
+                found.append(
+                    f"cell {n} loads {len(loaded)} modules of torch while it works, such as {loaded[0]}: Stop spoils them"
+                )
     return stopped, found
+
+
+def _state(kernel: Kernel) -> dict:
+    """What PROBE says."""
+    [output] = kernel.run(PROBE)
+    return json.loads(output.text)
 
 
 def _was_stopped(outputs: list[NotebookNode]) -> bool:
@@ -88,13 +105,9 @@ def again(source: Path) -> list[str]:
     return found
 
 
-def _left(before: list, after: list) -> Iterator[str]:
+def _left(before: dict, after: dict) -> Iterator[str]:
     """What differs between two states of a kernel, of what is in both."""
-    try:
-        one, two = (json.loads(text) for [(_, text)] in (before, after))
-    except ValueError:
-        yield f"its state cannot be read: {after}"
-        return
+    one, two = before["state"], after["state"]
     yield from (f"{key} was {one[key]}, is {two[key]}" for key in one if key in two and one[key] != two[key])
 
 

@@ -1,5 +1,9 @@
 """What a notebook shows and asks: runtime, figures, widgets, claims and the engine behind the exercises."""
 
+# Torch loads this, 800 modules, when the first optimizer is made. Stop in the middle of that would spoil the session: torch
+# stays half-loaded until the kernel restarts. So it is loaded with all else, before anything runs.
+import torch._dynamo
+
 from course_utils.machine import installed
 
 from .claims import Claims
@@ -7,6 +11,8 @@ from .figures import COLORS, Markup, Picture, show, subplots, token_strip
 from .live import live
 from .runtime import device, generator, pick, profile, progress, timed, versions
 from .widgets import explore
+
+del torch  # the name, which `import torch._dynamo` bound here
 
 __all__ = [
     "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "profile", "progress", "show", "subplots",

@@ -15,7 +15,7 @@ from conftest import ROOT
 from course_utils.machine.installed import release
 
 # Tried one by one: the version before does not do.
-NEEDED = {"transformers": "5.3", "peft": "0.18", "matplotlib": "3.8.2", "ipywidgets": "7.7"}
+NEEDED = {"torch": "2.5", "transformers": "5.3", "peft": "0.18", "matplotlib": "3.8.2", "ipywidgets": "7.7"}
 
 
 def declared():

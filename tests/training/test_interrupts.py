@@ -1,10 +1,13 @@
 """Stop, pressed anywhere: whatever the package does with a model or with torch is undone, and the next run is a whole one."""
 
 import copy
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
+from common import ROOT
 from safetensors.torch import save_file
 from test_training import QUIET, TEXT, T, Tiny, V
 from torch import nn
@@ -167,6 +170,30 @@ def test_a_stopped_evaluation_gives_each_module_its_mode_back():
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, [(TEXT[None, :-1], TEXT[None, 1:])], stop)
     assert state_of(model) == before
+
+
+LOADS = """
+import sys
+import torch
+import course_utils.classroom
+before = set(sys.modules)
+layer = torch.nn.Linear(2, 2)
+for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.LBFGS):
+    optimizer = kind(layer.parameters(), lr=0.1)
+    def loss():
+        optimizer.zero_grad()
+        value = layer(torch.ones(1, 2)).square().sum()
+        value.backward()
+        return value
+    optimizer.step(loss)
+print(sum(name.startswith("torch.") for name in set(sys.modules) - before))
+"""
+
+
+def test_the_first_optimizer_loads_nothing_that_stop_could_leave_half_loaded():
+    """Stop during the import of torch._dynamo gives "partially initialized module" ever after: it is loaded with the course."""
+    run = subprocess.run([sys.executable, "-c", LOADS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 10
 
 
 # --- Looking into models ---------------------------------------------------------------------------------------------
