@@ -85,7 +85,8 @@ def verdicts(tmp_path_factory):
         def test_of_each(notebook): pass
         def test_of_none(): pass
     """))
-    (here / "tests" / "test_cases.py").write_text("def test_of_the_topic(): pass\n")
+    (here / "tests" / "cases").mkdir()  # the room of the lesson
+    (here / "tests" / "cases" / "test_counting.py").write_text("def test_of_the_topic(): pass\n")
     env = {name: value for name, value in os.environ.items() if name not in SETTINGS and not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "junit_family=xunit1", "--nb", "99", "--junitxml=out.xml"]
     run = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=patience(600))
