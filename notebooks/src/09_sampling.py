@@ -291,7 +291,7 @@ def choose(place, temperature, top_k, top_p):
     said = " ".join(talker.words[i].strip() for i in draws)
     below = textwrap.fill("20 draws: " + said, 100)
     fig.supxlabel(below, fontsize=12, style="italic", parse_math=False)
-    alt = f"After “{PLACES[place][-20:]}”: entropy {h:.2f} nats, {(p > 0).sum()} tokens left. "
+    alt = f"After “{PLACES[place][-20:]}”: entropy {h:.1f} nats, {(p > 0).sum()} tokens left. "
     return Picture(fig, alt + f"Draws: {said}")
 
 

@@ -216,15 +216,16 @@ def changed_frame(cell, before, seconds=60):
 
 def move_a_control(cell):
     """Moves the first control of the view as a reader would."""
-    control = cell.locator(".noUi-handle, select, textarea, input[type=text], input[type=checkbox]").first
+    control = cell.locator(".noUi-handle, select, textarea, input[type=text], input[type=checkbox], .widget-toggle-button:not(.mod-active)").first
     control.scroll_into_view_if_needed()
-    kind = control.evaluate("node => node.classList.contains('noUi-handle') ? 'slider' : node.type || node.tagName.toLowerCase()")
+    kind = control.evaluate("""node => node.classList.contains('noUi-handle') ? 'slider'
+        : node.classList.contains('widget-toggle-button') ? 'button' : node.type || node.tagName.toLowerCase()""")
     if kind == "slider":
         drag(cell, control)
     elif kind.startswith("select"):
         count = control.locator("option").count()
         control.select_option(index=(control.evaluate("node => node.selectedIndex") + 1) % count)
-    elif kind == "checkbox":
+    elif kind in ("checkbox", "button"):
         control.click()
     else:
         control.fill("Another text, 2026")

@@ -97,7 +97,7 @@ def test_from_the_hub_it_is_read_from_the_pinned_files(monkeypatch, tmp_path, mo
 
 
 def test_the_record_is_what_the_tool_writes_and_coverage_only_rises(monkeypatch, tmp_path, model, capsys):
-    for row in test_time_compute.recorded()["rows"]:
+    for row in test_time_compute.recorded_model()["rows"]:
         values = list(row["coverage"].values())
         assert values == sorted(values) and 0 < values[0] and values[-1] <= 1
     monkeypatch.setattr(test_time_compute, "ASSET", tmp_path / "record.json")
@@ -106,4 +106,4 @@ def test_the_record_is_what_the_tool_writes_and_coverage_only_rises(monkeypatch,
     monkeypatch.setattr(measure_smollm2, "KINDS", ((1, 1),))
     assert measure_smollm2.main([]) == 0 and "coverage" in capsys.readouterr().out
     written = json.loads((tmp_path / "record.json").read_text())
-    assert written.keys() == test_time_compute.recorded().keys() and written["rows"][0].keys() == test_time_compute.recorded()["rows"][0].keys()
+    assert written.keys() == test_time_compute.recorded_model().keys() and written["rows"][0].keys() == test_time_compute.recorded_model()["rows"][0].keys()
