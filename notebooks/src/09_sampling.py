@@ -291,8 +291,8 @@ def choose(place, temperature, top_k, top_p):
     said = " ".join(talker.words[i].strip() for i in draws)
     below = textwrap.fill("20 draws: " + said, 100)
     fig.supxlabel(below, fontsize=12, style="italic", parse_math=False)
-    alt = f"After “{PLACES[place][-20:]}”: entropy {h:.1f} nats, {(p > 0).sum()} tokens left. "
-    return Picture(fig, alt + f"Draws: {said}")
+    alt = f"After “{PLACES[place][-20:]}”: about {math.exp(h):.0f} open choices, likeliest {labels[0]!r}. "
+    return Picture(fig, alt + "Bars of the 15 likeliest, and 20 draws in words below them.")
 
 
 explore(
