@@ -924,7 +924,8 @@ print(f"product: {product_flops / 1e6:.0f} million FLOP; lookup: {counter.get_to
 # %%
 claims.add(
     "A5", "nn.Embedding is a bias-free nn.Linear on one-hot vectors",
-    source="lecture", published="equal", measured=f"largest difference {round(apart, 5):g}", holds=apart < 1e-5,
+    source="lecture", published="equal", holds=apart < 1e-5,
+    measured=f"largest difference {round(apart, 5):g}",
     reason="The gradients agree as well. The lookup leaves out the multiplications by 0: all of them.",
 )
 

@@ -291,7 +291,8 @@ def choose(place, temperature, top_k, top_p):
     said = " ".join(talker.words[i].strip() for i in draws)
     below = textwrap.fill("20 draws: " + said, 100)
     fig.supxlabel(below, fontsize=12, style="italic", parse_math=False)
-    alt = f"After “{PLACES[place][-20:]}”: about {math.exp(h):.0f} open choices, likeliest {labels[0]!r}. "
+    alt = f"After “{PLACES[place][-20:]}”: about {math.exp(h):.0f} open choices, "
+    alt += f"likeliest {labels[0]!r}. "
     return Picture(fig, alt + "Bars of the 15 likeliest, and 20 draws in words below them.")
 
 
