@@ -112,7 +112,7 @@ def machine(preinstalled, snapshot, folder):
 
 
 def run_alone(nb, environment, variables, folder):
-    """Runs every cell with the environment's own kernel in `folder`; an error in a cell stops it."""
+    """Runs every cell with the environment's own kernel in `folder`; an error in a cell stops it. The kernel ends with the run."""
     kernel = folder.parent / "kernels" / "colab"
     kernel.mkdir(parents=True)
     launch = [str(python_of(environment)), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -120,7 +120,8 @@ def run_alone(nb, environment, variables, folder):
     specs = KernelSpecManager(kernel_dirs=[str(kernel.parent)], ensure_native_kernel=False)
     manager = KernelManager(kernel_name="colab", kernel_spec_manager=specs)
     client = NotebookClient(nb, km=manager, timeout=CELL_TIMEOUT, store_widget_state=False, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=variables)
+    client.execute(env=variables, cleanup_kc=True)  # a manager of our own: nbclient would let the kernel live until the tests end
+    assert not manager.has_kernel and not manager.is_alive()
 
 
 def changed(before, environment, variables):
