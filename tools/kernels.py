@@ -70,6 +70,8 @@ class Kernel:
             reply = self.client.execute_interactive(
                 source, allow_stdin=False, output_hook=keep, timeout=common.patience(600)
             )
+        except TimeoutError:
+            raise TimeoutError(f"the cell that begins with {source[:80]!r} hangs") from None
         finally:
             stop.cancel()
         content = reply["content"]

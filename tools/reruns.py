@@ -4,17 +4,21 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from cells import dotted
 
 GROWS = {"append", "extend", "insert", "appendleft", "pop", "popleft", "remove", "popitem"}
 SUMS = set("add_ sub_ mul_ div_ pow_ neg_ addcmul_ addmm_ index_add_ scatter_add_ t_ transpose_".split())
+HOOKS = re.compile(r"register_\w*hook")
 
 
 def reruns(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, what is wrong) for a cell. What it makes itself it may change and delete: the second run makes it anew."""
     yield from _visit(tree.body, set())
+    yield from _left_hooks(tree)
 
 
 def _visit(body: list[ast.stmt], own: set[str]) -> Iterator[tuple[int, str]]:
@@ -71,6 +75,26 @@ def _differentiated(node: ast.stmt) -> str:
         ):
             return call.func.value.id
     return ""
+
+
+def _left_hooks(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Hooks that stay on a model if the cell is stopped: neither `with` nor `finally` takes them off."""
+    safe: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try) and node.finalbody:
+            safe.update(ast.walk(node))
+        if isinstance(node, (ast.With, ast.AsyncWith)):
+            safe.update(inner for item in node.items for inner in ast.walk(item))
+        if isinstance(node, ast.Call) and dotted(node.func).endswith("enter_context"):
+            safe.update(ast.walk(node))
+        body = getattr(node, "body", None)
+        for here, following in pairwise(body if isinstance(body, list) else []):
+            if isinstance(following, ast.Try) and following.finalbody:
+                safe.update(ast.walk(here))
+    for node in ast.walk(tree):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if is_call and HOOKS.fullmatch(node.func.attr) and node not in safe:
+            yield node.lineno, "puts a hook on a model that stays there if the cell is stopped: write `with`"
 
 
 def _bound(node: ast.stmt) -> set[str]:

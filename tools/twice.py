@@ -74,9 +74,8 @@ def twice(source: Path) -> tuple[int, list[str]]:
             found += judged(n, cell, kernel.run(cell.source), shown(outputs), "the second time")
             loaded += _state(kernel)["loaded"]
             if len(loaded) > LOADED and not imports:
-                found.append(
-                    f"cell {n} loads {len(loaded)} modules of torch while it works, such as {loaded[0]}: Stop spoils them"
-                )
+                said = f"loads {len(loaded)} modules of torch while it works, such as {loaded[0]}: Stop spoils them"
+                found.append(f"cell {n}, {said}")
     return stopped, found
 
 

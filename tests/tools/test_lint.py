@@ -155,6 +155,8 @@ FAULTS = [
     (added("history.losses.append(1)"), "line 1: it changes history, which another cell made"),
     (added("with torch.no_grad():\n    model.weight.mul_(2)"), "line 2: it changes model, which another cell made"),
     (added("loss.backward()"), "line 1: it goes backward through loss, which another cell made"),
+    (added("handle = model.h[0].register_forward_hook(keep)\nrun()\nhandle.remove()"), "line 1: it puts a hook on a model that stays there"),
+    (added("def out(part):\n    hook = part.register_forward_pre_hook(keep)\n    run()\n    hook.remove()"), "line 2: it puts a hook"),
     (added("torch.manual_seed(0)"), "torch.manual_seed(…) seeds the whole session"),
     (added("import numpy as np\nnp.random.seed(0)"), "np.random.seed(…) seeds the whole session"),
     (added("import random\nrandom.seed(0)"), "random.seed(…) seeds the whole session"),
@@ -217,6 +219,20 @@ FAULTS = [
     (added("clear_output(wait=True)"), "clear_output(…): nbval cannot compare it"),
     (added("%%time\nx = 1"), "%%time prints what differs"),
 ]
+
+
+SAFE_HOOKS = (
+    "with part.register_forward_hook(keep), torch.no_grad():\n    run()",
+    "with contextlib.ExitStack() as stack:\n    stack.enter_context(part.register_forward_hook(keep))\n    run()",
+    "hook = part.register_forward_hook(keep)\ntry:\n    run()\nfinally:\n    hook.remove()",
+)
+
+
+@pytest.mark.parametrize("source", SAFE_HOOKS)
+def test_a_hook_that_is_taken_off_whatever_happens_is_none(source):
+    nb = good()
+    added(source)(nb)
+    assert not [line for line in lint(nb) if "hook" in line], lint(nb)
 
 
 @pytest.mark.parametrize(("change", "message"), FAULTS, ids=[message for _, message in FAULTS])
