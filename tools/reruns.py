@@ -12,6 +12,7 @@ from cells import dotted
 
 GROWS = {"append", "extend", "insert", "appendleft", "pop", "popleft", "remove", "popitem"}
 SUMS = set("add_ sub_ mul_ div_ pow_ neg_ addcmul_ addmm_ index_add_ scatter_add_ t_ transpose_".split())
+SOURCES = {"generator", "rng"}  # the arguments that take a source of random numbers
 HOOKS = re.compile(r"register_\w*hook")
 
 
@@ -19,6 +20,7 @@ def reruns(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, what is wrong) for a cell. What it makes itself it may change and delete: the second run makes it anew."""
     yield from _visit(tree.body, set())
     yield from _left_hooks(tree)
+    yield from _drawn_on(tree)
 
 
 def _visit(body: list[ast.stmt], own: set[str]) -> Iterator[tuple[int, str]]:
@@ -95,6 +97,18 @@ def _left_hooks(tree: ast.Module) -> Iterator[tuple[int, str]]:
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         if is_call and HOOKS.fullmatch(node.func.attr) and node not in safe:
             yield node.lineno, "puts a hook on a model that stays there if the cell is stopped: write `with`"
+
+
+def _drawn_on(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Draws from a source of random numbers that another cell made: it stands further on in a second run."""
+    own = _names(tree) | {name.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for name in _parameters(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in SOURCES and isinstance(node.value, ast.Name) and node.value.id not in own:
+            yield node.value.lineno, f"draws from {node.value.id}, which another cell made: a second run draws other numbers"
+
+
+def _parameters(node: ast.arguments) -> list[ast.arg]:
+    return [*node.posonlyargs, *node.args, *node.kwonlyargs]
 
 
 def _bound(node: ast.stmt) -> set[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
+from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from course_utils.gpt2.model import GPT
@@ -18,6 +19,9 @@ from course_utils.machine.devices import device_of, wide
 from course_utils.machine.installed import require
 from course_utils.machine.precision import MixedPrecision
 from course_utils.training import Batch
+
+require("peft")
+
 
 # --- Saying what is wrong --------------------------------------------------------------------------------------------
 
@@ -280,9 +284,6 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     if part == "head":
         model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
     if part.startswith("LoRA"):
-        require("peft")
-        from peft import LoraConfig, inject_adapter_in_model  # slow to import, and needed only here
-
         where = "lm_head" if part.endswith("head") else "c_attn"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

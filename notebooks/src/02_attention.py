@@ -493,7 +493,7 @@ claims.add(
 # key. A mean of one half is enough to break it:
 
 # %%
-q, k = torch.randn(2, 20_000, 64, generator=g) + 0.5
+q, k = torch.randn(2, 20_000, 64, generator=generator(9)) + 0.5
 print(f"variance of q·k, divided by d: {(q * k).sum(-1).var() / 64:.1f}")
 
 
@@ -506,6 +506,7 @@ print(f"variance of q·k, divided by d: {(q * k).sum(-1).var() / 64:.1f}")
 
 # %%
 def look(d, scale, n=500, S=64):
+    g = generator(10)  # the same queries and keys, with and without the division
     q, k = torch.randn(n, 1, d, generator=g), torch.randn(n, S, d, generator=g)
     w = attention.softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
     jacobian = torch.diag_embed(w) - w[:, :, None] * w[:, None, :]  # (n, S, S): d weights / d scores

@@ -157,6 +157,7 @@ FAULTS = [
     (added("loss.backward()"), "line 1: it goes backward through loss, which another cell made"),
     (added("handle = model.h[0].register_forward_hook(keep)\nrun()\nhandle.remove()"), "line 1: it puts a hook on a model that stays there"),
     (added("def out(part):\n    hook = part.register_forward_pre_hook(keep)\n    run()\n    hook.remove()"), "line 2: it puts a hook"),
+    (added("x = torch.randn(3, generator=g)"), "line 1: it draws from g, which another cell made"),
     (added("torch.manual_seed(0)"), "torch.manual_seed(…) seeds the whole session"),
     (added("import numpy as np\nnp.random.seed(0)"), "np.random.seed(…) seeds the whole session"),
     (added("import random\nrandom.seed(0)"), "random.seed(…) seeds the whole session"),
