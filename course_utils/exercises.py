@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from course_utils.checking import Catalog, Exercise
+from course_utils.machine.imports import in_one_piece
 
 ROOMS = Path(__file__).parent
 
@@ -18,12 +19,14 @@ def rooms() -> tuple[str, ...]:
     ('tokenization', 'attention')
     """
     found = [path.parent.name for path in ROOMS.glob("*/exercises.py")]
-    return tuple(sorted(found, key=lambda room: import_module(f"course_utils.{room}").LESSON))
+    with in_one_piece():
+        return tuple(sorted(found, key=lambda room: import_module(f"course_utils.{room}").LESSON))
 
 
 @cache
 def _load(room: str) -> Sequence[Exercise]:
-    return import_module(f"course_utils.{room}.exercises").EXERCISES
+    with in_one_piece():
+        return import_module(f"course_utils.{room}.exercises").EXERCISES
 
 
 catalog = Catalog(_load, rooms)

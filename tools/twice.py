@@ -41,6 +41,7 @@ def _course_state():
             state[f"{name} {id(model)}: devices"] = sorted({str(x.device) for x in numbers})
             state[f"{name} {id(model)}: trainable"] = [x.requires_grad for x in numbers]
     known = globals().setdefault("_course_modules", set())
+    known.update(getattr(sys.modules.get("course_utils.machine.imports"), "IN_ONE_PIECE", ()))  # Stop waits for these
     new = sorted(name for name in sys.modules if name.startswith("torch.") and name not in known)
     known.update(new)
     print(json.dumps({"state": state, "loaded": new}, sort_keys=True))

