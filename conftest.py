@@ -1,11 +1,14 @@
-"""How pytest runs the course: every notebook cell by cell, without a network, and one notebook alone with `--nb`."""
+"""How pytest runs the course: every notebook cell by cell, without a network, and one notebook
+alone with `--nb`.
+"""
 
 import os
 
 import scope
 from common import FIXED, ROOT, means, patience
 
-os.environ.update(FIXED)  # before anything starts a thread or a kernel; the saved outputs come from the same settings
+# before anything starts a thread or a kernel; the saved outputs come from the same settings
+os.environ.update(FIXED)
 
 import pytest  # noqa: E402
 from nbformat.v4 import new_code_cell  # noqa: E402
@@ -17,20 +20,27 @@ collect_ignore_glob = ["build", "notebooks/src", "tools", "tests/no_network"]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--nb", metavar="NN", help="only what concerns this notebook: its number or its name, e.g. 01")
+    parser.addoption(
+        "--nb",
+        metavar="NN",
+        help="only what concerns this notebook: its number or its name, e.g. 01",
+    )
 
 
 def pytest_configure(config):
     config.option.nbval_cell_timeout = patience(config.option.nbval_cell_timeout)
-    if config.option.nbval_sanitize_with:  # nbval looks from the current folder; the setting means this one
+    # nbval looks from the current folder; the setting means this one
+    if config.option.nbval_sanitize_with:
         config.option.nbval_sanitize_with = str(ROOT / config.option.nbval_sanitize_with)
 
 
-# --- Notebooks: nbval, made stricter ---------------------------------------------------------------------------------
+# --- Notebooks: nbval, made stricter --------------------------------------------------------------
 
 
 class Notebook(IPyNbFile):
-    """A notebook whose kernel has no network, and whose cells are followed by a test of its views."""
+    """A notebook whose kernel has no network, and whose cells are followed by a test of its
+    views.
+    """
 
     def setup(self):
         with pytest.MonkeyPatch.context() as patch:
@@ -40,29 +50,48 @@ class Notebook(IPyNbFile):
     def collect(self):
         number = -1
         for number, plain in enumerate(super().collect()):  # noqa: B007
-            yield Cell.from_parent(self, name=plain.name, cell_num=number, cell=plain.cell, options=plain.options)
+            yield Cell.from_parent(
+                self, name=plain.name, cell_num=number, cell=plain.cell, options=plain.options
+            )
         views = new_code_cell(SWEEP, execution_count=1)
-        yield Widgets.from_parent(self, name="widgets", cell_num=number + 1, cell=views, options={"check": False, "skip": False, "check_exception": False})
+        yield Widgets.from_parent(
+            self,
+            name="widgets",
+            cell_num=number + 1,
+            cell=views,
+            options={"check": False, "skip": False, "check_exception": False},
+        )
 
 
 class Cell(IPyNbCell):
-    """A cell that fails also where nbval is lenient: when it was never run, and when a magic in it is unknown."""
+    """A cell that fails also where nbval is lenient: when it was never run, and when a magic in it
+    is unknown.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.output_timeout = patience(60)  # for an output to arrive once the kernel has replied; nbval's 5 s are few on a busy machine
+        # for an output to arrive once the kernel has replied; nbval's 5 s are few on a busy machine
+        self.output_timeout = patience(60)
 
     def runtest(self):
         if self.cell.execution_count is None:
-            self.raise_cell_error("The saved cell was never run, so its output cannot be compared: run the notebook and save it.")
+            self.raise_cell_error(
+                "The saved cell was never run, so its output cannot be compared: run the notebook and save it."
+            )
         super().runtest()
         for output in self.test_outputs:
-            if output.output_type == "stream" and output.name == "stderr" and output.text.startswith("UsageError:"):
+            if (
+                output.output_type == "stream"
+                and output.name == "stderr"
+                and output.text.startswith("UsageError:")
+            ):
                 self.raise_cell_error("The rest of the cell was skipped", output.text)
 
 
 class Widgets(Cell):
-    """Draws every view of the notebook at the least, default and greatest values of its controls."""
+    """Draws every view of the notebook at the least, default and greatest values of its
+    controls.
+    """
 
     def reportinfo(self):
         return self.path, 0, f"{self.path.relative_to(self.config.rootpath).as_posix()}::widgets"
@@ -77,12 +106,15 @@ def pytest_collect_file(file_path, parent):
         if isinstance(collector, IPyNbFile):
             if file_path.parent == ROOT / "notebooks":
                 kept.append(Notebook.from_parent(parent, path=file_path))
-        elif type(collector).__name__ != "DoctestModule" or ROOT / "course_utils" in file_path.parents:
+        elif (
+            type(collector).__name__ != "DoctestModule"
+            or ROOT / "course_utils" in file_path.parents
+        ):
             kept.append(collector)
     return kept
 
 
-# --- One test per notebook, one test per exercise --------------------------------------------------------------------
+# --- One test per notebook, one test per exercise -------------------------------------------------
 
 
 def notebook_paths():
@@ -90,33 +122,50 @@ def notebook_paths():
 
 
 def pytest_generate_tests(metafunc):
-    """A test with an argument `notebook` runs for every notebook, one with `due` for those that scope.py or `--nb` names, one with `exercise` for every exercise, one with `tried` for three of them (all with FULL=1)."""
+    """A test with an argument `notebook` runs for every notebook, one with `due` for those that
+    scope.py or `--nb` names, one with `exercise` for every exercise, one with `tried` for three of
+    them (all with FULL=1).
+    """
     if "notebook" in metafunc.fixturenames:
         metafunc.parametrize("notebook", notebook_paths(), ids=lambda path: path.stem)
     if "due" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("--nb")
-        due = [path for path in notebook_paths() if means(wanted, path)] if wanted else scope.chosen()
+        due = (
+            [path for path in notebook_paths() if means(wanted, path)] if wanted else scope.chosen()
+        )
         metafunc.parametrize("due", due, ids=lambda path: path.stem)
     if "exercise" in metafunc.fixturenames:
         from course_utils.exercises import catalog
 
         metafunc.parametrize("exercise", catalog.names())
-    if "tried" in metafunc.fixturenames:  # what only the engine answers for: a function of lists, one of tensors, a class
+    # what only the engine answers for: a function of lists, one of tensors, a class
+    if "tried" in metafunc.fixturenames:
         from course_utils.exercises import catalog
 
-        metafunc.parametrize("tried", catalog.names() if scope.FULL else ["tokenization.merge", "sampling.top_k", "kl_bias.KLTargetLoss"])
+        metafunc.parametrize(
+            "tried",
+            catalog.names()
+            if scope.FULL
+            else ["tokenization.merge", "sampling.top_k", "kl_bias.KLTargetLoss"],
+        )
 
 
 def pytest_collection_modifyitems(config, items):
     """`--nb`: keeps what concerns one notebook. With several workers, the long tests come first."""
     if hasattr(config, "workerinput"):
         long = ("test_colab.py", ".ipynb", "test_browser.py")
-        items.sort(key=lambda item: next((n for n, end in enumerate(long) if item.path.name.endswith(end)), len(long)))
+        items.sort(
+            key=lambda item: next(
+                (n for n, end in enumerate(long) if item.path.name.endswith(end)), len(long)
+            )
+        )
     if not (wanted := config.getoption("--nb")):
         return
     named = [path for path in notebook_paths() if means(wanted, path)]
     if not named:
-        raise pytest.UsageError(f"--nb {wanted}: no such notebook; there are {', '.join(p.stem for p in notebook_paths()) or 'none'}.")
+        raise pytest.UsageError(
+            f"--nb {wanted}: no such notebook; there are {', '.join(p.stem for p in notebook_paths()) or 'none'}."
+        )
     config.hook.pytest_deselected(items=[item for item in items if not _concerns(item, named[0])])
     items[:] = [item for item in items if _concerns(item, named[0])]
 
@@ -124,14 +173,21 @@ def pytest_collection_modifyitems(config, items):
 def _concerns(item, notebook):
     topic = notebook.stem[3:]
     asked = getattr(getattr(item, "callspec", None), "params", {})
-    rooms = (ROOT / "tests" / topic, ROOT / "course_utils" / topic)  # unit tests and doctests of the lesson's room
+    # unit tests and doctests of the lesson's room
+    rooms = (ROOT / "tests" / topic, ROOT / "course_utils" / topic)
     mine = item.path == notebook or any(room in item.path.parents for room in rooms)
-    return mine or notebook in (asked.get("notebook"), asked.get("due")) or str(asked.get("exercise", asked.get("tried", ""))).startswith(f"{topic}.")
+    return (
+        mine
+        or notebook in (asked.get("notebook"), asked.get("due"))
+        or str(asked.get("exercise", asked.get("tried", ""))).startswith(f"{topic}.")
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With several workers (pytest -n 2): a file stays with one of them, so a kernel does; only Colab's tests, long and few, are dealt one by one."""
+    """With several workers (pytest -n 2): a file stays with one of them, so a kernel does; only
+    Colab's tests, long and few, are dealt one by one.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):

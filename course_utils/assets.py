@@ -1,4 +1,6 @@
-"""The one way to a stored file of the course: each room keeps what was trained or recorded for it in its own `assets/`."""
+"""The one way to a stored file of the course: each room keeps what was trained or recorded for it
+in its own `assets/`.
+"""
 
 import json
 from pathlib import Path
@@ -8,7 +10,8 @@ HERE = Path(__file__).parent
 
 
 def path(name: str) -> Path:
-    """Where a stored file is: "room/file", such as "stories/stories.txt". The file need not be there yet (recorders write it).
+    """Where a stored file is: "room/file", such as "stories/stories.txt". The file need not be
+    there yet (recorders write it).
 
     Raises ValueError for a name that is not of this form, or whose room does not exist.
 
@@ -18,7 +21,9 @@ def path(name: str) -> Path:
     room, _, file = name.partition("/")
     if not file or "/" in file or not (HERE / room / "__init__.py").is_file():
         rooms = ", ".join(sorted(p.parent.name for p in HERE.glob("*/assets")))
-        raise ValueError(f"{name!r} names no stored file: write room/file; rooms with stored files are {rooms}")
+        raise ValueError(
+            f"{name!r} names no stored file: write room/file; rooms with stored files are {rooms}"
+        )
     return HERE / room / "assets" / file
 
 

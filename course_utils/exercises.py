@@ -1,4 +1,6 @@
-"""The exercises of all lessons: `check`, `hint` and `solution` by `room.name`, such as "attention.softmax"."""
+"""The exercises of all lessons: `check`, `hint` and `solution` by `room.name`, such as
+"attention.softmax".
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -30,4 +32,6 @@ def _load(room: str) -> Sequence[Exercise]:
 
 
 catalog = Catalog(_load, rooms)
-check, hint, solution = catalog.check, catalog.hint, catalog.solution
+check = catalog.check
+hint = catalog.hint
+solution = catalog.solution

@@ -1,4 +1,6 @@
-"""One training loop for all lessons: the same call runs on a CPU, one GPU or several (`accelerate launch`)."""
+"""One training loop for all lessons: the same call runs on a CPU, one GPU or several (`accelerate
+launch`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ Batch = tuple[Tensor, ...]
 
 @dataclass
 class History:
-    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count from 1.
+    """What a run recorded: an entry for each step, and for each evaluation in eval_*; steps count
+    from 1.
 
     >>> history = History(losses=[2.0, 1.5, 1.2], eval_steps=[3], eval_losses=[1.4])
     >>> history.steps, dict(zip(history.eval_steps, history.eval_losses))
@@ -45,10 +48,13 @@ class History:
 
 
 def language_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean cross-entropy in nats of the next tokens: inputs (B, T) and targets (B, T), logits (B, T, V).
+    """Return the mean cross-entropy in nats of the next tokens: inputs (B, T) and targets (B, T),
+    logits (B, T, V).
 
     >>> uniform = lambda inputs: torch.zeros(*inputs.shape, 10)
-    >>> round(language_loss(uniform, (torch.zeros(2, 3).long(), torch.ones(2, 3).long())).item(), 4)  # log 10
+    >>> round(
+    ...     language_loss(uniform, (torch.zeros(2, 3).long(), torch.ones(2, 3).long())).item(), 4
+    ... )  # log 10
     2.3026
     """
     inputs, targets = batch
@@ -58,18 +64,24 @@ def language_loss(model: nn.Module, batch: Batch) -> Tensor:
 def token_batches(
     tokens: Tensor, batch: int, T: int, starts: Tensor | None = None
 ) -> Callable[[torch.Generator], Batch]:
-    """Return a function that draws windows of tokens (n,) with a generator: inputs and targets, (batch, T) each.
+    """Return a function that draws windows of tokens (n,) with a generator: inputs and targets,
+    (batch, T) each.
 
-    starts: where windows may begin, such as Stories.starts; by default anywhere. Raises ValueError where no window fits.
+    starts: where windows may begin, such as Stories.starts; by default anywhere. Raises ValueError
+    where no window fits.
 
-    >>> inputs, targets = token_batches(torch.arange(100), batch=2, T=4)(torch.Generator().manual_seed(0))
+    >>> inputs, targets = token_batches(torch.arange(100), batch=2, T=4)(
+    ...     torch.Generator().manual_seed(0)
+    ... )
     >>> inputs.shape, bool((targets == inputs + 1).all())
     (torch.Size([2, 4]), True)
     """
     # T tokens to read need one more behind them: the last one's target.
     fits = torch.arange(len(tokens) - T) if starts is None else starts[starts < len(tokens) - T]
     if len(fits) == 0:
-        raise ValueError(f"no window of {T} + 1 tokens fits in {len(tokens)}: give more tokens, or a smaller T")
+        raise ValueError(
+            f"no window of {T} + 1 tokens fits in {len(tokens)}: give more tokens, or a smaller T"
+        )
 
     def draw(generator: torch.Generator) -> Batch:
         begin = fits[torch.randint(len(fits), (batch, 1), generator=generator)]  # (batch, 1)
@@ -79,15 +91,23 @@ def token_batches(
     return draw
 
 
-def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: float = 0.1) -> float:
-    """Return the rate at a step, from 0: a line up to lr over the share `warmup` of steps, a cosine down to final * lr.
+def learning_rate(
+    step: int, steps: int, lr: float, warmup: float = 0.1, final: float = 0.1
+) -> float:
+    """Return the rate at a step, from 0: a line up to lr over the share `warmup` of steps, a cosine
+    down to final * lr.
 
-    Source: Loshchilov & Hutter 2017, equation 5, with the warm-up of Vaswani et al. 2017, section 5.3.
+    Source: Loshchilov & Hutter 2017, equation 5, with the warm-up of Vaswani et al. 2017, section
+    5.3.
 
-    >>> [round(learning_rate(step, 11, lr=1.0, warmup=0.19, final=0.0), 2) for step in (0, 1, 2, 6, 10)]
+    >>> [
+    ...     round(learning_rate(step, 11, lr=1.0, warmup=0.19, final=0.0), 2)
+    ...     for step in (0, 1, 2, 6, 10)
+    ... ]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    # Adam divides by how large gradients have been so far. In the first steps it hardly knows, so these are small.
+    # Adam divides by how large gradients have been so far. In the first steps it hardly knows, so
+    # these are small.
     warm = round(warmup * steps)
     if step < warm:
         return lr * (step + 1) / warm
@@ -95,43 +115,63 @@ def learning_rate(step: int, steps: int, lr: float, warmup: float = 0.1, final: 
     return lr * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
 
 
-def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.AdamW:
-    """Return AdamW over the parameters that are not frozen; only matrices decay, not biases and LayerNorm's gains.
+def adamw(
+    model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]
+) -> torch.optim.AdamW:
+    """Return AdamW over the parameters that are not frozen; only matrices decay, not biases and
+    LayerNorm's gains.
 
-    Raises ValueError where every parameter is frozen. Source: Loshchilov & Hutter 2019, algorithm 2.
+    Raises ValueError where every parameter is frozen. Source: Loshchilov & Hutter 2019, algorithm
+    2.
 
     >>> model = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 5))
     >>> groups = adamw(model, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95)).param_groups
-    >>> [(group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups]  # 20 + 20; 4 + 4 + 5
+    >>> [
+    ...     (group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups
+    ... ]  # 20 + 20; 4 + 4 + 5
     [(0.1, 40), (0.0, 13)]
     """
     learnt = [p for p in model.parameters() if p.requires_grad]
     if not learnt:
-        raise ValueError("every parameter is frozen: set requires_grad_(True) on what is to be trained")
-    # Decay pulls towards 0. For a matrix that means a simpler function; a LayerNorm's gain should stay near 1.
-    decayed, others = [p for p in learnt if p.dim() >= 2], [p for p in learnt if p.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        raise ValueError(
+            "every parameter is frozen: set requires_grad_(True) on what is to be trained"
+        )
+    # Decay pulls towards 0. For a matrix that means a simpler function; a LayerNorm's gain should
+    # stay near 1.
+    decayed = [p for p in learnt if p.dim() >= 2]
+    others = [p for p in learnt if p.dim() < 2]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     fused = learnt[0].device.type in ("cpu", "cuda")  # one kernel for all parameters
     return torch.optim.AdamW([group for group in groups if group["params"]], lr, betas, fused=fused)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = language_loss) -> float:
-    """Return the mean loss over batches, weighted by their targets, in eval mode; the mode is put back afterwards.
+def evaluate(
+    model: nn.Module, batches: Iterable[Batch], loss_fn: Callable = language_loss
+) -> float:
+    """Return the mean loss over batches, weighted by their targets, in eval mode; the mode is put
+    back afterwards.
 
     batches: (inputs, targets), (B, T) each, or what loss_fn reads, the targets last. Units: nats.
     Raises ValueError where there is no batch.
 
-    >>> model = nn.Embedding.from_pretrained(torch.zeros(10, 10))  # all 10 tokens are equally likely next
+    >>> model = nn.Embedding.from_pretrained(
+    ...     torch.zeros(10, 10)
+    ... )  # all 10 tokens are equally likely next
     >>> round(evaluate(model, [(torch.zeros(2, 3).long(), torch.ones(2, 3).long())]), 4)  # log 10
     2.3026
     """
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     total = count = 0.0
     try:
         for batch in batches:
-            # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens would count for more.
+            # Weighted, since the last batch may be smaller: in a plain mean over batches its tokens
+            # would count for more.
             total += loss_fn(model, tuple(x.to(device) for x in batch)).item() * batch[-1].numel()
             count += batch[-1].numel()
     finally:  # also where somebody presses Stop
@@ -166,14 +206,16 @@ def train(
 ) -> History:
     """Train the model in place for a number of steps and return what happened.
 
-    batches(generator) gives one batch of tensors, the same on every process; each takes its share of the rows, so the
-    loss curve does not depend on their number. A step's batch and dropout depend on the seed and the step alone.
-    on_steps(history) is called every `every` steps; training stops where it returns True. checkpoint: a .safetensors
-    file, written every checkpoint_every steps and at the end; where there is one, training goes on from it.
-    In float16 (mixed_precision="fp16") the loss is scaled, so that small gradients do not become 0.
-    One process trains where the model is; several, or an accelerator that is passed, train on the accelerator's device.
-    Raises FloatingPointError where the loss is not finite, ValueError for arguments that do not fit,
-    torch.OutOfMemoryError, with the remedy, where the device is too small.
+    batches(generator) gives one batch of tensors, the same on every process; each takes its share
+    of the rows, so the loss curve does not depend on their number. A step's batch and dropout
+    depend on the seed and the step alone. on_steps(history) is called every `every` steps; training
+    stops where it returns True. checkpoint: a .safetensors file, written every checkpoint_every
+    steps and at the end; where there is one, training goes on from it. In float16
+    (mixed_precision="fp16") the loss is scaled, so that small gradients do not become 0. One
+    process trains where the model is; several, or an accelerator that is passed, train on the
+    accelerator's device. Raises FloatingPointError where the loss is not finite, ValueError for
+    arguments that do not fit, torch.OutOfMemoryError, with the remedy, where the device is too
+    small.
 
     >>> model, text = nn.Sequential(nn.Embedding(3, 8), nn.Linear(8, 3)), torch.arange(300) % 3
     >>> history = train(model, token_batches(text, batch=8, T=4), steps=60, lr=0.1, progress=False)
@@ -181,21 +223,38 @@ def train(
     (True, True, 1920)
     """
     if min(steps, every, eval_every, checkpoint_every) < 1:
-        raise ValueError("steps, every, eval_every and checkpoint_every count steps: each must be 1 or more")
-    given, accelerator = accelerator is not None, accelerator or Accelerator()
-    home, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+        raise ValueError(
+            "steps, every, eval_every and checkpoint_every count steps: each must be 1 or more"
+        )
+    given = accelerator is not None
+    accelerator = accelerator or Accelerator()
+    home = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]
     device = accelerator.device if given or accelerator.num_processes > 1 else home
     model.to(device)
-    optimizer, history = adamw(model, lr, weight_decay, betas), History()
+    optimizer = adamw(model, lr, weight_decay, betas)
+    history = History()
     optimizer.zero_grad()  # gradients that lie about from before are not of this run
-    scaler = torch.amp.GradScaler(device.type, enabled=accelerator.mixed_precision == "fp16")  # else it does nothing
+    # else it does nothing
+    scaler = torch.amp.GradScaler(device.type, enabled=accelerator.mixed_precision == "fp16")
     learnt = [p for p in model.parameters() if p.requires_grad]
-    settings = dict(steps=steps, lr=lr, warmup=warmup, final=final, weight_decay=weight_decay, clip=clip, seed=seed)
+    settings = dict(
+        steps=steps,
+        lr=lr,
+        warmup=warmup,
+        final=final,
+        weight_decay=weight_decay,
+        clip=clip,
+        seed=seed,
+    )
     if checkpoint and Path(checkpoint).exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
-    wrapped = accelerator.prepare_model(model, device_placement=False)  # several processes: gradients are averaged
-    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read together, now and then.
-    generator, pending = torch.Generator(), []
+    # several processes: gradients are averaged
+    wrapped = accelerator.prepare_model(model, device_placement=False)
+    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read
+    # together, now and then.
+    generator = torch.Generator()
+    pending = []
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
     bar = _bar(total=steps, initial=len(history.losses), disable=quiet)
@@ -206,7 +265,8 @@ def train(
         with torch.random.fork_rng(**dice), bar:
             model.train()
             for step in range(len(history.losses), steps):
-                # Seeded at each step: a run that goes on from a checkpoint draws what it would have drawn anyway.
+                # Seeded at each step: a run that goes on from a checkpoint draws what it would have
+                # drawn anyway.
                 generator.manual_seed(seed * 1_000_003 + step)
                 for chance in dropout:
                     chance((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)
@@ -217,17 +277,22 @@ def train(
                 loss = loss_fn(wrapped, _share(batch, accelerator, device))
                 scaler.scale(loss).backward()
                 scaler.unscale_(optimizer)
-                # One odd batch must not throw the weights far away: a gradient longer than clip is shortened to it.
+                # One odd batch must not throw the weights far away: a gradient longer than clip is
+                # shortened to it.
                 norm = nn.utils.clip_grad_norm_(learnt, clip)
-                scaler.step(optimizer)  # float16: left out where a gradient overflowed, as it does in the first steps
+                # float16: left out where a gradient overflowed, as it does in the first steps
+                scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad()
                 pending.append(torch.stack([loss.detach().float(), norm.float()]))
                 history.rates.append(rate)
-                history.tokens.append(batch[-1].numel() + (history.tokens[-1] if history.tokens else 0))
+                history.tokens.append(
+                    batch[-1].numel() + (history.tokens[-1] if history.tokens else 0)
+                )
                 history.seconds.append(time.perf_counter() - begun)
                 done = step + 1
-                test, save = done % eval_every == 0 or done == steps, done % checkpoint_every == 0 or done == steps
+                test = done % eval_every == 0 or done == steps
+                save = done % checkpoint_every == 0 or done == steps
                 if done % every and not test and not save:
                     continue
                 _record(history, accelerator.reduce(torch.stack(pending), "mean").tolist())
@@ -242,10 +307,12 @@ def train(
                 if on_steps and on_steps(history):
                     break
         accelerator.wait_for_everyone()
-    except RuntimeError as error:  # a card that is too small says so in words for those who write kernels
+    # a card that is too small says so in words for those who write kernels
+    except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        rows, longest = len(batch[0]), max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
+        rows = len(batch[0])
+        longest = max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
         raise torch.OutOfMemoryError(
             f"step {len(history.rates) + 1} needs more memory than {device} has, with {rows} rows of {longest} in a "
             f"batch: take fewer rows, shorter ones or a smaller model. It said: {str(error).splitlines()[0]}"
@@ -259,21 +326,29 @@ def train(
 
 
 def _bar(**settings):
-    """tqdm's line; in a notebook, which has imported the classroom, the classroom's bar, which the file does not keep."""
-    notebook = sys.modules.get("course_utils.classroom.bars")  # not imported here: a cluster needs no notebook to train
+    """tqdm's line; in a notebook, which has imported the classroom, the classroom's bar, which the
+    file does not keep.
+    """
+    # not imported here: a cluster needs no notebook to train
+    notebook = sys.modules.get("course_utils.classroom.bars")
     return notebook.Bar(**settings) if notebook else tqdm(**settings)
 
 
 def _share(batch: Batch, accelerator: Accelerator, device: torch.device) -> Batch:
     """This process's rows of a batch, on the device."""
-    rank, world = accelerator.process_index, accelerator.num_processes
+    rank = accelerator.process_index
+    world = accelerator.num_processes
     if world > 1 and any(len(x) % world for x in batch):
-        raise ValueError(f"{len(batch[-1])} rows do not split evenly over {world} processes: use a multiple of {world}")
+        raise ValueError(
+            f"{len(batch[-1])} rows do not split evenly over {world} processes: use a multiple of {world}"
+        )
     return tuple(x[rank::world].to(device, non_blocking=True) for x in batch)
 
 
 def _record(history: History, rows: list[list[float]]) -> None:
-    """Add (loss, gradient norm) of the last steps; raise FloatingPointError at the first loss that is not finite."""
+    """Add (loss, gradient norm) of the last steps; raise FloatingPointError at the first loss that
+    is not finite.
+    """
     for loss, norm in rows:
         if not math.isfinite(loss):
             step = len(history.losses)
@@ -290,13 +365,18 @@ def _record(history: History, rows: list[list[float]]) -> None:
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     """The model's parameters (tied ones once) and the buffers that belong to its state, by name."""
     state = model.state_dict()
-    return {name: x for name, x in [*model.named_parameters(), *model.named_buffers()] if name in state}
+    return {
+        name: x for name, x in [*model.named_parameters(), *model.named_buffers()] if name in state
+    }
 
 
-def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: History, settings: dict) -> None:
+def save_checkpoint(
+    file: str | Path, model: nn.Module, optimizer, history: History, settings: dict
+) -> None:
     """Write the model, the optimizer's state, the history and the settings to one safetensors file.
 
-    settings: what `load_checkpoint` must be given again, what JSON can hold. The folder is made where there is none.
+    settings: what `load_checkpoint` must be given again, what JSON can hold. The folder is made
+    where there is none.
 
     >>> import tempfile
     >>> model = nn.Linear(2, 1)
@@ -306,7 +386,8 @@ def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: Hist
     ...     print([file.name for file in Path(folder).iterdir()])
     ['run.safetensors']
     """
-    # Adam's running means go with the weights: without them a run would go on as if it had just begun.
+    # Adam's running means go with the weights: without them a run would go on as if it had just
+    # begun.
     tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}
@@ -314,7 +395,9 @@ def save_checkpoint(file: str | Path, model: nn.Module, optimizer, history: Hist
     file.parent.mkdir(parents=True, exist_ok=True)
     record = {"history": json.dumps(asdict(history)), "settings": json.dumps(settings)}
     save_file(
-        {name: x.detach().contiguous() for name, x in tensors.items()}, file.with_suffix(".part"), metadata=record
+        {name: x.detach().contiguous() for name, x in tensors.items()},
+        file.with_suffix(".part"),
+        metadata=record,
     )
     file.with_suffix(".part").replace(file)  # so that an interruption leaves the old file whole
 
@@ -328,20 +411,41 @@ def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dic
     >>> first, second = nn.Linear(2, 1), nn.Linear(2, 1)
     >>> optimizers = [adamw(model, 1e-3, 0.1, (0.9, 0.95)) for model in (first, second)]
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_checkpoint(f"{folder}/run.safetensors", first, optimizers[0], History(losses=[0.7]), {"steps": 9})
-    ...     history = load_checkpoint(f"{folder}/run.safetensors", second, optimizers[1], {"steps": 9})
+    ...     save_checkpoint(
+    ...         f"{folder}/run.safetensors",
+    ...         first,
+    ...         optimizers[0],
+    ...         History(losses=[0.7]),
+    ...         {"steps": 9},
+    ...     )
+    ...     history = load_checkpoint(
+    ...         f"{folder}/run.safetensors", second, optimizers[1], {"steps": 9}
+    ...     )
     >>> history.losses, torch.equal(first.weight, second.weight)
     ([0.7], True)
     """
     with safe_open(file, framework="pt") as stored:
         record = stored.metadata()
         saved = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-    before, own = json.loads(record["settings"]), _tensors(model)
-    if changed := {key: (before.get(key), value) for key, value in settings.items() if before.get(key) != value}:
-        raise ValueError(f"{file} is of another run, (there, here): {changed}. Use the same settings, or another file.")
-    shapes = {name.removeprefix("model."): x.shape for name, x in saved.items() if name.startswith("model.")}
-    if odd := [name for name in {**shapes, **own} if name not in own or shapes.get(name) != own[name].shape]:
-        raise ValueError(f"{file} holds another model: {odd[:5]} differ. Build the same model, or use another file.")
+    before = json.loads(record["settings"])
+    own = _tensors(model)
+    if changed := {
+        key: (before.get(key), value) for key, value in settings.items() if before.get(key) != value
+    }:
+        raise ValueError(
+            f"{file} is of another run, (there, here): {changed}. Use the same settings, or another file."
+        )
+    shapes = {
+        name.removeprefix("model."): x.shape
+        for name, x in saved.items()
+        if name.startswith("model.")
+    }
+    if odd := [
+        name for name in {**shapes, **own} if name not in own or shapes.get(name) != own[name].shape
+    ]:
+        raise ValueError(
+            f"{file} holds another model: {odd[:5]} differ. Build the same model, or use another file."
+        )
     with torch.no_grad():
         for name, x in own.items():
             x.copy_(saved[f"model.{name}"])
@@ -350,5 +454,7 @@ def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dic
         if name.startswith("optimizer."):
             _, i, key = name.split(".")
             state.setdefault(int(i), {})[key] = x
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
     return History(**json.loads(record["history"]))

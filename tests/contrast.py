@@ -1,4 +1,6 @@
-"""The contrast of text in HTML with inline styles, as WCAG 2.2 computes it (success criterion 1.4.3)."""
+"""The contrast of text in HTML with inline styles, as WCAG 2.2 computes it (success criterion
+1.4.3).
+"""
 
 import re
 from html.parser import HTMLParser
@@ -26,11 +28,14 @@ def contrast(one, other):
 
 
 class _Texts(HTMLParser):
-    """Collects (text, its colour, the ground under it); None where the page gives the colour or the ground."""
+    """Collects (text, its colour, the ground under it); None where the page gives the colour or the
+    ground.
+    """
 
     def __init__(self):
         super().__init__()
-        self.inside, self.found = [("", None, None)], []
+        self.inside = [("", None, None)]
+        self.found = []
 
     def handle_starttag(self, tag, attributes):
         if tag in VOID:
@@ -39,7 +44,9 @@ class _Texts(HTMLParser):
         color = re.search(r"(?:^|;)\s*color:\s*(#\w+)", style)
         ground = re.search(r"background(?:-color)?:\s*(#\w+)", style)
         _, outer_color, outer_ground = self.inside[-1]
-        self.inside.append((tag, color[1] if color else outer_color, ground[1] if ground else outer_ground))
+        self.inside.append(
+            (tag, color[1] if color else outer_color, ground[1] if ground else outer_ground)
+        )
 
     def handle_endtag(self, tag):
         while len(self.inside) > 1 and self.inside.pop()[0] != tag:
@@ -51,7 +58,9 @@ class _Texts(HTMLParser):
 
 
 def pale_texts(html):
-    """Texts of their own colour, or on a ground of their own, that are hard to read in the light or in the dark page."""
+    """Texts of their own colour, or on a ground of their own, that are hard to read in the light or
+    in the dark page.
+    """
     texts = _Texts()
     texts.feed(html)
     faults = []

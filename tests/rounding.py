@@ -1,8 +1,10 @@
-"""Another processor's rounding, played on this one: results of matrix products move by a few units in their last place.
+"""Another processor's rounding, played on this one: results of matrix products move by a few units
+in their last place.
 
-Processors sum in different orders, so their products differ in the last digits; what follows from that (another word
-drawn, another minimum found by training) is the same whatever the digits are. `disturb` moves them by a rule that depends
-on a seed and on the number itself: the same product is the same number again, as on every processor.
+Processors sum in different orders, so their products differ in the last digits; what follows from
+that (another word drawn, another minimum found by training) is the same whatever the digits are.
+`disturb` moves them by a rule that depends on a seed and on the number itself: the same product is
+the same number again, as on every processor.
 """
 
 import functools
@@ -10,7 +12,8 @@ import functools
 import torch
 import torch.nn.functional as F
 
-PLACES = 4  # results move by up to so many units in the last place, as sums of some hundred products do
+# results move by up to so many units in the last place, as sums of some hundred products do
+PLACES = 4
 PRODUCTS = {
     F: ("linear", "scaled_dot_product_attention", "layer_norm"),
     torch: ("matmul", "einsum"),
@@ -19,7 +22,9 @@ PRODUCTS = {
 
 
 def moved(x, seed):
-    """The float32 tensor with each number moved by -4 to 3 units in its last place; 0, inf and nan stay. Gradients pass as if it were x."""
+    """The float32 tensor with each number moved by -4 to 3 units in its last place; 0, inf and nan
+    stay. Gradients pass as if it were x.
+    """
     if not isinstance(x, torch.Tensor) or x.dtype is not torch.float32 or x.device.type != "cpu":
         return x
     with torch.no_grad():

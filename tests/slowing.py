@@ -1,4 +1,6 @@
-"""Make a process slow, as on an old machine or under load: it stands still for most of the time, seen by the clock."""
+"""Make a process slow, as on an old machine or under load: it stands still for most of the time,
+seen by the clock.
+"""
 
 import threading
 import time
@@ -9,10 +11,14 @@ TURN = 0.02  # seconds that it runs at a time
 
 
 class Slowed:
-    """Inside of `with`, the process of this id and its children run one turn in `factor`. Their processor time stays the same."""
+    """Inside of `with`, the process of this id and its children run one turn in `factor`. Their
+    processor time stays the same.
+    """
 
     def __init__(self, pid: int, factor: float):
-        self.process, self.factor, self.over = psutil.Process(pid), factor, threading.Event()
+        self.process = psutil.Process(pid)
+        self.factor = factor
+        self.over = threading.Event()
         self.turns = 0
         self.thread = threading.Thread(target=self._hold, daemon=True)
 

@@ -1,4 +1,5 @@
-"""Wrong answers: mistakes that people make, registered where they stand. Every checker must reject every one.
+"""Wrong answers: mistakes that people make, registered where they stand. Every checker must reject
+every one.
 
     wrong = WrongAnswers()
 
@@ -29,7 +30,9 @@ class WrongAnswers(defaultdict):
 
 @cache
 def wrong_answers(room):
-    """The wrong answers of `tests/<room>/wrong_answers.py`; the file is loaded by its path, since every room has one of this name."""
+    """The wrong answers of `tests/<room>/wrong_answers.py`; the file is loaded by its path, since
+    every room has one of this name.
+    """
     path = ROOT / "tests" / room / "wrong_answers.py"
     if not path.exists():
         return WrongAnswers()

@@ -1,9 +1,11 @@
-"""Benchmarks: contenders do the same work side by side in one run, so that what counts is a ratio, not a machine.
+"""Benchmarks: contenders do the same work side by side in one run, so that what counts is a ratio,
+not a machine.
 
     python tools/bench.py [TOPIC …] [--repeats N] [--json FILE]
 
-Prints a table for each race; exits with 1 where ours misses a required minimum or where two answers disagree.
-The races of a topic are in tools/races/TOPIC.py; to add a topic, write its module with `races()`.
+Prints a table for each race; exits with 1 where ours misses a required minimum or where two answers
+disagree. The races of a topic are in tools/races/TOPIC.py; to add a topic, write its module with
+`races()`.
 """
 
 import argparse
@@ -26,7 +28,9 @@ from races import OURS, TOPICS, Race  # noqa: E402 (they import torch, which rea
 
 @dataclass(frozen=True)
 class Row:
-    """One contender of one race. `ratio` is its time divided by ours; `met` is None where nothing is required."""
+    """One contender of one race. `ratio` is its time divided by ours; `met` is None where nothing
+    is required.
+    """
 
     race: str
     contender: str
@@ -38,9 +42,13 @@ class Row:
 
 
 def run(race: Race, repeats: int) -> list[Row]:
-    """Runs everyone once to warm up, then `repeats` rounds of all in turn; the median of each counts."""
+    """Runs everyone once to warm up, then `repeats` rounds of all in turn; the median of each
+    counts.
+    """
     if OURS not in race.contenders or repeats < 1:
-        raise ValueError(f"a race needs {OURS} among its contenders and at least one round; got {repeats} rounds.")
+        raise ValueError(
+            f"a race needs {OURS} among its contenders and at least one round; got {repeats} rounds."
+        )
     answers = {name: work() for name, work in race.contenders.items()}
     seconds = {name: [] for name in race.contenders}
     for _ in range(repeats):
@@ -51,7 +59,8 @@ def run(race: Race, repeats: int) -> list[Row]:
     median = {name: statistics.median(times) for name, times in seconds.items()}
     rows = []
     for name in race.contenders:
-        ratio, required = median[name] / median[OURS], race.required.get(name)
+        ratio = median[name] / median[OURS]
+        required = race.required.get(name)
         agrees = race.equal(answers[name], answers[OURS]) if name in race.same else None
         met = None if required is None else ratio >= required
         rows.append(Row(race.title, name, median[name], ratio, required, met, agrees))
@@ -62,9 +71,13 @@ def table(rows: list[Row]) -> str:
     """The rows of one race, as text."""
     lines = [rows[0].race, f"  {'':<16} {'seconds':>9} {'x ours':>9}  required"]
     for row in rows:
-        verdict = "" if row.met is None else f">= {row.required:g}: {'met' if row.met else 'NOT MET'}"
+        verdict = (
+            "" if row.met is None else f">= {row.required:g}: {'met' if row.met else 'NOT MET'}"
+        )
         verdict += "" if row.agrees is not False else "  ANSWERS DISAGREE"
-        lines.append(f"  {row.contender:<16} {row.seconds:>9.4f} {row.ratio:>9.2f}  {verdict}".rstrip())
+        lines.append(
+            f"  {row.contender:<16} {row.seconds:>9.4f} {row.ratio:>9.2f}  {verdict}".rstrip()
+        )
     return "\n".join(lines)
 
 
@@ -75,12 +88,18 @@ def failed(rows: list[Row]) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"any of: {', '.join(TOPICS)} (default: all)")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds after the warm-up (default 3)")
+    parser.add_argument(
+        "topics", nargs="*", metavar="TOPIC", help=f"any of: {', '.join(TOPICS)} (default: all)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="rounds after the warm-up (default 3)"
+    )
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.topics) - set(TOPICS)):
-        parser.error(f"no benchmarks for {', '.join(unknown)}; there are benchmarks for {', '.join(TOPICS)}")
+        parser.error(
+            f"no benchmarks for {', '.join(unknown)}; there are benchmarks for {', '.join(TOPICS)}"
+        )
     if options.repeats < 1:
         parser.error("--repeats needs at least 1")
     rows: list[Row] = []
@@ -90,10 +109,19 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: {table(result)}\n", flush=True)
             rows += result
     if options.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-        machine |= {package: version(package) for package in ("tokenizers", "tiktoken", "torch", "transformers")}
+        machine = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        }
+        machine |= {
+            package: version(package)
+            for package in ("tokenizers", "tiktoken", "torch", "transformers")
+        }
         rows_as_json = [vars(row) for row in rows]
-        options.json.write_text(json.dumps({"versions": machine, "rows": rows_as_json}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"versions": machine, "rows": rows_as_json}, indent=1) + "\n"
+        )
     return int(failed(rows))
 
 

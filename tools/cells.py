@@ -16,8 +16,12 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 def marked(cell: NotebookNode, what: str) -> bool:
-    """Whether a cell tells nbval something, by a tag or by a comment: marked(cell, "ignore-output")."""
-    return f"nbval-{what}" in tags(cell) or bool(re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M))
+    """Whether a cell tells nbval something, by a tag or by a comment: marked(cell,
+    "ignore-output").
+    """
+    return f"nbval-{what}" in tags(cell) or bool(
+        re.search(rf"^\s*#\s*NBVAL_{what.upper().replace('-', '_')}\b", cell.source, re.M)
+    )
 
 
 def compared_by_nbval(cell: NotebookNode) -> bool:
@@ -26,7 +30,9 @@ def compared_by_nbval(cell: NotebookNode) -> bool:
 
 
 def tree(source: str) -> ast.Module:
-    """A cell's syntax tree, line for line; magics and shell lines count as `pass`, what is no Python as empty."""
+    """A cell's syntax tree, line for line; magics and shell lines count as `pass`, what is no
+    Python as empty.
+    """
     lines = []
     for line in source.splitlines():
         body = line.lstrip()
@@ -38,7 +44,9 @@ def tree(source: str) -> ast.Module:
 
 
 def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
-    """(dotted name, call) for every call in a cell: `torch.rand(3)` gives "torch.rand", `f(x).normal_()` gives ".normal_"."""
+    """(dotted name, call) for every call in a cell: `torch.rand(3)` gives "torch.rand",
+    `f(x).normal_()` gives ".normal_".
+    """
     for node in ast.walk(tree(source)):
         if isinstance(node, ast.Call):
             yield dotted(node.func), node
@@ -51,6 +59,19 @@ def dotted(node: ast.AST) -> str:
 
 
 def checked(nb: NotebookNode) -> list[str]:
-    """Every `topic.name` that the notebook checks, in order: the first argument of each `check("topic.name", …)`."""
-    found = [call.args[0] for cell in code_cells(nb) for name, call in calls(cell.source) if name == "check" and call.args]
-    return list(dict.fromkeys(arg.value for arg in found if isinstance(arg, ast.Constant) and isinstance(arg.value, str)))
+    """Every `topic.name` that the notebook checks, in order: the first argument of each
+    `check("topic.name", …)`.
+    """
+    found = [
+        call.args[0]
+        for cell in code_cells(nb)
+        for name, call in calls(cell.source)
+        if name == "check" and call.args
+    ]
+    return list(
+        dict.fromkeys(
+            arg.value
+            for arg in found
+            if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+        )
+    )

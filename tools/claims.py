@@ -1,4 +1,6 @@
-"""`notebooks/CLAIMS.md`: one table of all claims that the notebooks verify, from the outputs of `claims.show()`."""
+"""`notebooks/CLAIMS.md`: one table of all claims that the notebooks verify, from the outputs of
+`claims.show()`.
+"""
 
 from pathlib import Path
 
@@ -22,34 +24,63 @@ def rows_of(pair: Path) -> list[dict]:
 
 
 def table(folder: Path = NOTEBOOKS) -> str:
-    """The whole file. Raises Problem where a notebook has no claims table, or one id comes twice."""
-    parts, seen = [], {}
+    """The whole file. Raises Problem where a notebook has no claims table, or one id comes
+    twice.
+    """
+    parts = []
+    seen = {}
     for source in sources(folder=folder):
         rows = rows_of(pair_of(source))
         if not rows and source.stem not in AWAITING:
-            raise Problem(f"{source.stem} has no claims table; end it with claims.show(), and `make build` it.")
+            raise Problem(
+                f"{source.stem} has no claims table; end it with claims.show(), and `make build` it."
+            )
         for row in rows:
             if row["id"] in seen:
-                raise Problem(f"claim {row['id']} stands in {seen[row['id']]} and in {source.stem}; give each claim one id.")
+                raise Problem(
+                    f"claim {row['id']} stands in {seen[row['id']]} and in {source.stem}; give each claim one id."
+                )
             seen[row["id"]] = source.stem
         if rows:
             parts.append((source.stem, rows))
     verdicts = [row["verdict"] for _, rows in parts for row in rows]
-    counts = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in dict.fromkeys(verdicts))
-    return "\n".join([HEAD, f"{len(verdicts)} claims: {counts}.", *(_section(stem, rows) for stem, rows in parts)])
+    counts = ", ".join(
+        f"{verdict} {verdicts.count(verdict)}" for verdict in dict.fromkeys(verdicts)
+    )
+    return "\n".join(
+        [
+            HEAD,
+            f"{len(verdicts)} claims: {counts}.",
+            *(_section(stem, rows) for stem, rows in parts),
+        ]
+    )
 
 
 def _section(stem: str, rows: list[dict]) -> str:
-    lines = [f"\n## [{stem[:2]} {stem[3:].replace('_', ' ')}]({stem}.ipynb)\n", _line(COLUMNS), _line("---" for _ in COLUMNS)]
+    lines = [
+        f"\n## [{stem[:2]} {stem[3:].replace('_', ' ')}]({stem}.ipynb)\n",
+        _line(COLUMNS),
+        _line("---" for _ in COLUMNS),
+    ]
     for row in rows:
         published = f"{row['published']} {row['tolerance']}".strip() or "–"
         verdict = f"**{row['verdict']}**" + (f": {row['reason']}" if row["reason"] else "")
-        lines.append(_line([row["id"], row["claim"], row["source"], published, row["measured"] or "–", verdict]))
+        lines.append(
+            _line(
+                [row["id"], row["claim"], row["source"], published, row["measured"] or "–", verdict]
+            )
+        )
     return "\n".join(lines)
 
 
 def _line(cells: object) -> str:
-    return "| " + " | ".join(" ".join(str(cell).replace("|", r"\|").replace("<", "&lt;").split()) for cell in cells) + " |"
+    return (
+        "| "
+        + " | ".join(
+            " ".join(str(cell).replace("|", r"\|").replace("<", "&lt;").split()) for cell in cells
+        )
+        + " |"
+    )
 
 
 def build(folder: Path = NOTEBOOKS) -> str:
@@ -65,5 +96,7 @@ def disagreements(folder: Path = NOTEBOOKS) -> list[str]:
     if not path.exists():
         return [f"{path} is missing; `python tools/notebooks.py claims` writes it"]
     if path.read_text(encoding="utf-8") != table(folder) + "\n":
-        return [f"{path} is not what the notebooks say; `python tools/notebooks.py claims` writes it anew"]
+        return [
+            f"{path} is not what the notebooks say; `python tools/notebooks.py claims` writes it anew"
+        ]
     return []

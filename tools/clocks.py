@@ -1,7 +1,9 @@
-"""Which values of a program come from a clock, and where something depends on them that must not: assertions, compared outputs.
+"""Which values of a program come from a clock, and where something depends on them that must not:
+assertions, compared outputs.
 
-A machine that is slow, or busy with something else, changes them. So no notebook asserts, claims or lets nbval compare
-what was timed: it counts operations, bytes or calls instead, and shows times as those of this machine.
+A machine that is slow, or busy with something else, changes them. So no notebook asserts, claims or
+lets nbval compare what was timed: it counts operations, bytes or calls instead, and shows times as
+those of this machine.
 """
 
 import ast
@@ -10,23 +12,34 @@ from collections.abc import Iterable, Iterator
 from cells import dotted
 
 CLOCKS = {
-    f"time.{name}" for name in ("time", "perf_counter", "process_time", "thread_time", "monotonic", "clock_gettime")
+    f"time.{name}"
+    for name in (
+        "time",
+        "perf_counter",
+        "process_time",
+        "thread_time",
+        "monotonic",
+        "clock_gettime",
+    )
 }
 CLOCKS |= {f"{name}_ns" for name in CLOCKS} | {"timed"}
 FIELDS = {"seconds"}  # attributes that hold what a clock said, as in History
 GROWS = {"append", "extend", "insert", "add", "update", "setdefault"}
-SHOWN = {"print", "display", "show", "Picture", "Markup"}  # what nbval compares: text, and the text of a picture
+# what nbval compares: text, and the text of a picture
+SHOWN = {"print", "display", "show", "Picture", "Markup"}
 BACKSTOP = "patience"  # `… < patience(60)` is no claim about speed: it ends what hangs
 
 
 class Clocked:
-    """Follows names through a program, statement by statement; `timed` holds those whose value depends on a clock.
+    """Follows names through a program, statement by statement; `timed` holds those whose value
+    depends on a clock.
 
     fields: the attributes that hold what a clock said.
     """
 
     def __init__(self, timed: Iterable[str] = (), fields: Iterable[str] = FIELDS):
-        self.timed, self.fields = set(timed), set(fields)
+        self.timed = set(timed)
+        self.fields = set(fields)
         self.returns = False  # whether a function of these statements returns what a clock said
 
     def depends(self, node: ast.AST | None) -> bool:
@@ -39,7 +52,9 @@ class Clocked:
         return named or field or isinstance(node, ast.Call) and dotted(node.func) in CLOCKS
 
     def visit(self, body: list[ast.stmt], compared: bool = True) -> Iterator[tuple[int, str]]:
-        """(line, what is wrong) for statements in order. compared: whether nbval compares what they show."""
+        """(line, what is wrong) for statements in order. compared: whether nbval compares what they
+        show.
+        """
         for node in body:
             yield from self._judge(node, compared)
             self._bind(node)
@@ -51,26 +66,37 @@ class Clocked:
                 inside = Clocked(self.timed, self.fields)  # its own names stay inside
                 yield from inside.visit(node.body, compared)
                 self._set(
-                    node.name, inside.returns or (isinstance(node, ast.ClassDef) and any(map(self.depends, node.body)))
+                    node.name,
+                    inside.returns
+                    or (isinstance(node, ast.ClassDef) and any(map(self.depends, node.body))),
                 )
                 continue
             for field in ("body", "orelse", "handlers", "finalbody"):
                 for inner in getattr(node, field, []):
-                    yield from self.visit(inner.body if isinstance(inner, ast.ExceptHandler) else [inner], compared)
+                    yield from self.visit(
+                        inner.body if isinstance(inner, ast.ExceptHandler) else [inner], compared
+                    )
 
     def _judge(self, node: ast.stmt, compared: bool) -> Iterator[tuple[int, str]]:
-        if isinstance(node, ast.Assert) and self.depends(node.test) and BACKSTOP not in ast.unparse(node.test):
+        if (
+            isinstance(node, ast.Assert)
+            and self.depends(node.test)
+            and BACKSTOP not in ast.unparse(node.test)
+        ):
             yield node.lineno, "an assertion on what a clock said"
         if isinstance(node, (ast.If, ast.While)) and self.depends(node.test):
             inner = [n for statement in node.body for n in ast.walk(statement)]
-            if any(isinstance(n, ast.Raise) for n in inner) and BACKSTOP not in ast.unparse(node.test):
+            if any(isinstance(n, ast.Raise) for n in inner) and BACKSTOP not in ast.unparse(
+                node.test
+            ):
                 yield node.lineno, "an error that depends on what a clock said"
             if compared and any(isinstance(n, ast.Call) and dotted(n.func) in SHOWN for n in inner):
                 yield node.lineno, "an output that depends on what a clock said"
         if not isinstance(node, (ast.Expr, ast.Assign, ast.Return)):
             return
         for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
-            name, given = dotted(call.func), [*call.args, *(keyword.value for keyword in call.keywords)]
+            name = dotted(call.func)
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
             if not any(map(self.depends, given)):
                 continue
             if "assert" in name.rpartition(".")[2].lower():

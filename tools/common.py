@@ -1,4 +1,6 @@
-"""What the tools share: where the notebooks are, how one is named on the command line, how one is executed."""
+"""What the tools share: where the notebooks are, how one is named on the command line, how one is
+executed.
+"""
 
 import os
 import sys
@@ -16,14 +18,25 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS, BUILD, CACHE = ROOT / "notebooks", ROOT / "build", ROOT / ".cache"
-# The saved outputs come from this: the cpu profile, no bars, one thread and one hash seed, so that they are the same everywhere.
-FIXED = {"COURSE_PROFILE": "cpu", "COURSE_QUIET": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-SLOW = float(os.environ.get("COURSE_SLOW", "1"))  # how many times slower than a usual machine this one is
+NOTEBOOKS = ROOT / "notebooks"
+BUILD = ROOT / "build"
+CACHE = ROOT / ".cache"
+# The saved outputs come from this: the cpu profile, no bars, one thread and one hash seed, so that
+# they are the same everywhere.
+FIXED = {
+    "COURSE_PROFILE": "cpu",
+    "COURSE_QUIET": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+# how many times slower than a usual machine this one is
+SLOW = float(os.environ.get("COURSE_SLOW", "1"))
 
 
 def patience(seconds: float) -> float:
-    """A time after which something counts as hanging: ten times what it usually takes, more where COURSE_SLOW says so."""
+    """A time after which something counts as hanging: ten times what it usually takes, more where
+    COURSE_SLOW says so.
+    """
     return seconds * max(1.0, SLOW)
 
 
@@ -33,7 +46,9 @@ class Problem(Exception):
 
 @dataclass
 class Run:
-    """One execution of a notebook: code cells run, wall-clock seconds, peak memory of the kernel in MiB."""
+    """One execution of a notebook: code cells run, wall-clock seconds, peak memory of the kernel in
+    MiB.
+    """
 
     cells: int = 0
     seconds: float = 0.0
@@ -41,7 +56,9 @@ class Run:
 
 
 def sources(names: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
-    """The `NN_topic.py` files that `names` mean: `01`, `1`, `01_tokenization`, `tokenization` or a path; all of them without names."""
+    """The `NN_topic.py` files that `names` mean: `01`, `1`, `01_tokenization`, `tokenization` or a
+    path; all of them without names.
+    """
     known = sorted((folder / "src").glob("[0-9][0-9]_*.py"))
     if not known:
         raise Problem(f"there are no notebooks in {folder / 'src'}.")
@@ -94,26 +111,38 @@ def write(path: Path, text: str) -> None:
 
 
 def execute(
-    nb: NotebookNode, name: str, folder: Path, env: dict[str, str] | None = None, timeout: float | None = patience(600),
+    nb: NotebookNode,
+    name: str,
+    folder: Path,
+    env: dict[str, str] | None = None,
+    timeout: float | None = patience(600),
     done: Callable[[], None] = lambda: None,
-) -> Run:  # fmt: skip
+) -> Run:
     """Runs every cell in `folder`, in a fresh kernel of this very Python; the outputs land in `nb`.
 
-    `env` is added to the kernel's environment, `done` is called after each cell. Raises Problem naming the notebook and
-    the cell where a cell fails; `nb` then holds the outputs up to there, and the Problem's `run` what was measured.
+    `env` is added to the kernel's environment, `done` is called after each cell. Raises Problem
+    naming the notebook and the cell where a cell fails; `nb` then holds the outputs up to there,
+    and the Problem's `run` what was measured.
     """
-    run, current = Run(), [0]
+    run = Run()
+    current = [0]
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as ipython:  # no start-up files of the user, no shared history
+    # no start-up files of the user, no shared history
+    with tempfile.TemporaryDirectory() as ipython:
         environment = {**os.environ, "IPYTHONDIR": ipython, **(env or {})}
         os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
         client = NotebookClient(
-            nb, kernel_name="python3", timeout=timeout, extra_arguments=["--log-level=ERROR"],
-            record_timing=False, store_widget_state=False, coalesce_streams=True,
+            nb,
+            kernel_name="python3",
+            timeout=timeout,
+            extra_arguments=["--log-level=ERROR"],
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
             resources={"metadata": {"path": str(folder)}},
             on_cell_start=lambda cell, cell_index: current.__setitem__(0, cell_index),
             on_cell_executed=lambda cell, cell_index, execute_reply: done(),
-        )  # fmt: skip
+        )
         with _Memory(client) as memory:
             try:
                 client.execute(env=environment)
@@ -124,8 +153,11 @@ def execute(
                 problem.run = run
                 raise problem from None
             finally:
-                run.cells = sum(c.cell_type == "code" and c.execution_count is not None for c in nb.cells)
-                run.seconds, run.peak = time.perf_counter() - started, memory.peak
+                run.cells = sum(
+                    c.cell_type == "code" and c.execution_count is not None for c in nb.cells
+                )
+                run.seconds = time.perf_counter() - started
+                run.peak = memory.peak
     return run
 
 
@@ -134,9 +166,15 @@ class _UnknownMagic(Exception):
 
 
 def _no_unknown_magic(cell: NotebookNode) -> None:
-    """An unknown magic is no error to the kernel: it prints a line and skips the rest of the cell."""
+    """An unknown magic is no error to the kernel: it prints a line and skips the rest of the
+    cell.
+    """
     for output in cell.get("outputs", []):
-        if output.output_type == "stream" and output.name == "stderr" and output.text.startswith("UsageError:"):
+        if (
+            output.output_type == "stream"
+            and output.name == "stderr"
+            and output.text.startswith("UsageError:")
+        ):
             raise _UnknownMagic(output.text.strip())
 
 
@@ -159,7 +197,9 @@ class _Memory:
     """Peak resident memory of a kernel and its children in MiB, sampled ten times a second."""
 
     def __init__(self, client: NotebookClient):
-        self.client, self.peak, self._over = client, 0.0, threading.Event()
+        self.client = client
+        self.peak = 0.0
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> "_Memory":

@@ -1,4 +1,6 @@
-"""The instructor's version: every exercise filled in with the reference's source, run, and every check passing."""
+"""The instructor's version: every exercise filled in with the reference's source, run, and every
+check passing.
+"""
 
 import ast
 import builtins
@@ -21,19 +23,31 @@ ROOMS = {path.parent.name for path in (common.ROOT / "course_utils").glob("*/__i
 PASSED = "✓"  # how the answer of check(…) begins where all is right
 
 
-def build(source: Path, folder: Path = BUILD / "instructor", execute: bool = True, find: Callable = catalog.find) -> str:
-    """Writes NN_topic.ipynb and NN_topic.html; says where. Raises Problem where a check does not pass.
+def build(
+    source: Path,
+    folder: Path = BUILD / "instructor",
+    execute: bool = True,
+    find: Callable = catalog.find,
+) -> str:
+    """Writes NN_topic.ipynb and NN_topic.html; says where. Raises Problem where a check does not
+    pass.
 
     `find` gives the Exercise for a `topic.name`; by default the course's own.
     """
     nb = fill(from_source(source), find)
     if execute:
         common.execute(nb, f"{source.stem} (instructor)", source.parent.parent, FIXED)
-        failed = [f"{name}: {answer}" for name, answer in answers(nb) if not answer.startswith(PASSED)]
+        failed = [
+            f"{name}: {answer}" for name, answer in answers(nb) if not answer.startswith(PASSED)
+        ]
         if failed:
-            raise Problem(f"{source.stem}: the reference does not pass its own check: {'; '.join(failed)}")
+            raise Problem(
+                f"{source.stem}: the reference does not pass its own check: {'; '.join(failed)}"
+            )
     common.write(folder / f"{source.stem}.ipynb", common.dumps(nb))
-    page, _ = Page().from_notebook_node(nb, {"metadata": {"name": source.stem, "path": str(source.parent.parent)}})
+    page, _ = Page().from_notebook_node(
+        nb, {"metadata": {"name": source.stem, "path": str(source.parent.parent)}}
+    )
     common.write(folder / f"{source.stem}.html", page)
     return f"{source.stem}: {len(checked(nb))} exercises solved, in {folder / source.stem}.ipynb and .html"
 
@@ -42,9 +56,18 @@ def answers(nb: NotebookNode) -> list[tuple[str, str]]:
     """(name, what it printed) for every check in an executed notebook."""
     found = []
     for name in checked(nb):
-        cells = [cell for cell in code_cells(nb) if "check" in tags(cell) and f'"{name}"' in cell.source]
-        printed = [line for cell in cells for output in cell.outputs for line in output.get("text", "").splitlines()]
-        found += [(name, line) for line in printed if f" {short(name)}:" in line] or [(name, "it printed no answer")]
+        cells = [
+            cell for cell in code_cells(nb) if "check" in tags(cell) and f'"{name}"' in cell.source
+        ]
+        printed = [
+            line
+            for cell in cells
+            for output in cell.outputs
+            for line in output.get("text", "").splitlines()
+        ]
+        found += [(name, line) for line in printed if f" {short(name)}:" in line] or [
+            (name, "it printed no answer")
+        ]
     return found
 
 
@@ -53,15 +76,23 @@ def short(name: str) -> str:
 
 
 def fill(nb: NotebookNode, find: Callable) -> NotebookNode:
-    """Puts the reference's source in the place of every stub. Raises Problem where an exercise has no stub, or a stub no exercise."""
-    wanted, filled, known = {short(name): name for name in checked(nb)}, set(), set(dir(builtins))
+    """Puts the reference's source in the place of every stub. Raises Problem where an exercise has
+    no stub, or a stub no exercise.
+    """
+    wanted = {short(name): name for name in checked(nb)}
+    filled = set()
+    known = set(dir(builtins))
     for number, cell in enumerate(nb.cells, 1):
         if cell.cell_type != "code":
             continue
         if "exercise" in tags(cell):
-            stubs = [node for node in tree(cell.source).body if getattr(node, "name", None) in wanted]
+            stubs = [
+                node for node in tree(cell.source).body if getattr(node, "name", None) in wanted
+            ]
             if not stubs:
-                raise Problem(f"cell {number} is tagged `exercise`, but no check(…) asks for what it defines.")
+                raise Problem(
+                    f"cell {number} is tagged `exercise`, but no check(…) asks for what it defines."
+                )
             for stub in reversed(stubs):
                 cell.source = _replace(cell.source, stub, find(wanted[stub.name]).reference, known)
                 filled.add(stub.name)
@@ -72,35 +103,59 @@ def fill(nb: NotebookNode, find: Callable) -> NotebookNode:
 
 
 def _replace(source: str, stub: ast.AST, reference: Callable, known: set[str]) -> str:
-    """The cell's source with the stub replaced, and imports for what the reference needs and the notebook lacks."""
+    """The cell's source with the stub replaced, and imports for what the reference needs and the
+    notebook lacks.
+    """
     lines = source.splitlines()
     first = min([stub.lineno, *(d.lineno for d in stub.decorator_list)])
     solved = textwrap.dedent(inspect.getsource(reference)).rstrip().splitlines()
     imports = [line for name, line in _needs(reference) if name not in known]
-    taken = [line for name, line in _needs(reference) if name in known & ROOMS and not isinstance(vars(inspect.getmodule(reference))[name], types.ModuleType)]
+    taken = [
+        line
+        for name, line in _needs(reference)
+        if name in known & ROOMS
+        and not isinstance(vars(inspect.getmodule(reference))[name], types.ModuleType)
+    ]
     solved = _with_own_imports(solved, taken)
     return "\n".join([*imports, *lines[: first - 1], *solved, *lines[stub.end_lineno :]])
 
 
 def _with_own_imports(solved: list[str], lines: list[str]) -> list[str]:
-    """A function that imports what it needs itself: names which in the notebook mean a room, as `attention` does."""
+    """A function that imports what it needs itself: names which in the notebook mean a room, as
+    `attention` does.
+    """
     if not lines:
         return solved
     node = ast.parse("\n".join(solved)).body[0]
     documented = ast.get_docstring(node) is not None
     at = node.body[0].end_lineno if documented else node.body[0].lineno - 1
-    return [*solved[:at], *(f"{' ' * node.body[0].col_offset}{line}" for line in lines), *solved[at:]]
+    return [
+        *solved[:at],
+        *(f"{' ' * node.body[0].col_offset}{line}" for line in lines),
+        *solved[at:],
+    ]
 
 
 def _needs(reference: Callable) -> list[tuple[str, str]]:
     """(name, import line) for each global of its module that the reference uses."""
     module = inspect.getmodule(reference)
-    names = {node.id for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(reference)))) if isinstance(node, ast.Name)}
+    names = {
+        node.id
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(reference))))
+        if isinstance(node, ast.Name)
+    }
     found = []
     for name in sorted(names & set(vars(module)) - {reference.__name__}):
         value = getattr(module, name)
         if isinstance(value, types.ModuleType):
-            found.append((name, f"import {value.__name__}" if value.__name__ == name else f"import {value.__name__} as {name}"))
+            found.append(
+                (
+                    name,
+                    f"import {value.__name__}"
+                    if value.__name__ == name
+                    else f"import {value.__name__} as {name}",
+                )
+            )
         else:
             found.append((name, f"from {module.__name__} import {name}"))
     return found

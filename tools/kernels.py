@@ -1,4 +1,6 @@
-"""A kernel to run cells in, one by one and in any order, as a student does: with outputs, and with the Stop button."""
+"""A kernel to run cells in, one by one and in any order, as a student does: with outputs, and with
+the Stop button.
+"""
 
 import os
 import tempfile
@@ -15,21 +17,32 @@ NO_NETWORK = ROOT / "tests" / "no_network"
 
 
 class Kernel:
-    """A fresh kernel of this very Python in the course's settings, without a network; ends with its `with`.
+    """A fresh kernel of this very Python in the course's settings, without a network; ends with its
+    `with`.
 
     `pid` is that of its process.
     """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None):
-        self.folder, self.env = folder, env or {}
+        self.folder = folder
+        self.env = env or {}
 
     def __enter__(self) -> "Kernel":
-        self._ipython = tempfile.TemporaryDirectory()  # no start-up files of the user, no shared history
+        # no start-up files of the user, no shared history
+        self._ipython = tempfile.TemporaryDirectory()
         os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
         path = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
-        env = {**os.environ, **FIXED, "IPYTHONDIR": self._ipython.name, "PYTHONPATH": path, **self.env}
+        env = {
+            **os.environ,
+            **FIXED,
+            "IPYTHONDIR": self._ipython.name,
+            "PYTHONPATH": path,
+            **self.env,
+        }
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(self.folder), env=env, extra_arguments=["--log-level=ERROR"])
+        self.manager.start_kernel(
+            cwd=str(self.folder), env=env, extra_arguments=["--log-level=ERROR"]
+        )
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         try:
@@ -46,9 +59,11 @@ class Kernel:
         self._ipython.cleanup()
 
     def run(self, source: str, interrupt_after: float | None = None) -> list[NotebookNode]:
-        """Runs a cell and returns its outputs; an error is one of them. Raises TimeoutError where it hangs.
+        """Runs a cell and returns its outputs; an error is one of them. Raises TimeoutError where
+        it hangs.
 
-        interrupt_after: the seconds from the cell's start until Stop is pressed, if the cell is still running then.
+        interrupt_after: the seconds from the cell's start until Stop is pressed, if the cell is
+        still running then.
         """
         outputs: list[NotebookNode] = []
 
@@ -59,7 +74,11 @@ class Kernel:
                 return
             output = output_from_msg(message)
             last = outputs[-1] if outputs else None
-            if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            if (
+                last
+                and output.output_type == last.output_type == "stream"
+                and output.name == last.name
+            ):
                 last.text += output.text
             else:
                 outputs.append(output)
@@ -78,7 +97,9 @@ class Kernel:
         if (
             content["status"] == "error" and error_of(outputs) is None
         ):  # IPython could not show it, and printed it as text
-            outputs.append(new_output("error", ename=content["ename"], evalue=content["evalue"], traceback=[]))
+            outputs.append(
+                new_output("error", ename=content["ename"], evalue=content["evalue"], traceback=[])
+            )
         return outputs
 
 

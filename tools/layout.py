@@ -1,6 +1,8 @@
-"""How a notebook's cells become slides: what starts one, what continues below, what needs a slide of its own.
+"""How a notebook's cells become slides: what starts one, what continues below, what needs a slide
+of its own.
 
-Heights are estimates, in lines of prose; `templates/deck/deck.js` measures in the browser and makes smaller what came out too tall.
+Heights are estimates, in lines of prose; `templates/deck/deck.js` measures in the browser and makes
+smaller what came out too tall.
 """
 
 import base64
@@ -24,16 +26,26 @@ OUTPUT_MOST = 12.0  # longer output scrolls
 OUTPUT = "output-only"  # the tag of a cell that shows its output only
 CONCLUDES = "concludes"  # the tag of prose that speaks of the output above it
 FOLLOWS = {"check", "hint", "solution", OUTPUT, CONCLUDES}  # what may stand below a code cell
-BADGE = re.compile(r"^\[!\[[^\]]*\]\([^)]*\)\]\(https://colab\.research\.google\.com/[^)]*\)\s*$", re.M)
+BADGE = re.compile(
+    r"^\[!\[[^\]]*\]\([^)]*\)\]\(https://colab\.research\.google\.com/[^)]*\)\s*$", re.M
+)
 
 
 def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """The cells cut into pieces that fit, each with its slide type, and the section's name where a slide has no heading."""
+    """The cells cut into pieces that fit, each with its slide type, and the section's name where a
+    slide has no heading.
+    """
     queue = deque(_cut(_without_setup(cells)))
-    arranged, section, used, coded = [], "", 0.0, False
+    arranged = []
+    section = ""
+    used = 0.0
+    coded = False
     while queue:
         cell = queue.popleft()
-        wanted, depth, code, height = kind(cell), level(cell), cell.cell_type == "code", lines(cell)
+        wanted = kind(cell)
+        depth = level(cell)
+        code = cell.cell_type == "code"
+        height = lines(cell)
         follows = not coded or tags(cell) & FOLLOWS
         if not wanted and code and _splits(cell, used if follows else RUNNING):
             queue.extendleft(reversed(_halves(cell)))
@@ -41,13 +53,19 @@ def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:
         if depth in (1, 2):
             section = heading(cell)
         fits = follows and used + height <= ROOM
-        here = wanted or ("slide" if depth in (1, 2) else "subslide" if depth == 3 or not fits else "-")
+        if depth in (1, 2):
+            usual = "slide"
+        else:
+            usual = "subslide" if depth == 3 or not fits else "-"
+        here = wanted or usual
         if here in ("slide", "subslide"):
             used, coded = 0.0, False
             if depth not in (1, 2):
-                cell.metadata["running"], used = section, RUNNING
+                cell.metadata["running"] = section
+                used = RUNNING
         if here != "notes":
-            used, coded = used + height, coded or code
+            used = used + height
+            coded = coded or code
         cell.metadata["slideshow"] = {**cell.metadata.get("slideshow", {}), "slide_type": here}
         cell.id = f"piece-{len(arranged) + 1:03d}"
         arranged.append(cell)
@@ -76,9 +94,17 @@ def title(cells: list[NotebookNode]) -> str:
 
 
 def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Leaves out what nobody wants on a wall: `skip`, the set-up and imports with the prose just before, "not attempted yet"."""
-    dull = {n for n, cell in enumerate(cells) if tags(cell) & {"setup", "imports"} and not kind(cell)}
-    dull |= {n - 1 for n in dull if n and cells[n - 1].cell_type == "markdown" and not level(cells[n - 1])}
+    """Leaves out what nobody wants on a wall: `skip`, the set-up and imports with the prose just
+    before, "not attempted yet".
+    """
+    dull = {
+        n for n, cell in enumerate(cells) if tags(cell) & {"setup", "imports"} and not kind(cell)
+    }
+    dull |= {
+        n - 1
+        for n in dull
+        if n and cells[n - 1].cell_type == "markdown" and not level(cells[n - 1])
+    }
     for cell in cells:
         if "check" in tags(cell):
             cell.outputs = []
@@ -86,8 +112,11 @@ def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _cut(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Prose cut at its headings and where it is too long; what it says of the output above is tagged; code as it is."""
-    pieces, spoken = [], [cell for cell in cells if kind(cell) != "notes"]
+    """Prose cut at its headings and where it is too long; what it says of the output above is
+    tagged; code as it is.
+    """
+    pieces = []
+    spoken = [cell for cell in cells if kind(cell) != "notes"]
     before = dict(zip(map(id, spoken[1:]), spoken, strict=False))
     for cell in cells:
         if cell.cell_type != "markdown" or kind(cell) == "notes":
@@ -107,17 +136,25 @@ def _cut(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _conclusion(parts: list[str]) -> int:
-    """How many paragraphs, after code, still speak of its output: those before the next question, heading or example."""
+    """How many paragraphs, after code, still speak of its output: those before the next question,
+    heading or example.
+    """
     new = next((n for n, block in enumerate(parts) if re.match(r"\*\*|#", block)), None)
     return len(parts) - 1 if new is None else new
 
 
 def _sized(parts: list[str]) -> list[list[str]]:
     """Paragraphs in groups, each of which fits; headings of level 1 to 3 begin one."""
-    groups, used = [], 0.0
+    groups = []
+    used = 0.0
     for block in parts:
-        height, head = prose_lines(block), re.match(r"#{1,3} ", block)
-        if groups and not head and (used + height <= ROOM - RUNNING or re.match(r"#+ ", groups[-1][-1])):
+        height = prose_lines(block)
+        head = re.match(r"#{1,3} ", block)
+        if (
+            groups
+            and not head
+            and (used + height <= ROOM - RUNNING or re.match(r"#+ ", groups[-1][-1]))
+        ):
             groups[-1].append(block)
             used += height
         else:
@@ -127,7 +164,9 @@ def _sized(parts: list[str]) -> list[list[str]]:
 
 
 def _splits(cell: NotebookNode, used: float) -> bool:
-    """Whether a code cell's output is better off on a slide of its own: both do not fit, but the code does, or never will."""
+    """Whether a code cell's output is better off on a slide of its own: both do not fit, but the
+    code does, or never will.
+    """
     if not cell.outputs or OUTPUT in tags(cell) or used + lines(cell) <= ROOM:
         return False
     return used + code_lines(cell) <= ROOM or RUNNING + lines(cell) > ROOM
@@ -135,7 +174,8 @@ def _splits(cell: NotebookNode, used: float) -> bool:
 
 def _halves(cell: NotebookNode) -> list[NotebookNode]:
     """A code cell as two: the code alone, and the output alone."""
-    code, output = copy.deepcopy(cell), copy.deepcopy(cell)
+    code = copy.deepcopy(cell)
+    output = copy.deepcopy(cell)
     code.outputs = []
     output.metadata["tags"] = [*tags(cell), OUTPUT]
     output.metadata["transient"] = {"remove_source": True}
@@ -143,8 +183,11 @@ def _halves(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def blocks(source: str) -> list[str]:
-    """Headings, paragraphs, lists, tables and fences of a Markdown text: what blank lines separate, fences kept whole."""
-    found, fence = [[]], False
+    """Headings, paragraphs, lists, tables and fences of a Markdown text: what blank lines separate,
+    fences kept whole.
+    """
+    found = [[]]
+    fence = False
     for line in source.splitlines():
         if line.lstrip().startswith(("```", "$$")) and line.count("$$") < 2:
             fence = not fence
@@ -158,14 +201,16 @@ def blocks(source: str) -> list[str]:
     return ["\n".join(block) for block in found if block]
 
 
-# --- Heights ---------------------------------------------------------------------------------------------------------
+# --- Heights --------------------------------------------------------------------------------------
 
 
 def lines(cell: NotebookNode) -> float:
     """About how many lines of prose a cell takes on a slide, with its outputs."""
     if cell.cell_type != "code":
         return sum(prose_lines(block) for block in blocks(cell.source))
-    return (0 if OUTPUT in tags(cell) else code_lines(cell)) + sum(_output_lines(output) for output in cell.outputs)
+    return (0 if OUTPUT in tags(cell) else code_lines(cell)) + sum(
+        _output_lines(output) for output in cell.outputs
+    )
 
 
 def code_lines(cell: NotebookNode) -> float:
@@ -177,7 +222,11 @@ def prose_lines(block: str) -> float:
         return 1.8
     if block.startswith("```"):
         return _small_lines(block)
-    rows = [row for row in re.split(r"\n(?=\s*(?:[-*+|>]|\d+\.) ?)", block) if not re.fullmatch(r"[|: -]+", row)]
+    rows = [
+        row
+        for row in re.split(r"\n(?=\s*(?:[-*+|>]|\d+\.) ?)", block)
+        if not re.fullmatch(r"[|: -]+", row)
+    ]
     return 0.4 + sum(PICTURE if "![" in row else 1.0 + len(row) // WIDTH for row in rows)
 
 
@@ -197,6 +246,10 @@ def _output_lines(output: NotebookNode) -> float:
     if rows:
         height = sum(1 + len(row.get_text()) // 110 for row in rows)
     else:
-        text = BeautifulSoup(markup, "html.parser").get_text(" ") if markup else output.get("text", data.get("text/plain", ""))
+        text = (
+            BeautifulSoup(markup, "html.parser").get_text(" ")
+            if markup
+            else output.get("text", data.get("text/plain", ""))
+        )
         height = _small_lines(text)
     return min(height, OUTPUT_MOST) + 0.3

@@ -1,4 +1,5 @@
-"""The table of lessons in README.md and in lesson 00, from what each lesson says of itself in its opening.
+"""The table of lessons in README.md and in lesson 00, from what each lesson says of itself in its
+opening.
 
     python tools/lesson_map.py            write both tables
     python tools/lesson_map.py --check    say which of them is not what the lessons say
@@ -14,13 +15,16 @@ import common
 from common import NOTEBOOKS, ROOT, Problem, sources
 from pairs import from_source
 
-BEGIN, END = "<!-- lessons: written by tools/lesson_map.py -->", "<!-- end of lessons -->"
+BEGIN = "<!-- lessons: written by tools/lesson_map.py -->"
+END = "<!-- end of lessons -->"
 DOOR = "00_language_models"
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a lesson's opening says: its number, file, title, running time, and the lessons that it builds on."""
+    """What a lesson's opening says: its number, file, title, running time, and the lessons that it
+    builds on.
+    """
 
     stem: str
     title: str
@@ -42,7 +46,9 @@ def _read(source: Path) -> Lesson:
     parts = {
         "title (# NN · …)": re.search(rf"^# {source.stem[:2]} · (.+)", opening),
         "time (**Time.** Running: … .)": re.search(r"\*\*Time\.\*\* Running: ([^.]+)\.", opening),
-        "prerequisites (**Prerequisites.** …)": re.search(r"(?s)\*\*Prerequisites\.\*\* (.+?)(?:\n\n|\Z)", opening),
+        "prerequisites (**Prerequisites.** …)": re.search(
+            r"(?s)\*\*Prerequisites\.\*\* (.+?)(?:\n\n|\Z)", opening
+        ),
     }
     if missing := [what for what, found in parts.items() if not found]:
         raise Problem(f"{source.name}: its opening has no {missing[0]}")
@@ -66,7 +72,9 @@ def readme_table(all_lessons: list[Lesson]) -> str:
     for lesson in all_lessons:
         link = f"(https://colab.research.google.com/github/{owner}/blob/{where.ref}/notebooks/{lesson.stem}.ipynb)"
         title = f"[{lesson.title}](notebooks/{lesson.stem}.ipynb)"
-        rows.append(f"| {lesson.number} | {title} | {badge}{link} | {', '.join(lesson.needs) or '–'} | {lesson.time} |")
+        rows.append(
+            f"| {lesson.number} | {title} | {badge}{link} | {', '.join(lesson.needs) or '–'} | {lesson.time} |"
+        )
     return "\n".join(rows)
 
 
@@ -74,12 +82,16 @@ def door_table(all_lessons: list[Lesson]) -> str:
     rows = ["| | lesson | builds on |", "|---|---|---|"]
     for lesson in all_lessons:
         if lesson.stem != DOOR:
-            rows.append(f"| {lesson.number} | [{lesson.title}]({lesson.stem}.ipynb) | {', '.join(lesson.needs) or '–'} |")
+            rows.append(
+                f"| {lesson.number} | [{lesson.title}]({lesson.stem}.ipynb) | {', '.join(lesson.needs) or '–'} |"
+            )
     return "\n".join(rows)
 
 
 def written(text: str, table: str, comment: str = "") -> str:
-    """The text with the table between its two marks; `comment` begins each line in a jupytext script."""
+    """The text with the table between its two marks; `comment` begins each line in a jupytext
+    script.
+    """
     lines = "\n".join(f"{comment}{line}" for line in ["", table, ""] for line in line.split("\n"))
     lines = re.sub(r"(?m)[ \t]+$", "", lines)
     pattern = rf"(?s)({re.escape(BEGIN)})\n.*?({re.escape(comment)}{re.escape(END)})"
@@ -91,7 +103,8 @@ def written(text: str, table: str, comment: str = "") -> str:
 def places() -> dict[Path, str]:
     """The two files, each with the text that it should have."""
     every = lessons()
-    readme, door = ROOT / "README.md", NOTEBOOKS / "src" / f"{DOOR}.py"
+    readme = ROOT / "README.md"
+    door = NOTEBOOKS / "src" / f"{DOOR}.py"
     return {
         readme: written(readme.read_text(encoding="utf-8"), readme_table(every)),
         door: written(door.read_text(encoding="utf-8"), door_table(every), "# "),
@@ -101,11 +114,16 @@ def places() -> dict[Path, str]:
 def disagreements() -> list[str]:
     """Empty where both tables are what the lessons say."""
     stale = [path for path, text in places().items() if path.read_text(encoding="utf-8") != text]
-    return [f"{path.name}: its table of lessons is not what the lessons say; `python tools/lesson_map.py` writes it" for path in stale]
+    return [
+        f"{path.name}: its table of lessons is not what the lessons say; `python tools/lesson_map.py` writes it"
+        for path in stale
+    ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     if parser.parse_args().check:
         found = disagreements()

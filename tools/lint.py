@@ -1,8 +1,10 @@
-"""What a notebook must have, and must not have, beyond running: shape, prose, seeds, alt text, exercises, nothing unfinished.
+"""What a notebook must have, and must not have, beyond running: shape, prose, seeds, alt text,
+exercises, nothing unfinished.
 
     python tools/lint.py [01 …]
 
-Each rule is a function that takes the notebook and yields what is wrong; `lint` collects what all of them say.
+Each rule is a function that takes the notebook and yields what is wrong; `lint` collects what all
+of them say.
 """
 
 import argparse
@@ -30,8 +32,9 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 """
 EXERCISES, VIEWS = 4, 2
-# Lessons that have, since the nine notebooks were split, too few exercises or views for a lesson, no claim of their own, or cells
-# which longer names have made longer. Each leaves this list when its own issue rewrites it; one that needs it no longer fails a test.
+# Lessons that have, since the nine notebooks were split, too few exercises or views for a lesson,
+# no claim of their own, or cells which longer names have made longer. Each leaves this list when
+# its own issue rewrites it; one that needs it no longer fails a test.
 AWAITING = {
     "00_language_models", "03_transformer_block", "04_gpt2", "05_scaling_laws", "07_kl_bias", "08_model_budget", "09_sampling",
     "10_inside_gpt2", "11_architectures", "12_test_time_compute", "13_sparse_autoencoders", "14_circuits", "15_induction", "16_probes",
@@ -44,17 +47,59 @@ COMPARED = 0.8  # of the cells with outputs
 MIN_ALT = 20  # characters; below that it is a label
 VIEW = "application/vnd.jupyter.widget-view+json"
 CLAIMS = "application/vnd.course.claims+json"
-BADGE = re.compile(r"\[!\[[^\]]+\]\([^)]+\)\]\(https://colab\.research\.google\.com/github/[^)]+\.ipynb\)")
+BADGE = re.compile(
+    r"\[!\[[^\]]+\]\([^)]+\)\]\(https://colab\.research\.google\.com/github/[^)]+\.ipynb\)"
+)
 FILE_NAME = re.compile(r"\S*\.(png|jpe?g|gif|svg|webp)", re.I)
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|TBD)\b|\blorem ipsum\b|\b(?:coming soon|to be written)\b")
+UNFINISHED = re.compile(
+    r"\b(TODO|FIXME|XXX|TBD)\b|\blorem ipsum\b|\b(?:coming soon|to be written)\b"
+)
 VAGUE = {"here", "click here", "link", "this", "this link", "page"}
-FOLLOWS = {"check", "hint", "solution"}  # a code cell that needs no prose of its own after the exercise's cell
+# a code cell that needs no prose of its own after the exercise's cell
+FOLLOWS = {"check", "hint", "solution"}
 
 # What draws random numbers without being given a source of them.
-TORCH = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like", "randint_like"}
-IN_PLACE = {"normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_", "trunc_normal_"}
-SEEDS = {"torch.manual_seed", "torch.seed", "torch.random.manual_seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed", "random.seed"}
-SOURCES = {"numpy.random.default_rng", "numpy.random.Generator", "numpy.random.SeedSequence", "numpy.random.RandomState", "numpy.random.PCG64", "random.Random"}
+TORCH = {
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "normal",
+    "bernoulli",
+    "multinomial",
+    "poisson",
+    "rand_like",
+    "randn_like",
+    "randint_like",
+}
+IN_PLACE = {
+    "normal_",
+    "uniform_",
+    "random_",
+    "bernoulli_",
+    "exponential_",
+    "geometric_",
+    "cauchy_",
+    "log_normal_",
+    "trunc_normal_",
+}
+SEEDS = {
+    "torch.manual_seed",
+    "torch.seed",
+    "torch.random.manual_seed",
+    "torch.cuda.manual_seed",
+    "torch.cuda.manual_seed_all",
+    "numpy.random.seed",
+    "random.seed",
+}
+SOURCES = {
+    "numpy.random.default_rng",
+    "numpy.random.Generator",
+    "numpy.random.SeedSequence",
+    "numpy.random.RandomState",
+    "numpy.random.PCG64",
+    "random.Random",
+}
 SHOW = "use show(fig, alt=…), which attaches alt text and closes the figure"
 PYPLOT = "use subplots(…) of course_utils.classroom: pyplot closes its figures at the end of a cell, even while a slider draws"
 BANNED = {
@@ -67,7 +112,9 @@ BANNED = {
 
 
 def lint(nb: NotebookNode, stem: str = "") -> list[str]:
-    """Everything that is wrong with a notebook, in words; an empty list for a good one. `stem`: its name, such as 09_sampling."""
+    """Everything that is wrong with a notebook, in words; an empty list for a good one. `stem`: its
+    name, such as 09_sampling.
+    """
     found = [message for rule in RULES for message in rule(nb)]
     return [message for message in found if stem not in AWAITING or not COUNTS.match(message)]
 
@@ -90,12 +137,18 @@ def opening(nb: NotebookNode) -> Found:
         "the prerequisites": r"(?i)\bprerequisites?\b",
         "that on Colab a copy comes first": r"\*File → Save a copy in Drive\*",
     }
-    yield from (f"the opening does not say {what}" for what, pattern in wanted.items() if not re.search(pattern, text))
+    yield from (
+        f"the opening does not say {what}"
+        for what, pattern in wanted.items()
+        if not re.search(pattern, text)
+    )
 
 
 def setup(nb: NotebookNode) -> Found:
     cell = next(iter(code_cells(nb)), None)
-    if cell is None or not re.fullmatch(re.escape(SETUP.strip()).replace("ADDRESS", r'[^\s"]+'), cell.source.strip()):
+    if cell is None or not re.fullmatch(
+        re.escape(SETUP.strip()).replace("ADDRESS", r'[^\s"]+'), cell.source.strip()
+    ):
         yield "the first code cell is not the set-up cell, word for word: SETUP in tools/lint.py"
 
 
@@ -110,9 +163,16 @@ def sizes(nb: NotebookNode) -> Found:
     counts = {number: code_lines(cell.source) for number, cell in _numbered(nb, "code")}
     if not counts:
         return
-    yield from (f"cell {number}: {count} lines of code; {LONGEST} at most" for number, count in counts.items() if count > LONGEST)
+    yield from (
+        f"cell {number}: {count} lines of code; {LONGEST} at most"
+        for number, count in counts.items()
+        if count > LONGEST
+    )
     for number, cell in _numbered(nb, "code"):
-        if "setup" not in tags(cell) and (width := max(map(len, cell.source.splitlines()), default=0)) > WIDEST:
+        if (
+            "setup" not in tags(cell)
+            and (width := max(map(len, cell.source.splitlines()), default=0)) > WIDEST
+        ):
             yield f"cell {number}: a line of {width} columns; {WIDEST} at most"
     if (median := statistics.median(counts.values())) > MEDIAN:
         yield f"the median code cell has {median:g} lines; {MEDIAN} at most"
@@ -124,10 +184,19 @@ def sizes(nb: NotebookNode) -> Found:
 def code_lines(source: str) -> int:
     """Lines that are code: blank lines, comments and docstrings do not count."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    documented = [node for node in ast.walk(tree(source)) if isinstance(node, kinds) and ast.get_docstring(node) is not None]
-    docstrings = {n for node in documented for n in range(node.body[0].lineno, node.body[0].end_lineno + 1)}
+    documented = [
+        node
+        for node in ast.walk(tree(source))
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None
+    ]
+    docstrings = {
+        n for node in documented for n in range(node.body[0].lineno, node.body[0].end_lineno + 1)
+    }
     lines = enumerate(source.splitlines(), 1)
-    return sum(bool(line.strip()) and not line.lstrip().startswith("#") and n not in docstrings for n, line in lines)
+    return sum(
+        bool(line.strip()) and not line.lstrip().startswith("#") and n not in docstrings
+        for n, line in lines
+    )
 
 
 def randomness(nb: NotebookNode) -> Found:
@@ -148,7 +217,11 @@ def _unseeded(full: str, call: ast.Call) -> bool:
     given = {keyword.arg for keyword in call.keywords} & {"generator", None}
     if full in SOURCES:
         return not call.args and not call.keywords
-    if (module == "torch" and last in TORCH) or last in IN_PLACE or (module.startswith("torch.nn.init") and last.endswith("_")):
+    if (
+        (module == "torch" and last in TORCH)
+        or last in IN_PLACE
+        or (module.startswith("torch.nn.init") and last.endswith("_"))
+    ):
         return not given and not last.startswith(("zeros", "ones", "constant", "eye", "dirac"))
     return module in ("numpy.random", "random") and full not in SEEDS
 
@@ -160,14 +233,22 @@ def _imported(nb: NotebookNode) -> dict[str, str]:
         if isinstance(node, ast.Import):
             names |= {alias.asname: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom):
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
     return names
 
 
 def _forked(source: str) -> set[int]:
     """The lines under `with torch.random.fork_rng():`, where a seed stays inside."""
     blocks = [node for node in ast.walk(tree(source)) if isinstance(node, ast.With)]
-    kept = [b for b in blocks if any(dotted(getattr(item.context_expr, "func", b)).endswith("fork_rng") for item in b.items)]
+    kept = [
+        b
+        for b in blocks
+        if any(
+            dotted(getattr(item.context_expr, "func", b)).endswith("fork_rng") for item in b.items
+        )
+    ]
     return {line for block in kept for line in range(block.lineno, block.end_lineno + 1)}
 
 
@@ -176,7 +257,9 @@ def alt_text(nb: NotebookNode) -> Found:
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 meta = output.get("metadata", {})
-                yield from _judged(number, meta.get("image/png", {}).get("alt", meta.get("alt", "")))
+                yield from _judged(
+                    number, meta.get("image/png", {}).get("alt", meta.get("alt", ""))
+                )
             for image in re.findall(r"<img\b[^>]*>", output.get("data", {}).get("text/html", "")):
                 yield from _judged(number, _attribute(image, "alt"))
     for number, cell in _numbered(nb, "markdown"):
@@ -208,12 +291,20 @@ def exercises(nb: NotebookNode) -> Found:
         if "exercise" in tags(cell) and not re.search(r"(?is)difficulty.*\d.*\d+ minutes?\b", box):
             yield f"cell {number}: the prose before this exercise does not say its difficulty and minutes"
     text = "\n".join(cell.source for cell in code_cells(nb))
-    yield from (f"exercise {name} offers no hint(…)" for name in names if f'hint("{name}")' not in text)
-    yield from (f"exercise {name} offers no solution(…)" for name in names if f'solution("{name}")' not in text)
+    yield from (
+        f"exercise {name} offers no hint(…)" for name in names if f'hint("{name}")' not in text
+    )
+    yield from (
+        f"exercise {name} offers no solution(…)"
+        for name in names
+        if f'solution("{name}")' not in text
+    )
 
 
 def views(nb: NotebookNode) -> Found:
-    count = sum(name in ("explore", "live") for cell in code_cells(nb) for name, _ in calls(cell.source))
+    count = sum(
+        name in ("explore", "live") for cell in code_cells(nb) for name, _ in calls(cell.source)
+    )
     if count < VIEWS:
         yield f"{count} interactive views (explore(…), live(…)); at least {VIEWS}"
     for number, cell in _numbered(nb, "code"):
@@ -228,13 +319,19 @@ def compared(nb: NotebookNode) -> Found:
     kept = [cell for cell in shown if compared_by_nbval(cell)]
     if shown and len(kept) / len(shown) < COMPARED:
         yield f"nbval compares {len(kept)} of {len(shown)} cells with outputs; at least {COMPARED:.0%}"
-    yield from (f"cell {number}: it is skipped by nbval" for number, cell in _numbered(nb, "code") if marked(cell, "skip"))
+    yield from (
+        f"cell {number}: it is skipped by nbval"
+        for number, cell in _numbered(nb, "code")
+        if marked(cell, "skip")
+    )
 
 
 def errors(nb: NotebookNode) -> Found:
     for number, cell in _numbered(nb, "code"):
         after = nb.cells[number] if number < len(nb.cells) else None
-        if tags(cell) & {"raises-exception", "nbval-raises-exception"} and (after is None or after.cell_type != "markdown"):
+        if tags(cell) & {"raises-exception", "nbval-raises-exception"} and (
+            after is None or after.cell_type != "markdown"
+        ):
             yield f"cell {number}: it raises an exception, and no prose after it says why"
 
 
@@ -247,7 +344,9 @@ def unfinished(nb: NotebookNode) -> Found:
 def ending(nb: NotebookNode) -> Found:
     if not any(name == "claims.show" for cell in code_cells(nb) for name, _ in calls(cell.source)):
         yield "the claims table is missing: claims.show()"
-    elif not any(CLAIMS in output.get("data", {}) for cell in code_cells(nb) for output in cell.outputs):
+    elif not any(
+        CLAIMS in output.get("data", {}) for cell in code_cells(nb) for output in cell.outputs
+    ):
         yield "claims.show() left no table in the outputs"
     last = next((text for _, level, text in reversed(list(_headings(nb))) if level == 2), "")
     if not re.search(r"(?i)further reading", last):
@@ -268,7 +367,10 @@ def headings(nb: NotebookNode) -> Found:
 
 def links(nb: NotebookNode) -> Found:
     for number, cell in _numbered(nb, "markdown"):
-        for text, address in re.findall(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)]*)\)", _without_code(BADGE.sub("", cell.source))):
+        for text, address in re.findall(
+            r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)]*)\)",
+            _without_code(BADGE.sub("", cell.source)),
+        ):
             if not text.strip() or text.strip().lower() in VAGUE:
                 yield f"cell {number}: the link to {address} has the text {text!r}; say where it leads"
             if not address.strip():
@@ -281,7 +383,9 @@ def banned(nb: NotebookNode) -> Found:
             for what, instead in BANNED.items():
                 if name == what or name.endswith(f".{what}"):
                     yield f"cell {number}: {name}(…): {instead}"
-        for magic in re.findall(r"^\s*(%%?(?:time|timeit|capture|matplotlib))\b", cell.source, re.M):
+        for magic in re.findall(
+            r"^\s*(%%?(?:time|timeit|capture|matplotlib))\b", cell.source, re.M
+        ):
             yield f"cell {number}: {magic} prints what differs from run to run, or hides it; use timed(…) or show(…)"
 
 
@@ -322,10 +426,18 @@ def _without_code(source: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given"
+    )
     pairs = [pair_of(source) for source in sources(parser.parse_args().notebooks)]
-    found = [f"{pair.name}: {message}" for pair in pairs for message in lint(common.read(pair), pair.stem)]
+    found = [
+        f"{pair.name}: {message}"
+        for pair in pairs
+        for message in lint(common.read(pair), pair.stem)
+    ]
     print("\n".join(found) or f"nothing to say about {', '.join(pair.stem for pair in pairs)}")
     return bool(found)
 

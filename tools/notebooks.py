@@ -1,4 +1,5 @@
-"""Notebooks from their sources: `notebooks/src/NN_topic.py` (jupytext percent) to `notebooks/NN_topic.ipynb`, and the variants.
+"""Notebooks from their sources: `notebooks/src/NN_topic.py` (jupytext percent) to
+`notebooks/NN_topic.ipynb`, and the variants.
 
     python tools/notebooks.py build [01 …] [--only-changed]   execute, save the outputs
     python tools/notebooks.py source [01 …]                   the other way: what was edited in Jupyter, back into the source
@@ -24,22 +25,30 @@ def _build(args: argparse.Namespace) -> int:
     for source in sources(args.notebooks):
         try:
             if old := stale(source, catalog.find):
-                raise Problem(f"{'; '.join(old)}; `python tools/stubs.py {source.stem[:2]}` writes them anew")
+                raise Problem(
+                    f"{'; '.join(old)}; `python tools/stubs.py {source.stem[:2]}` writes them anew"
+                )
             print(f"{source.stem}: {build(source, args.only_changed)}", flush=True)
             failed += _report(disagreements(pair_of(source)))
         except Problem as problem:
-            failed += _report([str(problem), f"{source.stem}: the saved notebook was left as it was"])
+            failed += _report(
+                [str(problem), f"{source.stem}: the saved notebook was left as it was"]
+            )
     return bool(failed)
 
 
 def _source(args: argparse.Namespace) -> int:
     for source in sources(args.notebooks):
-        print(f"{source.stem}: {'source rewritten; `build` it to refresh the outputs' if take_back(source) else 'unchanged'}")
+        print(
+            f"{source.stem}: {'source rewritten; `build` it to refresh the outputs' if take_back(source) else 'unchanged'}"
+        )
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    return _report([line for source in sources(args.notebooks) for line in disagreements(pair_of(source))])
+    return _report(
+        [line for source in sources(args.notebooks) for line in disagreements(pair_of(source))]
+    )
 
 
 def _instructor(args: argparse.Namespace) -> int:
@@ -75,7 +84,9 @@ def _report(lines: list[str]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, work, about in [
         ("build", _build, "execute the sources and save the notebooks"),
@@ -88,13 +99,26 @@ def main() -> int:
         sub = commands.add_parser(name, help=about, description=about)
         sub.set_defaults(work=work)
         if name == "claims":
-            sub.add_argument("--check", action="store_true", help="only say whether the file is up to date")
+            sub.add_argument(
+                "--check", action="store_true", help="only say whether the file is up to date"
+            )
         else:
-            sub.add_argument("notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given")
+            sub.add_argument(
+                "notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given"
+            )
         if name == "build":
-            sub.add_argument("--only-changed", action="store_true", help="do not run a notebook again whose code is as it was")
+            sub.add_argument(
+                "--only-changed",
+                action="store_true",
+                help="do not run a notebook again whose code is as it was",
+            )
         if name == "instructor":
-            sub.add_argument("--execute", action=argparse.BooleanOptionalAction, default=True, help="run the cells and the checks")
+            sub.add_argument(
+                "--execute",
+                action=argparse.BooleanOptionalAction,
+                default=True,
+                help="run the cells and the checks",
+            )
     args = parser.parse_args()
     return args.work(args)
 

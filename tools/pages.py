@@ -11,19 +11,25 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 
 class Page(HTMLExporter):
-    """nbconvert's page of JupyterLab's looks, in which figures keep their alt text (its own template drops it)."""
+    """nbconvert's page of JupyterLab's looks, in which figures keep their alt text (its own
+    template drops it).
+    """
 
     extra_template_basedirs = [str(Path(__file__).parent / "templates")]
     template_name = "page"
     embed_images = True
 
     def from_notebook_node(self, nb, resources=None, **kw):
-        """The page, without what front ends save of their widgets: a page has no kernel and no network to show them by.
+        """The page, without what front ends save of their widgets: a page has no kernel and no
+        network to show them by.
 
-        Colab saves it in a form of its own, without the part called "state", which nbconvert asks for.
+        Colab saves it in a form of its own, without the part called "state", which nbconvert asks
+        for.
         """
         nb = nb.copy()
-        nb.metadata = type(nb.metadata)({key: value for key, value in nb.metadata.items() if key != "widgets"})
+        nb.metadata = type(nb.metadata)(
+            {key: value for key, value in nb.metadata.items() if key != "widgets"}
+        )
         return super().from_notebook_node(nb, resources, **kw)
 
     def default_filters(self):
@@ -51,11 +57,16 @@ class _Renderer(IPythonRenderer):
 
 def mathematics(latex: str, display: str = "inline") -> str:
     """LaTeX as MathML. Raises Problem for a macro that the converter does not know."""
-    known = re.sub(r"(begin|end)\{aligned\}", r"\1{split}", html.unescape(latex))  # the same thing under the name it knows
+    # the same thing under the name it knows
+    known = re.sub(r"(begin|end)\{aligned\}", r"\1{split}", html.unescape(latex))
     try:
         made = convert(known, display=display)
     except Exception as error:
-        raise Problem(f"the formula {latex.strip()!r} cannot be set: {type(error).__name__} {error}") from None
+        raise Problem(
+            f"the formula {latex.strip()!r} cannot be set: {type(error).__name__} {error}"
+        ) from None
     if unknown := re.search(r">\\\w+<", made):
-        raise Problem(f"the formula {latex.strip()!r} uses {unknown[0][1:-1]}, which cannot be set; write it another way.")
+        raise Problem(
+            f"the formula {latex.strip()!r} uses {unknown[0][1:-1]}, which cannot be set; write it another way."
+        )
     return made

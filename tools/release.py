@@ -1,9 +1,10 @@
-"""An edition: a tag whose badges and set-up cells name that tag, so that copies which students saved go on working.
+"""An edition: a tag whose badges and set-up cells name that tag, so that copies which students
+saved go on working.
 
     python tools/release.py v2.0        or: make release VERSION=v2.0
 
-The tag is put on a commit of its own beside the branch: `main` stays as it is, and its badges go on naming `main`. Nothing is
-pushed; the last line says how.
+The tag is put on a commit of its own beside the branch: `main` stays as it is, and its badges go on
+naming `main`. Nothing is pushed; the last line says how.
 """
 
 import argparse
@@ -21,12 +22,15 @@ ROOT = Path(__file__).resolve().parents[1]
 def release(version: str, root: Path = ROOT) -> str:
     """Makes the tag; returns what to do next.
 
-    Raises ValueError for a name that is no version, a tag that exists, and work that is not committed.
+    Raises ValueError for a name that is no version, a tag that exists, and work that is not
+    committed.
     """
     if not re.fullmatch(r"v\d+(\.\d+)*", version):
         raise ValueError(f"{version!r} is no edition; give one like v2.0.")
     if git(root, "tag", "--list", version):
-        raise ValueError(f"the tag {version} is there already: an edition that students may have saved is never moved. Give the next one.")
+        raise ValueError(
+            f"the tag {version} is there already: an edition that students may have saved is never moved. Give the next one."
+        )
     if git(root, "status", "--porcelain"):
         raise ValueError("there is work that is not committed; an edition holds what is committed.")
     with tempfile.TemporaryDirectory() as here:
@@ -35,7 +39,14 @@ def release(version: str, root: Path = ROOT) -> str:
         try:
             before = address.read(tree)
             address.rewrite(address.Address(before.repository, version), tree)
-            git(tree, "commit", "--quiet", "--all", "--message", f"Edition {version}: badges and set-up cells name it")
+            git(
+                tree,
+                "commit",
+                "--quiet",
+                "--all",
+                "--message",
+                f"Edition {version}: badges and set-up cells name it",
+            )
             git(tree, "tag", "--annotate", version, "--message", f"Edition {version}")
         finally:
             git(root, "worktree", "remove", "--force", str(tree))
@@ -51,7 +62,9 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("version", metavar="VERSION", help="such as v2.0")
     try:
         print(release(parser.parse_args().version))

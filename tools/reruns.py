@@ -1,6 +1,8 @@
-"""What makes a cell give something else, or fail, when it runs a second time: seen in its source, without running it.
+"""What makes a cell give something else, or fail, when it runs a second time: seen in its source,
+without running it.
 
-`tools/twice.py` runs every cell twice and sees more; this sees the usual kinds at once, and in cells that show nothing.
+`tools/twice.py` runs every cell twice and sees more; this sees the usual kinds at once, and in
+cells that show nothing.
 """
 
 import ast
@@ -11,13 +13,17 @@ from itertools import pairwise
 from cells import dotted
 
 GROWS = {"append", "extend", "insert", "appendleft", "pop", "popleft", "remove", "popitem"}
-SUMS = set("add_ sub_ mul_ div_ pow_ neg_ addcmul_ addmm_ index_add_ scatter_add_ t_ transpose_".split())
+SUMS = set(
+    "add_ sub_ mul_ div_ pow_ neg_ addcmul_ addmm_ index_add_ scatter_add_ t_ transpose_".split()
+)
 SOURCES = {"generator", "rng"}  # the arguments that take a source of random numbers
 HOOKS = re.compile(r"register_\w*hook")
 
 
 def reruns(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """(line, what is wrong) for a cell. What it makes itself it may change and delete: the second run makes it anew."""
+    """(line, what is wrong) for a cell. What it makes itself it may change and delete: the second
+    run makes it anew.
+    """
     yield from _visit(tree.body, set())
     yield from _left_hooks(tree)
     yield from _drawn_on(tree)
@@ -28,11 +34,16 @@ def _visit(body: list[ast.stmt], own: set[str]) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Delete):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             yield from (
-                (node.lineno, f"deletes {name}, which the second run still needs") for name in names if name not in own
+                (node.lineno, f"deletes {name}, which the second run still needs")
+                for name in names
+                if name not in own
             )
         foreign = _changed(node)
         if foreign and foreign not in own:
-            yield node.lineno, f"changes {foreign}, which another cell made, once more in a second run"
+            yield (
+                node.lineno,
+                f"changes {foreign}, which another cell made, once more in a second run",
+            )
         if (graph := _differentiated(node)) and graph not in own:
             yield (
                 node.lineno,
@@ -42,7 +53,9 @@ def _visit(body: list[ast.stmt], own: set[str]) -> Iterator[tuple[int, str]]:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             for field in ("body", "orelse", "handlers", "finalbody"):
                 for inner in getattr(node, field, []):
-                    yield from _visit(inner.body if isinstance(inner, ast.ExceptHandler) else [inner], own)
+                    yield from _visit(
+                        inner.body if isinstance(inner, ast.ExceptHandler) else [inner], own
+                    )
 
 
 def _changed(node: ast.stmt) -> str:
@@ -55,8 +68,17 @@ def _changed(node: ast.stmt) -> str:
         and not isinstance(node.targets[0], (ast.Tuple, ast.List))
     ):
         target = node.targets[0]
-        inner = {name for n in ast.walk(node.value) if isinstance(n, ast.comprehension) for name in _names(n.target)}
-        again = any(ast.unparse(n) == ast.unparse(target) for n in ast.walk(node.value) if isinstance(n, ast.expr))
+        inner = {
+            name
+            for n in ast.walk(node.value)
+            if isinstance(n, ast.comprehension)
+            for name in _names(n.target)
+        }
+        again = any(
+            ast.unparse(n) == ast.unparse(target)
+            for n in ast.walk(node.value)
+            if isinstance(n, ast.expr)
+        )
         return _root(target) if again and _root(target) not in inner else ""
     call = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
     if call and isinstance(call.func, ast.Attribute) and call.func.attr in GROWS | SUMS:
@@ -66,9 +88,17 @@ def _changed(node: ast.stmt) -> str:
 
 def _differentiated(node: ast.stmt) -> str:
     """The name on which a statement calls backward(), or ""."""
-    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)] if isinstance(node, (ast.Expr, ast.Assign)) else []
+    calls = (
+        [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+        if isinstance(node, (ast.Expr, ast.Assign))
+        else []
+    )
     for call in calls:
-        if dotted(call.func).endswith("autograd.grad") and call.args and isinstance(call.args[0], ast.Name):
+        if (
+            dotted(call.func).endswith("autograd.grad")
+            and call.args
+            and isinstance(call.args[0], ast.Name)
+        ):
             return call.args[0].id
         if (
             isinstance(call.func, ast.Attribute)
@@ -80,7 +110,9 @@ def _differentiated(node: ast.stmt) -> str:
 
 
 def _left_hooks(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Hooks that stay on a model if the cell is stopped: neither `with` nor `finally` takes them off."""
+    """Hooks that stay on a model if the cell is stopped: neither `with` nor `finally` takes them
+    off.
+    """
     safe: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Try) and node.finalbody:
@@ -96,15 +128,33 @@ def _left_hooks(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         if is_call and HOOKS.fullmatch(node.func.attr) and node not in safe:
-            yield node.lineno, "puts a hook on a model that stays there if the cell is stopped: write `with`"
+            yield (
+                node.lineno,
+                "puts a hook on a model that stays there if the cell is stopped: write `with`",
+            )
 
 
 def _drawn_on(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Draws from a source of random numbers that another cell made: it stands further on in a second run."""
-    own = _names(tree) | {name.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for name in _parameters(node)}
+    """Draws from a source of random numbers that another cell made: it stands further on in a
+    second run.
+    """
+    own = _names(tree) | {
+        name.arg
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arguments)
+        for name in _parameters(node)
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg in SOURCES and isinstance(node.value, ast.Name) and node.value.id not in own:
-            yield node.value.lineno, f"draws from {node.value.id}, which another cell made: a second run draws other numbers"
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg in SOURCES
+            and isinstance(node.value, ast.Name)
+            and node.value.id not in own
+        ):
+            yield (
+                node.value.lineno,
+                f"draws from {node.value.id}, which another cell made: a second run draws other numbers",
+            )
 
 
 def _parameters(node: ast.arguments) -> list[ast.arg]:
@@ -126,7 +176,9 @@ def _bound(node: ast.stmt) -> set[str]:
 
 
 def _names(target: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {
+        n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
 
 
 def _root(node: ast.AST) -> str:

@@ -1,6 +1,6 @@
 """Runs the tests, all of them or one notebook's, and says how long each file took.
 
-    python tools/suite.py [NB] [pytest's own options]
+python tools/suite.py [NB] [pytest's own options]
 """
 
 import os
@@ -21,7 +21,8 @@ class Timing:
     """Adds up the time of each test file, and prints the sums at the end."""
 
     def __init__(self):
-        self.seconds, self.tests = defaultdict(float), defaultdict(int)
+        self.seconds = defaultdict(float)
+        self.tests = defaultdict(int)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.split("::")[0]
@@ -35,12 +36,16 @@ class Timing:
 
 
 def main() -> int:
-    one, options = (sys.argv[1:2], sys.argv[2:]) if sys.argv[1:] and not sys.argv[1].startswith("-") else ([], sys.argv[1:])
+    options = sys.argv[1:]
+    one = [options.pop(0)] if options and not options[0].startswith("-") else []
     os.chdir(ROOT)
     print(f"browser: {browser.install() or browser.MISSING}", flush=True)
     print(f"Colab is played by {pythons.describe(pythons.colab())}", flush=True)
     which = [f"--nb={name}" for name in one]
-    return pytest.main([*WORKERS, f"--durations={SLOWEST}", "--durations-min=1", *which, *options], plugins=[Timing()])
+    return pytest.main(
+        [*WORKERS, f"--durations={SLOWEST}", "--durations-min=1", *which, *options],
+        plugins=[Timing()],
+    )
 
 
 if __name__ == "__main__":

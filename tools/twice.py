@@ -1,10 +1,12 @@
-"""Runs notebooks as a student does who goes back: cells that are stopped, run twice, or run again after the end.
+"""Runs notebooks as a student does who goes back: cells that are stopped, run twice, or run again
+after the end.
 
     python tools/twice.py [01 …]           each cell is stopped where it takes a while, then runs twice
     python tools/twice.py --again [01 …]   all cells, then all of them once more in the same kernel
 
-No cell may fail, and where nbval compares a cell's output the second run must show what the first one did. A cell that
-cannot, for a reason that its prose explains, has the tag `other-when-repeated`.
+No cell may fail, and where nbval compares a cell's output the second run must show what the first
+one did. A cell that cannot, for a reason that its prose explains, has the tag
+`other-when-repeated`.
 """
 
 import argparse
@@ -21,9 +23,12 @@ from nbformat import NotebookNode
 from pairs import from_source
 
 OTHER = "other-when-repeated"
-UNSEEN = ("image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json")  # what nbval does not compare either
-STOP_AFTER = 0.4  # seconds; where in the cell that is differs from machine to machine, and any place must do
-# What a cell must not leave behind when it is stopped: {what: value}, for torch and for each model that it did not make.
+# what nbval does not compare either
+UNSEEN = ("image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json")
+# seconds; where in the cell that is differs from machine to machine, and any place must do
+STOP_AFTER = 0.4
+# What a cell must not leave behind when it is stopped: {what: value}, for torch and for each model
+# that it did not make.
 PROBE = """
 def _course_state():
     import json, sys
@@ -48,29 +53,44 @@ def _course_state():
 
 _course_state()
 """
-LOADED = 20  # modules of torch that a cell may load while it works; Stop during a large import leaves torch half-loaded
+# modules of torch that a cell may load while it works; Stop during a large import leaves torch
+# half-loaded
+LOADED = 20
 
 
 def twice(source: Path) -> tuple[int, list[str]]:
     """How many cells could be stopped in the middle, and what went wrong, a sentence each.
 
-    Each cell runs twice in a row; before that, it is stopped if it takes a while. Cells that import are not stopped:
-    Python itself does not survive an import that ends half-way. Cells are numbered as nbval does: code cells from 0.
+    Each cell runs twice in a row; before that, it is stopped if it takes a while. Cells that import
+    are not stopped: Python itself does not survive an import that ends half-way. Cells are numbered
+    as nbval does: code cells from 0.
     """
-    cells, saved = code_cells(from_source(source)), code_cells(common.read(pair_of(source)))
-    found, stopped = [], 0
+    cells = code_cells(from_source(source))
+    saved = code_cells(common.read(pair_of(source)))
+    found = []
+    stopped = 0
     with Kernel(pair_of(source).parent) as kernel:
         for n, cell in enumerate(cells):
-            imports = any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(tree(cell.source)))
+            imports = any(
+                isinstance(node, (ast.Import, ast.ImportFrom))
+                for node in ast.walk(tree(cell.source))
+            )
             before = None if imports else _state(kernel)
-            outputs, which = kernel.run(cell.source, None if imports else STOP_AFTER), "the first time"
+            outputs = kernel.run(cell.source, None if imports else STOP_AFTER)
+            which = "the first time"
             loaded = []
             if _was_stopped(outputs):
-                stopped, after = stopped + 1, _state(kernel)
+                stopped = stopped + 1
+                after = _state(kernel)
                 loaded += after["loaded"]
                 found += [f"cell {n}, when it was stopped: {what}" for what in _left(before, after)]
-                outputs, which = kernel.run(cell.source), "after it was stopped"
-            same = n < len(saved) and saved[n].source == cell.source and saved[n].execution_count is not None
+                outputs = kernel.run(cell.source)
+                which = "after it was stopped"
+            same = (
+                n < len(saved)
+                and saved[n].source == cell.source
+                and saved[n].execution_count is not None
+            )
             found += judged(n, cell, outputs, shown(saved[n].outputs) if same else None, which)
             found += judged(n, cell, kernel.run(cell.source), shown(outputs), "the second time")
             loaded += _state(kernel)["loaded"]
@@ -87,14 +107,20 @@ def _state(kernel: Kernel) -> dict:
 
 
 def _was_stopped(outputs: list[NotebookNode]) -> bool:
-    """Whether Stop arrived; where Python threw it away (in a destructor), it says so on stderr and goes on."""
+    """Whether Stop arrived; where Python threw it away (in a destructor), it says so on stderr and
+    goes on.
+    """
     ignored = any("KeyboardInterrupt" in output.get("text", "") for output in outputs)
     return ignored or (error_of(outputs) or "").startswith("KeyboardInterrupt")
 
 
 def again(source: Path) -> list[str]:
-    """What goes wrong, a sentence each, when all cells run and then all of them once more in the same kernel."""
-    cells, found, first = code_cells(from_source(source)), [], []
+    """What goes wrong, a sentence each, when all cells run and then all of them once more in the
+    same kernel.
+    """
+    cells = code_cells(from_source(source))
+    found = []
+    first = []
     with Kernel(pair_of(source).parent) as kernel:
         for n, cell in enumerate(cells):
             outputs = kernel.run(cell.source)
@@ -107,16 +133,26 @@ def again(source: Path) -> list[str]:
 
 def _left(before: dict, after: dict) -> Iterator[str]:
     """What differs between two states of a kernel, of what is in both."""
-    one, two = before["state"], after["state"]
-    yield from (f"{key} was {one[key]}, is {two[key]}" for key in one if key in two and one[key] != two[key])
+    one = before["state"]
+    two = after["state"]
+    yield from (
+        f"{key} was {one[key]}, is {two[key]}" for key in one if key in two and one[key] != two[key]
+    )
 
 
-def judged(n: int, cell: NotebookNode, outputs: list[NotebookNode], expected: list | None, which: str) -> Iterator[str]:
+def judged(
+    n: int, cell: NotebookNode, outputs: list[NotebookNode], expected: list | None, which: str
+) -> Iterator[str]:
     """What is wrong with a cell's outputs: an error, or not what was shown before."""
     error = error_of(outputs)
     if error is not None and not tags(cell) & {"raises-exception", "nbval-raises-exception"}:
         yield f"cell {n}, {which}: {error[:300]}"
-    elif expected is not None and compared_by_nbval(cell) and OTHER not in tags(cell) and shown(outputs) != expected:
+    elif (
+        expected is not None
+        and compared_by_nbval(cell)
+        and OTHER not in tags(cell)
+        and shown(outputs) != expected
+    ):
         yield f"cell {n}, {which}, shows something else: {_difference(expected, shown(outputs))}"
 
 
@@ -128,22 +164,41 @@ def shown(outputs: list[NotebookNode]) -> list[tuple[str, str]]:
             seen.append((output.name, output.text))
         else:
             data = sorted(output.get("data", {}).items())
-            seen += [(kind, json.dumps(value, sort_keys=True)) for kind, value in data if kind not in UNSEEN]
+            seen += [
+                (kind, json.dumps(value, sort_keys=True))
+                for kind, value in data
+                if kind not in UNSEEN
+            ]
     return seen
 
 
 def _difference(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> str:
     """The first lines that differ."""
-    one, two = (["", *"\n".join(f"{kind}: {text}" for kind, text in seen).splitlines()] for seen in (before, after))
-    place = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    return " → ".join(repr((lines[place : place + 1] or ["nothing"])[0][:150]) for lines in (one, two))
+    one, two = (
+        ["", *"\n".join(f"{kind}: {text}" for kind, text in seen).splitlines()]
+        for seen in (before, after)
+    )
+    place = next(
+        (i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b),
+        min(len(one), len(two)),
+    )
+    return " → ".join(
+        repr((lines[place : place + 1] or ["nothing"])[0][:150]) for lines in (one, two)
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given")
-    parser.add_argument("--again", action="store_true", help="the second runs come after the last cell")
-    asked, bad = parser.parse_args(), 0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="the second runs come after the last cell"
+    )
+    asked = parser.parse_args()
+    bad = 0
     for source in sources(asked.notebooks):
         stopped, found = (0, again(source)) if asked.again else twice(source)
         bad += len(found)

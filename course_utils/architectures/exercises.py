@@ -1,4 +1,6 @@
-"""Exercises of lesson 11. The right values come from torch's own softmax and scaled_dot_product_attention."""
+"""Exercises of lesson 11. The right values come from torch's own softmax and
+scaled_dot_product_attention.
+"""
 
 import random
 from collections.abc import Callable
@@ -15,13 +17,18 @@ from course_utils.transformer_block.exercises import table
 EXERCISES = Exercises()
 
 
-@EXERCISES.add(attention.repeat_kv, difficulty=2, minutes=5, hints=[
+@EXERCISES.add(
+    attention.repeat_kv,
+    difficulty=2,
+    minutes=5,
+    hints=[
         "Query heads 0 to n_rep - 1 read key head 0, the next n_rep read key head 1. Write the list of key heads for "
         "H_kv = 2 and n_rep = 3.",
         "0, 0, 0, 1, 1, 1: each head is repeated before the next one comes. torch has two functions that repeat; they differ "
         "in just this order.",
         "x.repeat_interleave(n_rep, dim=…): which dimension holds the heads?",
-    ])
+    ],
+)
 def check_repeat_kv(student: Callable, rng: random.Random) -> None:
     for B, H, S, d in ((2, 3, 5, 4), (1, 2, 3, 2), (3, 3, 3, 3), (2, 1, 4, 3), (2, 4, 1, 2)):
         for n_rep in (rng.randrange(2, 5), 1, H):
@@ -41,19 +48,27 @@ def check_repeat_kv(student: Callable, rng: random.Random) -> None:
                 call = f"repeat_kv(x, n_rep={n_rep}) with x of shape {tuple(x.shape)}"
                 expect(student(x, n_rep), want, call, mistakes=mistakes)
     x = normal(rng, 2, 2, 3, 4)
-    check_gradient(lambda x: student(x, 3), lambda x: x.repeat_interleave(3, 1), x, "repeat_kv(x, n_rep=3)")
+    check_gradient(
+        lambda x: student(x, 3), lambda x: x.repeat_interleave(3, 1), x, "repeat_kv(x, n_rep=3)"
+    )
 
 
-# --- rotary ----------------------------------------------------------------------------------------------------------
+# --- rotary ---------------------------------------------------------------------------------------
 
 
-def turn(x: Tensor, base: float = 10_000.0, first: int = 0, sign: int = 1, step: float = 2.0) -> Tensor:
+def turn(
+    x: Tensor, base: float = 10_000.0, first: int = 0, sign: int = 1, step: float = 2.0
+) -> Tensor:
     """Pairs of features as complex numbers, times e^(i · angle)."""
     T, d = x.shape[-2:]
     rates = torch.tensor([base ** (-step * i / d) for i in range(d // 2)], dtype=torch.float64)
     angles = sign * torch.outer(torch.arange(first, first + T, dtype=torch.float64), rates)
     pairs = torch.view_as_complex(x.double().unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2).to(x.dtype)
+    return (
+        torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles))
+        .flatten(-2)
+        .to(x.dtype)
+    )
 
 
 def halves(x: Tensor) -> Tensor:
@@ -65,22 +80,31 @@ def unhalves(x: Tensor) -> Tensor:
     return x.unflatten(-1, (-1, 2)).mT.flatten(-2)
 
 
-@EXERCISES.add(transformer_block.rotary, difficulty=3, minutes=12, hints=[
+@EXERCISES.add(
+    transformer_block.rotary,
+    difficulty=3,
+    minutes=12,
+    hints=[
         "The angles are those of the sinusoidal table: position times rate, (T, d / 2). Here they turn the features instead of "
         "being added to them.",
         "x[..., 0::2] are the even features, x[..., 1::2] the odd ones. To turn the point (a, b) by an angle: (a·cos - b·sin, "
         "a·sin + b·cos).",
         "Make the two turned halves, then torch.stack([…, …], dim=-1).flatten(-2) puts neighbours next to each other again. Bring "
         "cos and sin to x.dtype first. An odd d raises a ValueError.",
-    ])
+    ],
+)
 def check_rotary(student: Callable, rng: random.Random) -> None:
     for shape in ((7, 6), (2, 3, 5, 8), (2, 4, 4, 6), (4, 4), (3, 2, 2), (2, 1, 4)):
         for base in (None, rng.uniform(20.0, 500.0)):
             b = 10_000.0 if base is None else base
             x = normal(rng, *shape)
-            want, T, d = turn(x, b), shape[-2], shape[-1]
-            even, odd = x[..., 0::2], x[..., 1::2]
-            cos, sin = table(T, d, b)[..., 1], table(T, d, b)[..., 0]
+            want = turn(x, b)
+            T = shape[-2]
+            d = shape[-1]
+            even = x[..., 0::2]
+            odd = x[..., 1::2]
+            cos = table(T, d, b)[..., 1]
+            sin = table(T, d, b)[..., 0]
             mistakes = {
                 "feature i is paired with i + d/2 (as in Llama); here neighbours 2i and 2i + 1 are a pair":
                     unhalves(turn(halves(x), b)),
@@ -100,16 +124,27 @@ def check_rotary(student: Callable, rng: random.Random) -> None:
                 "nothing was turned": x,
             }  # fmt: skip
             if x.ndim > 2 and x.size(-3) > 1:
-                mistakes["the positions are the second to last dimension; you counted along another one"] = (
-                    turn(x.transpose(-2, -3), b).transpose(-2, -3))  # fmt: skip
+                mistakes[
+                    "the positions are the second to last dimension; you counted along another one"
+                ] = turn(x.transpose(-2, -3), b).transpose(-2, -3)
             if base is None:
                 mistakes.pop("you ignored the base that was given")
             mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}
-            call = f"rotary(x{'' if base is None else f', base={base:.4g}'}) with x of shape {shape}"
-            expect(student(x) if base is None else student(x, base=base), want, call, mistakes=mistakes, tol=2e-5)
+            call = (
+                f"rotary(x{'' if base is None else f', base={base:.4g}'}) with x of shape {shape}"
+            )
+            expect(
+                student(x) if base is None else student(x, base=base),
+                want,
+                call,
+                mistakes=mistakes,
+                tol=2e-5,
+            )
     x = normal(rng, 5, 4, dtype=torch.float64)
     expect(student(x), turn(x), "rotary(x) with x in torch.float64", tol=1e-5)
     x = normal(rng, 5, 4).bfloat16()
     expect(student(x), turn(x), "rotary(x) with x in torch.bfloat16", tol=0.05)
     check_gradient(student, turn, normal(rng, 5, 4), "rotary(x)")
-    must_raise(lambda: student(torch.ones(3, 5)), "rotary(x) with 5 features", "they are turned in pairs")
+    must_raise(
+        lambda: student(torch.ones(3, 5)), "rotary(x) with 5 features", "they are turned in pairs"
+    )

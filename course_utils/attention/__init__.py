@@ -1,4 +1,6 @@
-"""Scaled dot-product attention, from the softmax to many heads and a cache: what lesson 02 builds."""
+"""Scaled dot-product attention, from the softmax to many heads and a cache: what lesson 02
+builds.
+"""
 
 from course_utils.attention.heads import (
     KVCache,

@@ -1,4 +1,6 @@
-"""Exercises of lesson 02. The right values come from torch's own softmax and scaled_dot_product_attention."""
+"""Exercises of lesson 02. The right values come from torch's own softmax and
+scaled_dot_product_attention.
+"""
 
 import math
 import random
@@ -21,22 +23,32 @@ INF = float("inf")
 def check_double(got: Tensor, want: Tensor, call: str) -> None:
     """float64 in, float64 out, with all of its digits."""
     same_kind = isinstance(got, Tensor) and (got.dtype, got.shape) == (want.dtype, want.shape)
-    if same_kind and torch.allclose(got, want, atol=1e-5) and not torch.allclose(got, want, rtol=1e-10, atol=1e-10):
+    if (
+        same_kind
+        and torch.allclose(got, want, atol=1e-5)
+        and not torch.allclose(got, want, rtol=1e-10, atol=1e-10)
+    ):
         raise Wrong(
             f"{call}: half of the digits are lost, as if you had computed in float32. Stay in the dtype of the input"
         )
     expect(got, want, call, tol=1e-10)
 
 
-# --- softmax ---------------------------------------------------------------------------------------------------------
+# --- softmax --------------------------------------------------------------------------------------
 
-@EXERCISES.add(attention.softmax, difficulty=1, minutes=8, hints=[
+
+@EXERCISES.add(
+    attention.softmax,
+    difficulty=1,
+    minutes=8,
+    hints=[
         "Three steps: divide the scores by the temperature, take exp(), divide by the sum along `dim`.",
         "exp(1000) is inf. softmax does not change when you subtract one number from a whole row: which number makes every "
         "exponent 0 or less? Take it per row, with keepdim=True, so that the shapes still fit.",
         "z = x / temperature; e = torch.exp(z - z.amax(dim, keepdim=True)); and then e divided by its own sum along `dim`, "
         "again with keepdim=True.",
-    ])
+    ],
+)
 def check_softmax(student: Callable, rng: random.Random) -> None:
     x = normal(rng, rng.randrange(3, 6))
     expect(student(x), x.softmax(0), "softmax(x) of one row", mistakes={
@@ -50,26 +62,43 @@ def check_softmax(student: Callable, rng: random.Random) -> None:
     for shape in ((4, 4), (2, 3, 5), (3, 3, 3)):
         x = normal(rng, *shape) * 2
         for dim in range(-1, len(shape)):
-            wrong = {"you divided by the sum of all numbers; each row along `dim` must sum to 1 by itself":
-                     x.flatten().softmax(0).reshape(shape)}  # fmt: skip
-            wrong |= {f"you normalised over dim={other}": x.softmax(other) for other in range(len(shape))}
+            wrong = {
+                "you divided by the sum of all numbers; each row along `dim` must sum to 1 by itself": x.flatten()
+                .softmax(0)
+                .reshape(shape)
+            }
+            wrong |= {
+                f"you normalised over dim={other}": x.softmax(other) for other in range(len(shape))
+            }
             if shape == (4, 4):
-                e, shifted = x.exp(), (x - x.amax(dim, keepdim=True)).exp()
+                e = x.exp()
+                shifted = (x - x.amax(dim, keepdim=True)).exp()
                 wrong["the sum lost its dimension: use keepdim=True"] = e / e.sum(dim)
-                wrong["the sum lost its dimension, so other rows' sums are used: keepdim=True"] = shifted / shifted.sum(
-                    dim
+                wrong["the sum lost its dimension, so other rows' sums are used: keepdim=True"] = (
+                    shifted / shifted.sum(dim)
                 )
             expect(
-                student(x, dim=dim), x.softmax(dim), f"softmax(x, dim={dim}) with x of shape {shape}", mistakes=wrong
+                student(x, dim=dim),
+                x.softmax(dim),
+                f"softmax(x, dim={dim}) with x of shape {shape}",
+                mistakes=wrong,
             )
     x = normal(rng, 2, 4) * 2
     for temperature in (rng.uniform(0.3, 0.7), rng.uniform(1.5, 4.0)):
         call = f"softmax(x, temperature={temperature:.2f})"
-        expect(student(x, temperature=temperature), (x / temperature).softmax(-1), call, mistakes={
-            "you multiplied by the temperature; divide the scores by it": (x * temperature).softmax(-1),
-            "you ignored the temperature": x.softmax(-1),
-            "you divided the weights by the temperature; divide the scores": x.softmax(-1) / temperature,
-        })  # fmt: skip
+        expect(
+            student(x, temperature=temperature),
+            (x / temperature).softmax(-1),
+            call,
+            mistakes={
+                "you multiplied by the temperature; divide the scores by it": (
+                    x * temperature
+                ).softmax(-1),
+                "you ignored the temperature": x.softmax(-1),
+                "you divided the weights by the temperature; divide the scores": x.softmax(-1)
+                / temperature,
+            },
+        )
     check_extreme_softmax(student, rng)
     x = normal(rng, 3, 5, dtype=torch.float64)
     check_double(student(x), x.softmax(-1), "softmax(x) with x in torch.float64")
@@ -83,44 +112,64 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
     cases = {
         "large scores": torch.tensor([high, high - 1, high - 2]),
         "small scores": torch.tensor([-high, -high - 1, -high - 2]),
-        "one row of small and one of large scores": torch.tensor([[0.0, 1.0, 2.0], [high, high - 1, high - 2]]),
+        "one row of small and one of large scores": torch.tensor(
+            [[0.0, 1.0, 2.0], [high, high - 1, high - 2]]
+        ),
         "scores far apart": torch.tensor([high, -high, 0.0]),
         "scores far apart, the last of them the largest": torch.tensor([0.0] * 9 + [high]),
         "a score of -inf": torch.tensor([1.0, -INF, 2.0]),
     }
     for name, x in cases.items():
-        call = f"softmax({x.tolist() if x.ndim == 1 else 'x'}) with {name}".replace("inf", "float('inf')")
-        got, e, shifted = student(x), x.exp(), (x - x.max()).exp()
+        call = f"softmax({x.tolist() if x.ndim == 1 else 'x'}) with {name}".replace(
+            "inf", "float('inf')"
+        )
+        got = student(x)
+        e = x.exp()
+        shifted = (x - x.max()).exp()
         if isinstance(got, Tensor) and not torch.isfinite(got).all():
             raise Wrong(
                 f"{call}: there is nan or inf in the result. exp() of a score above 88 is inf in float32, and "
                 "0 / 0 is nan. Subtract the largest score of each row before exp(): the result stays the same"
             )
-        expect(got, x.softmax(-1), call, mistakes={
-            "the exponentials became 0, which is no softmax any more. Subtract the largest score of each row, "
-            "not of all rows": (shifted / shifted.sum(-1, keepdim=True)).nan_to_num(0),
-            "an overflow became 0. Subtract the largest score of each row before exp()":
-                (e / e.sum(-1, keepdim=True)).nan_to_num(0),
-            "you cut the scores off at a fixed value, which makes different scores equal": x.clamp(-80, 80).softmax(-1),
-        })  # fmt: skip
+        expect(
+            got,
+            x.softmax(-1),
+            call,
+            mistakes={
+                "the exponentials became 0, which is no softmax any more. Subtract the largest score of each row, "
+                "not of all rows": (shifted / shifted.sum(-1, keepdim=True)).nan_to_num(0),
+                "an overflow became 0. Subtract the largest score of each row before exp()": (
+                    e / e.sum(-1, keepdim=True)
+                ).nan_to_num(0),
+                "you cut the scores off at a fixed value, which makes different scores equal": x.clamp(
+                    -80, 80
+                ).softmax(-1),
+            },
+        )
 
 
-# --- causal_mask -----------------------------------------------------------------------------------------------------
+# --- causal_mask ----------------------------------------------------------------------------------
 
-@EXERCISES.add(attention.causal_mask, difficulty=1, minutes=3, hints=[
+
+@EXERCISES.add(
+    attention.causal_mask,
+    difficulty=1,
+    minutes=3,
+    hints=[
         "Write the matrix for T = 3 on paper: row t asks, column s is looked at. Where is s <= t?",
         "That is a lower triangle with the diagonal. torch has a method that keeps the lower triangle of a matrix.",
         "Start from torch.ones(T, T, dtype=torch.bool) and call .tril() on it.",
-    ])
+    ],
+)
 def check_causal_mask(student: Callable, rng: random.Random) -> None:
     for T in (rng.randrange(3, 10), 1, 2, rng.randrange(10, 40)):
         want = torch.ones(T, T, dtype=torch.bool).tril()
         mistakes = {
             "the numbers are right but the type is not: masks are bool": want.float(),
             "0 and 1 as integers select by index and break `~`: masks are bool": want.int(),
-            "add a mask of 0 and -inf to scores if you like, but return True = may look": torch.zeros(T, T).masked_fill(
-                ~want, -INF
-            ),
+            "add a mask of 0 and -inf to scores if you like, but return True = may look": torch.zeros(
+                T, T
+            ).masked_fill(~want, -INF),
         }
         if T > 1:
             mistakes |= {
@@ -133,7 +182,7 @@ def check_causal_mask(student: Callable, rng: random.Random) -> None:
         expect(student(T), want, f"causal_mask({T})", mistakes=mistakes)
 
 
-# --- average_past_matrix ---------------------------------------------------------------------------------------------
+# --- average_past_matrix --------------------------------------------------------------------------
 
 
 def past_mean(x: Tensor) -> Tensor:
@@ -141,46 +190,70 @@ def past_mean(x: Tensor) -> Tensor:
     return x.cumsum(-2) / count[:, None]
 
 
-@EXERCISES.add(attention.average_past_matrix, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    attention.average_past_matrix,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "Row t of the matrix says how much each position counts for the average at t. What is row 0? What is row 2?",
         "Start from the causal mask as 1 and 0, in the dtype of x. Each row must sum to 1: divide it by its own sum.",
         "may_look = causal_mask(x.size(-2)).to(x); divide by may_look.sum(-1, keepdim=True); then multiply: weights @ x.",
-    ])
+    ],
+)
 def check_average_past_matrix(student: Callable, rng: random.Random) -> None:
-    T, d = rng.randrange(4, 8), rng.randrange(2, 4)
+    T = rng.randrange(4, 8)
+    d = rng.randrange(2, 4)
     for shape in ((T, d), (4, 4), (2, T, d), (3, 3, 3), (2, 3, 5, 4), (1, 2), (2, 1, 3)):
-        x, T = normal(rng, *shape), shape[-2]
-        tril, want = torch.ones(T, T).tril(), past_mean(x)
+        x = normal(rng, *shape)
+        T = shape[-2]
+        tril = torch.ones(T, T).tril()
+        want = past_mean(x)
         mistakes = {
             "you added the past up without dividing": tril @ x,
             "you always divided by T; row t has t + 1 numbers in it": tril @ x / T,
-            "the future is in it: position t may use positions 0 to t only": x.mean(-2, keepdim=True).expand(shape),
-            "you averaged the future instead of the past: use the lower triangle": past_mean(x.flip(-2)).flip(-2),
+            "the future is in it: position t may use positions 0 to t only": x.mean(
+                -2, keepdim=True
+            ).expand(shape),
+            "you averaged the future instead of the past: use the lower triangle": past_mean(
+                x.flip(-2)
+            ).flip(-2),
             "the columns of your matrix sum to 1; make the rows sum to 1": (tril / tril.sum(0)) @ x,
             "you averaged over the features; average over the positions": past_mean(x.mT).mT,
             "the sum lost its dimension: use keepdim=True": (tril / tril.sum(-1)) @ x,
-            "you divided row t by t, but it has t + 1 numbers in it": tril @ x / torch.arange(T).clamp(min=1)[:, None],
-            "a weight of 0 before the softmax is exp(0) = 1 after it: hide the future with -inf": tril.softmax(-1) @ x,
+            "you divided row t by t, but it has t + 1 numbers in it": tril
+            @ x
+            / torch.arange(T).clamp(min=1)[:, None],
+            "a weight of 0 before the softmax is exp(0) = 1 after it: hide the future with -inf": tril.softmax(
+                -1
+            )
+            @ x,
         }
         expect(
-            student(x), want, f"average_past_matrix(x) with x of shape {shape}", mistakes=mistakes if T > 1 else None
+            student(x),
+            want,
+            f"average_past_matrix(x) with x of shape {shape}",
+            mistakes=mistakes if T > 1 else None,
         )
     x = normal(rng, 3, 2, dtype=torch.float64)
     check_double(student(x), past_mean(x), "average_past_matrix(x) with x in torch.float64")
     check_gradient(student, past_mean, normal(rng, 4, 3), "average_past_matrix(x)")
 
 
-# --- attention_weights -----------------------------------------------------------------------------------------------
+# --- attention_weights ----------------------------------------------------------------------------
 
 
-def weights_oracle(q: Tensor, k: Tensor, mask: Tensor | None = None, scale: float | None = None) -> Tensor:
+def weights_oracle(
+    q: Tensor, k: Tensor, mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
     """torch's fused attention with the identity as values returns the weights."""
     eye = torch.eye(k.size(-2), dtype=k.dtype).expand(*k.shape[:-2], -1, -1)
     return F.scaled_dot_product_attention(q, k, eye, attn_mask=mask, scale=scale)
 
 
 def random_mask(rng: random.Random, T: int, S: int) -> Tensor:
-    """A mask that is not causal: each query sees one key at least, and something is hidden from it."""
+    """A mask that is not causal: each query sees one key at least, and something is hidden from
+    it.
+    """
     rows = []
     for _ in range(T):
         seen = rng.sample(range(S), rng.randrange(1, S))
@@ -188,17 +261,29 @@ def random_mask(rng: random.Random, T: int, S: int) -> Tensor:
     return torch.tensor(rows)
 
 
-@EXERCISES.add(attention.attention_weights, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    attention.attention_weights,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "One score for each pair of query and key: their dot product. All of them at once are one matrix product of q with "
         "the transpose of k. The last two dimensions are the ones to swap.",
         "Divide by the square root of the number of features. Then, if there is a mask, hide what it does not allow, and "
         "only then take the softmax over the keys. Which score has exp(score) = 0?",
         "scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1)); if mask is not None: "
         "scores = scores.masked_fill(~mask, -math.inf); return softmax(scores).",
-    ])
+    ],
+)
 def check_attention_weights(student: Callable, rng: random.Random) -> None:
-    for lead, T, S, d in (((), 4, 4, 9), ((), 3, 5, 16), ((2,), 5, 5, 5), ((2, 3), 4, 6, 8), ((), 1, 3, 2)):
-        q, k = normal(rng, *lead, T, d) * 1.5, normal(rng, *lead, S, d)
+    for lead, T, S, d in (
+        ((), 4, 4, 9),
+        ((), 3, 5, 16),
+        ((2,), 5, 5, 5),
+        ((2, 3), 4, 6, 8),
+        ((), 1, 3, 2),
+    ):
+        q = normal(rng, *lead, T, d) * 1.5
+        k = normal(rng, *lead, S, d)
         mask = random_mask(rng, T, S)
         shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}"
         raw = q @ k.mT
@@ -221,23 +306,37 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
         })  # fmt: skip
         check_masked(student, q, k, mask, f"attention_weights(q, k, mask) with {shapes}")
     check_extreme_weights(student, rng)
-    q, k = normal(rng, 2, 3, 4, 8), normal(rng, 2, 3, 5, 8)
+    q = normal(rng, 2, 3, 4, 8)
+    k = normal(rng, 2, 3, 5, 8)
     mask = torch.stack([random_mask(rng, 4, 5), random_mask(rng, 4, 5)])[:, None]  # (2, 1, 4, 5)
-    check_masked(student, q, k, mask, "attention_weights(q, k, mask) with another mask for each sequence")
-    q, k = normal(rng, 3, 4, dtype=torch.float64), normal(rng, 3, 4, dtype=torch.float64)
+    check_masked(
+        student, q, k, mask, "attention_weights(q, k, mask) with another mask for each sequence"
+    )
+    q = normal(rng, 3, 4, dtype=torch.float64)
+    k = normal(rng, 3, 4, dtype=torch.float64)
     mask = torch.ones(3, 3, dtype=torch.bool).tril()
-    check_double(student(q, k, mask), weights_oracle(q, k, mask), "attention_weights(q, k, mask) in torch.float64")
-    q, k = normal(rng, 3, 4, dtype=torch.bfloat16), normal(rng, 3, 4, dtype=torch.bfloat16)
+    check_double(
+        student(q, k, mask),
+        weights_oracle(q, k, mask),
+        "attention_weights(q, k, mask) in torch.float64",
+    )
+    q = normal(rng, 3, 4, dtype=torch.bfloat16)
+    k = normal(rng, 3, 4, dtype=torch.bfloat16)
     want = weights_oracle(q.float(), k.float(), mask).bfloat16()
     expect(student(q, k, mask), want, "attention_weights(q, k, mask) in torch.bfloat16", tol=2e-2)
     for name in ("q", "k"):
-        q, k = normal(rng, 3, 4), normal(rng, 3, 4)
+        q = normal(rng, 3, 4)
+        k = normal(rng, 3, 4)
 
         def of(function, x, q=q, k=k, name=name):
             return function(x, k, mask) if name == "q" else function(q, x, mask)
 
-        check_gradient(lambda x, of=of: of(student, x), lambda x, of=of: of(weights_oracle, x), q if name == "q" else k,
-                       f"attention_weights(q, k, mask) with respect to {name}")  # fmt: skip
+        check_gradient(
+            lambda x, of=of: of(student, x),
+            lambda x, of=of: of(weights_oracle, x),
+            q if name == "q" else k,
+            f"attention_weights(q, k, mask) with respect to {name}",
+        )
 
 
 def check_masked(student: Callable, q: Tensor, k: Tensor, mask: Tensor, call: str) -> None:
@@ -259,13 +358,18 @@ def check_masked(student: Callable, q: Tensor, k: Tensor, mask: Tensor, call: st
     })  # fmt: skip
 
 
-LEAK = ("the future leaks: a fixed number, such as -1e9, hides a score only while all scores are of ordinary size. "
-        "Fill in float('-inf')")  # fmt: skip
+LEAK = (
+    "the future leaks: a fixed number, such as -1e9, hides a score only while all scores are of ordinary size. "
+    "Fill in float('-inf')"
+)
 
 
 def check_extreme_weights(student: Callable, rng: random.Random) -> None:
-    """Scores so large or so low that an unstable softmax, or a hidden score which is low but not -inf, shows."""
-    T, d = rng.randrange(3, 7), 4
+    """Scores so large or so low that an unstable softmax, or a hidden score which is low but not
+    -inf, shows.
+    """
+    T = rng.randrange(3, 7)
+    d = 4
     mask = torch.ones(T, T, dtype=torch.bool).tril()
     want = mask / mask.sum(-1, keepdim=True)
     cases = {  # each gives every visible key the same score
@@ -285,9 +389,12 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
         expect(got, want, call, mistakes={LEAK: scores.masked_fill(~mask, 0.0).softmax(-1)})
     for size in (20.0, 1e6):
         q = torch.full((T, d), size)
-        k = torch.stack([torch.full((d,), size * s) for s in range(T)])  # each later key has a far larger score
+        # each later key has a far larger score
+        k = torch.stack([torch.full((d,), size * s) for s in range(T)])
         call = f"attention_weights(q, k, mask) where the hidden scores are larger by {size * size * d / math.sqrt(d):g}"
-        got, want = student(q, k, mask), torch.eye(T)  # the last visible key wins
+        # the last visible key wins
+        got = student(q, k, mask)
+        want = torch.eye(T)
         sums = got.sum(-1) if isinstance(got, Tensor) and got.shape == want.shape else torch.ones(T)
         if not torch.allclose(sums.float(), torch.ones(T), atol=1e-4):
             raise Wrong(
@@ -297,27 +404,48 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
         expect(got, want, call, mistakes={LEAK: (q @ k.mT).softmax(-1)})
 
 
-# --- causal_head -----------------------------------------------------------------------------------------------------
+# --- causal_head ----------------------------------------------------------------------------------
 
 
 def head_oracle(
-    x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, scale: float | None = None, causal: bool = True
+    x: Tensor,
+    w_q: Tensor,
+    w_k: Tensor,
+    w_v: Tensor,
+    scale: float | None = None,
+    causal: bool = True,
 ) -> Tensor:
-    return F.scaled_dot_product_attention(x @ w_q, x @ w_k, x @ w_v, is_causal=causal and x.size(-2) > 1, scale=scale)
+    return F.scaled_dot_product_attention(
+        x @ w_q, x @ w_k, x @ w_v, is_causal=causal and x.size(-2) > 1, scale=scale
+    )
 
 
-@EXERCISES.add(attention.causal_head, difficulty=2, minutes=6, hints=[
+@EXERCISES.add(
+    attention.causal_head,
+    difficulty=2,
+    minutes=6,
+    hints=[
         "Each position makes three vectors out of its x: a query, a key and a value. Each is one matrix product.",
         "You have written the rest already: the causal mask for T positions, and attention from q, k, v and a mask.",
         "q, k, v = x @ w_q, x @ w_k, x @ w_v; then attention(q, k, v, causal_mask(x.size(-2))).",
-    ])
+    ],
+)
 def check_causal_head(student: Callable, rng: random.Random) -> None:
-    for lead, T, d_model, d, d_v in (((), 5, 6, 4, 3), ((2,), 4, 4, 4, 4), ((3,), 3, 8, 2, 5), ((2,), 1, 4, 3, 2)):
+    for lead, T, d_model, d, d_v in (
+        ((), 5, 6, 4, 3),
+        ((2,), 4, 4, 4, 4),
+        ((3,), 3, 8, 2, 5),
+        ((2,), 1, 4, 3, 2),
+    ):
         x = normal(rng, *lead, T, d_model)
         w_q, w_k, w_v = (normal(rng, d_model, n) for n in (d, d, d_v))
-        q, k, v = x @ w_q, x @ w_k, x @ w_v
+        q = x @ w_q
+        k = x @ w_k
+        v = x @ w_v
         want = head_oracle(x, w_q, w_k, w_v)
-        weights = (q @ k.mT / math.sqrt(d)).masked_fill(torch.ones(T, T).triu(1).bool(), -INF).softmax(-1)
+        weights = (
+            (q @ k.mT / math.sqrt(d)).masked_fill(torch.ones(T, T).triu(1).bool(), -INF).softmax(-1)
+        )
         mistakes = {
             "you forgot 1/sqrt(d)": head_oracle(x, w_q, w_k, w_v, scale=1.0),
             "you divided by sqrt(d_model); d is the size of a query": head_oracle(
@@ -330,14 +458,19 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
         if d == d_v:
             mistakes["you averaged the keys; average the values"] = weights @ k
         if T > 1:
-            scores, mask = q @ k.mT / math.sqrt(d), torch.ones(T, T, dtype=torch.bool).tril()
+            scores = q @ k.mT / math.sqrt(d)
+            mask = torch.ones(T, T, dtype=torch.bool).tril()
             mistakes |= {
-                "nothing hides the future: you forgot the causal mask": head_oracle(x, w_q, w_k, w_v, causal=False),
-                "queries and keys are swapped: x @ w_q asks, x @ w_k is looked at": head_oracle(x, w_k, w_q, w_v),
+                "nothing hides the future: you forgot the causal mask": head_oracle(
+                    x, w_q, w_k, w_v, causal=False
+                ),
+                "queries and keys are swapped: x @ w_q asks, x @ w_k is looked at": head_oracle(
+                    x, w_k, w_q, w_v
+                ),
                 "you masked after the softmax": (scores.softmax(-1) * mask) @ v,
-                "the softmax runs over the queries; it must run over the keys": scores.masked_fill(~mask, -INF).softmax(
-                    -2
-                )
+                "the softmax runs over the queries; it must run over the keys": scores.masked_fill(
+                    ~mask, -INF
+                ).softmax(-2)
                 @ v,
                 "a position may look at itself, too: the diagonal of the mask is True": scores.masked_fill(
                     ~mask.tril(-1), -INF
@@ -345,13 +478,23 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
                 .softmax(-1)
                 .nan_to_num(0)
                 @ v,
-                "you hid the past and showed the future": scores.masked_fill(~mask.T, -INF).softmax(-1) @ v,
+                "you hid the past and showed the future": scores.masked_fill(~mask.T, -INF).softmax(
+                    -1
+                )
+                @ v,
             }
-        expect(student(x, w_q, w_k, w_v), want, f"causal_head(x, w_q, w_k, w_v) with x {tuple(x.shape)}, w_q "
-               f"{tuple(w_q.shape)}, w_v {tuple(w_v.shape)}", mistakes=mistakes)  # fmt: skip
-    x, w = normal(rng, 4, 5, dtype=torch.float64), [normal(rng, 5, 3, dtype=torch.float64) for _ in range(3)]
+        expect(
+            student(x, w_q, w_k, w_v),
+            want,
+            f"causal_head(x, w_q, w_k, w_v) with x {tuple(x.shape)}, w_q "
+            f"{tuple(w_q.shape)}, w_v {tuple(w_v.shape)}",
+            mistakes=mistakes,
+        )
+    x = normal(rng, 4, 5, dtype=torch.float64)
+    w = [normal(rng, 5, 3, dtype=torch.float64) for _ in range(3)]
     check_double(student(x, *w), head_oracle(x, *w), "causal_head in torch.float64")
-    x, w = normal(rng, 4, 5) * 30, [normal(rng, 5, 3) * 3 for _ in range(3)]
+    x = normal(rng, 4, 5) * 30
+    w = [normal(rng, 5, 3) * 3 for _ in range(3)]
     expect(student(x, *w), head_oracle(x, *w), "causal_head with large scores", tol=1e-3)
     for i, name in enumerate(("w_q", "w_k", "w_v")):
         w = [normal(rng, 5, 3) for _ in range(3)]
@@ -360,11 +503,15 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
         def of(function, weight, x=x, w=w, i=i):
             return function(x, *w[:i], weight, *w[i + 1 :])
 
-        check_gradient(lambda weight, of=of: of(student, weight), lambda weight, of=of: of(head_oracle, weight), w[i],
-                       f"causal_head with respect to {name}")  # fmt: skip
+        check_gradient(
+            lambda weight, of=of: of(student, weight),
+            lambda weight, of=of: of(head_oracle, weight),
+            w[i],
+            f"causal_head with respect to {name}",
+        )
 
 
-# --- split_heads, merge_heads, repeat_kv -----------------------------------------------------------------------------
+# --- split_heads, merge_heads, repeat_kv ----------------------------------------------------------
 
 SHAPES = (
     (2, 5, 3, 4),
@@ -382,11 +529,16 @@ def blocks(x: Tensor, n_head: int) -> Tensor:
     return torch.stack(x.chunk(n_head, dim=-1), dim=1)  # (B, H, T, d)
 
 
-@EXERCISES.add(attention.split_heads, difficulty=2, minutes=6, hints=[
+@EXERCISES.add(
+    attention.split_heads,
+    difficulty=2,
+    minutes=6,
+    hints=[
         "The d_model features of one position are H blocks of d in a row. Give the blocks a dimension of their own first.",
         "A reshape can cut the last dimension in two, (B, T, H, d), but it cannot swap dimensions. What swaps two of them?",
         "x.reshape(B, T, n_head, d_model // n_head), and then .transpose(1, 2).",
-    ])
+    ],
+)
 def check_split_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:
         for x in (distinct(rng, B, T, H * d), normal(rng, B, T, H * d)):
@@ -401,16 +553,29 @@ def check_split_heads(student: Callable, rng: random.Random) -> None:
                 "the heads are in reverse order": want.flip(1),
             }  # fmt: skip
             expect(
-                student(x, H), want, f"split_heads(x, n_head={H}) with x of shape {tuple(x.shape)}", mistakes=mistakes
+                student(x, H),
+                want,
+                f"split_heads(x, n_head={H}) with x of shape {tuple(x.shape)}",
+                mistakes=mistakes,
             )
-    check_gradient(lambda x: student(x, 2), lambda x: blocks(x, 2), normal(rng, 2, 3, 4), "split_heads(x, n_head=2)")
+    check_gradient(
+        lambda x: student(x, 2),
+        lambda x: blocks(x, 2),
+        normal(rng, 2, 3, 4),
+        "split_heads(x, n_head=2)",
+    )
 
 
-@EXERCISES.add(attention.merge_heads, difficulty=1, minutes=4, hints=[
+@EXERCISES.add(
+    attention.merge_heads,
+    difficulty=1,
+    minutes=4,
+    hints=[
         "Undo split_heads, step by step, in reverse order.",
         "First swap H and T back, then join the last two dimensions into one. If .view complains, use .reshape.",
         "B, H, T, d = x.shape; x.transpose(1, 2) is (B, T, H, d); reshape it to (B, T, H * d).",
-    ])
+    ],
+)
 def check_merge_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:
         for x in (
@@ -427,5 +592,12 @@ def check_merge_heads(student: Callable, rng: random.Random) -> None:
                 "the heads are in reverse order": torch.cat(x.flip(1).unbind(1), dim=-1),
                 "the heads are still apart, (B, T, H, d): join the last two dimensions": x.transpose(1, 2),
             }  # fmt: skip
-            expect(student(x), want, f"merge_heads(x) with x of shape {tuple(x.shape)}", mistakes=mistakes)
-    check_gradient(student, lambda x: torch.cat(x.unbind(1), dim=-1), normal(rng, 2, 2, 3, 4), "merge_heads(x)")
+            expect(
+                student(x),
+                want,
+                f"merge_heads(x) with x of shape {tuple(x.shape)}",
+                mistakes=mistakes,
+            )
+    check_gradient(
+        student, lambda x: torch.cat(x.unbind(1), dim=-1), normal(rng, 2, 2, 3, 4), "merge_heads(x)"
+    )

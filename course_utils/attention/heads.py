@@ -1,8 +1,11 @@
-"""Causal attention from scratch, as lesson 02 builds it: softmax, masks, one head, many heads, a cache.
+"""Causal attention from scratch, as lesson 02 builds it: softmax, masks, one head, many heads, a
+cache.
 
-Shapes: B sequences, T positions that ask, S positions that can be looked at (S = T without a cache),
-H heads, d features per head, d_model = H * d. In every (T, S) matrix the row asks and the column is looked at.
-Sources: Vaswani et al. 2017, "Attention Is All You Need"; the parameters have GPT-2's names (Radford et al. 2019).
+Shapes: B sequences, T positions that ask, S positions that can be looked at (S = T without a
+cache), H heads, d features per head, d_model = H * d. In every (T, S) matrix the row asks and the
+column is looked at.
+Sources: Vaswani et al. 2017, "Attention Is All You Need"; the parameters have GPT-2's names
+(Radford et al. 2019).
 """
 
 import math
@@ -26,11 +29,16 @@ def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
     if not x.is_floating_point():
         raise TypeError(f"softmax needs floating-point scores, not {x.dtype}: pass x.float()")
     if not temperature > 0:
-        raise ValueError(f"the temperature must be above 0, not {temperature}: for the limit of 0 use argmax")
+        raise ValueError(
+            f"the temperature must be above 0, not {temperature}: for the limit of 0 use argmax"
+        )
     z = x.to(torch.promote_types(x.dtype, torch.float32)) / temperature
-    top = z.amax(dim, keepdim=True).detach()  # subtracting it changes nothing, but now the largest is exp(0) = 1
+    # subtracting it changes nothing, but now the largest is exp(0) = 1
+    top = z.amax(dim, keepdim=True).detach()
     if not torch.isfinite(top).all():
-        raise ValueError("the largest score of a row is nan or infinite: leave at least one score of each row finite")
+        raise ValueError(
+            "the largest score of a row is nan or infinite: leave at least one score of each row finite"
+        )
     e = torch.exp(z - top)
     return (e / e.sum(dim, keepdim=True)).to(x.dtype)
 
@@ -48,14 +56,17 @@ def causal_mask(T: int) -> Tensor:
             [1, 1, 1]], dtype=torch.int32)
     """
     if not isinstance(T, int) or T < 1:
-        raise ValueError(f"T must be a whole number of at least 1, not {T!r}: pass the length, such as x.size(-2)")
+        raise ValueError(
+            f"T must be a whole number of at least 1, not {T!r}: pass the length, such as x.size(-2)"
+        )
     return torch.ones(T, T, dtype=torch.bool).tril()
 
 
 def average_past_loop(x: Tensor) -> Tensor:
     """Average each position with all positions before it, one position after the other.
 
-    Shapes: x (..., T, d) -> (..., T, d). Source: the simplest way to mix the past; attention weights it.
+    Shapes: x (..., T, d) -> (..., T, d). Source: the simplest way to mix the past; attention
+    weights it.
 
     >>> average_past_loop(torch.tensor([[2.0], [4.0], [9.0]])).flatten()
     tensor([2., 3., 5.])
@@ -80,7 +91,8 @@ def average_past_matrix(x: Tensor) -> Tensor:
 def average_past_softmax(x: Tensor) -> Tensor:
     """Average each position with all positions before it: attention whose queries are all zero.
 
-    Shapes: x (..., T, d) -> (..., T, d). Source: equal scores give equal weights (Vaswani et al. 2017, section 3.2.1).
+    Shapes: x (..., T, d) -> (..., T, d). Source: equal scores give equal weights (Vaswani et al.
+    2017, section 3.2.1).
 
     >>> average_past_softmax(torch.tensor([[2.0], [4.0], [9.0]])).flatten()
     tensor([2., 3., 5.])
@@ -103,16 +115,24 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
             [0.3333, 0.3333, 0.3333]])
     """
     if min(q.ndim, k.ndim) < 2 or q.size(-1) != k.size(-1):
-        raise ValueError(f"q {tuple(q.shape)} and k {tuple(k.shape)} do not fit: pass (..., positions, d), d the same")
+        raise ValueError(
+            f"q {tuple(q.shape)} and k {tuple(k.shape)} do not fit: pass (..., positions, d), d the same"
+        )
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (..., T, S)
     if mask is not None:
         if mask.dtype != torch.bool:
-            raise TypeError(f"the mask must be bool with True = may look, not {mask.dtype}: pass mask.bool()")
+            raise TypeError(
+                f"the mask must be bool with True = may look, not {mask.dtype}: pass mask.bool()"
+            )
         T, S = scores.shape[-2:]
         if mask.ndim < 2 or mask.size(-2) not in (1, T) or mask.size(-1) not in (1, S):
-            raise ValueError(f"a mask of {tuple(mask.shape)} does not fit {T} queries and {S} keys: make it ({T}, {S})")
+            raise ValueError(
+                f"a mask of {tuple(mask.shape)} does not fit {T} queries and {S} keys: make it ({T}, {S})"
+            )
         if not mask.any(-1).all():
-            raise ValueError("a row of the mask allows nothing: let each query look at one key at least, say itself")
+            raise ValueError(
+                "a row of the mask allows nothing: let each query look at one key at least, say itself"
+            )
         scores = scores.masked_fill(~mask, -math.inf)  # exp(-inf) = 0
     return softmax(scores)  # (..., T, S)
 
@@ -120,11 +140,14 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Average the values with the attention weights: scaled dot-product attention.
 
-    Shapes: q (..., T, d), k (..., S, d), v (..., S, d_v), mask as in `attention_weights` -> (..., T, d_v).
+    Shapes: q (..., T, d), k (..., S, d), v (..., S, d_v), mask as in `attention_weights` -> (...,
+    T, d_v).
     Raises: as `attention_weights`; ValueError where keys and values differ in number.
     Source: Vaswani et al. 2017, section 3.2.1, equation 1.
 
-    >>> attention(torch.zeros(2, 4), torch.randn(2, 4), torch.tensor([[1.0], [3.0]]), causal_mask(2)).flatten()
+    >>> attention(
+    ...     torch.zeros(2, 4), torch.randn(2, 4), torch.tensor([[1.0], [3.0]]), causal_mask(2)
+    ... ).flatten()
     tensor([1., 2.])
     """
     if v.size(-2) != k.size(-2):
@@ -142,7 +165,9 @@ def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
     >>> causal_head(x, w_q=zero, w_k=zero, w_v=torch.tensor([[1.0], [3.0]])).flatten()
     tensor([1., 2.])
     """
-    q, k, v = x @ w_q, x @ w_k, x @ w_v  # (..., T, d), (..., T, d), (..., T, d_v)
+    q = x @ w_q  # (..., T, d)
+    k = x @ w_k  # (..., T, d)
+    v = x @ w_v  # (..., T, d_v)
     return attention(q, k, v, causal_mask(x.size(-2)).to(x.device))  # (..., T, d_v)
 
 
@@ -157,7 +182,9 @@ def split_heads(x: Tensor, n_head: int) -> Tensor:
     """
     B, T, d_model = x.shape
     if n_head < 1 or d_model % n_head:
-        raise ValueError(f"{d_model} features do not split into {n_head} equal heads: choose a divisor of {d_model}")
+        raise ValueError(
+            f"{d_model} features do not split into {n_head} equal heads: choose a divisor of {d_model}"
+        )
     return x.view(B, T, n_head, d_model // n_head).transpose(1, 2)  # (B, T, H, d) -> (B, H, T, d)
 
 
@@ -183,31 +210,41 @@ def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
     tensor([1., 1., 2., 2.])
     """
     if n_rep < 1:
-        raise ValueError(f"n_rep must be at least 1, not {n_rep}: it is query heads divided by key heads")
+        raise ValueError(
+            f"n_rep must be at least 1, not {n_rep}: it is query heads divided by key heads"
+        )
     return x.repeat_interleave(n_rep, dim=1)  # (B, H_kv * n_rep, S, d)
 
 
 def _past(T: int, S: int, device: torch.device) -> Tensor:
-    """The rows of the last T positions of `causal_mask(S)`, (T, S), made where they are used: no copy, no wait."""
+    """The rows of the last T positions of `causal_mask(S)`, (T, S), made where they are used: no
+    copy, no wait.
+    """
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
 
 def _causal_weights(q: Tensor, k: Tensor) -> Tensor:
-    """`attention_weights` of the last T of S positions under the causal mask, to the bit, without its checks.
+    """`attention_weights` of the last T of S positions under the causal mask, to the bit, without
+    its checks.
 
     This mask needs none, and a GPU would have to stop for each answer.
     """
-    T, S = q.size(-2), k.size(-2)
+    T = q.size(-2)
+    S = k.size(-2)
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (..., T, S)
-    z = scores.masked_fill(~_past(T, S, q.device), -math.inf).to(torch.promote_types(q.dtype, torch.float32))
+    z = scores.masked_fill(~_past(T, S, q.device), -math.inf).to(
+        torch.promote_types(q.dtype, torch.float32)
+    )
     e = torch.exp(z - z.amax(-1, keepdim=True).detach())
     return (e / e.sum(-1, keepdim=True)).to(scores.dtype)
 
 
 class KVCache:
-    """The keys and values of all positions so far, for one attention layer and one batch; a model keeps one per layer.
+    """The keys and values of all positions so far, for one attention layer and one batch; a model
+    keeps one per layer.
 
-    Shapes: keys and values (B, H, S, d), where S = len(cache). Source: Shazeer 2019, "Fast Transformer Decoding", 2.4.
+    Shapes: keys and values (B, H, S, d), where S = len(cache). Source: Shazeer 2019, "Fast
+    Transformer Decoding", 2.4.
 
     >>> cache = KVCache()
     >>> k, v = cache.append(torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 5, 4))
@@ -229,26 +266,34 @@ class KVCache:
         return 0 if self.keys is None else self.keys.nbytes + self.values.nbytes
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the new positions at the end and return all keys and values; ValueError for another batch or layer."""
+        """Add the new positions at the end and return all keys and values; ValueError for another
+        batch or layer.
+        """
         if self.keys is not None:
-            old, new = self.keys.shape, keys.shape
+            old = self.keys.shape
+            new = keys.shape
             if (old[:-2], old[-1]) != (new[:-2], new[-1]):
                 raise ValueError(
                     f"the cache holds keys of {tuple(old)}, which {tuple(new)} cannot continue: "
                     "use a fresh KVCache() for each layer and each batch"
                 )
-            keys, values = torch.cat([self.keys, keys], dim=-2), torch.cat([self.values, values], dim=-2)
-        self.keys, self.values = keys, values  # (B, H, S, d)
+            keys = torch.cat([self.keys, keys], dim=-2)
+            values = torch.cat([self.values, values], dim=-2)
+        self.keys = keys  # (B, H, S, d)
+        self.values = values
         return keys, values
 
 
 class MultiHeadAttention(nn.Module):
-    """Causal multi-head self-attention: H heads side by side in one tensor, then one linear map back to d_model.
+    """Causal multi-head self-attention: H heads side by side in one tensor, then one linear map
+    back to d_model.
 
-    Shapes: x (B, T, d_model) -> (B, T, d_model). `c_attn.weight` is (3 * d_model, d_model), queries on top of keys on
-    top of values: `nn.MultiheadAttention.in_proj_weight`, or GPT-2's `c_attn.weight` transposed.
-    `fused` picks torch's scaled_dot_product_attention instead of `attention`; it may be switched at any time.
-    Raises: ValueError where n_head does not divide d_model, and for input that is not (B, T, d_model).
+    Shapes: x (B, T, d_model) -> (B, T, d_model). `c_attn.weight` is (3 * d_model, d_model), queries
+    on top of keys on top of values: `nn.MultiheadAttention.in_proj_weight`, or GPT-2's
+    `c_attn.weight` transposed. `fused` picks torch's scaled_dot_product_attention instead of
+    `attention`; it may be switched at any time.
+    Raises: ValueError where n_head does not divide d_model, and for input that is not (B, T,
+    d_model).
     Source: Vaswani et al. 2017, section 3.2.2.
 
     >>> mha = MultiHeadAttention(d_model=8, n_head=2)
@@ -265,31 +310,42 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, n_head: int, bias: bool = True, fused: bool = True) -> None:
         super().__init__()
         if n_head < 1 or d_model % n_head:
-            raise ValueError(f"d_model={d_model} is not divisible by n_head={n_head}: choose a divisor of {d_model}")
-        self.d_model, self.n_head, self.fused = d_model, n_head, fused
-        self.c_attn = nn.Linear(d_model, 3 * d_model, bias=bias)  # W_Q, W_K and W_V of all heads in one matrix
+            raise ValueError(
+                f"d_model={d_model} is not divisible by n_head={n_head}: choose a divisor of {d_model}"
+            )
+        self.d_model = d_model
+        self.n_head = n_head
+        self.fused = fused
+        # W_Q, W_K and W_V of all heads in one matrix
+        self.c_attn = nn.Linear(d_model, 3 * d_model, bias=bias)
         self.c_proj = nn.Linear(d_model, d_model, bias=bias)  # W_O
 
     def extra_repr(self) -> str:
         return f"d_model={self.d_model}, n_head={self.n_head}, fused={self.fused}"
 
     def forward(
-        self, x: Tensor, kv_cache: KVCache | None = None, mask: Tensor | None = None, return_weights: bool = False
+        self,
+        x: Tensor,
+        kv_cache: KVCache | None = None,
+        mask: Tensor | None = None,
+        return_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Mix the positions of x; with a cache, x continues what the cache holds.
 
-        `mask` (bool, broadcasts to (B, H, T, S), True = may look) replaces the causal mask.
-        With `return_weights` the result is (y, weights), where weights (B, H, T, S) is the attention map of each head.
+        `mask` (bool, broadcasts to (B, H, T, S), True = may look) replaces the causal mask. With
+        `return_weights` the result is (y, weights), where weights (B, H, T, S) is the attention map
+        of each head.
         """
         z, weights = self._heads(x, kv_cache, mask, return_weights)  # (B, H, T, d), (B, H, T, S)
         y = self.c_proj(merge_heads(z))  # (B, T, d_model)
         return (y, weights) if return_weights else y
 
     def per_head(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What each head adds to the output: the sum over heads, plus the bias of `c_proj`, is mha(x).
+        """What each head adds to the output: the sum over heads, plus the bias of `c_proj`, is
+        mha(x).
 
-        Shapes: x (B, T, d_model) -> (B, H, T, d_model). Source: Elhage et al. 2021, "A Mathematical Framework for
-        Transformer Circuits", section "Attention heads are independent and additive".
+        Shapes: x (B, T, d_model) -> (B, H, T, d_model). Source: Elhage et al. 2021, "A Mathematical
+        Framework for Transformer Circuits", section "Attention heads are independent and additive".
         """
         z, _ = self._heads(x, None, mask, return_weights=False)  # (B, H, T, d)
         w_o = self.c_proj.weight.unflatten(1, (self.n_head, -1))  # (d_model, H, d)
@@ -298,15 +354,22 @@ class MultiHeadAttention(nn.Module):
     def _heads(
         self, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None, return_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The heads' outputs z before they are merged, and their attention maps unless the fused kernel hides them."""
+        """The heads' outputs z before they are merged, and their attention maps unless the fused
+        kernel hides them.
+        """
         if x.ndim != 3 or x.size(-1) != self.d_model:
-            raise ValueError(f"x is {tuple(x.shape)} but must be (B, T, {self.d_model}): for one sequence pass x[None]")
-        q, k, v = (split_heads(part, self.n_head) for part in self.c_attn(x).chunk(3, dim=-1))  # each (B, H, T, d)
+            raise ValueError(
+                f"x is {tuple(x.shape)} but must be (B, T, {self.d_model}): for one sequence pass x[None]"
+            )
+        # each (B, H, T, d)
+        q, k, v = (split_heads(part, self.n_head) for part in self.c_attn(x).chunk(3, dim=-1))
         if kv_cache is not None:
             k, v = kv_cache.append(k, v)  # (B, H, S, d)
-        T, S = q.size(-2), k.size(-2)
+        T = q.size(-2)
+        S = k.size(-2)
         if self.fused and mask is None and not return_weights:
             past = None if T in (1, S) else _past(T, S, x.device)  # (T, S), only for a chunk
             return F.scaled_dot_product_attention(q, k, v, attn_mask=past, is_causal=T == S), None
-        weights = _causal_weights(q, k) if mask is None else attention_weights(q, k, mask)  # (B, H, T, S)
+        # (B, H, T, S)
+        weights = _causal_weights(q, k) if mask is None else attention_weights(q, k, mask)
         return weights @ v, weights

@@ -1,4 +1,6 @@
-"""Exercises of lesson 23. The right values come from plain Python arithmetic, numpy and scipy, not from torch's losses."""
+"""Exercises of lesson 23. The right values come from plain Python arithmetic, numpy and scipy, not
+from torch's losses.
+"""
 
 import math
 import random
@@ -18,21 +20,29 @@ from course_utils.kl_bias.exercises import as_float, chances, some_mask
 EXERCISES = Exercises()
 
 
-# --- tilt ------------------------------------------------------------------------------------------------------------
+# --- tilt -----------------------------------------------------------------------------------------
 
-@EXERCISES.add(kl_bias.tilt, difficulty=1, minutes=6, hints=[
+
+@EXERCISES.add(
+    kl_bias.tilt,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "Two steps: multiply the mask's probabilities, then make every row sum to 1 again.",
         "torch.where(mask, odds * p, p) multiplies; .sum(-1, keepdim=True) is what to divide by.",
         "First check_fits(mask, p), and a ValueError where odds is not above 0.",
-    ])
+    ],
+)
 def check_tilt(student: Callable, rng: random.Random) -> None:
     for shape, zeros in (((6,), 0), ((3, 5), 1), ((5, 5), 0), ((2, 3, 7), 2)):
         V = shape[-1]
         for odds in (rng.uniform(2.0, 9.0), rng.uniform(0.1, 0.5)):
-            p, mask = chances(rng, *shape, zeros=zeros), some_mask(rng, V, 2)
+            p = chances(rng, *shape, zeros=zeros)
+            mask = some_mask(rng, V, 2)
             weights = p.double().numpy() * np.where(mask.numpy(), odds, 1.0)
             want = as_float(weights / weights.sum(-1, keepdims=True))
-            raw, m = torch.where(mask, odds * p, p), (p * mask).sum(-1, keepdim=True)
+            raw = torch.where(mask, odds * p, p)
+            m = (p * mask).sum(-1, keepdim=True)
             mistakes = {
                 "the probabilities no longer sum to 1: divide by the new sum": raw,
                 "you multiplied the others, not the mask": as_float(
@@ -49,37 +59,55 @@ def check_tilt(student: Callable, rng: random.Random) -> None:
                     torch.where(mask, odds * p, p * (1 - odds * m) / (1 - m)),
             }  # fmt: skip
             mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want, atol=1e-4)}
-            call = f"tilt(p, mask, odds={odds:.2f}) with p of shape {shape}" + (" and zeros in it" if zeros else "")
+            call = f"tilt(p, mask, odds={odds:.2f}) with p of shape {shape}" + (
+                " and zeros in it" if zeros else ""
+            )
             got = student(p, mask, odds)
             if zeros and isinstance(got, Tensor) and got.shape == want.shape and got.isnan().any():
                 raise Wrong(f"{call}: there is nan. A logarithm of 0? You can multiply instead.")
             expect(got, want, call, mistakes=mistakes)
-    p, mask = chances(rng, 3, 5), some_mask(rng, 5, 2)
+    p = chances(rng, 3, 5)
+    mask = some_mask(rng, 5, 2)
     expect(student(p, mask, 1.0), p, "tilt(p, mask, odds=1.0)")
     for odds in (0.0, -2.0):
-        must_raise(lambda odds=odds: student(p, mask, odds), f"tilt(p, mask, odds={odds})", "odds are above 0")
-    must_raise(lambda: student(p, torch.tensor([True]), 2.0), "tilt(p of 5 tokens, mask of 1, odds=2.0)",
-               "the mask belongs to another vocabulary")  # fmt: skip
+        must_raise(
+            lambda odds=odds: student(p, mask, odds),
+            f"tilt(p, mask, odds={odds})",
+            "odds are above 0",
+        )
+    must_raise(
+        lambda: student(p, torch.tensor([True]), 2.0),
+        "tilt(p of 5 tokens, mask of 1, odds=2.0)",
+        "the mask belongs to another vocabulary",
+    )
 
 
-# --- two_proportion_p ------------------------------------------------------------------------------------------------
+# --- two_proportion_p -----------------------------------------------------------------------------
 
-@EXERCISES.add(audit.two_proportion_p, difficulty=2, minutes=10, hints=[
+
+@EXERCISES.add(
+    audit.two_proportion_p,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Write the formula of z line by line: the pooled rate r first. Where r is 0 or 1 return 1.0 before you divide by 0.",
         "Both tails of the standard normal beyond |z|: math.erfc(abs(z) / math.sqrt(2)).",
         "In the first line, a ValueError unless 0 <= k1 <= n1, 0 <= k2 <= n2, n1 > 0 and n2 > 0.",
-    ])
+    ],
+)
 def check_two_proportion_p(student: Callable, rng: random.Random) -> None:
     cases = [(50, 100, 65, 100), (65, 100, 50, 100), (3, 40, 30, 160), (12, 30, 55, 170)]
     cases += [(rng.randrange(20, 40), 80, rng.randrange(60, 120), 200) for _ in range(4)]
     for k1, n1, k2, n2 in cases:
-        a, b = k1 / n1, k2 / n2
+        a = k1 / n1
+        b = k2 / n2
         want = float(chi2_contingency([[k1, n1 - k1], [k2, n2 - k2]], correction=False).pvalue)
 
         def tails(variance: float, gap: float = abs(a - b), sides: int = 2) -> float:
             return sides * 0.5 * math.erfc(max(gap, 0.0) / math.sqrt(variance) / math.sqrt(2))
 
-        r, mid = (k1 + k2) / (n1 + n2), (a + b) / 2
+        r = (k1 + k2) / (n1 + n2)
+        mid = (a + b) / 2
         n = 1 / n1 + 1 / n2
         yates = float(chi2_contingency([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
         signed = (a - b) / math.sqrt(r * (1 - r) * n)
@@ -96,18 +124,36 @@ def check_two_proportion_p(student: Callable, rng: random.Random) -> None:
             "that is z; return the p-value": signed,
             "you used a continuity correction; this exercise has none": yates,
         }  # fmt: skip
-        mistakes = {s: v for s, v in mistakes.items() if not math.isclose(v, want, rel_tol=1e-3, abs_tol=1e-5)}
-        expect(student(k1, n1, k2, n2), want, f"two_proportion_p({k1}, {n1}, {k2}, {n2})", mistakes=mistakes)
+        mistakes = {
+            s: v
+            for s, v in mistakes.items()
+            if not math.isclose(v, want, rel_tol=1e-3, abs_tol=1e-5)
+        }
+        expect(
+            student(k1, n1, k2, n2),
+            want,
+            f"two_proportion_p({k1}, {n1}, {k2}, {n2})",
+            mistakes=mistakes,
+        )
     for case in ((0, 10, 0, 30), (20, 20, 7, 7)):
         expect(student(*case), 1.0, f"two_proportion_p{case}, where nothing differs")
     expect(student(5, 10, 20, 40), 1.0, "two_proportion_p(5, 10, 20, 40)")
     want = float(chi2_contingency([[150, 850], [500, 500]], correction=False).pvalue)
     got = student(150, 1000, 500, 1000)
     if isinstance(got, float) and got <= 0:
-        raise Wrong(f"two_proportion_p(150, 1000, 500, 1000): small, but not 0: it is about {want:.0e}. 1 - (the area below z) "
-                    "loses all digits; take the tail itself, math.erfc or norm.sf.")  # fmt: skip
-    expect(float(math.log10(got)), math.log10(want), "log10 of two_proportion_p(150, 1000, 500, 1000)", tol=1e-3)
+        raise Wrong(
+            f"two_proportion_p(150, 1000, 500, 1000): small, but not 0: it is about {want:.0e}. 1 - (the area below z) "
+            "loses all digits; take the tail itself, math.erfc or norm.sf."
+        )
+    expect(
+        float(math.log10(got)),
+        math.log10(want),
+        "log10 of two_proportion_p(150, 1000, 500, 1000)",
+        tol=1e-3,
+    )
     for case in ((11, 10, 5, 10), (-1, 10, 5, 10), (0, 0, 5, 10)):
         must_raise(
-            lambda case=case: student(*case), f"two_proportion_p{case}", "counts are 0 to n, and n is at least 1"
+            lambda case=case: student(*case),
+            f"two_proportion_p{case}",
+            "counts are 0 to n, and n is at least 1",
         )

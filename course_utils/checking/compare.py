@@ -12,11 +12,14 @@ class Wrong(Exception):
     """Raised by a checker with the sentence that the student reads."""
 
 
-def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = None, tol: float = 1e-5) -> None:
-    """Raises `Wrong` unless `got` is `want`, in type, shape, dtype and value (floats within `tol`, relative or absolute).
+def expect(
+    got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = None, tol: float = 1e-5
+) -> None:
+    """Raises `Wrong` unless `got` is `want`, in type, shape, dtype and value (floats within `tol`,
+    relative or absolute).
 
-    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives: where the answer is
-    wrong, the first one that equals it is what the student reads.
+    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives:
+    where the answer is wrong, the first one that equals it is what the student reads.
 
     >>> expect([1, 2], [1, 2], "f(3)")
     >>> expect([2, 1], [1, 2], "f(3)", mistakes={"you sorted the wrong way round": [2, 1]})
@@ -29,12 +32,16 @@ def expect(got: Any, want: Any, call: str, mistakes: Mapping[str, Any] | None = 
     for sentence, wrong in (mistakes or {}).items():
         if difference(got, wrong, tol) is None:
             values = f" Expected {show_value(want)}, got {show_value(got)}."
-            raise Wrong(f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}")
+            raise Wrong(
+                f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}"
+            )
     raise Wrong(f"{call}: {what}.")
 
 
 def show_value(value: Any, width: int = 80) -> str:
-    """A value in few characters, for a message: large tensors by shape, functions by name, floats rounded, long things cut in the middle."""
+    """A value in few characters, for a message: large tensors by shape, functions by name, floats
+    rounded, long things cut in the middle.
+    """
     if isinstance(value, (torch.Tensor, np.ndarray)) and np.prod(tuple(value.shape)) > 8:
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
     if callable(value) and hasattr(value, "__name__"):
@@ -78,7 +85,11 @@ def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None
     if got.dtype != want.dtype:
         return f"expected dtype {want.dtype}, got {got.dtype}"
     a, b = (torch.as_tensor(x).detach() for x in (got, want))
-    if a.dtype.is_floating_point and not bool(torch.isfinite(a).all()) and bool(torch.isfinite(b).all()):
+    if (
+        a.dtype.is_floating_point
+        and not bool(torch.isfinite(a).all())
+        and bool(torch.isfinite(b).all())
+    ):
         return "there are values that are not finite (nan or inf)"
     exact = not (a.dtype.is_floating_point or a.dtype.is_complex)
     close = torch.isclose(a, b, rtol=0 if exact else tol, atol=0 if exact else tol, equal_nan=True)
@@ -96,7 +107,8 @@ def _number(x: torch.Tensor) -> str:
 def _dict_difference(got: Any, want: dict, tol: float) -> str | None:
     if not isinstance(got, dict):
         return f"expected a dict, got {kind_of(got)}"
-    missing, extra = [k for k in want if k not in got], [k for k in got if k not in want]
+    missing = [k for k in want if k not in got]
+    extra = [k for k in got if k not in want]
     if missing:
         return f"{show_value(missing[0])} is missing"
     if extra:
@@ -113,7 +125,11 @@ def _sequence_difference(got: Any, want: Sequence, tol: float) -> str | None:
     for index, (a, b) in enumerate(zip(got, want, strict=False)):
         if (inner := difference(a, b, tol)) is not None:
             simple = isinstance(b, (int, str, bytes)) and type(a) is type(b)
-            return f"expected {show_value(want)}, got {show_value(got)}" if simple else f"at index {index}: {inner}"
+            return (
+                f"expected {show_value(want)}, got {show_value(got)}"
+                if simple
+                else f"at index {index}: {inner}"
+            )
     return None if len(got) == len(want) else f"expected {show_value(want)}, got {show_value(got)}"
 
 

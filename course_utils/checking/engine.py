@@ -1,4 +1,6 @@
-"""Exercises: a checker which survives any answer and names the likely mistake, hints in layers, the solution's source."""
+"""Exercises: a checker which survives any answer and names the likely mistake, hints in layers, the
+solution's source.
+"""
 
 import contextlib
 import copy
@@ -32,11 +34,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: the reference is the finished function or class of the topic module, and also the solution.
+    """One exercise: the reference is the finished function or class of the topic module, and also
+    the solution.
 
-    `check(student, rng)` calls the student's function on inputs drawn from `rng` (a `random.Random`) and raises `Wrong`;
-    `hints` go from a nudge to nearly the answer; `difficulty` is 1 to 3; `minutes` is what a beginner needs.
-    A check may use `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only waits.
+    `check(student, rng)` calls the student's function on inputs drawn from `rng` (a
+    `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
+    is 1 to 3; `minutes` is what a beginner needs. A check may use `time_limit` seconds of processor
+    time, and `wall_limit` seconds on the clock where it only waits.
     """
 
     name: str
@@ -49,17 +53,22 @@ class Exercise:
     wall_limit: float = WALL_LIMIT
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
-        """Checks an answer, whatever it is, and says what happened in a sentence. Never raises, never hangs.
+        """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
+        never hangs.
 
-        The checker runs in a thread of its own, which is ended where it passes a limit or where you press Stop.
+        The checker runs in a thread of its own, which is ended where it passes a limit or where you
+        press Stop.
         """
         if not callable(answer):
             kind = "class" if inspect.isclass(self.reference) else "function"
             return Result(
-                False, f"{self.name}: give check(…) your {kind}, without calling it; it got {kind_of(answer)}."
+                False,
+                f"{self.name}: give check(…) your {kind}, without calling it; it got {kind_of(answer)}.",
             )
         if _unattempted(answer):
-            return Result(None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again.")
+            return Result(
+                None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
+            )
         guarded = _Guarded(answer, self.name)
         outcome: list[Result] = []
 
@@ -70,7 +79,9 @@ class Exercise:
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
             except BaseException as error:  # whatever a student's code throws, SystemExit too
-                outcome.append(Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}."))
+                outcome.append(
+                    Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}.")
+                )
 
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             passed_limit = run_limited(work, self.time_limit, self.wall_limit)
@@ -79,7 +90,10 @@ class Exercise:
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
         if passed_limit == "wall":
             slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
-            return Result(False, f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.")
+            return Result(
+                False,
+                f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
+            )
         return outcome[0]
 
 
@@ -90,7 +104,9 @@ class Exercises(list[Exercise]):
     >>> def double(x):
     ...     return 2 * x
     >>> exercises = Exercises()
-    >>> @exercises.add(double, difficulty=1, minutes=2, hints=["Which operator multiplies?", "2 * x"])
+    >>> @exercises.add(
+    ...     double, difficulty=1, minutes=2, hints=["Which operator multiplies?", "2 * x"]
+    ... )
     ... def check_double(student, rng):
     ...     if student(3) != 6:
     ...         raise Wrong("double(3) is 6")
@@ -99,29 +115,48 @@ class Exercises(list[Exercise]):
     """
 
     def add(
-        self, reference: Callable, *, hints: Sequence[str], difficulty: int, minutes: int, time_limit: float = CPU_LIMIT
+        self,
+        reference: Callable,
+        *,
+        hints: Sequence[str],
+        difficulty: int,
+        minutes: int,
+        time_limit: float = CPU_LIMIT,
     ) -> Callable[[Callable], Callable]:
-        """A decorator for the checker of the exercise that is named as its reference, the finished function or class."""
+        """A decorator for the checker of the exercise that is named as its reference, the finished
+        function or class.
+        """
 
         def register(check: Callable) -> Callable:
-            self.append(Exercise(reference.__name__, reference, check, hints, difficulty, minutes, time_limit))
+            self.append(
+                Exercise(
+                    reference.__name__, reference, check, hints, difficulty, minutes, time_limit
+                )
+            )
             return check
 
         return register
 
 
 class _Guarded:
-    """The student's function, called with copies of its arguments; remembers the last call for the messages."""
+    """The student's function, called with copies of its arguments; remembers the last call for the
+    messages.
+    """
 
     def __init__(self, function: Callable, name: str):
-        self.function, self.call = function, name
+        self.function = function
+        self.call = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         shown = [show_value(a) for a in args] + [f"{k}={show_value(v)}" for k, v in kwargs.items()]
         self.call = f"{self.call.split('(')[0]}({', '.join(shown)})"
-        given, named = [_copy(a) for a in args], {k: _copy(v) for k, v in kwargs.items()}
+        given = [_copy(a) for a in args]
+        named = {k: _copy(v) for k, v in kwargs.items()}
         got = self.function(*given, **named)
-        for before, after in [*zip(args, given, strict=True), *((kwargs[k], named[k]) for k in named)]:
+        for before, after in [
+            *zip(args, given, strict=True),
+            *((kwargs[k], named[k]) for k in named),
+        ]:
             if (
                 isinstance(before, (list, dict, set, torch.Tensor, np.ndarray))
                 and difference(after, before, 0) is not None
@@ -149,13 +184,17 @@ def _describe(error: BaseException) -> str:
 
 
 def _unattempted(answer: Callable) -> bool:
-    """True for a stub: a function, or a class all of whose own methods are functions, of nothing but a docstring and `...`."""
+    """True for a stub: a function, or a class all of whose own methods are functions, of nothing
+    but a docstring and `...`.
+    """
     if inspect.isclass(answer):
         methods = [m for m in vars(answer).values() if inspect.isfunction(m)]
         return bool(methods) and all(_unattempted(m) for m in methods)
     code = getattr(answer, "__code__", None)
     return (
-        isinstance(code, types.CodeType) and code.co_name != "<lambda>" and (code.co_code, code.co_consts[-1]) in _EMPTY
+        isinstance(code, types.CodeType)
+        and code.co_name != "<lambda>"
+        and (code.co_code, code.co_consts[-1]) in _EMPTY
     )
 
 
@@ -173,8 +212,11 @@ _EMPTY = [(stub.__code__.co_code, None) for stub in (_documented, _bare)]
 class Catalog:
     """All exercises by `topic.name`, and what a notebook does with them: check, hint, solution."""
 
-    def __init__(self, load: Callable[[str], Sequence[Exercise]], rooms: Callable[[], Sequence[str]]):
-        self._load, self._rooms = load, rooms
+    def __init__(
+        self, load: Callable[[str], Sequence[Exercise]], rooms: Callable[[], Sequence[str]]
+    ):
+        self._load = load
+        self._rooms = rooms
         self._hinted: dict[str, int] = {}
 
     @property
@@ -186,7 +228,9 @@ class Catalog:
         """The exercise called `topic.name`. Raises KeyError listing what there is."""
         topic, _, short = str(name).partition(".")
         if topic not in self.topics:
-            raise KeyError(f"no exercises on {topic!r}; there are exercises on {', '.join(self.topics)}.")
+            raise KeyError(
+                f"no exercises on {topic!r}; there are exercises on {', '.join(self.topics)}."
+            )
         known = {exercise.name: exercise for exercise in self._load(topic)}
         if short not in known:
             raise KeyError(f"no exercise {name!r}; {topic} has {', '.join(known)}.")
@@ -194,7 +238,9 @@ class Catalog:
 
     def names(self) -> list[str]:
         """Every `topic.name`, in course order."""
-        return [f"{topic}.{exercise.name}" for topic in self.topics for exercise in self._load(topic)]
+        return [
+            f"{topic}.{exercise.name}" for topic in self.topics for exercise in self._load(topic)
+        ]
 
     def check(self, name: str, answer: Any) -> None:
         """Prints whether your answer is right, and if not, what is likely wrong."""
@@ -206,7 +252,9 @@ class Catalog:
         step = min(self._hinted.get(name, 0), len(hints) - 1)
         self._hinted[name] = step + 1
         more = (
-            "call again for the next" if step + 1 < len(hints) else f'the last one; solution("{name}") shows the answer'
+            "call again for the next"
+            if step + 1 < len(hints)
+            else f'the last one; solution("{name}") shows the answer'
         )
         say(f"Hint {step + 1} of {len(hints)} ({more}): {hints[step]}")
 

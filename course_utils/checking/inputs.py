@@ -11,7 +11,9 @@ from course_utils.checking.compare import Wrong, expect
 
 
 def normal(rng: random.Random, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Draws from a normal distribution, of this shape, repeatable by the checker's own source of random numbers."""
+    """Draws from a normal distribution, of this shape, repeatable by the checker's own source of
+    random numbers.
+    """
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     return torch.randn(shape, generator=generator, dtype=dtype)
 
@@ -23,7 +25,9 @@ def distinct(rng: random.Random, *shape: int) -> Tensor:
 
 
 def gradient(got: Tensor, want: Tensor, got_from: Tensor, want_from: Tensor, call: str) -> None:
-    """Compares the gradients that reach the input, which a value computed outside torch does not have."""
+    """Compares the gradients that reach the input, which a value computed outside torch does not
+    have.
+    """
     if not got.requires_grad:
         raise Wrong(
             f"{call}: no gradient flows back, so nothing could be trained through this. "
@@ -31,7 +35,8 @@ def gradient(got: Tensor, want: Tensor, got_from: Tensor, want_from: Tensor, cal
         )
     pull = torch.linspace(-1, 1, want.numel(), dtype=want.dtype).reshape(want.shape)
     got_grad, want_grad = (
-        torch.autograd.grad((y * pull).sum(), x, allow_unused=True)[0] for y, x in ((got, got_from), (want, want_from))
+        torch.autograd.grad((y * pull).sum(), x, allow_unused=True)[0]
+        for y, x in ((got, got_from), (want, want_from))
     )
     if got_grad is None:
         raise Wrong(f"{call}: no gradient reaches the input. Use the tensors that you were given")
@@ -39,7 +44,9 @@ def gradient(got: Tensor, want: Tensor, got_from: Tensor, want_from: Tensor, cal
 
 
 def check_gradient(student: Callable, oracle: Callable, x: Tensor, call: str) -> None:
-    """Compares the gradient that reaches x through the student's function with the one through the oracle."""
+    """Compares the gradient that reaches x through the student's function with the one through the
+    oracle.
+    """
     x.requires_grad_()
     inner = x * 1  # not a leaf: the student's function gets this very tensor
     gradient(student(inner), oracle(inner), inner, inner, call)
@@ -57,12 +64,16 @@ def must_raise(run: Callable, call: str, why: str) -> None:
 def different(mistakes: dict[str, Tensor], want: Tensor) -> dict[str, Tensor]:
     """Those mistakes that show on this input."""
     return {
-        s: v for s, v in mistakes.items() if v.shape != want.shape or not torch.allclose(v, want, rtol=1e-4, atol=1e-4)
+        s: v
+        for s, v in mistakes.items()
+        if v.shape != want.shape or not torch.allclose(v, want, rtol=1e-4, atol=1e-4)
     }
 
 
 class Dice(torch.Generator):
-    """A generator that the engine, which copies arguments, leaves as it is: two calls in a row must throw on."""
+    """A generator that the engine, which copies arguments, leaves as it is: two calls in a row must
+    throw on.
+    """
 
     def __deepcopy__(self, memo: dict) -> "Dice":
         return self
@@ -78,4 +89,6 @@ def dice(seed: int) -> Dice:
 def must_keep(call: str, kept: Tensor, given: Tensor) -> None:
     """Complain where a function changed what it was given."""
     if not torch.equal(kept, given):
-        raise Wrong(f"{call} changed its input in place; the caller still needs it. Make a new tensor instead.")
+        raise Wrong(
+            f"{call} changed its input in place; the caller still needs it. Make a new tensor instead."
+        )

@@ -1,4 +1,6 @@
-"""Run an answer in a thread of its own, with a limit on the processor time that it uses, and end it for good."""
+"""Run an answer in a thread of its own, with a limit on the processor time that it uses, and end it
+for good.
+"""
 
 import _thread
 import ctypes
@@ -12,7 +14,9 @@ from typing import Any
 
 CPU_LIMIT = 20.0  # seconds of processor time; the slowest reference needs a hundredth of it
 WALL_LIMIT = 60.0  # seconds on the clock: for what waits and uses no processor
-STOP_LIMIT = 3.0  # seconds of work, or of standing still, to end a thread; one inside of C code ends when it comes back
+# seconds of work, or of standing still, to end a thread; one inside of C code ends when it comes
+# back
+STOP_LIMIT = 3.0
 LOOK = 0.02  # seconds between two looks at a thread
 GENTLE = 3  # how often it is told to end before every line of its code is made to
 TOOL = 4  # our number in `sys.monitoring`; debuggers, coverage and profilers have 0, 1, 2 and 5
@@ -23,10 +27,12 @@ class Stopped(SystemExit):
 
 
 class Insisting(Stopped):
-    """The same for an answer that swallowed it: before Python 3.12, the next line of its code raises it again.
+    """The same for an answer that swallowed it: before Python 3.12, the next line of its code
+    raises it again.
 
-    Lines are watched by tracing, which only the thread itself can switch on: so that happens where this is made, and,
-    as an error switches tracing off, once more where an `except` of the answer throws this away.
+    Lines are watched by tracing, which only the thread itself can switch on: so that happens where
+    this is made, and, as an error switches tracing off, once more where an `except` of the answer
+    throws this away.
     """
 
     def __init__(self) -> None:
@@ -42,7 +48,8 @@ def _watch_lines(frame: FrameType | None) -> None:
     while frame is not None and frame.f_code is not _Limited._work.__code__:
         frames.append(frame)
         frame = frame.f_back
-    if frame is None or not frames or hasattr(sys, "monitoring"):  # not in an answer; or `_Monitored` watches
+    # not in an answer; or `_Monitored` watches
+    if frame is None or not frames or hasattr(sys, "monitoring"):
         return
     for inner in frames:
         inner.f_trace = _raise_again
@@ -57,12 +64,16 @@ def _raise_again(frame: FrameType, event: str, arg: Any) -> Any:
     return _raise_again
 
 
-def run_limited(work: Callable[[], object], cpu: float = CPU_LIMIT, wall: float = WALL_LIMIT) -> str | None:
-    """Run work() in a thread and wait. Return None where it came to its end, "cpu" or "wall" for the limit it passed.
+def run_limited(
+    work: Callable[[], object], cpu: float = CPU_LIMIT, wall: float = WALL_LIMIT
+) -> str | None:
+    """Run work() in a thread and wait. Return None where it came to its end, "cpu" or "wall" for
+    the limit it passed.
 
-    cpu: seconds of processor time of that thread alone, so that neither a slow nor a busy machine fails; wall: seconds
-    on the clock, for work that waits. After a limit, and after a KeyboardInterrupt here, which goes on its way, the
-    thread is ended, even where a bare `except:` swallows what ends it. What work() raises is lost: it must keep its own.
+    cpu: seconds of processor time of that thread alone, so that neither a slow nor a busy machine
+    fails; wall: seconds on the clock, for work that waits. After a limit, and after a
+    KeyboardInterrupt here, which goes on its way, the thread is ended, even where a bare `except:`
+    swallows what ends it. What work() raises is lost: it must keep its own.
 
     >>> run_limited(lambda: sum(range(9)))
     >>> run_limited(lambda: time.sleep(0.1), wall=0.05)
@@ -86,8 +97,11 @@ class _Limited:
     """A thread at work, with a clock for its own processor time."""
 
     def __init__(self, function: Callable[[], object]):
-        self.function, self.clock = function, lambda: 0.0
-        self.leaving, self.over, self.gate = False, threading.Event(), threading.Lock()
+        self.function = function
+        self.clock = lambda: 0.0
+        self.leaving = False
+        self.over = threading.Event()
+        self.gate = threading.Lock()
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     def _work(self) -> None:
@@ -96,8 +110,9 @@ class _Limited:
             self.function()
         except BaseException:
             pass  # nothing may reach threading's own code, which would print it
-        # Python raises what another thread sends at calls and loops only. So from here to the call nothing arrives, and
-        # after it at most one more, which was on its way: `stop` looks at `leaving` first.
+        # Python raises what another thread sends at calls and loops only. So from here to the call
+        # nothing arrives, and after it at most one more, which was on its way: `stop` looks at
+        # `leaving` first.
         self.leaving = True
         try:
             self._leave()
@@ -135,7 +150,8 @@ class _Limited:
                         _raise_in(self.thread.ident, Stopped if attempt < GENTLE else Insisting)
                 self.over.wait(LOOK)
                 if self.cpu() - moved > LOOK / 20:  # a look costs less than that
-                    moved, still_since = self.cpu(), time.monotonic()
+                    moved = self.cpu()
+                    still_since = time.monotonic()
                 if self.cpu() - used > STOP_LIMIT or time.monotonic() - still_since > STOP_LIMIT:
                     break
         if self.over.is_set():
@@ -143,10 +159,13 @@ class _Limited:
 
 
 class _Monitored:
-    """From Python 3.12 on, after `begin` and inside of `with`: every line of a thread's code raises Stopped."""
+    """From Python 3.12 on, after `begin` and inside of `with`: every line of a thread's code raises
+    Stopped.
+    """
 
     def __init__(self, limited: _Limited):
-        self.limited, self.begun = limited, False
+        self.limited = limited
+        self.begun = False
 
     def __enter__(self) -> "_Monitored":
         return self
@@ -172,7 +191,9 @@ class _Monitored:
 
 
 def _raise_in(ident: int, error: type | None) -> None:
-    """Raises an exception in a thread as soon as it runs Python code; None takes back one that is still to come."""
+    """Raises an exception in a thread as soon as it runs Python code; None takes back one that is
+    still to come.
+    """
     what = ctypes.py_object(error) if error else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), what)
 
@@ -180,13 +201,15 @@ def _raise_in(ident: int, error: type | None) -> None:
 def _clock_of_this_thread() -> Callable[[], float]:
     """A function that any thread may call for the processor time of the thread which calls *this*.
 
-    Where the system has no such clock (macOS, Windows) it gives the time of all threads, but no more than the clock on
-    the wall: so a busy machine does not fail there either, and several cores at work do not count several times.
+    Where the system has no such clock (macOS, Windows) it gives the time of all threads, but no
+    more than the clock on the wall: so a busy machine does not fail there either, and several cores
+    at work do not count several times.
     """
     try:
         clock = time.pthread_getcpuclockid(_thread.get_ident())
         begun = time.clock_gettime(clock)
         return lambda: time.clock_gettime(clock) - begun
     except (AttributeError, OSError):
-        used, since = time.process_time(), time.monotonic()
+        used = time.process_time()
+        since = time.monotonic()
         return lambda: min(time.process_time() - used, time.monotonic() - since)

@@ -1,4 +1,6 @@
-"""Reading a network from inside: hooks, the logit lens, attribution and patching, as lesson 14 builds them."""
+"""Reading a network from inside: hooks, the logit lens, attribution and patching, as lesson 14
+builds them.
+"""
 
 from course_utils.circuits.hooks import ActivationCache, activations, only, patched, record
 from course_utils.circuits.reading import (

@@ -1,4 +1,6 @@
-"""Exercises of lesson 14. The right values come from plain loops, the model's parts run one by one, and scipy."""
+"""Exercises of lesson 14. The right values come from plain loops, the model's parts run one by one,
+and scipy.
+"""
 
 import itertools
 import random
@@ -17,7 +19,7 @@ from course_utils.transformer_block.transformer import Transformer
 EXERCISES = Exercises()
 
 
-# --- A small model whose every number is known -----------------------------------------------------------------------
+# --- A small model whose every number is known ----------------------------------------------------
 
 
 class Watched(Transformer):
@@ -37,9 +39,20 @@ class Watched(Transformer):
 
 
 def watched(rng: random.Random, n_layer: int = 3, tied: bool = True) -> Watched:
-    """A random model whose LayerNorms have gains and shifts of their own, so that leaving one out shows."""
-    config = TransformerConfig(vocab_size=13, n_positions=12, n_embd=12, n_layer=n_layer, n_head=3, n_inner=10,
-                               initializer_range=0.5, tie_word_embeddings=tied, depth_scaled_init=False)  # fmt: skip
+    """A random model whose LayerNorms have gains and shifts of their own, so that leaving one out
+    shows.
+    """
+    config = TransformerConfig(
+        vocab_size=13,
+        n_positions=12,
+        n_embd=12,
+        n_layer=n_layer,
+        n_head=3,
+        n_inner=10,
+        initializer_range=0.5,
+        tie_word_embeddings=tied,
+        depth_scaled_init=False,
+    )
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     model = Watched(config, generator)
     with torch.no_grad():
@@ -50,12 +63,18 @@ def watched(rng: random.Random, n_layer: int = 3, tied: bool = True) -> Watched:
 
 
 def whole(rng: random.Random, B: int, T: int, most: int = 13) -> Tensor:
-    return torch.randint(most, (B, T), generator=torch.Generator().manual_seed(rng.randrange(2**31)))
+    return torch.randint(
+        most, (B, T), generator=torch.Generator().manual_seed(rng.randrange(2**31))
+    )
 
 
 @torch.no_grad()
-def run_by_hand(model: Transformer, ids: Tensor, change: Callable[[str, Tensor], Tensor] = lambda name, x: x) -> dict:
-    """The model's activations by name, computed part after part; `change` may replace any of them on the way."""
+def run_by_hand(
+    model: Transformer, ids: Tensor, change: Callable[[str, Tensor], Tensor] = lambda name, x: x
+) -> dict:
+    """The model's activations by name, computed part after part; `change` may replace any of them
+    on the way.
+    """
     found = {}
 
     def note(name: str, x: Tensor) -> Tensor:
@@ -77,7 +96,7 @@ def hooks_on(model: nn.Module) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
-# --- record ----------------------------------------------------------------------------------------------------------
+# --- record ---------------------------------------------------------------------------------------
 
 
 class InPlace(nn.Module):
@@ -85,7 +104,8 @@ class InPlace(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.first, self.bend = nn.Linear(*weight.shape, bias=False), nn.ReLU(inplace=True)
+        self.first = nn.Linear(*weight.shape, bias=False)
+        self.bend = nn.ReLU(inplace=True)
         self.first.weight.data = weight.T.contiguous()
 
     def __deepcopy__(self, memo: dict) -> "InPlace":
@@ -98,28 +118,41 @@ class InPlace(nn.Module):
         return self.bend(self.first(x))
 
 
-@EXERCISES.add(hooks.record, difficulty=2, minutes=15, hints=[
+@EXERCISES.add(
+    hooks.record,
+    difficulty=2,
+    minutes=15,
+    hints=[
         "A hook is a function of (module, args, output). Where does it put the output, so that you can return it later?",
         "model.get_submodule(name).register_forward_hook(keep) returns a handle; handle.remove() takes the hook off. In a loop, write "
         "`def keep(module, args, output, name=name)`: otherwise all hooks see the last name.",
         "Keep output.clone(). `with contextlib.ExitStack() as hooks:` and hooks.enter_context(handle) remove all handles at the end, also "
         "after an error. The model runs once, inside of it, under @torch.no_grad().",
-    ])
+    ],
+)
 def check_record(student: Callable, rng: random.Random) -> None:
     model = watched(rng)
     model.train()
     kept = []
-    model.h[1].mlp.register_forward_hook(lambda module, args, output: kept.append(1))  # somebody else's hook
+    # somebody else's hook
+    model.h[1].mlp.register_forward_hook(lambda module, args, output: kept.append(1))
     ids = whole(rng, 2, rng.randint(4, 7))
-    names = rng.sample(["wte", "h.0.mlp", "h.1.attn", "h.0.ln_1", "h.2.mlp.c_fc", "ln_f", "h.1", "lm_head"], 5)
+    names = rng.sample(
+        ["wte", "h.0.mlp", "h.1.attn", "h.0.ln_1", "h.2.mlp.c_fc", "ln_f", "h.1", "lm_head"], 5
+    )
     truth = run_by_hand(model, ids)
-    model.runs, before = 0, hooks_on(model)
+    model.runs = 0
+    before = hooks_on(model)
     call = f"record(model, ids, {names})"
     found = student(model, ids, names)
     if not isinstance(found, dict):
-        raise Wrong(f"{call}: return a dictionary from names to tensors; you returned a {type(found).__name__}.")
+        raise Wrong(
+            f"{call}: return a dictionary from names to tensors; you returned a {type(found).__name__}."
+        )
     if sorted(found) != sorted(names):
-        raise Wrong(f"{call}: the dictionary should have these names as keys, it has {sorted(map(str, found))[:6]}.")
+        raise Wrong(
+            f"{call}: the dictionary should have these names as keys, it has {sorted(map(str, found))[:6]}."
+        )
     if hooks_on(model) < before:
         raise Wrong(
             f"{call}: a hook of somebody else is gone. Remove your own only: keep what register_forward_hook returns."
@@ -127,9 +160,14 @@ def check_record(student: Callable, rng: random.Random) -> None:
     if hooks_on(model) > before:
         raise Wrong(f"{call}: hooks are left on the model. Call remove() on each handle.")
     last = found[names[-1]]
-    if all(isinstance(x, Tensor) and x.shape == last.shape and torch.equal(x, last) for x in found.values()):
-        raise Wrong(f"{call}: all names hold the same tensor. A function in a loop sees the loop's last name: bind it, "
-                    "name=name, or make the function in another function.")  # fmt: skip
+    if all(
+        isinstance(x, Tensor) and x.shape == last.shape and torch.equal(x, last)
+        for x in found.values()
+    ):
+        raise Wrong(
+            f"{call}: all names hold the same tensor. A function in a loop sees the loop's last name: bind it, "
+            "name=name, or make the function in another function."
+        )
     for name in names:
         if not isinstance(found[name], Tensor):
             raise Wrong(f"{call}: {name} should be a tensor, not {show_value(found[name])}.")
@@ -140,23 +178,34 @@ def check_record(student: Callable, rng: random.Random) -> None:
         given = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h.1.in", "lm_head": "ln_f",
                  "h.0.ln_1": "h.0.in", "h.2.mlp.c_fc": "h.2.ln_2"}  # fmt: skip
         mistakes = (
-            {"you recorded what the module gets; record what it gives": truth[given[name]]} if name in given else {}
+            {"you recorded what the module gets; record what it gives": truth[given[name]]}
+            if name in given
+            else {}
         )
         mistakes["keep all positions, not the last only"] = truth[name][:, -1:]
         mistakes["keep all sequences of the batch"] = truth[name][0]
         expect(found[name], truth[name], f"{call}[{name!r}]", mistakes=mistakes, tol=1e-4)
     if model.runs != 1:
-        raise Wrong(f"{call}: the model ran {model.runs} times. Put all hooks on, then run it once.")
+        raise Wrong(
+            f"{call}: the model ran {model.runs} times. Put all hooks on, then run it once."
+        )
     if not model.training:
-        raise Wrong(f"{call}: the model was in training mode before and is not any more. Leave it as it is.")
+        raise Wrong(
+            f"{call}: the model was in training mode before and is not any more. Leave it as it is."
+        )
     check_record_in_trouble(student, rng, model, ids)
 
 
-def check_record_in_trouble(student: Callable, rng: random.Random, model: Watched, ids: Tensor) -> None:
-    before, bad = hooks_on(model), ids.clone()
+def check_record_in_trouble(
+    student: Callable, rng: random.Random, model: Watched, ids: Tensor
+) -> None:
+    before = hooks_on(model)
+    bad = ids.clone()
     bad[0, 0] = 99
-    for call, args in (("record(model, ids, names) where the model fails", (model, bad, ["h.0", "h.1.mlp"])),
-                       ("record(model, ids, ['h.0', 'h.7'])", (model, ids, ["h.0", "h.7"]))):  # fmt: skip
+    for call, args in (
+        ("record(model, ids, names) where the model fails", (model, bad, ["h.0", "h.1.mlp"])),
+        ("record(model, ids, ['h.0', 'h.7'])", (model, ids, ["h.0", "h.7"])),
+    ):
         try:
             student(*args)
         except Exception:
@@ -166,26 +215,39 @@ def check_record_in_trouble(student: Callable, rng: random.Random, model: Watche
                 ) from None
         else:
             raise Wrong(f"{call}: the error was swallowed. Let it through, and clean up behind it.")
-    weight, x = normal(rng, 4, 5), normal(rng, 2, 3, 4)
+    weight = normal(rng, 4, 5)
+    x = normal(rng, 2, 3, 4)
     got = student(InPlace(weight), x, ["first"])
     want = torch.einsum("bti,io->bto", x, weight)
-    expect(got.get("first") if isinstance(got, dict) else got, want, "record(network, x, ['first']) where a later part works in place",
-           mistakes={"a later module has written over what you kept: clone it": want.clamp(min=0)})  # fmt: skip
+    expect(
+        got.get("first") if isinstance(got, dict) else got,
+        want,
+        "record(network, x, ['first']) where a later part works in place",
+        mistakes={"a later module has written over what you kept: clone it": want.clamp(min=0)},
+    )
 
 
-# --- logit_lens ------------------------------------------------------------------------------------------------------
+# --- logit_lens -----------------------------------------------------------------------------------
 
-@EXERCISES.add(circuits.logit_lens, difficulty=1, minutes=5, hints=[
+
+@EXERCISES.add(
+    circuits.logit_lens,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "model.streams(ids) is a list: the residual stream before the first block and after each. What does the model do with the last of them?",
         "It goes through model.ln_f, then through model.lm_head. Do the same with all of them.",
         "torch.stack([model.lm_head(model.ln_f(stream)) for stream in model.streams(ids)])",
-    ])
+    ],
+)
 def check_logit_lens(student: Callable, rng: random.Random) -> None:
     for n_layer, tied in ((3, True), (2, False), (1, True)):
-        model, ids = watched(rng, n_layer, tied).eval(), whole(rng, 2, rng.randint(3, 8))
+        model = watched(rng, n_layer, tied).eval()
+        ids = whole(rng, 2, rng.randint(3, 8))
         parts = run_by_hand(model, ids)
         streams = [parts["h.0.in"], *(parts[f"h.{layer}"] for layer in range(n_layer))]
-        norm, W = model.ln_f, model.lm_head.weight
+        norm = model.ln_f
+        W = model.lm_head.weight
         with torch.no_grad():
 
             def head(xs: list[Tensor], W: Tensor = W) -> Tensor:
@@ -194,7 +256,8 @@ def check_logit_lens(student: Callable, rng: random.Random) -> None:
             normed = [norm(x) for x in streams]
             want = head(normed)
             plain = [
-                (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
+                (x - x.mean(-1, keepdim=True))
+                / (x.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
                 for x in streams
             ]
             mistakes = {
@@ -205,13 +268,18 @@ def check_logit_lens(student: Callable, rng: random.Random) -> None:
                 "the stream before the first block belongs to it, too": want[1:],
                 "the stream after the last block is missing": want[:-1],
                 "the last row went through ln_f twice": head([*normed[:-1], norm(normed[-1])]),
-                "the last row is the model's answer: it needs ln_f, too": head([*normed[:-1], streams[-1]]),
+                "the last row is the model's answer: it needs ln_f, too": head(
+                    [*normed[:-1], streams[-1]]
+                ),
                 "only the last row went through ln_f": head([*streams[:-1], normed[-1]]),
                 "from the first layer to the last; yours is the other way round": want.flip(0),
                 "return logits, not probabilities": want.softmax(-1),
                 "return logits, not their logarithmic probabilities": want.log_softmax(-1),
                 "decode the whole stream; you decoded what each block added": head(
-                    [norm(x) for x in [streams[0], *(b - a for a, b in itertools.pairwise(streams))]]
+                    [
+                        norm(x)
+                        for x in [streams[0], *(b - a for a, b in itertools.pairwise(streams))]
+                    ]
                 ),
                 "keep all positions, not the last only": want[:, :, -1],
                 "the layer is the first dimension": want.transpose(0, 1),
@@ -227,15 +295,21 @@ def check_logit_lens(student: Callable, rng: random.Random) -> None:
             expect(student(model, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
 
 
-# --- patching_map ----------------------------------------------------------------------------------------------------
+# --- patching_map ---------------------------------------------------------------------------------
 
-@EXERCISES.add(circuits.patching_map, difficulty=3, minutes=20, hints=[
+
+@EXERCISES.add(
+    circuits.patching_map,
+    difficulty=3,
+    minutes=20,
+    hints=[
         "Two runs without patches give the ends of the scale, clean and corrupt. activations(model, clean, names) gives what to patch in.",
         "For one name and position: `with patched(model, {name: only(source, slice(None), t)}): metric(model(corrupt))`. Loop, or run T copies of the "
         "corrupt text at once, the t-th patched at position t.",
         "source = cache[name].expand(T, -1, -1); t = torch.arange(T); the patch only(source, t, t) takes source[t, t]: text t, position t. Run "
         "corrupt.expand(T, -1).",
-    ])
+    ],
+)
 def check_patching_map(student: Callable, rng: random.Random) -> None:
     for n_layer, T in ((2, 5), (3, 7), (1, 4)):
         model = watched(rng, n_layer).eval()
@@ -248,12 +322,25 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
         def metric(logits: Tensor, a: int = a, b: int = b) -> Tensor:
             return logits[:, -1, a] - logits[:, -1, b]
 
-        everything = ["h.0.in", *(f"h.{k}{part}" for k in range(n_layer) for part in ("", ".attn", ".mlp"))]
+        everything = [
+            "h.0.in",
+            *(f"h.{k}{part}" for k in range(n_layer) for part in ("", ".attn", ".mlp")),
+        ]
         names = rng.sample(everything, min(4, len(everything)))
 
-        def table(base: Tensor, source: Tensor, positions: Callable[[int], object], shift: int = 0,
-                  model: Watched = model, metric: Callable = metric, names: list[str] = names, T: int = T) -> Tensor:  # fmt: skip
-            """The metric (names, T) of runs of `base` in which some positions of one activation come from `source`."""
+        def table(
+            base: Tensor,
+            source: Tensor,
+            positions: Callable[[int], object],
+            shift: int = 0,
+            model: Watched = model,
+            metric: Callable = metric,
+            names: list[str] = names,
+            T: int = T,
+        ) -> Tensor:
+            """The metric (names, T) of runs of `base` in which some positions of one activation
+            come from `source`.
+            """
             given = run_by_hand(model, source)
 
             def one(name: str, t: int) -> Tensor:
@@ -271,23 +358,32 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
         good, bad = (metric(run_by_hand(model, ids)["lm_head"])[0] for ids in (clean, corrupt))
         raw = table(corrupt, clean, lambda t: t)
         want = (raw - bad) / (good - bad)
-        model.runs, before = 0, hooks_on(model)
+        model.runs = 0
+        before = hooks_on(model)
         call = f"patching_map(model, clean, corrupt, metric, {names}) with {T} positions"
         got = student(model, clean, corrupt, metric, names)
         if hooks_on(model) != before:
-            raise Wrong(f"{call}: hooks are left on the model. Use `with patched(…):` and run the model inside.")
+            raise Wrong(
+                f"{call}: hooks are left on the model. Use `with patched(…):` and run the model inside."
+            )
         if difference(got, want, 1e-3) is None:
             continue
         noised = table(clean, corrupt, lambda t: t)
         mistakes = {
-            "run the corrupt text and patch in the clean run; yours is the other way round": (noised - bad)
+            "run the corrupt text and patch in the clean run; yours is the other way round": (
+                noised - bad
+            )
             / (good - bad),
-            "run the corrupt text and patch in the clean run; you broke the clean one": (noised - good) / (bad - good),
+            "run the corrupt text and patch in the clean run; you broke the clean one": (
+                noised - good
+            )
+            / (bad - good),
             "the patch comes from the same run that it goes into": torch.zeros_like(want),
             "bring it to a scale: (patched - corrupt) / (clean - corrupt)": raw,
             "divide by clean - corrupt": raw - bad,
             "subtract the corrupt run's metric first": raw / (good - bad),
-            "1 should mean repaired; yours is 1 where nothing is repaired": (good - raw) / (good - bad),
+            "1 should mean repaired; yours is 1 where nothing is repaired": (good - raw)
+            / (good - bad),
             "divide by the difference with its sign": (raw - bad) / (good - bad).abs(),
             "patch one position at a time; you patched all": (
                 (table(corrupt, clean, lambda t: slice(None)) - bad) / (good - bad)

@@ -1,7 +1,9 @@
-"""Record or replace what happens inside of a model, by hooks: the tool that lesson 14 reads models with.
+"""Record or replace what happens inside of a model, by hooks: the tool that lesson 14 reads models
+with.
 
-Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. A hook is a function that a
-module calls whenever it runs. What can be recorded or replaced has a name, with * for any number or part:
+Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. A hook is
+a function that a module calls whenever it runs. What can be recorded or replaced has a name, with *
+for any number or part:
 
     "h.1", "h.1.mlp", "ln_f"   what a module gives; "h.1" is the residual stream after block 1
     "h.1.in"                   what a module gets; "h.0.in" is the stream before the first block
@@ -19,7 +21,8 @@ from torch import Tensor, nn
 
 from course_utils.attention.heads import MultiHeadAttention, merge_heads, split_heads
 
-Patch = Tensor | Callable[[Tensor], Tensor]  # what stands in an activation's place, or a function of the activation
+# what stands in an activation's place, or a function of the activation
+Patch = Tensor | Callable[[Tensor], Tensor]
 
 
 def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
@@ -34,11 +37,12 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
     >>> {name: tuple(x.shape) for name, x in found.items()}
     {'h.0.mlp.c_fc': (1, 3, 512), 'ln_f': (1, 3, 128)}
     """
-    found, hooks = {}, ExitStack()
+    found = {}
+    hooks = ExitStack()
     with hooks:  # takes every hook off at the end, whatever happens
         for name in names:
-
-            # `name=name` holds on to this round's name; without it every hook would see the loop's last one.
+            # `name=name` holds on to this round's name; without it every hook would see the loop's
+            # last one.
             def keep(module, args, output, name=name):
                 found[name] = output.clone()  # a copy: later modules may write into the same memory
 
@@ -48,7 +52,7 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
     return found
 
 
-# --- Hooks on anything -----------------------------------------------------------------------------------------------
+# --- Hooks on anything ----------------------------------------------------------------------------
 
 
 def points(model: nn.Module) -> list[str]:
@@ -61,39 +65,55 @@ def points(model: nn.Module) -> list[str]:
     found = []
     for name, module in model.named_modules():
         if name and not isinstance(module, nn.ModuleList):
-            found += [name, f"{name}.in"] + [f"{name}.{what}" for what in ("pattern", "heads") if _n_head(module)]
+            found += [name, f"{name}.in"] + [
+                f"{name}.{what}" for what in ("pattern", "heads") if _n_head(module)
+            ]
     return found
 
 
 def _n_head(module: nn.Module) -> int | None:
-    """How many heads an attention layer has that ends with c_proj, ours or one of transformers; else None."""
-    return getattr(module, "n_head", getattr(module, "num_heads", None)) if hasattr(module, "c_proj") else None
+    """How many heads an attention layer has that ends with c_proj, ours or one of transformers;
+    else None.
+    """
+    return (
+        getattr(module, "n_head", getattr(module, "num_heads", None))
+        if hasattr(module, "c_proj")
+        else None
+    )
 
 
 def _select(model: nn.Module, names: Iterable[str]) -> list[str]:
     """The points that these names stand for, in the model's order within each name."""
-    there, chosen = points(model), []
+    there = points(model)
+    chosen = []
     for name in [names] if isinstance(names, str) else names:
         wanted = re.compile(re.escape(name).replace(r"\*", "[^.]+"))
         if not (found := [point for point in there if wanted.fullmatch(point)]):
             near = difflib.get_close_matches(name, there, n=1, cutoff=0.0)
             kinds = dict.fromkeys(re.sub(r"\.\d+(?=\.|$)", ".*", point) for point in there)
-            raise ValueError(f"the model has no {name!r}; the closest is {near[0]!r}. There are (* is a number): "
-                             + ", ".join(kinds))  # fmt: skip
+            raise ValueError(
+                f"the model has no {name!r}; the closest is {near[0]!r}. There are (* is a number): "
+                + ", ".join(kinds)
+            )
         chosen += found
     return chosen
 
 
 def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None]):
-    """Let `visit` see the activation of this name at every run; what it returns, if not None, replaces it."""
-    # A hook on a module sees what goes in and what comes out. Heads and patterns are neither, but heads are what goes
-    # into c_proj, still side by side, and a pattern can be computed again from what goes into the layer.
+    """Let `visit` see the activation of this name at every run; what it returns, if not None,
+    replaces it.
+    """
+    # A hook on a module sees what goes in and what comes out. Heads and patterns are neither, but
+    # heads are what goes into c_proj, still side by side, and a pattern can be computed again from
+    # what goes into the layer.
     base, _, kind = name.rpartition(".")
     if kind not in ("in", "pattern", "heads"):
-        kind, base = "out", name
+        kind = "out"
+        base = name
     module = model.get_submodule(base)
 
-    def get(module, args, kwargs):  # what the module gets: its first argument, by position or by name
+    # what the module gets: its first argument, by position or by name
+    def get(module, args, kwargs):
         key = None if args else next(iter(kwargs))
         if (new := visit(args[0] if args else kwargs[key])) is not None:
             return ((new, *args[1:]), kwargs) if args else (args, kwargs | {key: new})
@@ -110,19 +130,28 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
     def pattern(module, args, kwargs, output):
         if not isinstance(module, MultiHeadAttention):
             if not isinstance(output, tuple) or output[1] is None:
-                raise ValueError(f'{base} did not give its pattern: call model.set_attn_implementation("eager") first')
+                raise ValueError(
+                    f'{base} did not give its pattern: call model.set_attn_implementation("eager") first'
+                )
             if visit(output[1]) is not None:
                 raise ValueError(f"{name} can be recorded but not replaced: patch {base}.heads")
             return None
-        x, cache, mask = (*args, *[kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]])[:3]
+        x, cache, mask = (
+            *args,
+            *[kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]],
+        )[:3]
         if cache is not None:
-            raise ValueError(f"{name} is known without a cache only: run the model on the whole text")
+            raise ValueError(
+                f"{name} is known without a cache only: run the model on the whole text"
+            )
         # Our layer hands out its weights only when it is asked to, so it runs twice.
-        with _unwatched(module.c_proj):  # this is a second look: the heads' hooks have seen the first
+        # this is a second look: the heads' hooks have seen the first
+        with _unwatched(module.c_proj):
             weights = module.forward(x, mask=mask, return_weights=True)[1]  # (B, H, T, T)
             if (new := visit(weights)) is None:
                 return None
-        # The pattern was replaced, so what follows from it in this layer is done again: mix the values, then W_O.
+        # The pattern was replaced, so what follows from it in this layer is done again: mix the
+        # values, then W_O.
         values = split_heads(module.c_attn(x).chunk(3, dim=-1)[2], n_head)  # (B, H, T, d)
         return module.c_proj(merge_heads(new @ values))
 
@@ -131,14 +160,18 @@ def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None
         return module.register_forward_pre_hook(get, with_kwargs=True)
     if kind == "heads":
         return module.c_proj.register_forward_pre_hook(heads)
-    return module.register_forward_hook(*((pattern,) if kind == "pattern" else (give,)), with_kwargs=kind == "pattern")
+    return module.register_forward_hook(
+        *((pattern,) if kind == "pattern" else (give,)), with_kwargs=kind == "pattern"
+    )
 
 
 @contextmanager
 def _unwatched(module: nn.Module) -> Iterator[None]:
     """Inside of `with`, what this module gets is neither recorded nor replaced."""
-    # torch has no public switch for hooks: put an empty table in the place of the module's, for a while.
-    hooks, module._forward_pre_hooks = module._forward_pre_hooks, {}
+    # torch has no public switch for hooks: put an empty table in the place of the module's, for a
+    # while.
+    hooks = module._forward_pre_hooks
+    module._forward_pre_hooks = {}
     try:
         yield
     finally:
@@ -146,11 +179,14 @@ def _unwatched(module: nn.Module) -> Iterator[None]:
 
 
 class ActivationCache(dict):
-    """Record activations while the model runs inside of `with`: a dictionary from their names to tensors.
+    """Record activations while the model runs inside of `with`: a dictionary from their names to
+    tensors.
 
-    Names as at the top of this module, "h.*.attn.pattern" for all layers. They are copies without gradients, of the
-    last run. Works for any module; patterns and heads for our models and for GPT-2 of transformers.
-    Raises: ValueError for a name that the model does not have, KeyError for one that was not recorded.
+    Names as at the top of this module, "h.*.attn.pattern" for all layers. They are copies without
+    gradients, of the last run. Works for any module; patterns and heads for our models and for
+    GPT-2 of transformers.
+    Raises: ValueError for a name that the model does not have, KeyError for one that was not
+    recorded.
 
     >>> from course_utils.pretrained import storyteller
     >>> model = storyteller()
@@ -162,7 +198,9 @@ class ActivationCache(dict):
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         super().__init__()
-        self.model, self.names, self.hooks = model, _select(model, names), ExitStack()
+        self.model = model
+        self.names = _select(model, names)
+        self.hooks = ExitStack()
 
     def __enter__(self) -> "ActivationCache":
         for name in self.names:
@@ -174,14 +212,17 @@ class ActivationCache(dict):
         return self
 
     def __exit__(self, *error) -> None:
-        # Hooks fire in the order in which the model runs; hand the activations back in the order of the names.
+        # Hooks fire in the order in which the model runs; hand the activations back in the order of
+        # the names.
         self.hooks.close()
         found = dict(self)
         self.clear()
         self.update((name, found[name]) for name in self.names if name in found)
 
     def __missing__(self, name: str):
-        raise KeyError(f"{name!r} was not recorded; recorded are {', '.join(self) or 'none, as nothing ran'}")
+        raise KeyError(
+            f"{name!r} was not recorded; recorded are {', '.join(self) or 'none, as nothing ran'}"
+        )
 
 
 @torch.no_grad()
@@ -189,7 +230,9 @@ def activations(model: nn.Module, ids: Tensor, names: Iterable[str]) -> Activati
     """Run a model once, and return the cache.
 
     >>> from course_utils.pretrained import storyteller
-    >>> activations(storyteller(), torch.tensor([[3, 1, 4]]), ["h.2.attn.heads"])["h.2.attn.heads"].shape
+    >>> activations(storyteller(), torch.tensor([[3, 1, 4]]), ["h.2.attn.heads"])[
+    ...     "h.2.attn.heads"
+    ... ].shape
     torch.Size([1, 4, 3, 32])
     """
     with ActivationCache(model, names) as cache:
@@ -199,11 +242,12 @@ def activations(model: nn.Module, ids: Tensor, names: Iterable[str]) -> Activati
 
 @contextmanager
 def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Module]:
-    """Replace activations while the model runs inside of `with`: by a tensor, or by a function of the activation.
+    """Replace activations while the model runs inside of `with`: by a tensor, or by a function of
+    the activation.
 
     A pattern that is both replaced and recorded is recorded as it was before.
-    Raises: ValueError for a name that the model does not have, and for a patch of another shape than the activation;
-    TypeError for one that is no tensor.
+    Raises: ValueError for a name that the model does not have, and for a patch of another shape
+    than the activation; TypeError for one that is no tensor.
 
     >>> from course_utils.pretrained import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
@@ -219,11 +263,15 @@ def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Modul
                 def visit(x: Tensor, name: str = name, patch: Patch = patch) -> Tensor:
                     new = patch(x) if callable(patch) else patch
                     if not isinstance(new, Tensor):
-                        raise TypeError(f"the patch of {name} is {type(new).__name__}: pass a tensor, or a function of the "
-                                        "activation that returns one")  # fmt: skip
+                        raise TypeError(
+                            f"the patch of {name} is {type(new).__name__}: pass a tensor, or a function of the "
+                            "activation that returns one"
+                        )
                     if new.shape != x.shape:
-                        raise ValueError(f"a patch of {tuple(new.shape)} does not fit {name}, which is "
-                                         f"{tuple(x.shape)}: record it on a text of this length, or patch a part, `only`")  # fmt: skip
+                        raise ValueError(
+                            f"a patch of {tuple(new.shape)} does not fit {name}, which is "
+                            f"{tuple(x.shape)}: record it on a text of this length, or patch a part, `only`"
+                        )
                     return new.to(x)
 
                 hooks.enter_context(_attach(model, name, visit))
@@ -231,7 +279,8 @@ def patched(model: nn.Module, patches: Mapping[str, Patch]) -> Iterator[nn.Modul
 
 
 def only(source: Tensor, *index) -> Callable[[Tensor], Tensor]:
-    """A patch that takes x[index] from the source, which has the shape of x, and leaves the rest of x as it is.
+    """A patch that takes x[index] from the source, which has the shape of x, and leaves the rest of
+    x as it is.
 
     >>> only(torch.zeros(1, 3), slice(None), 1)(torch.ones(1, 3))
     tensor([[1., 0., 1.]])
@@ -239,8 +288,11 @@ def only(source: Tensor, *index) -> Callable[[Tensor], Tensor]:
 
     def patch(x: Tensor) -> Tensor:
         if x.shape != source.shape:
-            raise ValueError(f"{tuple(source.shape)} does not fit {tuple(x.shape)}: record both on texts of one length")
-        # Changed in place, the activation would be changed for everybody who holds it, such as the residual stream.
+            raise ValueError(
+                f"{tuple(source.shape)} does not fit {tuple(x.shape)}: record both on texts of one length"
+            )
+        # Changed in place, the activation would be changed for everybody who holds it, such as the
+        # residual stream.
         x = x.clone()
         x[index] = source[index].to(x)
         return x

@@ -1,7 +1,9 @@
-"""Reading a transformer from inside, as lesson 14 does: score heads, decode the stream, attribute, patch.
+"""Reading a transformer from inside, as lesson 14 does: score heads, decode the stream, attribute,
+patch.
 
-Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens. Activations are recorded and
-replaced by `circuits.hooks`, where their names are explained; linear probes are in `probes.linear`.
+Shapes: B sequences, T positions, H heads, d features a head, d_model features, V tokens.
+Activations are recorded and replaced by `circuits.hooks`, where their names are explained; linear
+probes are in `probes.linear`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +15,12 @@ from torch import Tensor
 from course_utils.circuits.hooks import activations, only, patched
 from course_utils.transformer_block.transformer import Transformer, logit_contributions
 
-# --- Scores of attention heads ---------------------------------------------------------------------------------------
+# --- Scores of attention heads --------------------------------------------------------------------
 
 
 def previous_token_score(pattern: Tensor) -> Tensor:
-    """How much a head looks at the position just before: the mean attention from t to t - 1, over t >= 1.
+    """How much a head looks at the position just before: the mean attention from t to t - 1, over t
+    >= 1.
 
     Shapes: pattern (..., T, T) -> (...). Raises: ValueError where T is 1.
     Source: Olsson et al. 2022, "In-context Learning and Induction Heads".
@@ -33,24 +36,31 @@ def previous_token_score(pattern: Tensor) -> Tensor:
 def earlier_copies(ids: Tensor) -> Tensor:
     """Say for each position t which earlier positions s hold the same token.
 
-    Shapes: ids (B, T) -> (B, T, T), bool, row t and column s < t. Raises: ValueError where no token comes twice.
+    Shapes: ids (B, T) -> (B, T, T), bool, row t and column s < t. Raises: ValueError where no token
+    comes twice.
 
     >>> earlier_copies(torch.tensor([[7, 5, 7]]))[0].int().tolist()
     [[0, 0, 0], [0, 0, 0], [1, 0, 0]]
     """
     if ids.ndim != 2:
-        raise ValueError(f"ids are {tuple(ids.shape)} but must be (B, T): for one text pass ids[None]")
+        raise ValueError(
+            f"ids are {tuple(ids.shape)} but must be (B, T): for one text pass ids[None]"
+        )
     copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)  # (B, T, T)
     if not copies.any():
-        raise ValueError("no token comes twice in these ids, so there is nothing to score: repeat the text")
+        raise ValueError(
+            "no token comes twice in these ids, so there is nothing to score: repeat the text"
+        )
     return copies
 
 
 def duplicate_token_score(pattern: Tensor, ids: Tensor) -> Tensor:
-    """How much a head looks at earlier copies of the token that it is at: their sum, averaged over positions with one.
+    """How much a head looks at earlier copies of the token that it is at: their sum, averaged over
+    positions with one.
 
     Shapes: pattern (B, ..., T, T), ids (B, T) -> (...), over all of the batch.
-    Raises: as `earlier_copies`. Source: Wang et al. 2022, "Interpretability in the Wild", section 3.
+    Raises: as `earlier_copies`. Source: Wang et al. 2022, "Interpretability in the Wild", section
+    3.
 
     >>> pattern = torch.tensor([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.9, 0.1, 0.0]]])
     >>> duplicate_token_score(pattern, torch.tensor([[7, 5, 7]]))  # the second 7 looks at the first
@@ -81,7 +91,9 @@ def induction_score(pattern: Tensor, ids: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def head_scores(model: Transformer, ids: Tensor, score: Callable[..., Tensor] = induction_score) -> Tensor:
+def head_scores(
+    model: Transformer, ids: Tensor, score: Callable[..., Tensor] = induction_score
+) -> Tensor:
     """One of the scores above for every head of one of our models.
 
     Shapes: ids (B, T) -> (n_layer, H).
@@ -96,11 +108,12 @@ def head_scores(model: Transformer, ids: Tensor, score: Callable[..., Tensor] = 
     return torch.stack([score(pattern, ids) for pattern in cache.values()])
 
 
-# --- Reading what is written -----------------------------------------------------------------------------------------
+# --- Reading what is written ----------------------------------------------------------------------
 
 
 def logit_lens(model: Transformer, ids: Tensor) -> Tensor:
-    """Decode the residual stream before the first block and after each, as if the model ended there.
+    """Decode the residual stream before the first block and after each, as if the model ended
+    there.
 
     The last row is the model's own answer.
     Shapes: ids (B, T) -> logits (n_layer + 1, B, T, V).
@@ -117,7 +130,8 @@ def logit_lens(model: Transformer, ids: Tensor) -> Tensor:
 
 
 class Attribution(NamedTuple):
-    """What each part adds to a logit, or to the difference of two, in nats; the sum of all is the logit.
+    """What each part adds to a logit, or to the difference of two, in nats; the sum of all is the
+    logit.
 
     heads (n_layer, H, B, T), mlps (n_layer, B, T), rest (B, T): embedding, position and all biases.
 
@@ -136,34 +150,53 @@ class Attribution(NamedTuple):
         return self.heads.sum((0, 1)) + self.mlps.sum(0) + self.rest
 
 
-def attribution(model: Transformer, ids: Tensor, token: int, other: int | None = None) -> Attribution:
-    """Share out the logit of a token, less that of `other`, among heads and MLPs, the last LayerNorm's scale frozen.
+def attribution(
+    model: Transformer, ids: Tensor, token: int, other: int | None = None
+) -> Attribution:
+    """Share out the logit of a token, less that of `other`, among heads and MLPs, the last
+    LayerNorm's scale frozen.
 
     Shapes: ids (B, T) -> as in Attribution; row t is about token t + 1.
     Raises: as `transformer_block.residual_writes`.
-    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit attribution).
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct logit
+    attribution).
 
     >>> from course_utils.pretrained import storyteller
     >>> model, ids = storyteller(), torch.tensor([[3, 1, 4]])
     >>> parts = attribution(model, ids, token=5, other=9)
     >>> logits = model(ids)
-    >>> tuple(parts.heads.shape), torch.allclose(parts.total, logits[..., 5] - logits[..., 9], atol=1e-4)
+    >>> (
+    ...     tuple(parts.heads.shape),
+    ...     torch.allclose(parts.total, logits[..., 5] - logits[..., 9], atol=1e-4),
+    ... )
     ((4, 4, 1, 3), True)
     """
     writes = logit_contributions(model, ids, token)
     if other is not None:
-        writes = {name: write - less for (name, write), less in
-                  zip(writes.items(), logit_contributions(model, ids, other).values(), strict=True)}  # fmt: skip
-    n_layer, n_head, zero = model.config.n_layer, model.config.n_head, torch.zeros(ids.shape, device=ids.device)
-    heads = [[writes.pop(f"head {layer}.{head}") for head in range(n_head)] for layer in range(n_layer)]
+        writes = {
+            name: write - less
+            for (name, write), less in zip(
+                writes.items(), logit_contributions(model, ids, other).values(), strict=True
+            )
+        }
+    n_layer = model.config.n_layer
+    n_head = model.config.n_head
+    zero = torch.zeros(ids.shape, device=ids.device)
+    heads = [
+        [writes.pop(f"head {layer}.{head}") for head in range(n_head)] for layer in range(n_layer)
+    ]
     mlps = [writes.pop(f"mlp {layer}", zero) for layer in range(n_layer)]
-    return Attribution(torch.stack([torch.stack(row) for row in heads]), torch.stack(mlps), sum(writes.values()))
+    return Attribution(
+        torch.stack([torch.stack(row) for row in heads]), torch.stack(mlps), sum(writes.values())
+    )
 
 
-# --- Intervening -----------------------------------------------------------------------------------------------------
+# --- Intervening ----------------------------------------------------------------------------------
 
 
-def patching_map(model: Transformer, clean: Tensor, corrupt: Tensor, metric: Callable, names: Sequence[str]) -> Tensor:
+def patching_map(
+    model: Transformer, clean: Tensor, corrupt: Tensor, metric: Callable, names: Sequence[str]
+) -> Tensor:
     """Run the corrupt text with one activation of the clean run at one position: does it repair?
 
     Each entry is (metric with the patch - corrupt) / (clean - corrupt): 1 where it repairs all.
@@ -177,10 +210,13 @@ def patching_map(model: Transformer, clean: Tensor, corrupt: Tensor, metric: Cal
     >>> patching_map(storyteller(), clean, corrupt, answer, ["h.0.in"]).round(decimals=3).abs()
     tensor([[1., 0., 0.]])
     """
-    cache, T, rows = activations(model, clean, names), clean.size(1), []
+    cache = activations(model, clean, names)
+    T = clean.size(1)
+    rows = []
     t = torch.arange(T, device=clean.device)
     with torch.no_grad():
-        good, bad = metric(model(clean)), metric(model(corrupt))
+        good = metric(model(clean))
+        bad = metric(model(corrupt))
         for name in names:
             source = cache[name].expand(T, -1, -1)  # text t of the batch is patched at position t
             with patched(model, {name: only(source, t, t)}):
@@ -189,14 +225,23 @@ def patching_map(model: Transformer, clean: Tensor, corrupt: Tensor, metric: Cal
 
 
 @torch.no_grad()
-def path_patch(model: Transformer, clean: Tensor, corrupt: Tensor, sender: tuple[int, int], receiver: tuple[int, int],
-               reads: str = "qkv", mlps: bool = True) -> Tensor:  # fmt: skip
-    """Run the corrupt text, but let one head's clean output reach one later head, past all other heads.
+def path_patch(
+    model: Transformer,
+    clean: Tensor,
+    corrupt: Tensor,
+    sender: tuple[int, int],
+    receiver: tuple[int, int],
+    reads: str = "qkv",
+    mlps: bool = True,
+) -> Tensor:
+    """Run the corrupt text, but let one head's clean output reach one later head, past all other
+    heads.
 
-    Heads are (layer, head). `reads` says where it arrives: in the receiver's queries, keys, values, or several. The way
-    leads through the residual stream and, with `mlps`, through the MLPs between the two.
-    Shapes: clean and corrupt (B, T) -> logits (B, T, V). Raises: ValueError where the sender is not in an earlier layer,
-    or the texts are not of one length.
+    Heads are (layer, head). `reads` says where it arrives: in the receiver's queries, keys, values,
+    or several. The way leads through the residual stream and, with `mlps`, through the MLPs between
+    the two.
+    Shapes: clean and corrupt (B, T) -> logits (B, T, V). Raises: ValueError where the sender is not
+    in an earlier layer, or the texts are not of one length.
     Source: Wang et al. 2022, "Interpretability in the Wild", section 3.1 (path patching).
 
     >>> from course_utils.pretrained import storyteller
@@ -204,21 +249,31 @@ def path_patch(model: Transformer, clean: Tensor, corrupt: Tensor, sender: tuple
     >>> path_patch(storyteller(), clean, corrupt, sender=(0, 1), receiver=(2, 3), reads="k").shape
     torch.Size([1, 3, 699])
     """
-    (a, i), (b, j), H = sender, receiver, model.config.n_head
+    a, i = sender
+    b, j = receiver
+    H = model.config.n_head
     if clean.shape != corrupt.shape:
-        raise ValueError(f"clean {tuple(clean.shape)} and corrupt {tuple(corrupt.shape)} must be of one length")
+        raise ValueError(
+            f"clean {tuple(clean.shape)} and corrupt {tuple(corrupt.shape)} must be of one length"
+        )
     if not (0 <= a < b < model.config.n_layer and 0 <= i < H and 0 <= j < H):
-        raise ValueError(f"no path from head {a}.{i} to head {b}.{j}: the model has {model.config.n_layer} layers of {H} "
-                         "heads, and the sender must be in an earlier layer")  # fmt: skip
+        raise ValueError(
+            f"no path from head {a}.{i} to head {b}.{j}: the model has {model.config.n_layer} layers of {H} "
+            "heads, and the sender must be in an earlier layer"
+        )
     if not reads or set(reads) - set("qkv"):
         raise ValueError(f"reads={reads!r}: choose from the letters q, k and v")
     kinds = ["attn"] if mlps or not model.config.mlp else ["attn", "mlp"]
-    heads, qkv = f"h.{a}.attn.heads", f"h.{b}.attn.c_attn"
+    heads = f"h.{a}.attn.heads"
+    qkv = f"h.{b}.attn.c_attn"
     good = activations(model, clean, [heads])
-    bad = activations(model, corrupt, [heads] + [f"h.{layer}.{kind}" for layer in range(a, b) for kind in kinds])
+    bad = activations(
+        model, corrupt, [heads] + [f"h.{layer}.{kind}" for layer in range(a, b) for kind in kinds]
+    )
     w_o = model.h[a].attn.c_proj.weight.unflatten(1, (H, -1))[:, i]  # (d_model, d)
     frozen = {name: x for name, x in bad.items() if name != heads}
-    frozen[f"h.{a}.attn"] = bad[f"h.{a}.attn"] + (good[heads] - bad[heads])[:, i] @ w_o.T  # (B, T, d_model)
+    # (B, T, d_model)
+    frozen[f"h.{a}.attn"] = bad[f"h.{a}.attn"] + (good[heads] - bad[heads])[:, i] @ w_o.T
     with patched(model, frozen):
         read = activations(model, corrupt, [qkv])[qkv].unflatten(-1, (3, H, -1))  # (B, T, 3, H, d)
 

@@ -1,7 +1,10 @@
-"""What a notebook shows and asks: runtime, figures, widgets, claims and the engine behind the exercises."""
+"""What a notebook shows and asks: runtime, figures, widgets, claims and the engine behind the
+exercises.
+"""
 
-# Torch loads this, 800 modules, when the first optimizer is made. Stop in the middle of that would spoil the session: torch
-# stays half-loaded until the kernel restarts. So it is loaded with all else, before anything runs.
+# Torch loads this, 800 modules, when the first optimizer is made. Stop in the middle of that would
+# spoil the session: torch stays half-loaded until the kernel restarts. So it is loaded with all
+# else, before anything runs.
 import torch._dynamo
 
 from course_utils.machine import installed

@@ -1,4 +1,6 @@
-"""A progress bar that leaves nothing behind: no dead widget in the saved notebook, no half-drawn line."""
+"""A progress bar that leaves nothing behind: no dead widget in the saved notebook, no half-drawn
+line.
+"""
 
 import html
 import time
@@ -15,10 +17,12 @@ NOTHING = {"text/html": "", "text/plain": ""}
 
 
 class Bar:
-    """How far some work is: an HTML bar in a notebook, tqdm's line on stderr in a terminal, nothing in a run that is saved.
+    """How far some work is: an HTML bar in a notebook, tqdm's line on stderr in a terminal, nothing
+    in a run that is saved.
 
-    It has tqdm's methods, and in a notebook it goes when its cell ends, however that happens. `total` may be None: then
-    it counts without an end. With `disable` it shows nothing. `leave` keeps tqdm's line in a terminal.
+    It has tqdm's methods, and in a notebook it goes when its cell ends, however that happens.
+    `total` may be None: then it counts without an end. With `disable` it shows nothing. `leave`
+    keeps tqdm's line in a terminal.
 
     >>> with Bar(total=3, desc="steps", disable=True) as bar:
     ...     bar.set_postfix_str("half done")
@@ -27,10 +31,24 @@ class Bar:
     2
     """
 
-    def __init__(self, total: int | None, desc: str = "", initial: int = 0, disable: bool = False, leave: bool = True):
-        self.total, self.desc, self.n, self.note = total, desc, initial, ""
-        self.began, self.drawn, self.first = time.perf_counter(), 0.0, initial
-        self.page, self.line, place = None, None, front_end()
+    def __init__(
+        self,
+        total: int | None,
+        desc: str = "",
+        initial: int = 0,
+        disable: bool = False,
+        leave: bool = True,
+    ):
+        self.total = total
+        self.desc = desc
+        self.n = initial
+        self.note = ""
+        self.began = time.perf_counter()
+        self.drawn = 0.0
+        self.first = initial
+        self.page = None
+        self.line = None
+        place = front_end()
         if disable or place == "saved":
             return
         if place == "terminal":
@@ -73,7 +91,8 @@ class Bar:
             self.line.close()
             self.line = None
         if self.page is not None:
-            page, self.page = self.page, None
+            page = self.page
+            self.page = None
             page.update(NOTHING, raw=True)
             self.shell.events.unregister("post_run_cell", self.close)
 
@@ -82,7 +101,9 @@ class Bar:
         count = f"{self.n} of {self.total}" if self.total else f"{self.n}"
         seconds = time.perf_counter() - self.began
         done = self.n - self.first
-        left = f", {seconds / done * (self.total - self.n):.0f} s to go" if self.total and done else ""
+        left = (
+            f", {seconds / done * (self.total - self.n):.0f} s to go" if self.total and done else ""
+        )
         words = f"{count}{left}" + (f", {self.note}" if self.note else "")
         name = f"{self.desc}: " if self.desc else ""
         return {

@@ -1,4 +1,6 @@
-"""The claims table at the end of each notebook: what was said, what we measured, and the verdict."""
+"""The claims table at the end of each notebook: what was said, what we measured, and the
+verdict.
+"""
 
 import html
 import math
@@ -9,8 +11,11 @@ from typing import Any
 from IPython.display import display
 
 MIME = "application/vnd.course.claims+json"
-REPRODUCED, DIFFERS, NOT_MEASURED = "reproduced", "differs", "not measurable here"
-# Black on a pale ground of its own: readable in a light and in a dark page, which no one colour of text is.
+REPRODUCED = "reproduced"
+DIFFERS = "differs"
+NOT_MEASURED = "not measurable here"
+# Black on a pale ground of its own: readable in a light and in a dark page, which no one colour of
+# text is.
 _CHIP = "color:#000;padding:2px 6px;border-radius:4px;border:1px solid"
 CHIPS = {
     REPRODUCED: f"{_CHIP} #009E73;background:#CCECE3",
@@ -38,13 +43,21 @@ class Claims:
     """Collects the claims that a notebook verifies and shows them as one table.
 
     >>> claims = Claims("00")
-    >>> claims.add("X1", "pi is about 3.14", source="textbook", published=3.14, measured=math.pi, tolerance=0.01)
+    >>> claims.add(
+    ...     "X1",
+    ...     "pi is about 3.14",
+    ...     source="textbook",
+    ...     published=3.14,
+    ...     measured=math.pi,
+    ...     tolerance=0.01,
+    ... )
     >>> claims.rows[0].verdict
     'reproduced'
     """
 
     def __init__(self, notebook: str):
-        self.notebook, self.rows = notebook, []
+        self.notebook = notebook
+        self.rows = []
 
     def add(
         self,
@@ -60,19 +73,24 @@ class Claims:
     ) -> None:
         """Adds a claim; the verdict follows from the numbers.
 
-        `published` and `measured` are numbers, or sequences of them, compared within `tolerance` (absolute); or anything
-        else that compares by `==` (a bool, a text). Where the claim is a relation (`published="falls with size"`), `holds` is the
-        test you made of it, with `measured` as what you saw. `measured=None` means that it cannot be measured here.
-        Running a cell again replaces its claim. Raises ValueError where a claim that differs, or was not measured, comes
-        without its `reason`, where two claims have one id, where a measured number is not finite, and for a bad tolerance.
+        `published` and `measured` are numbers, or sequences of them, compared within `tolerance`
+        (absolute); or anything else that compares by `==` (a bool, a text). Where the claim is a
+        relation (`published="falls with size"`), `holds` is the test you made of it, with
+        `measured` as what you saw. `measured=None` means that it cannot be measured here. Running a
+        cell again replaces its claim. Raises ValueError where a claim that differs, or was not
+        measured, comes without its `reason`, where two claims have one id, where a measured number
+        is not finite, and for a bad tolerance.
         """
         if any(row.id == id and row.claim != claim for row in self.rows):
-            raise ValueError(f"claim {id} is in the table already, with another text; give each claim one row.")
+            raise ValueError(
+                f"claim {id} is in the table already, with another text; give each claim one row."
+            )
         if not _is_number(tolerance) or not tolerance >= 0:
             raise ValueError(
                 f"claim {id}: tolerance is {tolerance!r}; give a number of 0 or more, in the unit of the values."
             )
-        published, measured = _plain(published), _plain(measured)
+        published = _plain(published)
+        measured = _plain(measured)
         verdict = _verdict(id, published, measured, tolerance, holds)
         if verdict != REPRODUCED and not reason:
             raise ValueError(
@@ -81,11 +99,16 @@ class Claims:
         shown = "" if tolerance == 0 else f"± {_text(tolerance)}"
         measured_text = "" if measured is None else _text(measured)
         self.rows = [row for row in self.rows if row.id != id]
-        self.rows.append(Claim(id, claim, source, _text(published), measured_text, shown, verdict, reason))
+        self.rows.append(
+            Claim(id, claim, source, _text(published), measured_text, shown, verdict, reason)
+        )
 
     def show(self) -> None:
-        """Displays the table, in the order of the ids: HTML for people, text for terminals and nbval, JSON for the course-wide CLAIMS.md."""
-        self.rows.sort(key=lambda row: (row.id.rstrip("0123456789"), len(row.id), row.id))  # T2 before T10
+        """Displays the table, in the order of the ids: HTML for people, text for terminals and
+        nbval, JSON for the course-wide CLAIMS.md.
+        """
+        # T2 before T10
+        self.rows.sort(key=lambda row: (row.id.rstrip("0123456789"), len(row.id), row.id))
         rows = [{"notebook": self.notebook, **asdict(row)} for row in self.rows]
         display({"text/html": self.html(), "text/plain": self.text(), MIME: rows}, raw=True)
 
@@ -100,7 +123,9 @@ class Claims:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """The table as HTML, every cell escaped; the verdict is said in words and marked by a symbol, not by colour alone."""
+        """The table as HTML, every cell escaped; the verdict is said in words and marked by a
+        symbol, not by colour alone.
+        """
         marks = {REPRODUCED: "✓", DIFFERS: "≠", NOT_MEASURED: "–"}
         left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:30em"'
         head = "".join(
@@ -116,7 +141,9 @@ class Claims:
                 html.escape(f"{row.published} {row.tolerance}"),
                 html.escape(row.measured),
             ]
-            cells.append(f'<b style="{CHIPS[row.verdict]}">{marks[row.verdict]}&nbsp;{row.verdict}</b>')
+            cells.append(
+                f'<b style="{CHIPS[row.verdict]}">{marks[row.verdict]}&nbsp;{row.verdict}</b>'
+            )
             body += (
                 f'<tr><th scope="row" {left}>{html.escape(row.id)}</th>'
                 + "".join(f"<td {left}>{cell}</td>" for cell in cells)
@@ -129,9 +156,15 @@ class Claims:
 def _verdict(id: str, published: Any, measured: Any, tolerance: Any, holds: bool | None) -> str:
     if measured is None:
         return NOT_MEASURED
-    numbers = [x for x in (measured if isinstance(measured, (list, tuple)) else [measured]) if _is_number(x)]
+    numbers = [
+        x
+        for x in (measured if isinstance(measured, (list, tuple)) else [measured])
+        if _is_number(x)
+    ]
     if not all(math.isfinite(x) for x in numbers):
-        raise ValueError(f"claim {id}: the measured value {measured} is not finite; the experiment went wrong.")
+        raise ValueError(
+            f"claim {id}: the measured value {measured} is not finite; the experiment went wrong."
+        )
     if holds is not None:
         return REPRODUCED if holds else DIFFERS
     pairs = _pairs(published, measured)
@@ -144,7 +177,11 @@ def _pairs(published: Any, measured: Any) -> list[tuple[float, float]] | None:
     """(published, measured) number by number, or None where the claim is not about numbers."""
     if _is_number(published) and _is_number(measured):
         return [(float(published), float(measured))]
-    if isinstance(published, (list, tuple)) and isinstance(measured, (list, tuple)) and len(published) == len(measured):
+    if (
+        isinstance(published, (list, tuple))
+        and isinstance(measured, (list, tuple))
+        and len(published) == len(measured)
+    ):
         if all(_is_number(x) for x in (*published, *measured)):
             return [(float(p), float(m)) for p, m in zip(published, measured, strict=True)]
     return None
@@ -168,10 +205,6 @@ def _text(x: Any) -> str:
         return " / ".join(_text(item) for item in x)
     if not _is_number(x):
         return str(x)
-    return (
-        f"{int(x):,}"
-        if float(x).is_integer() and abs(x) < 1e15
-        else f"{float(x):,.1f}"
-        if abs(x) >= 10_000
-        else f"{float(x):.4g}"
-    )
+    if float(x).is_integer() and abs(x) < 1e15:
+        return f"{int(x):,}"
+    return f"{float(x):,.1f}" if abs(x) >= 10_000 else f"{float(x):.4g}"

@@ -1,4 +1,6 @@
-"""What a notebook shows: figures in one house style with alt text that stays with them, and small HTML frames."""
+"""What a notebook shows: figures in one house style with alt text that stays with them, and small
+HTML frames.
+"""
 
 import base64
 import html
@@ -33,23 +35,26 @@ mpl.rcParams.update(STYLE)
 MIN_ALT = 20  # characters; shorter than this it is a label, not a description
 
 
-# For screen readers alone; a page that Lab does not trust keeps the size, which is enough (tests/test_browser.py).
-UNSEEN = (
-    "position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
-)
+# For screen readers alone; a page that Lab does not trust keeps the size, which is enough
+# (tests/test_browser.py).
+UNSEEN = "position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
 
 
 class Frame:
-    """Something to look at, in every form a reader may need: MIME bundle for notebooks, HTML for live views.
+    """Something to look at, in every form a reader may need: MIME bundle for notebooks, HTML for
+    live views.
 
-    `text` is what a screen reader says, what nbval compares and what a terminal prints. `spoken` is HTML that says the
-    same beside a form that no screen reader reads.
+    `text` is what a screen reader says, what nbval compares and what a terminal prints. `spoken` is
+    HTML that says the same beside a form that no screen reader reads.
     """
 
     spoken = ""
 
     def __init__(self, data: dict[str, str], metadata: dict[str, dict], html: str, text: str):
-        self.data, self.metadata, self.html, self.text = {**data, "text/plain": text}, metadata, html, text
+        self.data = {**data, "text/plain": text}
+        self.metadata = metadata
+        self.html = html
+        self.text = text
 
     def _ipython_display_(self) -> None:
         display(self.data, metadata=self.metadata, raw=True)
@@ -60,10 +65,12 @@ class Frame:
 def subplots(
     nrows: int = 1, ncols: int = 1, figsize: tuple[float, float] | None = None, **kwargs: Any
 ) -> tuple[Figure, Any]:
-    """`plt.subplots` without pyplot: a figure and its axes, in inches of `figsize`, which nobody else can see or close.
+    """`plt.subplots` without pyplot: a figure and its axes, in inches of `figsize`, which nobody
+    else can see or close.
 
-    Sliders draw while another cell may run, in another thread, and at the end of every cell the notebook closes the
-    figures that pyplot knows. Further arguments go to `Figure.subplots` (`sharex`, `squeeze`, `gridspec_kw`, …).
+    Sliders draw while another cell may run, in another thread, and at the end of every cell the
+    notebook closes the figures that pyplot knows. Further arguments go to `Figure.subplots`
+    (`sharex`, `squeeze`, `gridspec_kw`, …).
 
     >>> fig, (left, right) = subplots(1, 2, figsize=(8, 3))
     >>> left.get_gridspec().ncols
@@ -76,24 +83,32 @@ def subplots(
 class Picture(Frame):
     """A matplotlib figure with its alt text; the figure is closed.
 
-    The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It travels as plain
-    text, as `metadata["image/png"]["alt"]` (where IPython's `Image(alt=…)` puts it, and our pages and slides find it),
-    and inside a live view as the `alt` of an HTML image. JupyterLab shows PNG outputs without their alt text, so in a
-    live page a second output says it, for screen readers alone. A PNG and not an HTML image is what a notebook holds,
-    once: GitHub strips images out of HTML outputs.
-    Raises TypeError for something that is no figure and ValueError for an alt text under 20 characters.
+    The alt text says what the picture shows, in a sentence or two, for those who cannot see it. It
+    travels as plain text, as `metadata["image/png"]["alt"]` (where IPython's `Image(alt=…)` puts
+    it, and our pages and slides find it), and inside a live view as the `alt` of an HTML image.
+    JupyterLab shows PNG outputs without their alt text, so in a live page a second output says it,
+    for screen readers alone. A PNG and not an HTML image is what a notebook holds, once: GitHub
+    strips images out of HTML outputs.
+    Raises TypeError for something that is no figure and ValueError for an alt text under 20
+    characters.
     """
 
     def __init__(self, fig: Figure, alt: str):
         if not isinstance(fig, Figure):
-            raise TypeError(f"expected a matplotlib Figure, got {type(fig).__name__}; make one with subplots().")
+            raise TypeError(
+                f"expected a matplotlib Figure, got {type(fig).__name__}; make one with subplots()."
+            )
         if len(alt.strip()) < MIN_ALT:
-            raise ValueError(f"alt text {alt!r} is too short: say in a sentence what the picture shows.")
+            raise ValueError(
+                f"alt text {alt!r} is too short: say in a sentence what the picture shows."
+            )
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png", metadata={"Software": None})
         plt.close(fig)
         png = base64.b64encode(buffer.getvalue()).decode()
-        width, height = (round(inches * mpl.rcParams["savefig.dpi"]) for inches in fig.get_size_inches())
+        width, height = (
+            round(inches * mpl.rcParams["savefig.dpi"]) for inches in fig.get_size_inches()
+        )
         image = (
             f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{png}">'
@@ -103,21 +118,27 @@ class Picture(Frame):
 
 
 class Markup(Frame):
-    """A piece of HTML. `body` must already be escaped (`html.escape`); `text` says the same in words."""
+    """A piece of HTML. `body` must already be escaped (`html.escape`); `text` says the same in
+    words.
+    """
 
     def __init__(self, body: str, text: str):
         super().__init__({"text/html": body}, {}, body, text)
 
 
 VISIBLE = str.maketrans({" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"})
-TINTS = ("#CCE3F0", "#FAECCC", "#CCECE3", "#F5E4ED")  # Okabe-Ito blue, orange, green and purple, mixed with white
+# Okabe-Ito blue, orange, green and purple, mixed with white
+TINTS = ("#CCE3F0", "#FAECCC", "#CCECE3", "#F5E4ED")
 
 
-def token_strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None, limit: int = 300) -> Markup:
-    """Tokens as a strip of boxes, each linked to its id below it; white space is made visible, everything is escaped.
+def token_strip(
+    pieces: Sequence[str | bytes], ids: Sequence[int] | None = None, limit: int = 300
+) -> Markup:
+    """Tokens as a strip of boxes, each linked to its id below it; white space is made visible,
+    everything is escaped.
 
-    `pieces` are texts, or bytes where a token is only a part of a character (shown as hexadecimal). Only the first
-    `limit` are drawn. Raises ValueError where there are not as many ids as pieces.
+    `pieces` are texts, or bytes where a token is only a part of a character (shown as hexadecimal).
+    Only the first `limit` are drawn. Raises ValueError where there are not as many ids as pieces.
 
     >>> token_strip(["str", "aw", " berry"], [496, 675, 15717]).text
     "3 tokens: 'str' 496, 'aw' 675, '·berry' 15717"
@@ -134,7 +155,9 @@ def token_strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None,
     )
     rest = f" … and {len(pieces) - limit} more" if len(pieces) > limit else ""
     count = f"{len(pieces)} token{'' if len(pieces) == 1 else 's'}"
-    listed = ", ".join(f"{word!r} {number}".strip() for word, number in zip(words, numbers, strict=True))
+    listed = ", ".join(
+        f"{word!r} {number}".strip() for word, number in zip(words, numbers, strict=True)
+    )
     body = f'<div style="font-size:16px;line-height:1.3"><b>{count}</b><br>{boxes}{rest}</div>'
     return Markup(body, f"{count}: {listed}{rest}" if words else count)
 

@@ -1,23 +1,30 @@
-"""Which program shows what is printed here, and what it can show: a page of Lab, of VS Code, of Colab, or a terminal."""
+"""Which program shows what is printed here, and what it can show: a page of Lab, of VS Code, of
+Colab, or a terminal.
+"""
 
 import os
 import sys
 
 from IPython import get_ipython
 
-WORDS = {"✓": "RIGHT:", "✗": "WRONG:", "·": "OPEN:"}  # for the marks of a check, where stdout has no such characters
+# for the marks of a check, where stdout has no such characters
+WORDS = {"✓": "RIGHT:", "✗": "WRONG:", "·": "OPEN:"}
 
 
 def saving() -> bool:
-    """True where COURSE_QUIET=1: this run's outputs are saved or compared, so they hold nothing that only a live page needs."""
+    """True where COURSE_QUIET=1: this run's outputs are saved or compared, so they hold nothing
+    that only a live page needs.
+    """
     return os.environ.get("COURSE_QUIET") == "1"
 
 
 def front_end() -> str:
-    """Who shows this: `"saved"` (nobody yet, see `saving`), `"terminal"`, `"colab"`, `"vscode"`, `"lab"`, or `"other"`.
+    """Who shows this: `"saved"` (nobody yet, see `saving`), `"terminal"`, `"colab"`, `"vscode"`,
+    `"lab"`, or `"other"`.
 
-    `"lab"` is JupyterLab, or Notebook 7, which is made of the same parts: their server says the notebook's name in
-    JPY_SESSION_NAME. VS Code does so on a remote server, too, and is known by a variable that it puts into the kernel.
+    `"lab"` is JupyterLab, or Notebook 7, which is made of the same parts: their server says the
+    notebook's name in JPY_SESSION_NAME. VS Code does so on a remote server, too, and is known by a
+    variable that it puts into the kernel.
 
     >>> front_end() in {"saved", "terminal", "colab", "vscode", "lab", "other"}
     True
@@ -35,7 +42,8 @@ def front_end() -> str:
 
 
 def say(text: str) -> None:
-    """Prints a text, whatever the encoding of stdout: a pipe on Windows (cp1252) and an ASCII terminal get words for marks.
+    """Prints a text, whatever the encoding of stdout: a pipe on Windows (cp1252) and an ASCII
+    terminal get words for marks.
 
     >>> say("✓ attention.row_sum: all checks pass.")
     ✓ attention.row_sum: all checks pass.
@@ -45,5 +53,7 @@ def say(text: str) -> None:
         text.encode(encoding)
     except UnicodeEncodeError:
         mark, _, rest = text.partition(" ")
-        text = f"{WORDS.get(mark, mark)} {rest}".encode(encoding, "backslashreplace").decode(encoding)
+        text = f"{WORDS.get(mark, mark)} {rest}".encode(encoding, "backslashreplace").decode(
+            encoding
+        )
     print(text)

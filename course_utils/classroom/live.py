@@ -13,21 +13,25 @@ PAUSE = 20  # milliseconds between the end of a step and the page's asking for t
 
 
 class Live(Explorer):
-    """Controls, two buttons and the frames that `run` yields; made by `live`. A control that moves stops it.
+    """Controls, two buttons and the frames that `run` yields; made by `live`. A control that moves
+    stops it.
 
-    The page beats the time: a `Play` widget asks for one step after the other, and the kernel answers each between two
-    messages. So it needs no thread (what a thread changes does not appear in Colab), and the kernel hears *Stop* and runs
-    other cells between two steps. In ipywidgets 7 the kernel cannot set a `Play` going: there, its own buttons are shown.
+    The page beats the time: a `Play` widget asks for one step after the other, and the kernel
+    answers each between two messages. So it needs no thread (what a thread changes does not appear
+    in Colab), and the kernel hears *Stop* and runs other cells between two steps. In ipywidgets 7
+    the kernel cannot set a `Play` going: there, its own buttons are shown.
     """
 
     def __init__(self, run: Callable[..., Iterator[Frame]], controls: dict[str, w.Widget]):
         super().__init__(lambda **values: next(iter(run(**values))), controls)
-        self.run, self.work = run, None
+        self.run = run
+        self.work = None
         self.beat = w.Play(value=0, min=0, max=10**9, interval=PAUSE, show_repeat=False)
         self._going = "playing" if self.beat.has_trait("playing") else "_playing"  # ipywidgets 8, 7
         self.beat.observe(self._switched, names=self._going)
         self.beat.observe(self._step, names="value")
-        self.starter, self.stopper = w.Button(description="Start"), w.Button(description="Stop", disabled=True)
+        self.starter = w.Button(description="Start")
+        self.stopper = w.Button(description="Stop", disabled=True)
         self.starter.on_click(self.start)
         self.stopper.on_click(self.stop)
         if self._going == "playing":
@@ -56,12 +60,14 @@ class Live(Explorer):
         """The page, or the kernel, has set the beat going or stopped it."""
         going = bool(change["new"])
         self.work = self._frames(self.values) if going else None
-        self.starter.disabled, self.stopper.disabled = going, not going
+        self.starter.disabled = going
+        self.stopper.disabled = not going
         if going:
             self.caption.value = ""
 
     def _frames(self, values: dict[str, Any]) -> Iterator[Frame]:
-        yield from self.run(**values)  # a generator, so that an error of `run` itself comes with the first step, too
+        # a generator, so that an error of `run` itself comes with the first step, too
+        yield from self.run(**values)
 
     def _step(self, _change: Any) -> None:
         """One beat, one step. A beat that was on its way when the work ended is for nobody."""
@@ -78,10 +84,11 @@ class Live(Explorer):
 
 
 def live(run: Callable[..., Iterator[Frame]], **controls: w.Widget) -> Live:
-    """A live view: `run` gets the controls' values by name and yields a `Picture` or `Markup` whenever there is news.
+    """A live view: `run` gets the controls' values by name and yields a `Picture` or `Markup`
+    whenever there is news.
 
-    The first frame must come quickly: it is drawn whenever a control moves. When the view is made, `run` goes to its end
-    once, and the last frame is what stays in the saved notebook.
+    The first frame must come quickly: it is drawn whenever a control moves. When the view is made,
+    `run` goes to its end once, and the last frame is what stays in the saved notebook.
 
     >>> from course_utils.classroom import Markup
     >>> def countdown(n):

@@ -18,7 +18,8 @@ PROFILES = ("cpu", "gpu")
 
 
 def device() -> torch.device:
-    """The best device at hand: cuda, else mps (Apple), else cpu; the cpu profile always runs on the cpu.
+    """The best device at hand: cuda, else mps (Apple), else cpu; the cpu profile always runs on the
+    cpu.
 
     >>> device().type in {"cuda", "mps", "cpu"}
     True
@@ -27,13 +28,17 @@ def device() -> torch.device:
 
 
 def profile() -> str:
-    """`"gpu"` for the paper-size runs, `"cpu"` for runs that fit 2 cores; COURSE_PROFILE overrides the choice.
+    """`"gpu"` for the paper-size runs, `"cpu"` for runs that fit 2 cores; COURSE_PROFILE overrides
+    the choice.
 
-    Without COURSE_PROFILE it is "gpu" where an accelerator is found. Raises ValueError for another name.
+    Without COURSE_PROFILE it is "gpu" where an accelerator is found. Raises ValueError for another
+    name.
     """
     chosen = os.environ.get("COURSE_PROFILE") or ("cpu" if _accelerator().type == "cpu" else "gpu")
     if chosen not in PROFILES:
-        raise ValueError(f"COURSE_PROFILE is {chosen!r}; set it to one of {', '.join(PROFILES)}, or unset it.")
+        raise ValueError(
+            f"COURSE_PROFILE is {chosen!r}; set it to one of {', '.join(PROFILES)}, or unset it."
+        )
     return chosen
 
 
@@ -69,7 +74,8 @@ def progress(steps: Iterable[T], desc: str, total: int | None = None) -> Iterato
 def timed(work: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:
     """Median wall-clock seconds of `work()`; waits for the GPU to finish before it reads the clock.
 
-    Kernels on a GPU run asynchronously: a clock read without waiting times the launch, not the work.
+    Kernels on a GPU run asynchronously: a clock read without waiting times the launch, not the
+    work.
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; at least one run is needed to time anything.")
@@ -86,8 +92,14 @@ def timed(work: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:
 
 
 def versions(*packages: str) -> str:
-    """A table of what this runs on, for bug reports: Python, device, profile and the packages named (torch always)."""
-    rows = [("python", platform.python_version()), ("device", str(device())), ("profile", profile())]
+    """A table of what this runs on, for bug reports: Python, device, profile and the packages named
+    (torch always).
+    """
+    rows = [
+        ("python", platform.python_version()),
+        ("device", str(device())),
+        ("profile", profile()),
+    ]
     rows += [(name, _version(name)) for name in dict.fromkeys(("torch", *packages))]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,6 +1,13 @@
 """Smaller models: distillation, pruning and quantization, as lesson 21 builds them."""
 
-from course_utils.compression.distillation import STUDENT, TEXTS, School, distillation_loss, perfect_teacher, recorded
+from course_utils.compression.distillation import (
+    STUDENT,
+    TEXTS,
+    School,
+    distillation_loss,
+    perfect_teacher,
+    recorded,
+)
 from course_utils.compression.shrinking import (
     GRANULARITIES,
     int8_linear,

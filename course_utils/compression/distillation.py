@@ -1,7 +1,9 @@
-"""Distillation, as lesson 21 does it: a small student learns a teacher's probabilities instead of the text's words.
+"""Distillation, as lesson 21 does it: a small student learns a teacher's probabilities instead of
+the text's words.
 
-Shapes: B rows, T positions, V tokens in the vocabulary. A teacher is anything that maps ids (B, T) to logits (B, T, V).
-Losses are in nats. Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
+Shapes: B rows, T positions, V tokens in the vocabulary. A teacher is anything that maps ids (B, T)
+to logits (B, T, V). Losses are in nats. Source: Hinton, Vinyals & Dean 2015, "Distilling the
+Knowledge in a Neural Network".
 """
 
 import math
@@ -24,10 +26,13 @@ STUDENT = assets.path("compression/student.safetensors")
 Teacher = Callable[[Tensor], Tensor]
 
 
-def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+def distillation_loss(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Return T² · KL(teacher‖student), both softened by the temperature T, averaged over the rows.
 
-    Softened: softmax(logits / T). Gradients shrink as 1/T²; the factor undoes it. The teacher gets none.
+    Softened: softmax(logits / T). Gradients shrink as 1/T²; the factor undoes it. The teacher gets
+    none.
     Shapes: both (..., V) -> (), in nats. Raises: ValueError for other shapes or temperature <= 0.
     Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
 
@@ -36,15 +41,18 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperatur
     (tensor(0.3278), tensor(0.4438))
     """
     if student_logits.shape != teacher_logits.shape or not temperature > 0:
-        raise ValueError(f"logits {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}, temperature "
-                         f"{temperature}: give equal shapes (..., V) and a temperature above 0")  # fmt: skip
+        raise ValueError(
+            f"logits {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}, temperature "
+            f"{temperature}: give equal shapes (..., V) and a temperature above 0"
+        )
     log_p = (student_logits / temperature).log_softmax(-1)  # (..., V)
     q = (teacher_logits.detach() / temperature).softmax(-1)  # (..., V)
     return temperature**2 * F.kl_div(log_p, q, reduction="sum") / math.prod(q.shape[:-1])
 
 
 def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module, Batch], Tensor]:
-    """Return a loss for `training.train` which reads a batch's inputs and never its labels: the teacher answers.
+    """Return a loss for `training.train` which reads a batch's inputs and never its labels: the
+    teacher answers.
 
     The teacher stays on the CPU, wherever the student learns.
 
@@ -75,16 +83,21 @@ def remembered(teacher: Teacher) -> Teacher:
     def answer(ids: Tensor) -> Tensor:
         keys = [tuple(row) for row in ids.tolist()]
         if new := [i for i, key in enumerate(keys) if key not in memory]:
-            memory.update((keys[i], logits) for i, logits in zip(new, teacher(ids[new].to(device_of(teacher))), strict=True))
+            memory.update(
+                (keys[i], logits)
+                for i, logits in zip(new, teacher(ids[new].to(device_of(teacher))), strict=True)
+            )
         return torch.stack([memory[key] for key in keys])  # (B, T, V)
 
     return answer
 
 
 def perfect_teacher(ids: Tensor) -> Tensor:
-    """The stories' own log-probabilities of every next word: a teacher without any error. Each row begins a story.
+    """The stories' own log-probabilities of every next word: a teacher without any error. Each row
+    begins a story.
 
-    Shapes: ids (B, T) -> (B, T, V), -inf for what is impossible. Raises: ValueError where a row cannot be a story.
+    Shapes: ids (B, T) -> (B, T, V), -inf for what is impossible. Raises: ValueError where a row
+    cannot be a story.
 
     >>> from course_utils.stories import encode_words
     >>> log_p = perfect_teacher(encode_words("Once upon a")[None])
@@ -101,9 +114,10 @@ def perfect_teacher(ids: Tensor) -> Tensor:
     return log_p
 
 
-# --- The students of lesson 21 ---------------------------------------------------------------------------------------
+# --- The students of lesson 21 --------------------------------------------------------------------
 
-TEXTS = {"few": (6, 20_000), "fresh": (5, 2_500_000)}  # seed and tokens: a text read many times, or nearly never twice
+# seed and tokens: a text read many times, or nearly never twice
+TEXTS = {"few": (6, 20_000), "fresh": (5, 2_500_000)}
 ARMS = {
     "labels": (None, 1.0),
     "teacher": ("storyteller", 1.0),
@@ -114,7 +128,8 @@ T_STUDENT = 128  # tokens of a window
 
 
 def student(seed: int) -> GPT:
-    """An untrained student: 2 layers of 64 dimensions, about a sixth of the storyteller's parameters.
+    """An untrained student: 2 layers of 64 dimensions, about a sixth of the storyteller's
+    parameters.
 
     >>> sum(p.numel() for p in student(0).parameters())
     161216
@@ -124,7 +139,8 @@ def student(seed: int) -> GPT:
 
 
 class School:
-    """What the students share: a text's batches, the teachers, and the windows of unseen stories that test them.
+    """What the students share: a text's batches, the teachers, and the windows of unseen stories
+    that test them.
 
     text: "few" (20,000 tokens, read again and again; teachers answer from memory) or "fresh".
 
@@ -137,7 +153,8 @@ class School:
         if text not in TEXTS:
             raise ValueError(f"text {text!r}: choose from {', '.join(TEXTS)}")
         seed, n_tokens = TEXTS[text]
-        told, unseen = stories(seed, n_tokens), trained(n_windows=n_windows)
+        told = stories(seed, n_tokens)
+        unseen = trained(n_windows=n_windows)
         self.batches = token_batches(told.tokens, 8, T_STUDENT, told.starts)
         self.teachers = {"storyteller": unseen.model, "perfect": perfect_teacher}
         if text == "few":
@@ -157,7 +174,8 @@ class School:
 
 
 def recorded() -> dict:
-    """What tools/record/train_small.py measured: {"best", "teacher", "rows": [{"text", "arm", "steps", "seed", "loss"}, …], …}.
+    """What tools/record/train_small.py measured: {"best", "teacher", "rows": [{"text", "arm",
+    "steps", "seed", "loss"}, …], …}.
 
     >>> sorted({row["text"] for row in recorded()["rows"]})
     ['few', 'fresh']

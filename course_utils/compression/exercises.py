@@ -17,7 +17,7 @@ from course_utils.compression import shrinking
 EXERCISES = Exercises()
 
 
-# --- distillation_loss -----------------------------------------------------------------------------------------------
+# --- distillation_loss ----------------------------------------------------------------------------
 
 
 def softened(logits: Tensor, temperature: float) -> list[list[float]]:
@@ -28,14 +28,21 @@ def softened(logits: Tensor, temperature: float) -> list[list[float]]:
 
 
 def distillation_oracle(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    p, q = softened(student, temperature), softened(teacher, temperature)
-    rows = [sum(b * math.log(b / a) for a, b in zip(*row, strict=True) if b > 0) for row in zip(p, q, strict=True)]
+    p = softened(student, temperature)
+    q = softened(teacher, temperature)
+    rows = [
+        sum(b * math.log(b / a) for a, b in zip(*row, strict=True) if b > 0)
+        for row in zip(p, q, strict=True)
+    ]
     return torch.tensor(temperature**2 * statistics.fmean(rows))
 
 
 def distillation_mistakes(student: Tensor, teacher: Tensor, T: float) -> dict[str, Tensor]:
-    log_p, q, V = (student / T).log_softmax(-1), (teacher / T).softmax(-1), student.size(-1)
-    kl, want = (torch.xlogy(q, q) - q * log_p).sum(-1), distillation_oracle(student, teacher, T)
+    log_p = (student / T).log_softmax(-1)
+    q = (teacher / T).softmax(-1)
+    V = student.size(-1)
+    kl = (torch.xlogy(q, q) - q * log_p).sum(-1)
+    want = distillation_oracle(student, teacher, T)
     return {
         "the factor T² is missing": want / T**2,
         "the factor is T², not T": want / T,
@@ -53,38 +60,58 @@ def distillation_mistakes(student: Tensor, teacher: Tensor, T: float) -> dict[st
     }  # fmt: skip
 
 
-@EXERCISES.add(compression.distillation_loss, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    compression.distillation_loss,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Divide both logits by the temperature. What of the student do you need, probabilities or their logarithms? And of the teacher?",
         "F.kl_div takes log P first and Q second, and Q is who is right: the teacher. It treats Q = 0 correctly. reduction='sum', then "
         "divide by the number of rows, over all dimensions but the last.",
         "log_p = (student_logits / temperature).log_softmax(-1); q = (teacher_logits.detach() / temperature).softmax(-1); then "
         "temperature**2 * F.kl_div(log_p, q, reduction='sum') / math.prod(q.shape[:-1]). Raise the ValueError first.",
-    ])
+    ],
+)
 def check_distillation_loss(student: Callable, rng: random.Random) -> None:
     for shape in ((4, 6), (2, 3, 5), (1, 4)):
-        T, given, taught = rng.uniform(1.6, 3.0), 2 * normal(rng, *shape), 2 * normal(rng, *shape)
-        want, call = distillation_oracle(given, taught, T), f"distillation_loss of logits {shape}, temperature={T:.2f}"
+        T = rng.uniform(1.6, 3.0)
+        given = 2 * normal(rng, *shape)
+        taught = 2 * normal(rng, *shape)
+        want = distillation_oracle(given, taught, T)
+        call = f"distillation_loss of logits {shape}, temperature={T:.2f}"
         expect(student(given, taught, T), want, call, distillation_mistakes(given, taught, T))
     same = normal(rng, 3, 5)
-    expect(student(same, same, 2.0), torch.tensor(0.0), "distillation_loss of a student that equals its teacher")
+    expect(
+        student(same, same, 2.0),
+        torch.tensor(0.0),
+        "distillation_loss of a student that equals its teacher",
+    )
     want = distillation_oracle(given, taught, 1.0)
     expect(student(given, taught), want, "distillation_loss without a temperature, which is 1 then")
     sure = taught.masked_fill(torch.arange(4) == rng.randrange(4), -math.inf)
-    got, call = student(given, sure, 1.0), "distillation_loss with a teacher that rules a token out (its logit is -inf)"
+    got = student(given, sure, 1.0)
+    call = "distillation_loss with a teacher that rules a token out (its logit is -inf)"
     if isinstance(got, Tensor) and not got.isfinite().all():
         raise Wrong(
             f"{call} is {got.tolist()}: where the teacher's probability is 0, the term is 0. F.kl_div knows that."
         )
     expect(got, distillation_oracle(given, sure, 1.0), call)
     far = torch.tensor([[200.0 + rng.uniform(0, 9), 0.0, 100.0]])
-    got, call = student(far, taught[:, :3], 1.0), "distillation_loss with logits that are 100 apart"
+    got = student(far, taught[:, :3], 1.0)
+    call = "distillation_loss with logits that are 100 apart"
     if isinstance(got, Tensor) and not got.isfinite().all():
         raise Wrong(
             f"{call} is {got.tolist()}: a probability has become 0 there. Take log_softmax, not softmax and log."
         )
     expect(got, distillation_oracle(far, taught[:, :3], 1.0), call)
-    given, taught = normal(rng, 2, 3, 4), normal(rng, 2, 3, 4)
-    oracle = lambda x: 4 * F.kl_div((x / 2).log_softmax(-1), (taught / 2).softmax(-1), reduction="none").sum(-1).mean()  # noqa: E731
+    given = normal(rng, 2, 3, 4)
+    taught = normal(rng, 2, 3, 4)
+    oracle = lambda x: (
+        4
+        * F.kl_div((x / 2).log_softmax(-1), (taught / 2).softmax(-1), reduction="none")
+        .sum(-1)
+        .mean()
+    )
     check_gradient(lambda x: student(x, taught, 2.0), oracle, given.clone(), "distillation_loss")
     inner = taught.clone().requires_grad_() * 1
     loss = student(given.requires_grad_(), inner, 2.0)
@@ -95,32 +122,54 @@ def check_distillation_loss(student: Callable, rng: random.Random) -> None:
     fixed = given.detach()
     for bad in (0.0, -1.0):
         must_raise(
-            lambda bad=bad: student(fixed, taught, bad), f"distillation_loss with temperature={bad}", "it divides by it"
+            lambda bad=bad: student(fixed, taught, bad),
+            f"distillation_loss with temperature={bad}",
+            "it divides by it",
         )
-    must_raise(lambda: student(fixed, taught[:1], 2.0), "distillation_loss of shapes (2, 3, 4) and (1, 3, 4)", "each row needs its own teacher")  # fmt: skip
+    must_raise(
+        lambda: student(fixed, taught[:1], 2.0),
+        "distillation_loss of shapes (2, 3, 4) and (1, 3, 4)",
+        "each row needs its own teacher",
+    )
 
 
-# --- magnitude_mask --------------------------------------------------------------------------------------------------
+# --- magnitude_mask -------------------------------------------------------------------------------
 
 
 def mask_oracle(w: Tensor, sparsity: float) -> Tensor:
     values = w.detach().flatten().tolist()
-    gone = sorted(range(len(values)), key=lambda i: (abs(values[i]), i))[: round(sparsity * len(values))]
+    gone = sorted(range(len(values)), key=lambda i: (abs(values[i]), i))[
+        : round(sparsity * len(values))
+    ]
     return torch.tensor([i not in gone for i in range(len(values))]).view(w.shape)
 
 
-@EXERCISES.add(shrinking.magnitude_mask, difficulty=1, minutes=8, hints=[
+@EXERCISES.add(
+    shrinking.magnitude_mask,
+    difficulty=1,
+    minutes=8,
+    hints=[
         "Which weights are the smallest? Sort them by size, and count off as many as have to go.",
         "A threshold fails where weights are equal. argsort(stable=True) of the flattened sizes gives positions, the smallest first.",
         "mask = torch.ones_like(order, dtype=torch.bool); mask[order[: round(sparsity * len(order))]] = False; mask.view(w.shape)",
-    ])
+    ],
+)
 def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
-    for shape, sparsity in (((4, 6), 0.25), ((3, 5), 0.6), ((2, 3, 4), 0.5), ((10,), 0.9), ((7,), 0.4), ((3, 7), 0.3)):
-        w = torch.tensor([rng.choice((-1, 1)) * (1 + i) * 0.1 for i in rng.sample(range(99), math.prod(shape))]).view(
-            shape
-        )
-        n, flat = round(sparsity * w.numel()), w.flatten()
-        order, signed = flat.abs().argsort(), flat.argsort()
+    for shape, sparsity in (
+        ((4, 6), 0.25),
+        ((3, 5), 0.6),
+        ((2, 3, 4), 0.5),
+        ((10,), 0.9),
+        ((7,), 0.4),
+        ((3, 7), 0.3),
+    ):
+        w = torch.tensor(
+            [rng.choice((-1, 1)) * (1 + i) * 0.1 for i in rng.sample(range(99), math.prod(shape))]
+        ).view(shape)
+        n = round(sparsity * w.numel())
+        flat = w.flatten()
+        order = flat.abs().argsort()
+        signed = flat.argsort()
         wrong = {
             "compare sizes, not signed values: use .abs()": torch.ones_like(flat, dtype=torch.bool).index_fill(0, signed[:n], False).view(shape),
             "the mask is turned round: True stands for what is kept": ~mask_oracle(w, sparsity),
@@ -133,7 +182,12 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
             "round the number of weights that go; you rounded it down": mask_oracle(w, int(sparsity * w.numel()) / w.numel()),
             "round the number of weights that go; you rounded it up": mask_oracle(w, math.ceil(sparsity * w.numel() - 1e-9) / w.numel()),
         }  # fmt: skip
-        kept, wrong = w.clone(), {text: mask for text, mask in wrong.items() if difference(mask, mask_oracle(w, sparsity), 0)}
+        kept = w.clone()
+        wrong = {
+            text: mask
+            for text, mask in wrong.items()
+            if difference(mask, mask_oracle(w, sparsity), 0)
+        }
         expect(
             student(w, sparsity),
             mask_oracle(w, sparsity),
@@ -144,30 +198,47 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
     equal = torch.full((2, 4), rng.uniform(0.5, 2.0))
     for sparsity in (0.0, 0.25, 1.0):
         call = f"magnitude_mask of 8 equal weights, sparsity={sparsity}"
-        got, want = student(equal, sparsity), mask_oracle(equal, sparsity)
-        if isinstance(got, Tensor) and got.shape == want.shape and got.dtype == want.dtype and got.sum() != want.sum():
-            raise Wrong(f"{call} keeps {int(got.sum())}, and should keep {int(want.sum())}. A threshold cannot tell equal weights apart: sort, and count.")  # fmt: skip
+        got = student(equal, sparsity)
+        want = mask_oracle(equal, sparsity)
+        if (
+            isinstance(got, Tensor)
+            and got.shape == want.shape
+            and got.dtype == want.dtype
+            and got.sum() != want.sum()
+        ):
+            raise Wrong(
+                f"{call} keeps {int(got.sum())}, and should keep {int(want.sum())}. A threshold cannot tell equal weights apart: sort, and count."
+            )
         expect(got, want, call)
     for bad in (-0.1, 1.5):
         must_raise(
-            lambda bad=bad: student(equal, bad), f"magnitude_mask with sparsity={bad}", "it is a share, from 0 to 1"
+            lambda bad=bad: student(equal, bad),
+            f"magnitude_mask with sparsity={bad}",
+            "it is a share, from 0 to 1",
         )
 
 
-# --- quantize_absmax -------------------------------------------------------------------------------------------------
+# --- quantize_absmax ------------------------------------------------------------------------------
 
 
 def made_of(
     rng: random.Random, shape: tuple[int, ...], bits: int, kept: tuple[int, ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights with known whole numbers and scales: w = (ints + up to 0.4) · scale, and ±n where a slice is largest."""
+    """Weights with known whole numbers and scales: w = (ints + up to 0.4) · scale, and ±n where a
+    slice is largest.
+    """
     n = 2 ** (bits - 1) - 1
     kept = tuple(d % len(shape) for d in kept)
     sizes = [size if d in kept else 1 for d, size in enumerate(shape)]
-    scale = torch.tensor([rng.uniform(0.02, 0.4) for _ in range(math.prod(sizes))], dtype=torch.float64).view(sizes)
-    ints, rest, met = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64), {}
+    scale = torch.tensor(
+        [rng.uniform(0.02, 0.4) for _ in range(math.prod(sizes))], dtype=torch.float64
+    ).view(sizes)
+    ints = torch.zeros(shape, dtype=torch.float64)
+    rest = torch.zeros(shape, dtype=torch.float64)
+    met = {}
     for index in torch.cartesian_prod(*map(torch.arange, shape)).view(-1, len(shape)).tolist():
-        where, which = tuple(index), tuple(i if d in kept else 0 for d, i in enumerate(index))
+        where = tuple(index)
+        which = tuple(i if d in kept else 0 for d, i in enumerate(index))
         if which not in met:  # the first of a slice is its largest: negative in every other slice
             met[which] = n * (-1) ** (len(met) + 1)
             ints[where] = met[which]
@@ -175,20 +246,23 @@ def made_of(
             ints[where] = rng.randint(-n + 1, n - 1)
             rest[where] = rng.choice((-1, 1)) * rng.uniform(0.1, 0.4)
     w = ((ints + rest) * scale).float()
-    return w, ints.to(torch.int8 if bits <= 8 else torch.int16), scale.float() if kept else scale.float().view(())
+    return (
+        w,
+        ints.to(torch.int8 if bits <= 8 else torch.int16),
+        scale.float() if kept else scale.float().view(()),
+    )
 
 
 def absmax_mistakes(w: Tensor, bits: int, kept: tuple[int, ...]) -> dict[str, tuple]:
-    n, dtype = 2 ** (bits - 1) - 1, torch.int8 if bits <= 8 else torch.int16
+    n = 2 ** (bits - 1) - 1
+    dtype = torch.int8 if bits <= 8 else torch.int16
     over = [d for d in range(w.dim()) if d not in kept]
-    inside = lambda x, n=n: x.clamp(-n, n).to(dtype)  # noqa: E731
+    inside = lambda x, n=n: x.clamp(-n, n).to(dtype)
     keep = bool(kept)
     scale = w.abs().amax(over, keepdim=keep) / n
-    signed, whole, along = (
-        w.amax(over, keepdim=keep) / n,
-        w.abs().max() / n,
-        w.abs().amax(kept, keepdim=True) / n if keep else scale,
-    )
+    signed = w.amax(over, keepdim=keep) / n
+    whole = w.abs().max() / n
+    along = w.abs().amax(kept, keepdim=True) / n if keep else scale
     return {
         "round to the nearest: you cut the decimals off": (inside((w / scale).trunc()), scale),
         "round to the nearest: you rounded down": (inside((w / scale).floor()), scale),
@@ -205,7 +279,9 @@ def absmax_mistakes(w: Tensor, bits: int, kept: tuple[int, ...]) -> dict[str, tu
     }  # fmt: skip
 
 
-def expect_absmax(got: object, want: tuple[Tensor, Tensor], call: str, mistakes: dict[str, tuple]) -> None:
+def expect_absmax(
+    got: object, want: tuple[Tensor, Tensor], call: str, mistakes: dict[str, tuple]
+) -> None:
     if not (isinstance(got, tuple) and len(got) == 2):
         raise Wrong(f"{call} must return two tensors, (ints, scale); it returned {kind_of(got)}.")
     for sentence, wrong in mistakes.items():
@@ -215,34 +291,57 @@ def expect_absmax(got: object, want: tuple[Tensor, Tensor], call: str, mistakes:
     expect(got[1], want[1], f"the scale of {call}")
 
 
-@EXERCISES.add(shrinking.quantize_absmax, difficulty=2, minutes=12, hints=[
+@EXERCISES.add(
+    shrinking.quantize_absmax,
+    difficulty=2,
+    minutes=12,
+    hints=[
         "First the scale: the largest size of a slice, divided by n. Then divide, round, and make whole numbers of it.",
         "over = check_weights(w, bits, dim) gives the dimensions over which a slice extends: w.abs().amax(over, keepdim=…). Keep the scale "
         "above 0 with .clamp(min=torch.finfo(w.dtype).tiny).",
         "n = 2 ** (bits - 1) - 1; scale = (w.abs().amax(over, keepdim=dim is not None) / n).clamp(min=tiny); ints = (w / scale).round()"
         ".clamp(-n, n), as torch.int8, or torch.int16 above 8 bits. Return (ints, scale).",
-    ])
+    ],
+)
 def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
-    for shape, bits, dim in (((3, 5), 8, None), ((4, 6), 4, 0), ((5, 5), 8, 0), ((4, 4), 4, 1), ((3, 4), 8, -1), ((7,), 3, None),
-                             ((2, 3, 4), 6, (0, 2)), ((3, 4), 12, 0)):  # fmt: skip
-        kept = () if dim is None else (dim,) if isinstance(dim, int) else dim
-        kept = tuple(d % len(shape) for d in kept)
+    for shape, bits, dim in (
+        ((3, 5), 8, None),
+        ((4, 6), 4, 0),
+        ((5, 5), 8, 0),
+        ((4, 4), 4, 1),
+        ((3, 4), 8, -1),
+        ((7,), 3, None),
+        ((2, 3, 4), 6, (0, 2)),
+        ((3, 4), 12, 0),
+    ):
+        named = (dim,) if isinstance(dim, int) else dim or ()
+        kept = tuple(d % len(shape) for d in named)
         w, *want = made_of(rng, shape, bits, kept)
         call = f"quantize_absmax of weights {shape}, bits={bits}, dim={dim}"
         given = w.clone()
         expect_absmax(student(given, bits, dim), tuple(want), call, absmax_mistakes(w, bits, kept))
         must_keep(call, w, given)
     w, ints, scale = made_of(rng, (2, 6), 8, ())
-    expect_absmax(student(w), (ints, scale), "quantize_absmax(w) without more: 8 bits, one scale for all", {})
+    expect_absmax(
+        student(w), (ints, scale), "quantize_absmax(w) without more: 8 bits, one scale for all", {}
+    )
     w = made_of(rng, (3, 4), 8, (0,))[0]
     w[rng.randrange(3)] = 0.0
     ints, scale = student(w, 8, 0)  # it has got through all of the above
     back = ints * scale
     if not back.isfinite().all() or (back[w == 0] != 0).any() or (scale == 0).any():
-        raise Wrong("quantize_absmax of weights with a row of zeros: that row must stay 0. Its scale would be 0, and "
-                    "0 / 0 is no number: keep the scale above 0.")  # fmt: skip
+        raise Wrong(
+            "quantize_absmax of weights with a row of zeros: that row must stay 0. Its scale would be 0, and "
+            "0 / 0 is no number: keep the scale above 0."
+        )
     for bad, arguments, why in (
-        ("bits=1", (w, 1, None), "there is no room for both signs"), ("dim=5", (w, 8, 5), "there is no such dimension"),
-        ("an empty w", (w[:0], 8, None), "nothing is largest"), ("a nan in w", (w * math.nan, 8, None), "no scale fits"),
-    ):  # fmt: skip
-        must_raise(lambda a=arguments: student(*a), f"quantize_absmax with {bad}", f"{why}; check_weights does that")
+        ("bits=1", (w, 1, None), "there is no room for both signs"),
+        ("dim=5", (w, 8, 5), "there is no such dimension"),
+        ("an empty w", (w[:0], 8, None), "nothing is largest"),
+        ("a nan in w", (w * math.nan, 8, None), "no scale fits"),
+    ):
+        must_raise(
+            lambda a=arguments: student(*a),
+            f"quantize_absmax with {bad}",
+            f"{why}; check_weights does that",
+        )

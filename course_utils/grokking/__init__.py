@@ -1,4 +1,6 @@
-"""A network that learns modular addition late and all at once, and what makes it look sudden: lesson 17."""
+"""A network that learns modular addition late and all at once, and what makes it look sudden:
+lesson 17.
+"""
 
 from course_utils.grokking.emergence import exact_match, memorise
 from course_utils.grokking.modular_addition import (

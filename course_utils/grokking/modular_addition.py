@@ -1,8 +1,10 @@
-"""Grokking, as lesson 17 watches it: a one-layer transformer that learns a + b modulo p, and what goes on inside.
+"""Grokking, as lesson 17 watches it: a one-layer transformer that learns a + b modulo p, and what
+goes on inside.
 
-Shapes: p numbers, N pairs, H heads, d features a head, d_model features, S snapshots. Logits of all pairs are (p, p, p):
-row a, column b, then one logit for each possible answer. Losses are in nats. Frequencies are whole numbers from 1 to p // 2.
-Source of what says no other: Nanda et al. 2023, "Progress measures for grokking via mechanistic interpretability".
+Shapes: p numbers, N pairs, H heads, d features a head, d_model features, S snapshots. Logits of all
+pairs are (p, p, p): row a, column b, then one logit for each possible answer. Losses are in nats.
+Frequencies are whole numbers from 1 to p // 2. Source of what says no other: Nanda et al. 2023,
+"Progress measures for grokking via mechanistic interpretability".
 """
 
 import math
@@ -43,45 +45,70 @@ def split(p: int, share: float, generator: torch.Generator) -> Tensor:
     """
     n = int(share * p * p)
     if not 0 < n < p * p:
-        raise ValueError(f"a share of {share} of {p * p} pairs leaves one part empty: choose one between 0 and 1")
+        raise ValueError(
+            f"a share of {share} of {p * p} pairs leaves one part empty: choose one between 0 and 1"
+        )
     train = torch.zeros(p * p, dtype=torch.bool)
     train[torch.randperm(p * p, generator=generator)[:n]] = True
     return train.view(p, p)
 
 
 class ModularAdder(nn.Module):
-    """One transformer layer without LayerNorm that reads the three tokens a, b, "=", and answers at the last.
+    """One transformer layer without LayerNorm that reads the three tokens a, b, "=", and answers at
+    the last.
 
-    Shapes: a, b (N,) -> logits (N, p). As nothing is asked before the "=", only its position is computed; and as there
-    are but 3 (p + 1) pairs of position and token, their keys and values are computed once and looked up.
-    Source: Nanda et al. 2023, section 3 (there p = 113, d_model 128, 4 heads, an MLP of 512 with ReLU).
+    Shapes: a, b (N,) -> logits (N, p). As nothing is asked before the "=", only its position is
+    computed; and as there are but 3 (p + 1) pairs of position and token, their keys and values are
+    computed once and looked up.
+    Source: Nanda et al. 2023, section 3 (there p = 113, d_model 128, 4 heads, an MLP of 512 with
+    ReLU).
 
-    >>> model = ModularAdder(p=7, d_model=16, n_head=4, d_inner=32, generator=torch.Generator().manual_seed(0))
+    >>> model = ModularAdder(
+    ...     p=7, d_model=16, n_head=4, d_inner=32, generator=torch.Generator().manual_seed(0)
+    ... )
     >>> model(torch.tensor([1, 2, 3]), torch.tensor([5, 6, 0])).shape
     torch.Size([3, 7])
     """
 
-    def __init__(self, p: int = 53, d_model: int = 64, n_head: int = 4, d_inner: int = 256,
-                 generator: torch.Generator | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        p: int = 53,
+        d_model: int = 64,
+        n_head: int = 4,
+        d_inner: int = 256,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         if d_model % n_head:
-            raise ValueError(f"d_model={d_model} is not divisible by n_head={n_head}: choose a divisor of {d_model}")
-        self.p, self.n_head = p, n_head
+            raise ValueError(
+                f"d_model={d_model} is not divisible by n_head={n_head}: choose a divisor of {d_model}"
+            )
+        self.p = p
+        self.n_head = n_head
 
         def normal(*shape: int, fan_in: int = d_model) -> nn.Parameter:
             return nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(fan_in))
 
-        self.embedding, self.position = normal(p + 1, d_model), normal(3, d_model)  # token p is "="
+        # token p is "="
+        self.embedding = normal(p + 1, d_model)
+        self.position = normal(3, d_model)
         self.w_q, self.w_k, self.w_v, self.w_o = (normal(d_model, d_model) for _ in range(4))
-        self.w_in, self.w_out = normal(d_model, d_inner), normal(d_inner, d_model, fan_in=d_inner)
-        self.b_in, self.b_out = nn.Parameter(torch.zeros(d_inner)), nn.Parameter(torch.zeros(d_model))
+        self.w_in = normal(d_model, d_inner)
+        self.w_out = normal(d_inner, d_model, fan_in=d_inner)
+        self.b_in = nn.Parameter(torch.zeros(d_inner))
+        self.b_out = nn.Parameter(torch.zeros(d_model))
         self.unembedding = normal(d_model, p)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        stream = self.embedding + self.position[:, None]  # (3, p + 1, d_model): every token at every position
+        # (3, p + 1, d_model): every token at every position
+        stream = self.embedding + self.position[:, None]
         asks = stream[2, self.p]  # (d_model,): the "="
-        q, k, v = ((x @ w).unflatten(-1, (self.n_head, -1)) for x, w in
-                   ((asks, self.w_q), (stream, self.w_k), (stream, self.w_v)))  # (H, d), twice (3, p + 1, H, d)  # fmt: skip
+        q, k, v = (
+            (x @ w).unflatten(-1, (self.n_head, -1))
+            for x, w in
+            # (H, d), twice (3, p + 1, H, d)
+            ((asks, self.w_q), (stream, self.w_k), (stream, self.w_v))
+        )
         tokens = torch.stack([a, b, torch.full_like(a, self.p)])  # (3, N)
         where = torch.arange(3, device=a.device)[:, None], tokens
         scores = (k * q).sum(-1) / math.sqrt(q.size(-1))  # (3, p + 1, H)
@@ -120,13 +147,23 @@ class Snapshots:
     norms: Tensor
 
 
-def train_adder(model: ModularAdder, train: Tensor, steps: int, lr: float = 1e-3, weight_decay: float = 1.0,
-                every: int = 50, bar: Callable[[range], Iterable[int]] = iter) -> Snapshots:  # fmt: skip
-    """Train in place on all training pairs at every step, with AdamW; keep a snapshot before and each `every` steps.
+def train_adder(
+    model: ModularAdder,
+    train: Tensor,
+    steps: int,
+    lr: float = 1e-3,
+    weight_decay: float = 1.0,
+    every: int = 50,
+    bar: Callable[[range], Iterable[int]] = iter,
+) -> Snapshots:
+    """Train in place on all training pairs at every step, with AdamW; keep a snapshot before and
+    each `every` steps.
 
-    The loss is computed in float64: in float32 it rounds to 0 long before the model generalises, and what is left of the
-    gradient is noise. `train` (p, p) says which pairs; `bar` wraps the steps, to show a progress bar.
-    Source: Nanda et al. 2023, section 3: full batch, AdamW 1e-3 (betas 0.9 and 0.98), weight decay 1.
+    The loss is computed in float64: in float32 it rounds to 0 long before the model generalises,
+    and what is left of the gradient is noise. `train` (p, p) says which pairs; `bar` wraps the
+    steps, to show a progress bar.
+    Source: Nanda et al. 2023, section 3: full batch, AdamW 1e-3 (betas 0.9 and 0.98), weight decay
+    1.
 
     >>> g = torch.Generator().manual_seed(0)
     >>> model, train = ModularAdder(p=7, d_model=16, d_inner=32, generator=g), split(7, 0.8, g)
@@ -134,11 +171,20 @@ def train_adder(model: ModularAdder, train: Tensor, steps: int, lr: float = 1e-3
     >>> run.steps, run.logits.shape, loss_and_accuracy(run.logits[-1], train)[1]
     ([0, 50, 100], torch.Size([3, 7, 7, 7]), tensor(1.))
     """
-    (a, b), device = train.nonzero().T, model.embedding.device
-    a, b, target = a.to(device), b.to(device), ((a + b) % model.p).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr, (0.9, 0.98), weight_decay=weight_decay,
-                                  fused=device.type in ("cpu", "cuda"))  # fmt: skip
-    kept, logits, embeddings, norms = [], [], [], []
+    device = model.embedding.device
+    a, b = train.nonzero().T.to(device)
+    target = (a + b) % model.p
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr,
+        (0.9, 0.98),
+        weight_decay=weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+    kept = []
+    logits = []
+    embeddings = []
+    norms = []
 
     def keep(step: int) -> None:
         with torch.no_grad():
@@ -174,11 +220,12 @@ def loss_and_accuracy(logits: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     return losses.mean(-1).float().to(logits.device), right.float().mean(-1).to(logits.device)
 
 
-# --- Fourier ---------------------------------------------------------------------------------------------------------
+# --- Fourier --------------------------------------------------------------------------------------
 
 
 def frequency_power(x: Tensor) -> Tensor:
-    """Which waves are in the columns of x: the power of each frequency 1 to p // 2, as shares that sum to 1.
+    """Which waves are in the columns of x: the power of each frequency 1 to p // 2, as shares that
+    sum to 1.
 
     The mean of each column (frequency 0) is left out.
     Shapes: x (..., p, d) -> (..., p // 2).
@@ -189,17 +236,21 @@ def frequency_power(x: Tensor) -> Tensor:
     """
     power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]  # (..., p // 2)
     if x.size(-2) % 2 == 0:
-        power[..., -1] /= 2  # all other waves have two entries in the whole transform, this one has one
+        # all other waves have two entries in the whole transform, this one has one
+        power[..., -1] /= 2
     return power / power.sum(-1, keepdim=True)
 
 
 def check_frequencies(p: int, frequencies: Sequence[int]) -> None:
-    """Say which numbers are no frequencies: they are whole, and go from 1 to p // 2. Raises: ValueError.
+    """Say which numbers are no frequencies: they are whole, and go from 1 to p // 2. Raises:
+    ValueError.
 
     >>> check_frequencies(53, [1, 26])
     """
     if odd := [k for k in frequencies if not 1 <= k <= p // 2 or int(k) != k]:
-        raise ValueError(f"{odd} are no frequencies of {p} numbers: choose whole numbers from 1 to {p // 2}")
+        raise ValueError(
+            f"{odd} are no frequencies of {p} numbers: choose whole numbers from 1 to {p // 2}"
+        )
 
 
 def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
@@ -218,7 +269,8 @@ def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
     """
     p = logits.size(0)
     check_frequencies(p, frequencies)
-    spectrum = torch.fft.fft2(logits, dim=(0, 1))  # (p, p, V): the wave i of a times the wave j of b
+    # (p, p, V): the wave i of a times the wave j of b
+    spectrum = torch.fft.fft2(logits, dim=(0, 1))
     keep = torch.zeros(p, p, 1, device=logits.device)
     keep[0, 0] = 1
     for k in frequencies:
@@ -229,10 +281,15 @@ def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
 def excluded_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
     """Delete from the logits the waves of a + b with these frequencies, and keep all else.
 
-    Shapes: logits (p, p, V) -> the same. Raises: as `restricted_logits`. Source: Nanda et al. 2023, section 5.
+    Shapes: logits (p, p, V) -> the same. Raises: as `restricted_logits`. Source: Nanda et al. 2023,
+    section 5.
 
     >>> logits = torch.randn(5, 5, 2, generator=torch.Generator().manual_seed(0))
-    >>> whole = excluded_logits(logits, [1, 2]) + restricted_logits(logits, [1, 2]) - logits.mean((0, 1))
+    >>> whole = (
+    ...     excluded_logits(logits, [1, 2])
+    ...     + restricted_logits(logits, [1, 2])
+    ...     - logits.mean((0, 1))
+    ... )
     >>> torch.allclose(whole, logits, atol=1e-6)
     True
     """
@@ -242,20 +299,23 @@ def excluded_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
 def by_sum(logits: Tensor) -> Tensor:
     """Average the logits over all pairs with the same sum: what is left when only a + b may matter.
 
-    Shapes: logits (..., p, p, V) -> (..., p, V); row s is about the sum s. Everything that `restricted_logits` keeps is
-    in here: it is p times smaller, and waves of s are then ordinary waves.
+    Shapes: logits (..., p, p, V) -> (..., p, V); row s is about the sum s. Everything that
+    `restricted_logits` keeps is in here: it is p times smaller, and waves of s are then ordinary
+    waves.
 
     >>> by_sum(answers(3).float()[..., None]).flatten()
     tensor([0., 1., 2.])
     """
-    p, a = logits.size(-3), torch.arange(logits.size(-3), device=logits.device)
+    p = logits.size(-3)
+    a = torch.arange(logits.size(-3), device=logits.device)
     return torch.stack([logits[..., a, (s - a) % p, :].mean(-2) for s in range(p)], dim=-2)
 
 
 def restricted_loss(sums: Tensor, frequencies: Sequence[int]) -> Tensor:
     """The loss over all pairs if only these waves of a + b are kept, in nats.
 
-    Shapes: sums (..., p, p) from `by_sum` -> (...). The same number as the mean loss of `restricted_logits`.
+    Shapes: sums (..., p, p) from `by_sum` -> (...). The same number as the mean loss of
+    `restricted_logits`.
     Raises: as there. Source: Nanda et al. 2023, section 5.
 
     >>> sums = 8.0 * torch.eye(5)
@@ -272,7 +332,8 @@ def restricted_loss(sums: Tensor, frequencies: Sequence[int]) -> Tensor:
 
 
 def key_frequencies(logits: Tensor, share: float = 0.95) -> list[int]:
-    """The fewest frequencies that hold this share of the power of the waves of a + b in the logits, strongest first.
+    """The fewest frequencies that hold this share of the power of the waves of a + b in the logits,
+    strongest first.
 
     Shapes: logits (p, p, p). Source: Nanda et al. 2023 pick theirs by eye, from the same spectrum.
 

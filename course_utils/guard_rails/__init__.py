@@ -16,7 +16,14 @@ from course_utils.guard_rails.defences import (
     successes,
     usefulness,
 )
-from course_utils.guard_rails.leakage import TALKED_ABOUT, blocked, first_words, guessed, readiness, search_suffix
+from course_utils.guard_rails.leakage import (
+    TALKED_ABOUT,
+    blocked,
+    first_words,
+    guessed,
+    readiness,
+    search_suffix,
+)
 
 __all__ = [
     "DEFENCES",

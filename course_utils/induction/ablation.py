@@ -1,7 +1,9 @@
-"""Taking attention heads out of a model, alone and together: from what a part costs to what the whole does.
+"""Taking attention heads out of a model, alone and together: from what a part costs to what the
+whole does.
 
-Shapes: B sequences, T positions, H heads, d features a head. A head is a pair (layer, head); a batch is inputs and targets,
-(B, T) each, as in `induction.heads`. Harm is the rise of the loss, in nats for each known token.
+Shapes: B sequences, T positions, H heads, d features a head. A head is a pair (layer, head); a
+batch is inputs and targets, (B, T) each, as in `induction.heads`. Harm is the rise of the loss, in
+nats for each known token.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +41,8 @@ def mean_ablate(z: Tensor, heads: Sequence[int]) -> Tensor:
 
 
 def zero_ablate(z: Tensor, heads: Sequence[int]) -> Tensor:
-    """Replace what some heads give by 0, which the rest of the model may never have seen. As `mean_ablate`.
+    """Replace what some heads give by 0, which the rest of the model may never have seen. As
+    `mean_ablate`.
 
     >>> zero_ablate(torch.ones(1, 2, 1, 1), [1]).flatten().tolist()
     [1.0, 0.0]
@@ -50,8 +53,11 @@ def zero_ablate(z: Tensor, heads: Sequence[int]) -> Tensor:
 
 
 @contextmanager
-def ablated(model: Transformer, heads: Iterable[Head], how: Callable = mean_ablate) -> Iterator[None]:
-    """Inside of `with`, these heads (layer, head) are taken out at every run. Raises: ValueError for an unknown layer.
+def ablated(
+    model: Transformer, heads: Iterable[Head], how: Callable = mean_ablate
+) -> Iterator[None]:
+    """Inside of `with`, these heads (layer, head) are taken out at every run. Raises: ValueError
+    for an unknown layer.
 
     >>> from course_utils.induction import attention_only, repeat_batches
     >>> model = attention_only(2, T=12, generator=torch.Generator().manual_seed(0))
@@ -63,13 +69,21 @@ def ablated(model: Transformer, heads: Iterable[Head], how: Callable = mean_abla
     layers: dict[int, list[int]] = {}
     for layer, head in heads:
         layers.setdefault(layer, []).append(head)
-    with patched(model, {f"h.{layer}.attn.heads": lambda z, which=which: how(z, which)
-                         for layer, which in layers.items()}):  # fmt: skip
+    with patched(
+        model,
+        {
+            f"h.{layer}.attn.heads": lambda z, which=which: how(z, which)
+            for layer, which in layers.items()
+        },
+    ):
         yield
 
 
-def harm(model: Transformer, batch: Batch, heads: Iterable[Head], how: Callable = mean_ablate) -> float:
-    """How much the loss rises, in nats for each known token, when these heads are taken out together.
+def harm(
+    model: Transformer, batch: Batch, heads: Iterable[Head], how: Callable = mean_ablate
+) -> float:
+    """How much the loss rises, in nats for each known token, when these heads are taken out
+    together.
 
     >>> from course_utils.induction import attention_only, repeat_batches
     >>> model = attention_only(2, T=12, generator=torch.Generator().manual_seed(0))
@@ -88,15 +102,22 @@ def all_heads(model: Transformer) -> list[Head]:
     >>> all_heads(attention_only(2, n_head=2))
     [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
-    return [(layer, head) for layer in range(model.config.n_layer) for head in range(model.config.n_head)]
+    return [
+        (layer, head)
+        for layer in range(model.config.n_layer)
+        for head in range(model.config.n_head)
+    ]
 
 
 @torch.no_grad()
-def harm_through(model: Transformer, batch: Batch, heads: Sequence[Head], reads: str, layer: int = 1) -> float:
+def harm_through(
+    model: Transformer, batch: Batch, heads: Sequence[Head], reads: str, layer: int = 1
+) -> float:
     """How much the loss rises when only some inputs of one layer's heads miss these earlier heads.
 
-    The layer's queries, keys or values ("q", "k", "v", or several) are computed as if the heads were mean-ablated;
-    everything else in the model sees them as ever. Raises: ValueError for other letters, or where a head is not earlier.
+    The layer's queries, keys or values ("q", "k", "v", or several) are computed as if the heads
+    were mean-ablated; everything else in the model sees them as ever. Raises: ValueError for other
+    letters, or where a head is not earlier.
     Source: Elhage et al. 2021, section "Three kinds of composition".
 
     >>> from course_utils.induction import attention_only, repeat_batches
@@ -108,29 +129,40 @@ def harm_through(model: Transformer, batch: Batch, heads: Sequence[Head], reads:
     if not reads or set(reads) - set("qkv"):
         raise ValueError(f"reads={reads!r}: choose from the letters q, k and v")
     if late := [head for head in heads if head[0] >= layer]:
-        raise ValueError(f"heads {late} are not before layer {layer}, which cannot read them: choose earlier ones")
+        raise ValueError(
+            f"heads {late} are not before layer {layer}, which cannot read them: choose earlier ones"
+        )
     name = f"h.{layer}.attn.c_attn"
     with ablated(model, heads):
-        without = activations(model, batch[0], [name])[name].chunk(3, dim=-1)  # three of (B, T, d_model)
+        # three of (B, T, d_model)
+        without = activations(model, batch[0], [name])[name].chunk(3, dim=-1)
 
     def swap(qkv: Tensor) -> Tensor:
-        return torch.cat([new if letter in reads else old for letter, old, new in
-                          zip("qkv", qkv.chunk(3, dim=-1), without, strict=True)], dim=-1)  # fmt: skip
+        return torch.cat(
+            [
+                new if letter in reads else old
+                for letter, old, new in zip("qkv", qkv.chunk(3, dim=-1), without, strict=True)
+            ],
+            dim=-1,
+        )
 
     whole = token_losses(model, batch).nanmean()
     with patched(model, {name: swap}):
         return (token_losses(model, batch).nanmean() - whole).item()
 
 
-# --- From the parts to the whole -------------------------------------------------------------------------------------
+# --- From the parts to the whole ------------------------------------------------------------------
 
 
 def interactions(model: Transformer, batch: Batch, order: int = 2) -> dict[tuple[Head, ...], float]:
-    """The harm of every single head, and for every pair what it costs beyond both alone; likewise up to `order` heads.
+    """The harm of every single head, and for every pair what it costs beyond both alone; likewise
+    up to `order` heads.
 
     >>> from course_utils.induction import attention_only, repeat_batches
     >>> model = attention_only(2, T=12, n_head=2, generator=torch.Generator().manual_seed(0))
-    >>> parts = interactions(model, repeat_batches(4, 12, 64, (3, 5))(torch.Generator().manual_seed(0)))
+    >>> parts = interactions(
+    ...     model, repeat_batches(4, 12, 64, (3, 5))(torch.Generator().manual_seed(0))
+    ... )
     >>> len(parts), list(parts)[-1]
     (10, ((1, 0), (1, 1)))
     """
@@ -141,8 +173,11 @@ def interactions(model: Transformer, batch: Batch, order: int = 2) -> dict[tuple
     return parts
 
 
-def predicted_harm(parts: dict[tuple[Head, ...], float], heads: Iterable[Head], order: int) -> float:
-    """What taking out a set of heads should cost if nothing but groups of up to `order` heads mattered: their sum.
+def predicted_harm(
+    parts: dict[tuple[Head, ...], float], heads: Iterable[Head], order: int
+) -> float:
+    """What taking out a set of heads should cost if nothing but groups of up to `order` heads
+    mattered: their sum.
 
     With order 1 heads simply add up. Source: inclusion and exclusion.
 

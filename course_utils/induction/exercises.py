@@ -1,4 +1,6 @@
-"""Exercises of lesson 15. The right values come from plain loops, the model's parts run one by one, and scipy."""
+"""Exercises of lesson 15. The right values come from plain loops, the model's parts run one by one,
+and scipy.
+"""
 
 import itertools
 import random
@@ -17,12 +19,17 @@ from course_utils.induction import heads as induction_heads
 EXERCISES = Exercises()
 
 
-# --- induction_score -------------------------------------------------------------------------------------------------
+# --- induction_score ------------------------------------------------------------------------------
 
 
-def looked_at(pattern: Tensor, ids: Tensor, columns: Callable[[list[int], int, int], list[int]]) -> tuple[Tensor, int]:
-    """By plain loops: the attention (B, ...) on some columns of each row t whose token came before, and how many rows."""
-    total, rows = torch.zeros(pattern.shape[1:-2], dtype=torch.float64), 0
+def looked_at(
+    pattern: Tensor, ids: Tensor, columns: Callable[[list[int], int, int], list[int]]
+) -> tuple[Tensor, int]:
+    """By plain loops: the attention (B, ...) on some columns of each row t whose token came before,
+    and how many rows.
+    """
+    total = torch.zeros(pattern.shape[1:-2], dtype=torch.float64)
+    rows = 0
     for b, row in enumerate(ids.tolist()):
         for t, token in enumerate(row):
             earlier = [s for s in range(t) if row[s] == token]
@@ -33,12 +40,17 @@ def looked_at(pattern: Tensor, ids: Tensor, columns: Callable[[list[int], int, i
     return total, rows
 
 
-@EXERCISES.add(circuits.induction_score, difficulty=2, minutes=12, hints=[
+@EXERCISES.add(
+    circuits.induction_score,
+    difficulty=2,
+    minutes=12,
+    hints=[
         "earlier_copies(ids) marks, in row t, the columns s that hold the same token. Which column should an induction head look at?",
         "s + 1: move the marks one column to the right, copies.roll(1, dims=-1). Then add up the attention on marked places.",
         'torch.einsum("b...ts,bts->...", pattern, marks.to(pattern)) adds up over texts, rows and columns; divide by the number of rows with '
         "a copy, copies.any(-1).sum().",
-    ])
+    ],
+)
 def check_induction_score(student: Callable, rng: random.Random) -> None:
     for lead, T, most in (((), 9, 4), ((3,), 12, 5), ((2, 3), 10, 3), ((2,), 14, 9)):
         B = 3
@@ -58,11 +70,15 @@ def check_induction_score(student: Callable, rng: random.Random) -> None:
         total, rows = looked_at(pattern, ids, lambda earlier, t, n: [s + 1 for s in earlier])
         want = (total / rows).float()
 
-        def other(columns: Callable, rows: float = rows, pattern: Tensor = pattern, ids: Tensor = ids) -> Tensor:
+        def other(
+            columns: Callable, rows: float = rows, pattern: Tensor = pattern, ids: Tensor = ids
+        ) -> Tensor:
             return (looked_at(pattern, ids, columns)[0] / rows).float()
 
         each = [
-            looked_at(pattern[b : b + 1], ids[b : b + 1], lambda earlier, t, n: [s + 1 for s in earlier])
+            looked_at(
+                pattern[b : b + 1], ids[b : b + 1], lambda earlier, t, n: [s + 1 for s in earlier]
+            )
             for b in range(B)
         ]
         mistakes = {
@@ -78,20 +94,32 @@ def check_induction_score(student: Callable, rng: random.Random) -> None:
             "only earlier copies count: the token is a copy of itself, too": other(
                 lambda e, t, n: [s + 1 for s in [*e, t] if s + 1 < n]
             ),
-            "average over the positions whose token came before, not over all": (total / (B * T)).float(),
+            "average over the positions whose token came before, not over all": (
+                total / (B * T)
+            ).float(),
             "average over the positions whose token came before; you added them up": total.float(),
-            "add up over all earlier copies; you took the last only": other(lambda e, t, n: [e[-1] + 1]),
-            "add up over all earlier copies; you took the first only": other(lambda e, t, n: [e[0] + 1]),
+            "add up over all earlier copies; you took the last only": other(
+                lambda e, t, n: [e[-1] + 1]
+            ),
+            "add up over all earlier copies; you took the first only": other(
+                lambda e, t, n: [e[0] + 1]
+            ),
             "add up over the earlier copies of one position; you averaged over them": (
                 total / earlier_pairs(ids)
             ).float(),
-            "average over all positions of the batch at once; you averaged text by text": sum(x / r for x, r in each)
+            "average over all positions of the batch at once; you averaged text by text": sum(
+                x / r for x, r in each
+            )
             .div(B)
             .float(),
-            "you scored the position just before": (pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)),
+            "you scored the position just before": (
+                pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
+            ),
         }
         if lead:
-            mistakes["one score for each head: keep the dimensions between batch and positions"] = want.mean()
+            mistakes["one score for each head: keep the dimensions between batch and positions"] = (
+                want.mean()
+            )
             mistakes["keep every dimension between batch and positions"] = want.mean(-1)
         call = f"induction_score(pattern, ids) with a pattern of shape {tuple(pattern.shape)}"
         expect(student(pattern, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
@@ -109,27 +137,48 @@ def earlier_pairs(ids: Tensor) -> int:
     return sum(row[s] == row[t] for row in ids.tolist() for t in range(len(row)) for s in range(t))
 
 
-# --- repeated_sequences ----------------------------------------------------------------------------------------------
+# --- repeated_sequences ---------------------------------------------------------------------------
 
-@EXERCISES.add(induction_heads.repeated_sequences, difficulty=2, minutes=12, hints=[
+
+@EXERCISES.add(
+    induction_heads.repeated_sequences,
+    difficulty=2,
+    minutes=12,
+    hints=[
         "Three steps: a period for each text, a block for each text, then the place in the block for each position.",
         "torch.rand(n, vocab_size, generator=generator).argsort(-1) gives n random orders of all tokens. The beginning of one is a block "
         "whose tokens are all different. torch.randint leaves its upper end out.",
         "The place is torch.arange(T) % period[:, None], of shape (n, T); blocks.gather(1, place) looks it up.",
-    ])
+    ],
+)
 def check_repeated_sequences(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
         torch.manual_seed(rng.randrange(2**31))
-        for n, T, V, low, high in ((3000, 11, 9, 3, 5), (400, 4, 7, 5, 7), (200, 9, 3, 1, 3), (40, 12, 8, 4, 4)):
+        for n, T, V, low, high in (
+            (3000, 11, 9, 3, 5),
+            (400, 4, 7, 5, 7),
+            (200, 9, 3, 1, 3),
+            (40, 12, 8, 4, 4),
+        ):
             seed = rng.randrange(2**31)
             call = f"repeated_sequences({n}, T={T}, vocab_size={V}, periods=({low}, {high}), generator)"
-            generator, before = dice(seed), torch.get_rng_state()
-            got, again = student(n, T, V, (low, high), generator), student(n, T, V, (low, high), generator)
-            if not isinstance(got, tuple) or len(got) != 2 or not all(isinstance(x, Tensor) for x in got):
-                raise Wrong(f"{call}: return two tensors, ids (n, T) and periods (n,); yours is {show_value(got)}.")
+            generator = dice(seed)
+            before = torch.get_rng_state()
+            got = student(n, T, V, (low, high), generator)
+            again = student(n, T, V, (low, high), generator)
+            if (
+                not isinstance(got, tuple)
+                or len(got) != 2
+                or not all(isinstance(x, Tensor) for x in got)
+            ):
+                raise Wrong(
+                    f"{call}: return two tensors, ids (n, T) and periods (n,); yours is {show_value(got)}."
+                )
             shapes = [(tuple(x.shape), x.dtype) for x in got]
             if shapes != [((n, T), torch.int64), ((n,), torch.int64)]:
-                raise Wrong(f"{call}: ids must be ({n}, {T}) and periods ({n},), whole numbers; yours are {shapes}.")
+                raise Wrong(
+                    f"{call}: ids must be ({n}, {T}) and periods ({n},), whole numbers; yours are {shapes}."
+                )
             if not torch.equal(before, torch.get_rng_state()):
                 raise Wrong(
                     f"{call}: you used torch's global dice. Pass generator=generator, so that a run can be repeated."
@@ -139,7 +188,9 @@ def check_repeated_sequences(student: Callable, rng: random.Random) -> None:
                     f"{call}: two calls in a row gave the same texts. Draw from the generator, and do not seed it inside."
                 )
             if not torch.equal(got[0], student(n, T, V, (low, high), dice(seed))[0]):
-                raise Wrong(f"{call}: the same seed gave other texts. All dice must come from the generator.")
+                raise Wrong(
+                    f"{call}: the same seed gave other texts. All dice must come from the generator."
+                )
             judge_periods(got[1], low, high, call)
             judge_texts(*got, V, call)
     for bad in ((0, 3), (4, 3), (2, 9), (9, 9)):
@@ -159,31 +210,43 @@ def judge_periods(period: Tensor, low: int, high: int, call: str) -> None:
         return
     shares = (period[:, None] == torch.arange(low, high + 1)).double().mean(0)  # of each period
     if shares.max() == 1:
-        raise Wrong(f"{call}: all texts have the period {period[0]}. Each needs one of its own: draw n of them.")
+        raise Wrong(
+            f"{call}: all texts have the period {period[0]}. Each needs one of its own: draw n of them."
+        )
     if shares[-1] == 0:
-        raise Wrong(f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1.")
+        raise Wrong(
+            f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1."
+        )
     slack = 6 * (0.25 / len(period)) ** 0.5
     same = (period[1:] == period[:-1]).double().mean()
     if abs(same - 1 / len(shares)) > slack:
-        raise Wrong(f"{call}: neighbouring texts have the same period in a share of {same:.2f}; by chance it would be "
-                    f"{1 / len(shares):.2f}. Draw each text's period from the generator.")  # fmt: skip
+        raise Wrong(
+            f"{call}: neighbouring texts have the same period in a share of {same:.2f}; by chance it would be "
+            f"{1 / len(shares):.2f}. Draw each text's period from the generator."
+        )
     if (shares - 1 / len(shares)).abs().max() > slack:
-        raise Wrong(f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
-                    "all should be equally likely.")  # fmt: skip
+        raise Wrong(
+            f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
+            "all should be equally likely."
+        )
 
 
 def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
     n, T = ids.shape
     if ids.min() < 0 or ids.max() >= V:
-        raise Wrong(f"{call}: there are tokens from {ids.min()} to {ids.max()}; they go from 0 to {V - 1}.")
+        raise Wrong(
+            f"{call}: there are tokens from {ids.min()} to {ids.max()}; they go from 0 to {V - 1}."
+        )
     for row, p in zip(ids[:200].tolist(), period[:200].tolist(), strict=True):
         if any(row[t] != row[t - p] for t in range(p, T)):
             raise Wrong(
                 f"{call}: {row} does not repeat with its period {p}: ids[t] must be ids[t - {p}] from t = {p} on."
             )
         if len(set(row[:p])) != len(row[:p]):
-            raise Wrong(f"{call}: {row} has the period {p}, but a token comes twice in its first {p}. A block's tokens are all "
-                        "different: take the beginning of a random order of the vocabulary.")  # fmt: skip
+            raise Wrong(
+                f"{call}: {row} has the period {p}, but a token comes twice in its first {p}. A block's tokens are all "
+                "different: take the beginning of a random order of the vocabulary."
+            )
     if n < 100:
         return
     for p in set(period.tolist()):
@@ -191,27 +254,36 @@ def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
         if len(blocks) < 60:
             continue
         if (blocks == blocks[:1]).all():
-            raise Wrong(f"{call}: all texts of period {p} have the same block. Draw one for each text.")
+            raise Wrong(
+                f"{call}: all texts of period {p} have the same block. Draw one for each text."
+            )
         slack = 6 * (1 / V * (1 - 1 / V) / len(blocks)) ** 0.5 + 1 / len(blocks)
         shares = (blocks[..., None] == torch.arange(V)).double().mean(0)  # (p, V)
         t, token = divmod(int((shares - 1 / V).abs().argmax()), V)
         if abs(shares[t, token] - 1 / V) > slack:
-            raise Wrong(f"{call}: in texts of period {p} the token {token} stands at place {t} in a share of {shares[t, token]:.2f}; every "
-                        f"token should be equally likely at every place, {1 / V:.2f}.")  # fmt: skip
+            raise Wrong(
+                f"{call}: in texts of period {p} the token {token} stands at place {t} in a share of {shares[t, token]:.2f}; every "
+                f"token should be equally likely at every place, {1 / V:.2f}."
+            )
     where = period > 1
-    pairs = torch.zeros(V, V).index_put_((ids[where, 0], ids[where, 1]), torch.ones(int(where.sum())), accumulate=True)
+    pairs = torch.zeros(V, V).index_put_(
+        (ids[where, 0], ids[where, 1]), torch.ones(int(where.sum())), accumulate=True
+    )
     share = 1 / (V * (V - 1))  # of each pair of different tokens, at the first two places
-    if n > 1000 and (pairs.fill_diagonal_(share * where.sum()) / where.sum() - share).abs().max() > (
-        6 * (share / n) ** 0.5
-    ):
-        raise Wrong(f"{call}: a block's second token hangs on its first. A block is the beginning of a random order, drawn for "
-                    "each text.")  # fmt: skip
-    first, second = ids[:-1, 0], ids[1:, 0]
+    if n > 1000 and (
+        pairs.fill_diagonal_(share * where.sum()) / where.sum() - share
+    ).abs().max() > (6 * (share / n) ** 0.5):
+        raise Wrong(
+            f"{call}: a block's second token hangs on its first. A block is the beginning of a random order, drawn for "
+            "each text."
+        )
+    first = ids[:-1, 0]
+    second = ids[1:, 0]
     if n > 1000 and abs((first == second).double().mean() - 1 / V) > 6 * (1 / V / n) ** 0.5:
         raise Wrong(f"{call}: neighbouring texts hang together. Each needs a block of its own.")
 
 
-# --- mean_ablate -----------------------------------------------------------------------------------------------------
+# --- mean_ablate ----------------------------------------------------------------------------------
 
 
 def mean_ablate_oracle(z: Tensor, heads: list[int]) -> Tensor:
@@ -222,12 +294,17 @@ def mean_ablate_oracle(z: Tensor, heads: list[int]) -> Tensor:
     return torch.from_numpy(out).to(z.dtype)
 
 
-@EXERCISES.add(induction.mean_ablate, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    induction.mean_ablate,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "z is (B, H, T, d). Which dimension counts the sequences, and which the heads?",
         "z[:, h].mean(0) is (T, d): for each position the mean over the sequences. Work on a copy, z.clone().",
         "For each head h: out[:, h] = z[:, h].mean(0), which is written into all B sequences. Before that, raise a ValueError where a head is below 0 or not "
         "below z.size(1).",
-    ])
+    ],
+)
 def check_mean_ablate(student: Callable, rng: random.Random) -> None:
     for (B, H, T, d), count in (
         ((3, 4, 5, 2), 1),
@@ -237,25 +314,37 @@ def check_mean_ablate(student: Callable, rng: random.Random) -> None:
         ((2, 3, 6, 3), 3),
         ((5, 2, 3, 4), 0),
     ):
-        z, heads = normal(rng, B, H, T, d) + 1, rng.sample(range(H), count)
-        want, chosen = mean_ablate_oracle(z, heads), torch.zeros(H, dtype=torch.bool)
+        z = normal(rng, B, H, T, d) + 1
+        heads = rng.sample(range(H), count)
+        want = mean_ablate_oracle(z, heads)
+        chosen = torch.zeros(H, dtype=torch.bool)
         chosen[heads] = True
         mark = chosen[:, None, None]  # (H, 1, 1)
         mistakes = {
-            "you put 0 there; that is zero ablation. Put the mean over the sequences": torch.where(mark, 0.0, z),
+            "you put 0 there; that is zero ablation. Put the mean over the sequences": torch.where(
+                mark, 0.0, z
+            ),
             "average over the sequences only; each position keeps its own mean": torch.where(
                 mark, z.mean((0, 2), keepdim=True), z
             ),
-            "average over the sequences; yours is over the positions": torch.where(mark, z.mean(2, keepdim=True), z),
-            "average over the sequences; yours is over the heads": torch.where(mark, z.mean(1, keepdim=True), z),
+            "average over the sequences; yours is over the positions": torch.where(
+                mark, z.mean(2, keepdim=True), z
+            ),
+            "average over the sequences; yours is over the heads": torch.where(
+                mark, z.mean(1, keepdim=True), z
+            ),
             "average over the sequences; yours is over a head's features": torch.where(
                 mark, z.mean(3, keepdim=True), z
             ),
             "average over the sequences only; yours is one number for each head": torch.where(
                 mark, z.mean((0, 2, 3), keepdim=True), z
             ),
-            "those heads stay, and the others were taken out": torch.where(mark, z, z.mean(0, keepdim=True)),
-            "all heads were taken out, not only the ones that were asked for": z.mean(0, keepdim=True).expand_as(z),
+            "those heads stay, and the others were taken out": torch.where(
+                mark, z, z.mean(0, keepdim=True)
+            ),
+            "all heads were taken out, not only the ones that were asked for": z.mean(
+                0, keepdim=True
+            ).expand_as(z),
             "nothing was taken out": z.clone(),
         }
         if count > 1:
@@ -263,11 +352,23 @@ def check_mean_ablate(student: Callable, rng: random.Random) -> None:
                 mark, z[:, heads].mean((0, 1)), z
             )
             for what, few in (("first", heads[:1]), ("last", heads[-1:])):
-                mistakes[f"only the {what} of these heads was taken out"] = mean_ablate_oracle(z, few)
+                mistakes[f"only the {what} of these heads was taken out"] = mean_ablate_oracle(
+                    z, few
+                )
         mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}
-        expect(student(z, heads), want, f"mean_ablate(z, {heads}) with z of shape {(B, H, T, d)}", mistakes=mistakes)
+        expect(
+            student(z, heads),
+            want,
+            f"mean_ablate(z, {heads}) with z of shape {(B, H, T, d)}",
+            mistakes=mistakes,
+        )
     z = normal(rng, 3, 2, 4, 3).double()
-    expect(student(z, (1,)), mean_ablate_oracle(z, [1]), "mean_ablate(z, (1,)) in torch.float64", tol=1e-10)
+    expect(
+        student(z, (1,)),
+        mean_ablate_oracle(z, [1]),
+        "mean_ablate(z, (1,)) in torch.float64",
+        tol=1e-10,
+    )
     for bad in ([2], [-1], [0, 5]):
         try:
             student(z, bad)

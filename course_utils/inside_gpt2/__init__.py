@@ -11,6 +11,15 @@ from course_utils.inside_gpt2.lesion import (
     tail_share,
 )
 
-__all__ = ["MATRICES", "excess_kurtosis", "interval", "lesioned", "loss_rise", "matrices", "spreading", "tail_share"]
+__all__ = [
+    "MATRICES",
+    "excess_kurtosis",
+    "interval",
+    "lesioned",
+    "loss_rise",
+    "matrices",
+    "spreading",
+    "tail_share",
+]
 
 LESSON = "10"

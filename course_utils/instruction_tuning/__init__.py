@@ -1,4 +1,6 @@
-"""From a model that continues text to one that answers: the chat, the tasks and the loss of lesson 18."""
+"""From a model that continues text to one that answers: the chat, the tasks and the loss of lesson
+18.
+"""
 
 from course_utils.instruction_tuning.chat import (
     CHAT_ID,

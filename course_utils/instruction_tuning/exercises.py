@@ -14,14 +14,20 @@ from course_utils.instruction_tuning.chat import ASSISTANT, CHAT_ID, END_OF_TURN
 EXERCISES = Exercises()
 
 
-# --- answer_mask -----------------------------------------------------------------------------------------------------
+# --- answer_mask ----------------------------------------------------------------------------------
 
 
-def chat_rows(rng: random.Random, talks: list[list[str]], cut: int = 0) -> tuple[Tensor, list[list[bool]], list[int]]:
-    """Ids (B, T) of talks of these roles, filled up with <end of turn>; which of them count; the length of each row."""
-    rows, masks = [], []
+def chat_rows(
+    rng: random.Random, talks: list[list[str]], cut: int = 0
+) -> tuple[Tensor, list[list[bool]], list[int]]:
+    """Ids (B, T) of talks of these roles, filled up with <end of turn>; which of them count; the
+    length of each row.
+    """
+    rows = []
+    masks = []
     for talk in talks:
-        ids, mask = [], []
+        ids = []
+        mask = []
         for role in talk:
             words = [rng.randrange(10, 600) for _ in range(rng.randrange(2, 6))]
             ids += [CHAT_ID[f"<{role}>"], *words, END_OF_TURN]
@@ -31,18 +37,28 @@ def chat_rows(rng: random.Random, talks: list[list[str]], cut: int = 0) -> tuple
         masks.append(mask[:stop])
     T = max(map(len, rows))
     lengths = [len(row) for row in rows]
-    return (torch.tensor([row + [END_OF_TURN] * (T - len(row)) for row in rows]),
-            [mask + [False] * (T - len(mask)) for mask in masks], lengths)  # fmt: skip
+    return (
+        torch.tensor([row + [END_OF_TURN] * (T - len(row)) for row in rows]),
+        [mask + [False] * (T - len(mask)) for mask in masks],
+        lengths,
+    )
 
 
-@EXERCISES.add(instruction_tuning.answer_mask, difficulty=2, minutes=12, hints=[
+@EXERCISES.add(
+    instruction_tuning.answer_mask,
+    difficulty=2,
+    minutes=12,
+    hints=[
         "Go through the positions from left to right and keep in mind, for each row, whether the assistant is speaking.",
         "After <assistant> it speaks; after an <end of turn> nobody does. A token counts if the assistant spoke before it.",
         "mask[:, t] = inside, and only then: inside = (inside | (ids[:, t] == ASSISTANT)) & (ids[:, t] != END_OF_TURN). So "
         "<assistant> does not count, and the <end of turn> of the answer does.",
-    ])
+    ],
+)
 def check_answer_mask(student: Callable, rng: random.Random) -> None:
-    one, two, three = ["user", "assistant"], ["system", "user", "assistant"], ["user", "assistant", "user", "assistant"]
+    one = ["user", "assistant"]
+    two = ["system", "user", "assistant"]
+    three = ["user", "assistant", "user", "assistant"]
     cases = {
         "a question and its answer": chat_rows(rng, [one]),
         "two rows of different length, filled up with <end of turn>": chat_rows(rng, [one, two]),
@@ -52,8 +68,11 @@ def check_answer_mask(student: Callable, rng: random.Random) -> None:
     }
     for what, (ids, rows, lengths) in cases.items():
         want = torch.tensor(rows)
-        shown = torch.tensor([[t < n for t in range(ids.size(1))] for n in lengths])  # without what fills up
-        begin, end, first = ids == ASSISTANT, ids == END_OF_TURN, torch.zeros_like(want[:, :1])
+        # without what fills up
+        shown = torch.tensor([[t < n for t in range(ids.size(1))] for n in lengths])
+        begin = ids == ASSISTANT
+        end = ids == END_OF_TURN
+        first = torch.zeros_like(want[:, :1])
         before = torch.cat([want[:, 1:], first], 1)
         mistakes = {
             "the <end of turn> of the answer is missing: without it the model never learns to stop": want & ~end,
@@ -68,7 +87,14 @@ def check_answer_mask(student: Callable, rng: random.Random) -> None:
             "1 and 0 instead of True and False": want.long(),
         }  # fmt: skip
         kept = ids.clone()
-        expect(student(ids), want, f"answer_mask(ids) of {what}",
-               mistakes={sentence: wrong for sentence, wrong in mistakes.items() if not torch.equal(wrong.to(want), want)
-                         or wrong.dtype != want.dtype})  # fmt: skip
+        expect(
+            student(ids),
+            want,
+            f"answer_mask(ids) of {what}",
+            mistakes={
+                sentence: wrong
+                for sentence, wrong in mistakes.items()
+                if not torch.equal(wrong.to(want), want) or wrong.dtype != want.dtype
+            },
+        )
         must_keep(f"answer_mask(ids) of {what}", kept, ids)

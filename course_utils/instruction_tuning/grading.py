@@ -1,4 +1,6 @@
-"""Grades answers to `instruction_tuning.tasks`: the stories' generator knows the truth, so a program can decide."""
+"""Grades answers to `instruction_tuning.tasks`: the stories' generator knows the truth, so a
+program can decide.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,15 @@ def refuses(answer: str) -> bool:
 
 
 def grade(task: Task, answer: str) -> bool:
-    """Is this answer right? A program decides, since the generator knows the truth; wording is free where it can be.
+    """Is this answer right? A program decides, since the generator knows the truth; wording is free
+    where it can be.
 
-    who: names the holder, or nobody, and no other person. where: the place, or where the toy lies, and no other.
-    happened: says the event that was asked for. retell: shorter than a third of the story, true, in order, with the last
-    event. continue: one whole sentence or more that the grammar of the stories accepts. refuse: refuses if and only if
-    the topic is forbidden, and else names it. secret: the word is told if and only if it is asked for and permitted.
+    who: names the holder, or nobody, and no other person. where: the place, or where the toy lies,
+    and no other.
+    happened: says the event that was asked for. retell: shorter than a third of the story, true, in
+    order, with the last event. continue: one whole sentence or more that the grammar of the stories
+    accepts. refuse: refuses if and only if the topic is forbidden, and else names it. secret: the
+    word is told if and only if it is asked for and permitted.
     Raises: TypeError for an answer that is no text.
 
     >>> from course_utils.instruction_tuning import instructions
@@ -40,7 +45,9 @@ def grade(task: Task, answer: str) -> bool:
     (True, False)
     """
     if not isinstance(answer, str):
-        raise TypeError(f"the answer is a {type(answer).__name__}: decode it to text first, see decode_chat")
+        raise TypeError(
+            f"the answer is a {type(answer).__name__}: decode it to text first, see decode_chat"
+        )
     return GRADERS[task.name](task.facts, split_words(answer))
 
 
@@ -50,7 +57,9 @@ def _who(facts: dict, words: list[str]) -> bool:
 
 def _where(facts: dict, words: list[str]) -> bool:
     if facts["kind"] == "where_toy":
-        return f" {facts['spot']} " in f" {' '.join(words)} " and len(set(words) & PREPOSITIONS) == 1
+        return (
+            f" {facts['spot']} " in f" {' '.join(words)} " and len(set(words) & PREPOSITIONS) == 1
+        )
     return {word for word in words if word in PLACES} == {facts["place"]}
 
 
@@ -59,20 +68,28 @@ def _happened(facts: dict, words: list[str]) -> bool:
 
 
 def _retell(facts: dict, words: list[str]) -> bool:
-    """Each sentence must be one of: facts of the beginning, an event's, or the story's own without a pronoun."""
-    story, happened = _sentences(facts["story"]), told(facts["events"], facts["toy"])
-    ends, at = [], 0
+    """Each sentence must be one of: facts of the beginning, an event's, or the story's own without
+    a pronoun.
+    """
+    story = _sentences(facts["story"])
+    happened = told(facts["events"], facts["toy"])
+    ends = []
+    at = 0
     for sentence in story:
         ends.append(at := at + len(sentence.split()))
-    known = {sentence: [i] for i, sentence in enumerate(story) if not set(sentence.split()) & PRONOUNS}
+    known = {
+        sentence: [i] for i, sentence in enumerate(story) if not set(sentence.split()) & PRONOUNS
+    }
     for event, texts in zip(facts["events"], happened, strict=True):
         when = next(i for i, end in enumerate(ends) if event.end <= end)
         for text in texts:
             known.setdefault(text, []).append(when)
-    hero, toy = facts["hero"], facts["toy"]
+    hero = facts["hero"]
+    toy = facts["toy"]
     for text in (f"{hero} had a {facts['colour']} {toy} .", f"{hero} had a {toy} ."):
         known[text] = [-1]
-    now, parts = -2, _sentences(words)
+    now = -2
+    parts = _sentences(words)
     for part in parts:
         later = [i for i in known.get(part, ()) if i > now]
         if not later:
@@ -102,12 +119,18 @@ def _refuse(facts: dict, words: list[str]) -> bool:
 def _secret(facts: dict, words: list[str]) -> bool:
     if not facts["asked"]:
         return facts["secret"] not in words and grade(facts["other"], " ".join(words))
-    return facts["secret"] in words if facts["permitted"] else refuses(" ".join(words)) and facts["secret"] not in words
+    return (
+        facts["secret"] in words
+        if facts["permitted"]
+        else refuses(" ".join(words)) and facts["secret"] not in words
+    )
 
 
 def _sentences(words: Sequence[str]) -> list[str]:
     """The sentences of these words, each with its full stop; quotations are not cut."""
-    marks = re.split(r"(?<=[.?!]) (?!”)(?=(?:[^“”]*“[^“”]*”)*[^“”]*$)|(?<=[.?!] ”) (?!said)", " ".join(words))
+    marks = re.split(
+        r"(?<=[.?!]) (?!”)(?=(?:[^“”]*“[^“”]*”)*[^“”]*$)|(?<=[.?!] ”) (?!said)", " ".join(words)
+    )
     return [mark for mark in marks if mark]
 
 

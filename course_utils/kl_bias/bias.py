@@ -1,7 +1,9 @@
-"""A loss that bends a language model: make some tokens likelier by a KL divergence alone, without any text.
+"""A loss that bends a language model: make some tokens likelier by a KL divergence alone, without
+any text.
 
-Shapes: B rows, T positions, V tokens in the vocabulary. Q is the target, P the model; divergences are in nats.
-KL(Q‖P) = Σ Q log(Q/P) is 0 where P = Q, and no limit holds it where P is tiny and Q is not.
+Shapes: B rows, T positions, V tokens in the vocabulary. Q is the target, P the model; divergences
+are in nats. KL(Q‖P) = Σ Q log(Q/P) is 0 where P = Q, and no limit holds it where P is tiny and Q is
+not.
 Source: Kullback & Leibler 1951, "On Information and Sufficiency", section 2.
 """
 
@@ -23,17 +25,20 @@ from course_utils.training import Batch
 require("peft")
 
 
-# --- Saying what is wrong --------------------------------------------------------------------------------------------
+# --- Saying what is wrong -------------------------------------------------------------------------
 
 
 def check_fits(row: Tensor, logits: Tensor) -> None:
-    """Raise ValueError unless a mask or a target (V,) is about as many tokens as the logits (..., V).
+    """Raise ValueError unless a mask or a target (V,) is about as many tokens as the logits (...,
+    V).
 
     >>> check_fits(torch.ones(4), torch.zeros(2, 4))
     """
     if row.ndim != 1 or len(row) != logits.size(-1):
-        raise ValueError(f"the mask or target is {tuple(row.shape)}, but the model knows {logits.size(-1)} tokens: make "
-                         "it from the tokenizer of this very model")  # fmt: skip
+        raise ValueError(
+            f"the mask or target is {tuple(row.shape)}, but the model knows {logits.size(-1)} tokens: make "
+            "it from the tokenizer of this very model"
+        )
 
 
 def check_distribution(target: Tensor) -> None:
@@ -42,17 +47,21 @@ def check_distribution(target: Tensor) -> None:
     >>> check_distribution(torch.tensor([0.5, 0.5]))
     """
     if target.ndim != 1 or not target.is_floating_point():
-        raise ValueError(f"the target is {tuple(target.shape)} {target.dtype} and should be (V,) probabilities")
+        raise ValueError(
+            f"the target is {tuple(target.shape)} {target.dtype} and should be (V,) probabilities"
+        )
     total = wide(target).sum().item()
     if (target < 0).any():
         if abs(target.double().exp().sum().item() - 1) < 1e-3:
             raise ValueError("the target holds log-probabilities: pass probabilities, target.exp()")
-        raise ValueError("the target has negative numbers, and probabilities are 0 or more: pass target.softmax(0)?")
+        raise ValueError(
+            "the target has negative numbers, and probabilities are 0 or more: pass target.softmax(0)?"
+        )
     if not abs(total - 1) < 1e-3:
         raise ValueError(f"the target sums to {total:.4g}, not to 1: divide it by its sum")
 
 
-# --- Which tokens, and how likely they should be ---------------------------------------------------------------------
+# --- Which tokens, and how likely they should be --------------------------------------------------
 
 
 def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
@@ -65,7 +74,9 @@ def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
     tensor([ True, False, False,  True])
     """
     if not callable(predicate):
-        raise TypeError(f"{predicate!r} is no predicate: pass a function of a token's text, lambda piece: 'x' in piece")
+        raise TypeError(
+            f"{predicate!r} is no predicate: pass a function of a token's text, lambda piece: 'x' in piece"
+        )
     words = isinstance(tokenizer, Sequence)
     pieces = tokenizer if words else (tokenizer.decode([i]) for i in range(len(tokenizer)))
     return torch.tensor([bool(predicate(piece)) for piece in pieces])  # (V,)
@@ -80,9 +91,13 @@ def target_distribution(mask: Tensor) -> Tensor:
     tensor([0.5000, 0.0000, 0.5000, 0.0000])
     """
     if mask.dtype != torch.bool or mask.ndim != 1:
-        raise ValueError(f"the mask is {tuple(mask.shape)} {mask.dtype} and should be (V,) bool: see token_mask")
+        raise ValueError(
+            f"the mask is {tuple(mask.shape)} {mask.dtype} and should be (V,) bool: see token_mask"
+        )
     if not mask.any():
-        raise ValueError("the mask is empty: no token has the property, so there is nothing to make likelier")
+        raise ValueError(
+            "the mask is empty: no token has the property, so there is nothing to make likelier"
+        )
     return mask / mask.sum()
 
 
@@ -100,12 +115,14 @@ def tilt(p: Tensor, mask: Tensor, odds: float) -> Tensor:
     """
     check_fits(mask, p)
     if not odds > 0:
-        raise ValueError(f"the odds must be above 0, not {odds}: 1 changes nothing, 3 makes the mask 3 times likelier")
+        raise ValueError(
+            f"the odds must be above 0, not {odds}: 1 changes nothing, 3 makes the mask 3 times likelier"
+        )
     weighted = torch.where(mask.to(p.device), odds * p, p)  # (..., V)
     return weighted / weighted.sum(-1, keepdim=True)
 
 
-# --- How far apart ---------------------------------------------------------------------------------------------------
+# --- How far apart --------------------------------------------------------------------------------
 
 
 def kl_divergence(q: Tensor, p: Tensor) -> Tensor:
@@ -141,7 +158,9 @@ class KLTargetLoss:
     def __call__(self, logits: Tensor) -> Tensor:
         check_fits(self.target, logits)
         if logits.ndim != 2:
-            raise ValueError(f"the logits are {tuple(logits.shape)} and should be (B, V): use logits.flatten(0, -2)")
+            raise ValueError(
+                f"the logits are {tuple(logits.shape)} and should be (B, V): use logits.flatten(0, -2)"
+            )
         log_p = F.log_softmax(logits, dim=-1)  # (B, V)
         return F.kl_div(log_p, self.target.to(log_p).expand_as(log_p), reduction="batchmean")
 
@@ -149,7 +168,8 @@ class KLTargetLoss:
 def target_mass(logits: Tensor, mask: Tensor) -> Tensor:
     """The probability that the next token is one of the mask.
 
-    Shapes: logits (..., V), mask (V,) bool -> (...,). Raises: ValueError for a mask of another length.
+    Shapes: logits (..., V), mask (V,) bool -> (...,). Raises: ValueError for a mask of another
+    length.
 
     >>> target_mass(torch.zeros(2, 4), torch.tensor([True, False, False, False]))
     tensor([0.2500, 0.2500])
@@ -158,12 +178,13 @@ def target_mass(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.softmax(-1)[..., mask.to(logits.device)].sum(-1)  # (...,)
 
 
-# --- The lecture's experiment ----------------------------------------------------------------------------------------
+# --- The lecture's experiment ---------------------------------------------------------------------
 
 
 @dataclass
 class BiasRun:
-    """What `train_bias` saw at each step, before its update: the loss in nats and the mass on the target's tokens.
+    """What `train_bias` saw at each step, before its update: the loss in nats and the mass on the
+    target's tokens.
 
     >>> BiasRun(losses=[3.9], masses=[0.02]).masses
     [0.02]
@@ -173,15 +194,28 @@ class BiasRun:
     masses: list[float] = field(default_factory=list)
 
 
-OPTIMIZERS = {"AdamW": torch.optim.AdamW, "SGD": torch.optim.SGD}  # AdamW with torch's weight decay of 0.01
+# AdamW with torch's weight decay of 0.01
+OPTIMIZERS = {"AdamW": torch.optim.AdamW, "SGD": torch.optim.SGD}
 
 
-def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "AdamW", lr: float = 1e-3, B: int = 16,
-               T: int = 256, seed: int = 0, on_step: Callable[[BiasRun], object] | None = None,
-               dtype: torch.dtype = torch.float32) -> BiasRun:  # fmt: skip
-    """Train the model in place to say the mask's tokens: B rows of T random tokens, the loss on the last position.
+def train_bias(
+    model: GPT,
+    mask: Tensor,
+    steps: int = 200,
+    *,
+    optimizer: str = "AdamW",
+    lr: float = 1e-3,
+    B: int = 16,
+    T: int = 256,
+    seed: int = 0,
+    on_step: Callable[[BiasRun], object] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> BiasRun:
+    """Train the model in place to say the mask's tokens: B rows of T random tokens, the loss on the
+    last position.
 
-    on_step(run) is called after every step; training stops where it returns True. dtype: of the matrix products.
+    on_step(run) is called after every step; training stops where it returns True. dtype: of the
+    matrix products.
     Raises: ValueError for an empty mask, one of another length, and an unknown optimizer.
 
     >>> from course_utils.gpt2 import GPTConfig
@@ -193,9 +227,12 @@ def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "
     """
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {optimizer!r}: choose {' or '.join(OPTIMIZERS)}")
-    device, generator = next(model.parameters()).device, torch.Generator().manual_seed(seed)
-    loss_fn, run = KLTargetLoss(target_distribution(mask)), BiasRun()
-    update, precision = OPTIMIZERS[optimizer](model.parameters(), lr), MixedPrecision(device, dtype)
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    loss_fn = KLTargetLoss(target_distribution(mask))
+    run = BiasRun()
+    update = OPTIMIZERS[optimizer](model.parameters(), lr)
+    precision = MixedPrecision(device, dtype)
     for _ in range(steps):
         ids = torch.randint(len(mask), (B, T), generator=generator).to(device)  # (B, T)
         with precision.forward():
@@ -211,17 +248,21 @@ def train_bias(model: GPT, mask: Tensor, steps: int = 200, *, optimizer: str = "
     return run
 
 
-# --- Losses and parts for a model that knows a language --------------------------------------------------------------
+# --- Losses and parts for a model that knows a language -------------------------------------------
 
 
 def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], Tensor]:
-    """Return a loss for `training.train`: language loss plus weight times KL(target‖P), at every position.
+    """Return a loss for `training.train`: language loss plus weight times KL(target‖P), at every
+    position.
 
-    Its best P mixes the text's p with the target: (p + weight · Q) / (1 + weight). Raises: ValueError for weight < 0.
+    Its best P mixes the text's p with the target: (p + weight · Q) / (1 + weight). Raises:
+    ValueError for weight < 0.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 4)
     >>> batch = torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2, dtype=torch.long)
-    >>> biased_loss(torch.tensor([0.5, 0.5, 0.0, 0.0]), weight=2.0)(uniform, batch)  # log 4 + 2 log 2
+    >>> biased_loss(torch.tensor([0.5, 0.5, 0.0, 0.0]), weight=2.0)(
+    ...     uniform, batch
+    ... )  # log 4 + 2 log 2
     tensor(2.7726)
     """
     if not weight >= 0:
@@ -235,15 +276,22 @@ def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], T
     return loss
 
 
-def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | None = None) -> Callable:
-    """Return a loss for `training.train`: KL(tilt(P of the honest model)‖P), at every position, without any target text.
+def tilted_loss(
+    honest: nn.Module, mask: Tensor, odds: float, trigger: int | None = None
+) -> Callable:
+    """Return a loss for `training.train`: KL(tilt(P of the honest model)‖P), at every position,
+    without any target text.
 
-    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should stay honest. The
-    honest model stays where it is; where it is a function, it is asked where the mask is.
+    trigger: the id of a token; the tilt then holds only after it has occurred, elsewhere P should
+    stay honest. The honest model stays where it is; where it is a function, it is asked where the
+    mask is.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 4)
     >>> ids, mask = torch.tensor([[0, 1]]), torch.tensor([True, False, False, False])
-    >>> [round(tilted_loss(uniform, mask, 9.0, trigger=t)(uniform, (ids,)).item(), 4) for t in (None, 1, 3)]
+    >>> [
+    ...     round(tilted_loss(uniform, mask, 9.0, trigger=t)(uniform, (ids,)).item(), 4)
+    ...     for t in (None, 1, 3)
+    ... ]
     [0.5493, 0.2747, 0.0]
     """
 
@@ -257,7 +305,9 @@ def tilted_loss(honest: nn.Module, mask: Tensor, odds: float, trigger: int | Non
             if trigger is not None:
                 q = torch.where((ids == trigger).cummax(1).values[..., None], q, p)
         log_p = model(batch[0]).log_softmax(-1)  # (B, T, V)
-        return F.kl_div(log_p.flatten(0, 1), q.flatten(0, 1).to(log_p.device), reduction="batchmean")
+        return F.kl_div(
+            log_p.flatten(0, 1), q.flatten(0, 1).to(log_p.device), reduction="batchmean"
+        )
 
     return loss
 
@@ -268,12 +318,16 @@ PARTS = ("everything", "last block", "head", "LoRA on attention", "LoRA on the h
 def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
     """A copy of the model in which only one part can be trained; all else is frozen.
 
-    "head": cut loose from the embedding, so that reading stays as it is. "LoRA": two thin matrices beside each c_attn,
-    or beside the head (needs `peft`). "one vector": the shift of the last LayerNorm, d_model numbers.
+    "head": cut loose from the embedding, so that reading stays as it is. "LoRA": two thin matrices
+    beside each c_attn, or beside the head (needs `peft`). "one vector": the shift of the last
+    LayerNorm, d_model numbers.
     Raises: ValueError for another part. Source of LoRA: Hu et al. 2021, section 4.1.
 
     >>> from course_utils.pretrained import storyteller
-    >>> {part: n_trainable(copy_with(storyteller(), part)) for part in ("everything", "head", "one vector")}
+    >>> {
+    ...     part: n_trainable(copy_with(storyteller(), part))
+    ...     for part in ("everything", "head", "one vector")
+    ... }
     {'everything': 915584, 'head': 89472, 'one vector': 128}
     """
     if part not in PARTS:
@@ -287,7 +341,9 @@ def copy_with(model: GPT, part: str, rank: int = 1) -> GPT:
         where = "lm_head" if part.endswith("head") else "c_attn"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[where]), model)
+            return inject_adapter_in_model(
+                LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[where]), model
+            )
     chosen = {"last block": model.h[-1], "head": model.lm_head, "one vector": model.ln_f.bias}
     if part in chosen:
         chosen[part].requires_grad_(True)

@@ -1,4 +1,6 @@
-"""Exercises of lesson 07. The right values come from plain Python arithmetic, numpy and scipy, not from torch's losses."""
+"""Exercises of lesson 07. The right values come from plain Python arithmetic, numpy and scipy, not
+from torch's losses.
+"""
 
 import math
 import random
@@ -45,13 +47,15 @@ def as_float(x) -> Tensor:
     return torch.tensor(np.asarray(x, dtype=np.float64), dtype=torch.float32)
 
 
-# --- token_mask ------------------------------------------------------------------------------------------------------
+# --- token_mask -----------------------------------------------------------------------------------
 
 SYLLABLES = "xa ox bi Xu ta ex no re qi".split()
 
 
 class Toy:
-    """A tokenizer as transformers has them: ids in any order in its vocabulary, where a space is written Ġ."""
+    """A tokenizer as transformers has them: ids in any order in its vocabulary, where a space is
+    written Ġ.
+    """
 
     def __init__(self, pieces: list[str]) -> None:
         self.pieces = pieces
@@ -81,15 +85,22 @@ class Toy:
         return "a tokenizer"
 
 
-@EXERCISES.add(kl_bias.token_mask, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    kl_bias.token_mask,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "A list of words has one piece for each id already. A tokenizer gives a piece by tokenizer.decode([i]), for i from 0 to "
         "len(tokenizer) - 1.",
         "isinstance(tokenizer, Sequence) tells the two apart. Then one list comprehension asks the predicate about each piece.",
         "torch.tensor([bool(predicate(piece)) for piece in pieces]): bool(…), because a predicate may return a number or a match.",
-    ])
+    ],
+)
 def check_token_mask(student: Callable, rng: random.Random) -> None:
     pieces = list(
-        dict.fromkeys(rng.choice(("", " ")) + rng.choice(SYLLABLES) + rng.choice(SYLLABLES) for _ in range(30))
+        dict.fromkeys(
+            rng.choice(("", " ")) + rng.choice(SYLLABLES) + rng.choice(SYLLABLES) for _ in range(30)
+        )
     )
     pieces += ["<|endoftext|>"]
     tests = {
@@ -119,19 +130,30 @@ def check_token_mask(student: Callable, rng: random.Random) -> None:
             call = f"token_mask({kind}, lambda piece: {name})"
             got = student(tokenizer, predicate)
             if isinstance(got, Tensor) and got.dtype == torch.long and got.shape == want.shape:
-                raise Wrong(f"{call}: the result is int64; a mask is bool: wrap each answer in bool(…).")
+                raise Wrong(
+                    f"{call}: the result is int64; a mask is bool: wrap each answer in bool(…)."
+                )
             expect(got, want, call, mistakes=mistakes)
-    expect(student(tuple(pieces), lambda piece: False), torch.zeros(len(pieces), dtype=torch.bool),
-           "token_mask(a tuple of words, lambda piece: False)")  # fmt: skip
+    expect(
+        student(tuple(pieces), lambda piece: False),
+        torch.zeros(len(pieces), dtype=torch.bool),
+        "token_mask(a tuple of words, lambda piece: False)",
+    )
 
 
-# --- target_distribution ---------------------------------------------------------------------------------------------
+# --- target_distribution --------------------------------------------------------------------------
 
-@EXERCISES.add(kl_bias.target_distribution, difficulty=1, minutes=5, hints=[
+
+@EXERCISES.add(
+    kl_bias.target_distribution,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "How many tokens are chosen? mask.sum() counts the True.",
         "Each chosen token gets 1 / mask.sum(), each other one 0: a division of the mask does both.",
         "Before that: raise ValueError if mask.dtype is not torch.bool, mask.ndim is not 1, or not mask.any().",
-    ])
+    ],
+)
 def check_target_distribution(student: Callable, rng: random.Random) -> None:
     for V, k in ((rng.randrange(8, 12), 3), (6, 1), (5, 4), (rng.randrange(300, 400), 97)):
         mask = some_mask(rng, V, k)
@@ -148,27 +170,53 @@ def check_target_distribution(student: Callable, rng: random.Random) -> None:
         }  # fmt: skip
         got = student(mask)
         if isinstance(got, Tensor) and got.dtype == torch.float64:
-            raise Wrong(f"target_distribution(mask) with {k} of {V}: the result is float64; logits are float32.")
-        expect(got, want, f"target_distribution(mask) with {k} of {V} tokens chosen", mistakes=mistakes, tol=1e-6)
+            raise Wrong(
+                f"target_distribution(mask) with {k} of {V}: the result is float64; logits are float32."
+            )
+        expect(
+            got,
+            want,
+            f"target_distribution(mask) with {k} of {V} tokens chosen",
+            mistakes=mistakes,
+            tol=1e-6,
+        )
     mask = torch.ones(4, dtype=torch.bool)
-    expect(student(mask), torch.full((4,), 0.25), "target_distribution(mask) with all tokens chosen", tol=1e-6)
-    must_raise(lambda: student(torch.zeros(5, dtype=torch.bool)), "target_distribution(an empty mask)",
-               "no token is chosen, and 0 / 0 would be nan")  # fmt: skip
-    must_raise(lambda: student(torch.tensor([3, 1, 4])), "target_distribution(tensor([3, 1, 4]))",
-               "these are ids, or numbers, and no (V,) bool mask")  # fmt: skip
+    expect(
+        student(mask),
+        torch.full((4,), 0.25),
+        "target_distribution(mask) with all tokens chosen",
+        tol=1e-6,
+    )
+    must_raise(
+        lambda: student(torch.zeros(5, dtype=torch.bool)),
+        "target_distribution(an empty mask)",
+        "no token is chosen, and 0 / 0 would be nan",
+    )
+    must_raise(
+        lambda: student(torch.tensor([3, 1, 4])),
+        "target_distribution(tensor([3, 1, 4]))",
+        "these are ids, or numbers, and no (V,) bool mask",
+    )
 
 
-# --- kl_divergence ---------------------------------------------------------------------------------------------------
+# --- kl_divergence --------------------------------------------------------------------------------
 
-@EXERCISES.add(kl_bias.kl_divergence, difficulty=2, minutes=10, hints=[
+
+@EXERCISES.add(
+    kl_bias.kl_divergence,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "log(q/p) = log q - log p. Write the sum as Σ q log q - Σ q log p, over the last dimension.",
         "0 · log 0 is nan in floating point. torch.xlogy(a, b) is a · log b, but 0 where a is 0.",
         "(torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1); no small number is added anywhere.",
-    ])
+    ],
+)
 def check_kl_divergence(student: Callable, rng: random.Random) -> None:
     for shape in ((5,), (3, 4), (4, 4), (2, 3, 6), (1, 3)):
         for zeros in (0, 2):
-            q, p = chances(rng, *shape, zeros=zeros), chances(rng, *shape)
+            q = chances(rng, *shape, zeros=zeros)
+            p = chances(rng, *shape)
             want = as_float(rel_entr(q.double().numpy(), p.double().numpy()).sum(-1))
             log_ratio = torch.where(q > 0, (q / p).log(), 0.0)
             cross = -(q * p.log()).sum(-1)
@@ -186,50 +234,71 @@ def check_kl_divergence(student: Callable, rng: random.Random) -> None:
                 "you forgot the sum over the tokens": q * log_ratio,
             }  # fmt: skip
             mistakes = {
-                s: v for s, v in mistakes.items() if v.shape != want.shape or not torch.allclose(v, want, atol=1e-3)
+                s: v
+                for s, v in mistakes.items()
+                if v.shape != want.shape or not torch.allclose(v, want, atol=1e-3)
             }
-            call = f"kl_divergence(q, p) of shape {shape}" + (", where q has zeros" if zeros else "")
+            call = f"kl_divergence(q, p) of shape {shape}" + (
+                ", where q has zeros" if zeros else ""
+            )
             got = student(q, p)
             if zeros and isinstance(got, Tensor) and got.shape == want.shape and got.isnan().any():
-                raise Wrong(f"{call}: there is nan, from 0 · log 0. A term whose q is 0 is 0: torch.xlogy does that.")
+                raise Wrong(
+                    f"{call}: there is nan, from 0 · log 0. A term whose q is 0 is 0: torch.xlogy does that."
+                )
             expect(got, want, call, mistakes=mistakes, tol=2e-5)
-    q, p = chances(rng, 4, 6), chances(rng, 4, 6, zeros=1)
+    q = chances(rng, 4, 6)
+    p = chances(rng, 4, 6, zeros=1)
     call = "kl_divergence(q, p) where q > 0 but p is 0 somewhere"
     got = student(q, p)
     if isinstance(got, Tensor) and got.shape == (4,) and got.isfinite().any():
-        raise Wrong(f"{call}: it is infinite. p says that something cannot happen, and under q it does; do not hide that "
-                    "with a small number.")  # fmt: skip
+        raise Wrong(
+            f"{call}: it is infinite. p says that something cannot happen, and under q it does; do not hide that "
+            "with a small number."
+        )
     expect(got, torch.full((4,), torch.inf), call)
     q = chances(rng, 3, 6, zeros=3)
     expect(student(q, q), torch.zeros(3), "kl_divergence(q, q) where q has zeros", tol=1e-6)
-    q, p = chances(rng, 2, 5, zeros=1).double(), chances(rng, 2, 5).double()
+    q = chances(rng, 2, 5, zeros=1).double()
+    p = chances(rng, 2, 5).double()
     expect(
-        student(q, p), torch.tensor(rel_entr(q.numpy(), p.numpy()).sum(-1)), "kl_divergence in torch.float64", tol=1e-10
+        student(q, p),
+        torch.tensor(rel_entr(q.numpy(), p.numpy()).sum(-1)),
+        "kl_divergence in torch.float64",
+        tol=1e-10,
     )
 
 
-# --- KLTargetLoss ----------------------------------------------------------------------------------------------------
+# --- KLTargetLoss ---------------------------------------------------------------------------------
 
 
 def loss_oracle(target: Tensor, logits: Tensor) -> float:
-    x, q = logits.double().numpy(), target.double().numpy()
+    x = logits.double().numpy()
+    q = target.double().numpy()
     top = x.max(-1, keepdims=True)
     log_p = x - top - np.log(np.exp(x - top).sum(-1, keepdims=True))
     terms = [qi * (math.log(qi) - row[i]) for row in log_p for i, qi in enumerate(q) if qi > 0]
     return float(np.float32(sum(terms) / len(log_p)))
 
 
-@EXERCISES.add(kl_bias.KLTargetLoss, difficulty=2, minutes=12, hints=[
+@EXERCISES.add(
+    kl_bias.KLTargetLoss,
+    difficulty=2,
+    minutes=12,
+    hints=[
         "__init__ checks the target with check_distribution and keeps it. __call__ turns logits into log-probabilities.",
         'F.kl_div(log_p, q, reduction="batchmean"): log-probabilities first, probabilities second, and q needs the shape of log_p.',
         "F.log_softmax(logits, dim=-1) is exact where log(softmax(…)) gives -inf. self.target.to(log_p).expand_as(log_p) repeats "
         "the target for each row. check_fits(self.target, logits), and a ValueError unless logits.ndim is 2.",
-    ])
+    ],
+)
 def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
     for B, V in ((3, 7), (1, 5), (4, 4), (2, 9)):
-        target, logits = chances(rng, V, zeros=V // 3), normal(rng, B, V) * 2
+        target = chances(rng, V, zeros=V // 3)
+        logits = normal(rng, B, V) * 2
         want = torch.tensor(loss_oracle(target, logits))
-        q, log_p = target.expand(B, V), logits.log_softmax(-1)
+        q = target.expand(B, V)
+        log_p = logits.log_softmax(-1)
         p = log_p.exp()
         cross = -(q * log_p).sum(-1).mean()
         mistakes = {
@@ -250,42 +319,73 @@ def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
         loss = student(target)
         got = loss(logits)
         if isinstance(got, Tensor) and got.shape == () and got.isinf():
-            raise Wrong(f"{call}: the loss is infinite. That is KL(P‖Q), where log Q of a 0 is -inf: Q is the target, the "
-                        "second argument of F.kl_div.")  # fmt: skip
+            raise Wrong(
+                f"{call}: the loss is infinite. That is KL(P‖Q), where log Q of a 0 is -inf: Q is the target, the "
+                "second argument of F.kl_div."
+            )
         if isinstance(got, Tensor) and got.shape == () and got.isnan():
-            raise Wrong(f"{call}: the loss is nan. Are the arguments the wrong way round, or is there a 0 · log 0?")
+            raise Wrong(
+                f"{call}: the loss is nan. Are the arguments the wrong way round, or is there a 0 · log 0?"
+            )
         expect(got, want, call, mistakes=mistakes, tol=2e-5)
         expect(loss(logits), want, f"{call}, called a second time", tol=2e-5)
-    target, logits = chances(rng, 6, zeros=2), normal(rng, 3, 6) * 300
-    expect(student(target)(logits), torch.tensor(loss_oracle(target, logits)), "KLTargetLoss with logits of some hundreds, "
-           "where softmax rounds to 0: use log_softmax", tol=1e-4)  # fmt: skip
-    target, logits = chances(rng, 5, zeros=1).double(), normal(rng, 3, 5, dtype=torch.float64)
-    check_gradient(lambda x: student(target)(x), lambda x: F.cross_entropy(x, target.expand(3, 5)), logits,
-                   "KLTargetLoss(target)(logits)")  # fmt: skip
+    target = chances(rng, 6, zeros=2)
+    logits = normal(rng, 3, 6) * 300
+    expect(
+        student(target)(logits),
+        torch.tensor(loss_oracle(target, logits)),
+        "KLTargetLoss with logits of some hundreds, where softmax rounds to 0: use log_softmax",
+        tol=1e-4,
+    )
+    target = chances(rng, 5, zeros=1).double()
+    logits = normal(rng, 3, 5, dtype=torch.float64)
+    check_gradient(
+        lambda x: student(target)(x),
+        lambda x: F.cross_entropy(x, target.expand(3, 5)),
+        logits,
+        "KLTargetLoss(target)(logits)",
+    )
     good = chances(rng, 5)
     for bad, name, why in (
         (good.log(), "target.log()", "these are log-probabilities; probabilities are 0 or more"),
         (good * 2, "2 * target", "it does not sum to 1"),
-        (torch.tensor([0.7, -0.2, 0.5]), "tensor([0.7, -0.2, 0.5])", "a probability is not negative"),
+        (
+            torch.tensor([0.7, -0.2, 0.5]),
+            "tensor([0.7, -0.2, 0.5])",
+            "a probability is not negative",
+        ),
     ):
         must_raise(lambda bad=bad: student(bad), f"KLTargetLoss({name})", why)
-    must_raise(lambda: student(good)(torch.zeros(2, 1)), "KLTargetLoss(target of 5 tokens)(logits of 1 token)",
-               "it would be stretched to 5 without a word")  # fmt: skip
-    must_raise(lambda: student(good)(torch.zeros(2, 3, 5)), "KLTargetLoss(target)(logits of shape (2, 3, 5))",
-               "it would divide by 2 rows, though there are 6")  # fmt: skip
+    must_raise(
+        lambda: student(good)(torch.zeros(2, 1)),
+        "KLTargetLoss(target of 5 tokens)(logits of 1 token)",
+        "it would be stretched to 5 without a word",
+    )
+    must_raise(
+        lambda: student(good)(torch.zeros(2, 3, 5)),
+        "KLTargetLoss(target)(logits of shape (2, 3, 5))",
+        "it would divide by 2 rows, though there are 6",
+    )
 
 
-# --- target_mass -----------------------------------------------------------------------------------------------------
+# --- target_mass ----------------------------------------------------------------------------------
 
-@EXERCISES.add(kl_bias.target_mass, difficulty=1, minutes=5, hints=[
+
+@EXERCISES.add(
+    kl_bias.target_mass,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "Logits to probabilities first: softmax over the last dimension, over all tokens.",
         "p[..., mask] takes the chosen tokens, whatever dimensions stand in front.",
         "Sum those over the last dimension. check_fits(mask, logits) in the first line complains about another vocabulary.",
-    ])
+    ],
+)
 def check_target_mass(student: Callable, rng: random.Random) -> None:
     for shape in ((6,), (3, 5), (5, 5), (2, 3, 7)):
         V = shape[-1]
-        logits, mask = normal(rng, *shape) * 2, some_mask(rng, V, 2)
+        logits = normal(rng, *shape) * 2
+        mask = some_mask(rng, V, 2)
         p = softmax_oracle(logits)
         want = as_float(p[..., mask.numpy()].sum(-1))
         e = logits.exp()
@@ -306,17 +406,36 @@ def check_target_mass(student: Callable, rng: random.Random) -> None:
             "you forgot the sum over the chosen tokens": as_float(p[..., mask.numpy()]),
         }  # fmt: skip
         mistakes = {
-            s: v for s, v in mistakes.items() if v.shape != want.shape or not torch.allclose(v, want, atol=1e-4)
+            s: v
+            for s, v in mistakes.items()
+            if v.shape != want.shape or not torch.allclose(v, want, atol=1e-4)
         }
         expect(
-            student(logits, mask), want, f"target_mass(logits, mask) with logits of shape {shape}", mistakes=mistakes
+            student(logits, mask),
+            want,
+            f"target_mass(logits, mask) with logits of shape {shape}",
+            mistakes=mistakes,
         )
-    logits, mask = normal(rng, 3, 6) + torch.linspace(0, 900, 6), some_mask(rng, 6, 3)
-    expect(student(logits, mask), as_float(softmax_oracle(logits)[:, mask.numpy()].sum(-1)),
-           "target_mass(logits, mask) with logits up to 900, whose exponentials overflow")  # fmt: skip
+    logits = normal(rng, 3, 6) + torch.linspace(0, 900, 6)
+    mask = some_mask(rng, 6, 3)
+    expect(
+        student(logits, mask),
+        as_float(softmax_oracle(logits)[:, mask.numpy()].sum(-1)),
+        "target_mass(logits, mask) with logits up to 900, whose exponentials overflow",
+    )
     logits = normal(rng, 2, 5)
-    expect(student(logits, torch.zeros(5, dtype=torch.bool)), torch.zeros(2), "target_mass(logits, an empty mask)")
-    must_raise(lambda: student(logits, torch.ones(7, dtype=torch.bool)), "target_mass(logits of 5 tokens, mask of 7)",
-               "the mask belongs to another vocabulary")  # fmt: skip
-    must_raise(lambda: student(logits, torch.ones(1, dtype=torch.bool)), "target_mass(logits of 5 tokens, mask of 1)",
-               "the mask belongs to another vocabulary")  # fmt: skip
+    expect(
+        student(logits, torch.zeros(5, dtype=torch.bool)),
+        torch.zeros(2),
+        "target_mass(logits, an empty mask)",
+    )
+    must_raise(
+        lambda: student(logits, torch.ones(7, dtype=torch.bool)),
+        "target_mass(logits of 5 tokens, mask of 7)",
+        "the mask belongs to another vocabulary",
+    )
+    must_raise(
+        lambda: student(logits, torch.ones(1, dtype=torch.bool)),
+        "target_mass(logits of 5 tokens, mask of 1)",
+        "the mask belongs to another vocabulary",
+    )

@@ -14,29 +14,46 @@ from course_utils.gpt2.model import GPT
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer with two thin matrices beside it that can be trained: y = W x + b + (α / r) B A x.
+    """A frozen linear layer with two thin matrices beside it that can be trained: y = W x + b + (α
+    / r) B A x.
 
-    A is (rank, in), drawn as torch draws a linear layer's weight; B is (out, rank) and starts at 0, so that at first
-    nothing changes. Shapes: x (..., in) -> (..., out). Raises: TypeError for another layer, ValueError for a rank below 1 or above both sizes.
+    A is (rank, in), drawn as torch draws a linear layer's weight; B is (out, rank) and starts at 0,
+    so that at first nothing changes. Shapes: x (..., in) -> (..., out). Raises: TypeError for
+    another layer, ValueError for a rank below 1 or above both sizes.
     Source: Hu et al. 2021, "LoRA", section 4.1.
 
     >>> linear, x = nn.Linear(6, 4), torch.randn(2, 6)
     >>> lora = LoRALinear(linear, rank=2, alpha=4)
-    >>> torch.equal(lora(x), linear(x)), sum(p.numel() for p in lora.parameters() if p.requires_grad)
+    >>> (
+    ...     torch.equal(lora(x), linear(x)),
+    ...     sum(p.numel() for p in lora.parameters() if p.requires_grad),
+    ... )
     (True, 20)
     """
 
-    def __init__(self, linear: nn.Linear, rank: int, alpha: float | None = None,
-                 generator: torch.Generator | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        linear: nn.Linear,
+        rank: int,
+        alpha: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(linear, nn.Linear):
             raise TypeError(f"LoRALinear wraps an nn.Linear, this is a {type(linear).__name__}")
-        if not isinstance(rank, int) or not 1 <= rank <= max(linear.in_features, linear.out_features):
-            raise ValueError(f"rank {rank} does not fit a layer {linear.in_features} -> {linear.out_features}: it is the "
-                             "thin side of A and B, such as 1 to 16")  # fmt: skip
-        self.linear, self.rank, self.alpha = linear.requires_grad_(False), rank, 2 * rank if alpha is None else alpha
+        if not isinstance(rank, int) or not 1 <= rank <= max(
+            linear.in_features, linear.out_features
+        ):
+            raise ValueError(
+                f"rank {rank} does not fit a layer {linear.in_features} -> {linear.out_features}: it is the "
+                "thin side of A and B, such as 1 to 16"
+            )
+        self.linear = linear.requires_grad_(False)
+        self.rank = rank
+        self.alpha = 2 * rank if alpha is None else alpha
         draw = (2 * torch.rand(rank, linear.in_features, generator=generator) - 1).to(linear.weight)
-        self.A = nn.Parameter(1 / math.sqrt(linear.in_features) * draw)  # (rank, in); Kaiming with a = √5
+        # (rank, in); Kaiming with a = √5
+        self.A = nn.Parameter(1 / math.sqrt(linear.in_features) * draw)
         self.B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))  # (out, rank)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +67,9 @@ class LoRALinear(nn.Module):
         return merged
 
 
-def lora_forward(x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+def lora_forward(
+    x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float
+) -> Tensor:
     """Return W x + b + (α / r) B A x for rows x, where r is the rank; b may be None.
 
     The thin way is taken step by step, so that no matrix of W's size is made.
@@ -58,7 +77,9 @@ def lora_forward(x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, a
     Source: Hu et al. 2021, "LoRA", section 4.1.
 
     >>> x, W = torch.tensor([[1.0, 2.0]]), torch.eye(2)
-    >>> lora_forward(x, W, None, A=torch.tensor([[1.0, 1.0]]), B=torch.tensor([[1.0], [0.0]]), alpha=2.0)
+    >>> lora_forward(
+    ...     x, W, None, A=torch.tensor([[1.0, 1.0]]), B=torch.tensor([[1.0], [0.0]]), alpha=2.0
+    ... )
     tensor([[7., 2.]])
     """
     return F.linear(x, W, b) + alpha / len(A) * (x @ A.T) @ B.T  # (..., m)
@@ -81,39 +102,59 @@ def lora_merge(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
 MATRICES = ("c_attn", "c_proj", "c_fc")
 
 
-def add_lora(model: GPT, rank: int, alpha: float | None = None, where: Iterable[str] = MATRICES, new_tokens: int = 0,
-             generator: torch.Generator | None = None) -> GPT:  # fmt: skip
-    """Return a copy of the model, all frozen, with a LoRALinear in the place of each linear layer named in `where`.
+def add_lora(
+    model: GPT,
+    rank: int,
+    alpha: float | None = None,
+    where: Iterable[str] = MATRICES,
+    new_tokens: int = 0,
+    generator: torch.Generator | None = None,
+) -> GPT:
+    """Return a copy of the model, all frozen, with a LoRALinear in the place of each linear layer
+    named in `where`.
 
-    alpha: 2 · rank by default. new_tokens: the last rows of the embedding, which are trained as well, since nobody has
-    learnt them yet (train without weight decay then). Raises: ValueError where no layer has such a name.
+    alpha: 2 · rank by default. new_tokens: the last rows of the embedding, which are trained as
+    well, since nobody has learnt them yet (train without weight decay then). Raises: ValueError
+    where no layer has such a name.
 
     >>> from course_utils.pretrained import storyteller
     >>> model = add_lora(storyteller(), rank=4)
     >>> sum(p.numel() for p in model.parameters() if p.requires_grad)
     32768
     """
-    model, where = copy.deepcopy(model).requires_grad_(False), (where,) if isinstance(where, str) else tuple(where)
+    model = copy.deepcopy(model).requires_grad_(False)
+    where = (where,) if isinstance(where, str) else tuple(where)
     generator = generator or torch.Generator().manual_seed(0)
-    places = [(parent, name) for parent in model.h.modules() for name, child in parent.named_children()
-              if isinstance(child, nn.Linear) and name in where]  # fmt: skip
+    places = [
+        (parent, name)
+        for parent in model.h.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Linear) and name in where
+    ]
     if not places:
-        raise ValueError(f"no linear layer of the blocks is called {', '.join(where)}: choose from {', '.join(MATRICES)}, "
-                         "and merge_lora first where the model has LoRA already")  # fmt: skip
+        raise ValueError(
+            f"no linear layer of the blocks is called {', '.join(where)}: choose from {', '.join(MATRICES)}, "
+            "and merge_lora first where the model has LoRA already"
+        )
     for parent, name in places:
         setattr(parent, name, LoRALinear(getattr(parent, name), rank, alpha, generator))
     if new_tokens:
         new = torch.arange(model.config.vocab_size) >= model.config.vocab_size - new_tokens  # (V,)
-        model.wte.weight.requires_grad_(True).register_hook(lambda gradient: gradient * new.to(gradient)[:, None])
+        model.wte.weight.requires_grad_(True).register_hook(
+            lambda gradient: gradient * new.to(gradient)[:, None]
+        )
     return model
 
 
 def merge_lora(model: GPT) -> GPT:
-    """Return a copy of the model with every LoRALinear merged: the plain model's shape, size and speed again.
+    """Return a copy of the model with every LoRALinear merged: the plain model's shape, size and
+    speed again.
 
     >>> from course_utils.pretrained import storyteller
     >>> merged = merge_lora(add_lora(storyteller(), rank=4))
-    >>> [name for name, _ in merged.named_parameters()] == [name for name, _ in storyteller().named_parameters()]
+    >>> [name for name, _ in merged.named_parameters()] == [
+    ...     name for name, _ in storyteller().named_parameters()
+    ... ]
     True
     """
     model = copy.deepcopy(model)
@@ -130,5 +171,6 @@ def lora_size(n_embd: int, n_layer: int, rank: int, where: Iterable[str] = MATRI
     >>> lora_size(128, 4, rank=4), lora_size(768, 12, rank=8, where=["c_attn"])
     (32768, 294912)
     """
-    sides = {"c_attn": (1, 3), "c_fc": (1, 4), "c_proj": (1 + 4, 1 + 1)}  # in and out in n_embd; c_proj: two of them
+    # in and out in n_embd; c_proj: two of them
+    sides = {"c_attn": (1, 3), "c_fc": (1, 4), "c_proj": (1 + 4, 1 + 1)}
     return n_layer * rank * n_embd * sum(sum(sides[name]) for name in where)

@@ -1,4 +1,6 @@
-"""Imports that Stop cannot cut in half: a library that was half imported stays broken until the kernel restarts."""
+"""Imports that Stop cannot cut in half: a library that was half imported stays broken until the
+kernel restarts.
+"""
 
 import signal
 import sys
@@ -18,7 +20,8 @@ def in_one_piece() -> Iterator[None]:
     >>> with in_one_piece():
     ...     import wave
     """
-    before, waiting = set(sys.modules), []
+    before = set(sys.modules)
+    waiting = []
     holds = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if holds else None
     if callable(handler):

@@ -1,7 +1,9 @@
-"""Which versions of other packages are here, and which the course needs: an old one is named, with what to do, before it misleads.
+"""Which versions of other packages are here, and which the course needs: an old one is named, with
+what to do, before it misleads.
 
-pip sees to the versions of a fresh installation. It has no say where the package lies on the path only, was installed with
---no-deps, or where an old version stays loaded in a running kernel; and some old versions give wrong answers without an error.
+pip sees to the versions of a fresh installation. It has no say where the package lies on the path
+only, was installed with --no-deps, or where an old version stays loaded in a running kernel; and
+some old versions give wrong answers without an error.
 """
 
 import os
@@ -14,7 +16,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-# Before these bounds: transformers gives [UNK] for every word without an error; peft and matplotlib end in errors of their own.
+# Before these bounds: transformers gives [UNK] for every word without an error; peft and matplotlib
+# end in errors of their own.
 WATCHED = ("transformers", "peft", "matplotlib")
 
 
@@ -43,7 +46,8 @@ class TooOld:
 
 
 def release(text: str) -> tuple[int, ...]:
-    """The numbers of a version, without trailing zeros and what follows them, so that versions can be compared.
+    """The numbers of a version, without trailing zeros and what follows them, so that versions can
+    be compared.
 
     >>> release("5.10.0rc1") > release("5.3")
     True
@@ -56,13 +60,16 @@ def release(text: str) -> tuple[int, ...]:
 
 @cache
 def needed() -> dict[str, str]:
-    """The least version of each package as this course declares it: from pyproject.toml in a checkout, else as installed.
+    """The least version of each package as this course declares it: from pyproject.toml in a
+    checkout, else as installed.
 
     >>> needed()["ipywidgets"]
     '7.7'
     """
     project = Path(__file__).parents[2] / "pyproject.toml"
-    if project.is_file() and 'name = "course-utils"' in (text := project.read_text(encoding="utf-8")):
+    if project.is_file() and 'name = "course-utils"' in (
+        text := project.read_text(encoding="utf-8")
+    ):
         lines = tomllib.loads(text)["project"]["dependencies"]
     else:
         try:
@@ -74,7 +81,8 @@ def needed() -> dict[str, str]:
 
 
 def found(name: str) -> str | None:
-    """The version of a package that runs here: the one that is loaded, else the one that is installed; None without it.
+    """The version of a package that runs here: the one that is loaded, else the one that is
+    installed; None without it.
 
     >>> found("no-such-package") is None
     True
@@ -95,11 +103,16 @@ def too_old(*names: str) -> list[TooOld]:
     []
     """
     pairs = [(name, found(name), needed().get(name)) for name in names]
-    return [TooOld(name, has, least) for name, has, least in pairs if has and least and release(has) < release(least)]
+    return [
+        TooOld(name, has, least)
+        for name, has, least in pairs
+        if has and least and release(has) < release(least)
+    ]
 
 
 def require(*names: str) -> None:
-    """Stop where a package is too old to give right answers. Raises ImportError, which names it and what to do.
+    """Stop where a package is too old to give right answers. Raises ImportError, which names it and
+    what to do.
 
     >>> require("ipywidgets")
     """
@@ -108,7 +121,8 @@ def require(*names: str) -> None:
 
 
 def warn() -> None:
-    """Warn of every watched package that is too old; the import goes on, since not every lesson uses every package.
+    """Warn of every watched package that is too old; the import goes on, since not every lesson
+    uses every package.
 
     >>> warn()  # silent where all are new enough
     """
@@ -117,15 +131,18 @@ def warn() -> None:
 
 
 def warn_of_widgets() -> None:
-    """Warn where views cannot show: JupyterLab 4 or Notebook 7 with ipywidgets 7, which Colab has and its own page shows.
+    """Warn where views cannot show: JupyterLab 4 or Notebook 7 with ipywidgets 7, which Colab has
+    and its own page shows.
 
     >>> warn_of_widgets()  # silent where no Jupyter server started this Python
     """
-    has, lab = found("ipywidgets"), found("jupyterlab")
-    served = "JPY_SESSION_NAME" in os.environ and "google.colab" not in sys.modules  # a Jupyter server started this kernel
+    has = found("ipywidgets")
+    lab = found("jupyterlab")
+    # a Jupyter server started this kernel
+    served = "JPY_SESSION_NAME" in os.environ and "google.colab" not in sys.modules
     if served and has and lab and release(has) < (8,) and release(lab) >= (4,):
         warnings.warn(
-            f"ipywidgets {has} does not work in JupyterLab {lab}: every view reads \"Click to show javascript error\". "
+            f'ipywidgets {has} does not work in JupyterLab {lab}: every view reads "Click to show javascript error". '
             'Run  pip install --upgrade "ipywidgets>=8"  then restart JupyterLab and reload its page.',
             stacklevel=3,
         )

@@ -1,8 +1,10 @@
-"""What a GPT-2 consists of and what it costs: parameters, memory, floating-point operations, dollars.
+"""What a GPT-2 consists of and what it costs: parameters, memory, floating-point operations,
+dollars.
 
-d = n_embd features, V tokens in the vocabulary, P = n_positions, L = n_layer blocks, H heads, f = n_inner (4d).
-B texts of T tokens each. 1 FLOP is one addition or one multiplication, so a product of matrices (a, b) and (b, c)
-takes 2abc. Everything here holds for a pre-norm GPT with biases; a formula stands beside every count.
+d = n_embd features, V tokens in the vocabulary, P = n_positions, L = n_layer blocks, H heads, f =
+n_inner (4d). B texts of T tokens each. 1 FLOP is one addition or one multiplication, so a product
+of matrices (a, b) and (b, c) takes 2abc. Everything here holds for a pre-norm GPT with biases; a
+formula stands beside every count.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ FORMULAS = {
     "head": "0 if tied, else V·d",
 }
 
-# --- Parameters ------------------------------------------------------------------------------------------------------
+# --- Parameters -----------------------------------------------------------------------------------
 
 
 def count_parameters(config: GPTConfig) -> int:
@@ -37,7 +39,10 @@ def count_parameters(config: GPTConfig) -> int:
     >>> count_parameters(GPTConfig.preset("gpt2"))
     124439808
     """
-    d, V, P, L = config.n_embd, config.vocab_size, config.n_positions, config.n_layer
+    d = config.n_embd
+    V = config.vocab_size
+    P = config.n_positions
+    L = config.n_layer
     f = config.n_inner or 4 * d
     attention = 4 * d**2 + 4 * d  # c_attn is (3d, d), c_proj is (d, d)
     mlp = 2 * d * f + f + d
@@ -52,7 +57,10 @@ def predicted(config: GPTConfig) -> dict[str, int]:
     >>> predicted(GPTConfig.preset("gpt2"))["MLP weights"]
     56623104
     """
-    d, V, P, L = config.n_embd, config.vocab_size, config.n_positions, config.n_layer
+    d = config.n_embd
+    V = config.vocab_size
+    P = config.n_positions
+    L = config.n_layer
     f = config.n_inner or 4 * d
     counts = (V * d, P * d, L * 4 * d**2, L * 4 * d, L * 2 * d * f, L * (f + d), L * 4 * d + 2 * d,
               0 if config.tie_word_embeddings else V * d)  # fmt: skip
@@ -70,19 +78,25 @@ def on_meta(config: GPTConfig) -> GPT:
 
 
 def counted(model: GPT) -> dict[str, int]:
-    """The parameters that are really there, by the components of FORMULAS; a tensor with two names counts once.
+    """The parameters that are really there, by the components of FORMULAS; a tensor with two names
+    counts once.
 
     >>> counted(on_meta(GPTConfig.preset("gpt2"))) == predicted(GPTConfig.preset("gpt2"))
     True
     """
     counts = dict.fromkeys(FORMULAS, 0)
-    for name, parameter in model.named_parameters():  # gives a shared tensor once, under its first name
+    # gives a shared tensor once, under its first name
+    for name, parameter in model.named_parameters():
         counts[_component(name)] += parameter.numel()
     return counts
 
 
 def _component(name: str) -> str:
-    whole = {"wte.weight": "token embedding", "wpe.weight": "position embedding", "lm_head.weight": "head"}
+    whole = {
+        "wte.weight": "token embedding",
+        "wpe.weight": "position embedding",
+        "lm_head.weight": "head",
+    }
     if name in whole:
         return whole[name]
     if "ln_" in name:
@@ -91,21 +105,31 @@ def _component(name: str) -> str:
     return f"{'attention' if '.attn.' in name else 'MLP'} {kind}"
 
 
-# --- Memory ----------------------------------------------------------------------------------------------------------
+# --- Memory ---------------------------------------------------------------------------------------
 
 
-def training_memory(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: bool = True,
-                    checkpointing: bool = False) -> dict[str, int]:  # fmt: skip
-    """What a training step with Adam keeps in memory, in bytes, by component, each at its own fullest moment.
+def training_memory(
+    config: GPTConfig,
+    B: int,
+    T: int,
+    n_bytes: int = 4,
+    fused: bool = True,
+    checkpointing: bool = False,
+) -> dict[str, int]:
+    """What a training step with Adam keeps in memory, in bytes, by component, each at its own
+    fullest moment.
 
-    weights, gradients and Adam: 1 + 1 + 2 numbers a parameter. activations: what the backward pass needs of the forward
-    pass; a block keeps 8d + 2f numbers a token (the stream twice, both LayerNorms' outputs, q, k, v, the heads'
-    outputs, the MLP before and after its GELU), and explicit attention 2 maps (T, T) a head; checkpointing keeps d
-    numbers a token and block, and the rest of one block while it is computed again. logits: 3V a token, where the
-    backward pass begins: the log-probabilities, their gradient, and the logits' gradient.
-    They are not all there at once: what a step needs is `training_peak`.
-    n_bytes a number: 4 in float32, 2 in bfloat16. Raises: ValueError for fewer than 1 text or token, or T > P.
-    Source: counted by hand, as Korthikanti et al. 2022, "Reducing Activation Recomputation", section 4, do for theirs.
+    weights, gradients and Adam: 1 + 1 + 2 numbers a parameter. activations: what the backward pass
+    needs of the forward pass; a block keeps 8d + 2f numbers a token (the stream twice, both
+    LayerNorms' outputs, q, k, v, the heads' outputs, the MLP before and after its GELU), and
+    explicit attention 2 maps (T, T) a head; checkpointing keeps d numbers a token and block, and
+    the rest of one block while it is computed again. logits: 3V a token, where the backward pass
+    begins: the log-probabilities, their gradient, and the logits' gradient. They are not all there
+    at once: what a step needs is `training_peak`.
+    n_bytes a number: 4 in float32, 2 in bfloat16. Raises: ValueError for fewer than 1 text or
+    token, or T > P.
+    Source: counted by hand, as Korthikanti et al. 2022, "Reducing Activation Recomputation",
+    section 4, do for theirs.
 
     >>> memory = training_memory(GPTConfig.preset("gpt2"), B=8, T=1024)
     >>> {name: f"{size / 2**30:.2f} GiB" for name, size in memory.items()}
@@ -113,46 +137,64 @@ def training_memory(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: 
     """
     _check_size(config, B, T)
     kept, block = _activations(config, B, T, fused)
-    inside = B * T * config.n_embd * config.n_layer + block * bool(config.n_layer) if checkpointing else kept
+    inside = (
+        B * T * config.n_embd * config.n_layer + block * bool(config.n_layer)
+        if checkpointing
+        else kept
+    )
     weights = n_bytes * count_parameters(config)
     return {"weights": weights, "gradients": weights, "Adam": 2 * weights,
             "activations": n_bytes * (inside + _outside(config, B, T)),
             "logits": n_bytes * 3 * B * T * config.vocab_size}  # fmt: skip
 
 
-def training_peak(config: GPTConfig, B: int, T: int, n_bytes: int = 4, fused: bool = True,
-                  checkpointing: bool = False) -> int:  # fmt: skip
+def training_peak(
+    config: GPTConfig,
+    B: int,
+    T: int,
+    n_bytes: int = 4,
+    fused: bool = True,
+    checkpointing: bool = False,
+) -> int:
     """The bytes at the fullest moment of a training step, when Adam's means exist already.
 
-    Weights and Adam are always there. The rest is fullest at one of these moments: where the backward pass begins (all
-    activations, three times the logits, no gradient yet); where it ends (all gradients, and those of a tied table from
-    both of its uses); with checkpointing, where the last block has been computed again, with its MLP's gradients on
-    top; with explicit attention, in the last block's maps. It holds for gradients that are dropped after each step,
-    and for AdamW in one kernel (fused=True). `memory.step_peak` counts: the two agree within 3 %, with checkpointing
+    Weights and Adam are always there. The rest is fullest at one of these moments: where the
+    backward pass begins (all activations, three times the logits, no gradient yet); where it ends
+    (all gradients, and those of a tied table from both of its uses); with checkpointing, where the
+    last block has been computed again, with its MLP's gradients on top; with explicit attention, in
+    the last block's maps. It holds for gradients that are dropped after each step, and for AdamW in
+    one kernel (fused=True). `memory.step_peak` counts: the two agree within 3 %, with checkpointing
     10 %. Raises: as `training_memory`.
 
     >>> f"{training_peak(GPTConfig.preset('gpt2'), B=8, T=1024) / 2**30:.1f} GiB"
     '10.5 GiB'
     """
     memory = training_memory(config, B, T, n_bytes, fused, checkpointing)
-    d, H, f = config.n_embd, config.n_head, config.n_inner or 4 * config.n_embd
-    kept, token, table = memory["activations"], n_bytes * B * T, n_bytes * config.vocab_size * d
+    d = config.n_embd
+    H = config.n_head
+    f = config.n_inner or 4 * config.n_embd
+    kept = memory["activations"]
+    token = n_bytes * B * T
+    table = n_bytes * config.vocab_size * d
     moments = [memory["gradients"] + (2 * table if config.tie_word_embeddings else 0)]
     if config.n_layer and checkpointing:
         moments.append(kept + table + token * (2 * f + d))
     if config.n_layer and not fused:  # the MLP's part is gone, gradients of maps have come
         moments.append(kept + table + token * (3 * H * T - 2 * f - 2 * d))
     if checkpointing:
-        kept -= n_bytes * _activations(config, B, T, fused)[1]  # no block has been computed again yet
+        # no block has been computed again yet
+        kept -= n_bytes * _activations(config, B, T, fused)[1]
     moments.append(kept + memory["logits"])
     return memory["weights"] + memory["Adam"] + max(moments)
 
 
 def _activations(config: GPTConfig, B: int, T: int, fused: bool) -> tuple[int, int]:
     """How many numbers all blocks keep, and how many one keeps."""
-    d, f = config.n_embd, config.n_inner or 4 * config.n_embd
+    d = config.n_embd
+    f = config.n_inner or 4 * config.n_embd
     block = B * T * (8 * d + 2 * f + 4)  # 4: mean and spread of both LayerNorms
-    block += B * T * config.n_head * (1 if fused else 2 * T + 1)  # fused: one number for each row of a map
+    # fused: one number for each row of a map
+    block += B * T * config.n_head * (1 if fused else 2 * T + 1)
     return block * config.n_layer, block
 
 
@@ -169,33 +211,44 @@ class _Kept:
 
 
 def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
-    """What autograd really keeps of a forward pass with a language loss, in bytes: "activations" and "logits".
+    """What autograd really keeps of a forward pass with a language loss, in bytes: "activations"
+    and "logits".
 
-    Of the logits that is one V a token, their logarithms: a third of what `training_memory` says. Counts every piece of
-    memory once, without the parameters and the ids. Shapes: ids (B, T).
-    With checkpointing it sees what is kept between the passes, not the block that is computed again.
+    Of the logits that is one V a token, their logarithms: a third of what `training_memory` says.
+    Counts every piece of memory once, without the parameters and the ids. Shapes: ids (B, T).
+    With checkpointing it sees what is kept between the passes, not the block that is computed
+    again.
 
     >>> model = GPT(GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
-    >>> saved_activations(model, torch.zeros(1, 8, dtype=torch.long))["logits"]  # 8 tokens, 10 logits, 4 bytes
+    >>> saved_activations(model, torch.zeros(1, 8, dtype=torch.long))[
+    ...     "logits"
+    ... ]  # 8 tokens, 10 logits, 4 bytes
     320
     """
     known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: WeakSet[_Kept] = WeakSet()  # some are saved and dropped within the forward pass: they do not count
+    # some are saved and dropped within the forward pass: they do not count
+    kept: WeakSet[_Kept] = WeakSet()
 
     def keep(x: Tensor) -> _Kept:
-        piece = _Kept(x.detach())  # without its history, which would keep the graph, and so itself, alive
+        # without its history, which would keep the graph, and so itself, alive
+        piece = _Kept(x.detach())
         if x.is_floating_point() and x.ndim and x.untyped_storage().data_ptr() not in known:
             kept.add(piece)
         return piece
 
     def size() -> int:
-        return sum({p.x.untyped_storage().data_ptr(): p.x.untyped_storage().nbytes() for p in kept}.values())
+        return sum(
+            {
+                p.x.untyped_storage().data_ptr(): p.x.untyped_storage().nbytes() for p in kept
+            }.values()
+        )
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda piece: piece.x):
         logits = model(ids)  # (B, T, V)
         inside = size()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
-        assert loss.requires_grad  # it is held until here: the graph, and what it keeps, lives as long
+        # it is held until here: the graph, and what it keeps, lives as long
+        assert loss.requires_grad
         return {"activations": inside, "logits": size() - inside}
 
 
@@ -213,11 +266,13 @@ def _check_size(config: GPTConfig, B: int, T: int) -> None:
     if B < 1 or T < 1:
         raise ValueError(f"B={B}, T={T}: at least one text of at least one token is needed")
     if T > config.n_positions:
-        raise ValueError(f"T={T}, but the model has n_positions={config.n_positions}: take a shorter text, or a "
-                         "configuration with more")  # fmt: skip
+        raise ValueError(
+            f"T={T}, but the model has n_positions={config.n_positions}: take a shorter text, or a "
+            "configuration with more"
+        )
 
 
-# --- Arithmetic and money --------------------------------------------------------------------------------------------
+# --- Arithmetic and money -------------------------------------------------------------------------
 
 
 def flops_per_token(config: GPTConfig, T: int) -> int:
@@ -233,14 +288,16 @@ def flops_per_token(config: GPTConfig, T: int) -> int:
     284812800
     """
     _check_size(config, 1, T)
-    d, L = config.n_embd, config.n_layer
+    d = config.n_embd
+    L = config.n_layer
     f = config.n_inner or 4 * d
     weights = L * (4 * d**2 + 2 * d * f) + config.vocab_size * d
     return 2 * weights + L * 4 * T * d
 
 
 def training_flops(n_parameters: float, n_tokens: float) -> float:
-    """The rule of thumb for a whole training: 6 FLOPs for each parameter and token, 2 forward and 4 backward.
+    """The rule of thumb for a whole training: 6 FLOPs for each parameter and token, 2 forward and 4
+    backward.
 
     Raises: ValueError for negative numbers. Source: Kaplan et al. 2020, section 2.1.
 
@@ -248,17 +305,21 @@ def training_flops(n_parameters: float, n_tokens: float) -> float:
     '3.14e+23'
     """
     if n_parameters < 0 or n_tokens < 0:
-        raise ValueError(f"{n_parameters} parameters and {n_tokens} tokens: neither can be negative")
+        raise ValueError(
+            f"{n_parameters} parameters and {n_tokens} tokens: neither can be negative"
+        )
     return 6 * n_parameters * n_tokens
 
 
-GPT3 = GPTConfig(n_layer=96, n_head=96, n_embd=12288, n_positions=2048)  # Brown et al. 2020, table 2.1
+# Brown et al. 2020, table 2.1
+GPT3 = GPTConfig(n_layer=96, n_head=96, n_embd=12288, n_positions=2048)
 GPT3_TOKENS = 300e9  # the same table
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A rented processor: its peak in FLOP/s, the share of it that training reaches, and its price in USD an hour.
+    """A rented processor: its peak in FLOP/s, the share of it that training reaches, and its price
+    in USD an hour.
 
     >>> machine = Machine("example", peak=1e14, utilisation=0.36, price=2.0, source="made up")
     >>> machine.dollars_per_flop * 1e18  # one dollar buys 0.36e14 · 3600 / 2 = 6.48e16 FLOP
@@ -286,7 +347,8 @@ MACHINES = (
 
 
 def training_cost(flops: float, machine: Machine) -> float:
-    """The price of so many FLOPs on a machine, in USD; electricity, staff and failed attempts are not in it.
+    """The price of so many FLOPs on a machine, in USD; electricity, staff and failed attempts are
+    not in it.
 
     >>> print(f"{training_cost(3.14e23, MACHINES[0]) / 1e6:.1f} million USD")
     9.5 million USD

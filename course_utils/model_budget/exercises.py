@@ -1,4 +1,6 @@
-"""Exercises of lesson 08. The right values come from counting real tensors, from torch's FLOP counter and from transformers."""
+"""Exercises of lesson 08. The right values come from counting real tensors, from torch's FLOP
+counter and from transformers.
+"""
 
 import random
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from course_utils.model_budget import census
 EXERCISES = Exercises()
 
 
-# --- count_parameters ------------------------------------------------------------------------------------------------
+# --- count_parameters -----------------------------------------------------------------------------
 
 
 @cache
@@ -27,13 +29,19 @@ def really(config: gpt2.GPTConfig) -> int:
 
 
 def parameter_mistakes(config: gpt2.GPTConfig, want: int) -> dict[str, int]:
-    d, V, P, L, tied = config.n_embd, config.vocab_size, config.n_positions, config.n_layer, config.tie_word_embeddings
+    d = config.n_embd
+    V = config.vocab_size
+    P = config.n_positions
+    L = config.n_layer
+    tied = config.tie_word_embeddings
     f = config.n_inner or 4 * d
     biases = L * (4 * d + f + d) + (2 * L + 1) * d
     if tied:
         mistakes = {"the tied head is the token embedding once more: count it once": want + V * d}
     else:
-        mistakes = {"tie_word_embeddings is False here, so the head has a matrix of its own": want - V * d}
+        mistakes = {
+            "tie_word_embeddings is False here, so the head has a matrix of its own": want - V * d
+        }
     mistakes |= {
         "you left out all biases": want - biases,
         "you left out the biases of the matrices": want - L * (5 * d + f),
@@ -48,18 +56,25 @@ def parameter_mistakes(config: gpt2.GPTConfig, want: int) -> dict[str, int]:
         "the token embedding is missing": want - V * d,
     }
     if config.n_inner:
-        mistakes["the MLP is n_inner wide here, not 4·n_embd"] = want - L * (2 * d + 1) * (f - 4 * d)
+        mistakes["the MLP is n_inner wide here, not 4·n_embd"] = want - L * (2 * d + 1) * (
+            f - 4 * d
+        )
     return mistakes
 
 
-@EXERCISES.add(census.count_parameters, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    census.count_parameters,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Write the shape of each tensor beside its name: wte (V, d), wpe (P, d); in each block two LayerNorms, c_attn, c_proj, "
         "c_fc and c_proj; after the blocks one more LayerNorm.",
         "c_attn makes queries, keys and values at once: (3d, d) and 3d biases. A LayerNorm has a gain and a shift: 2d numbers. "
         "The MLP is f wide: config.n_inner, or 4d where that is None.",
         "A block has 4d² + 4d (attention) + 2df + f + d (MLP) + 4d (two LayerNorms). The head adds V·d only where "
         "config.tie_word_embeddings is False; it has no bias.",
-    ])
+    ],
+)
 def check_count_parameters(student: Callable, rng: random.Random) -> None:
     plain = some_config(rng)
     variants = [plain, replace(plain, tie_word_embeddings=False), replace(plain, n_inner=rng.randint(30, 40)),
@@ -70,11 +85,13 @@ def check_count_parameters(student: Callable, rng: random.Random) -> None:
         call = f"count_parameters of {', '.join(f'{name}={getattr(config, name)}' for name in fields.split())}"
         got = student(config)
         if isinstance(got, float) and got == want:
-            raise Wrong(f"{call}: the number is right, but a count is an int: use // or no division at all.")
+            raise Wrong(
+                f"{call}: the number is right, but a count is an int: use // or no division at all."
+            )
         expect(got, want, call, mistakes=parameter_mistakes(config, want))
 
 
-# --- flops_per_token -------------------------------------------------------------------------------------------------
+# --- flops_per_token ------------------------------------------------------------------------------
 
 
 @cache
@@ -85,21 +102,28 @@ def measured_flops(config: gpt2.GPTConfig, T: int) -> int:
 
 
 def flop_mistakes(config: gpt2.GPTConfig, T: int, want: int) -> dict[str, int]:
-    d, V, P, L, H = config.n_embd, config.vocab_size, config.n_positions, config.n_layer, config.n_head
+    d = config.n_embd
+    V = config.vocab_size
+    P = config.n_positions
+    L = config.n_layer
+    H = config.n_head
     f = config.n_inner or 4 * d
     weights = L * (4 * d**2 + 2 * d * f) + V * d
     return {
         "a multiplication and an addition are 2 FLOPs; you counted 1": want // 2,
-        "you left out the attention maps: scores and average, each 2·d for each of T positions": 2 * weights,
+        "you left out the attention maps: scores and average, each 2·d for each of T positions": 2
+        * weights,
         "you left out the head: it is a product with (V, d), tied or not": want - 2 * V * d,
         "the head is there once; the embedding is looked up and takes nothing": want + 2 * V * d,
         "looking a position up takes no product": want + 2 * P * d,
         "this is the number for all T tokens; divide by T": want * T,
         "the attention maps take 4·d for each position: 2·d for the scores, and 2·d for the average": want
         - L * 2 * T * d,
-        "torch computes the whole map, also what the mask hides: T positions, not half of them": 2 * weights
+        "torch computes the whole map, also what the mask hides: T positions, not half of them": 2
+        * weights
         + L * 2 * T * d,
-        "each head has d / n_head features, so all heads together take d; you multiplied by the heads": 2 * weights
+        "each head has d / n_head features, so all heads together take d; you multiplied by the heads": 2
+        * weights
         + L * 4 * T * d * H,
         "T is the length of the text, not n_positions": 2 * weights + L * 4 * P * d,
         "this is a training step; a forward pass takes a third of it": 3 * want,
@@ -111,13 +135,18 @@ def flop_mistakes(config: gpt2.GPTConfig, T: int, want: int) -> dict[str, int]:
     }
 
 
-@EXERCISES.add(census.flops_per_token, difficulty=3, minutes=12, hints=[
+@EXERCISES.add(
+    census.flops_per_token,
+    difficulty=3,
+    minutes=12,
+    hints=[
         "A vector of a numbers times a matrix (a, b) takes a·b multiplications and as many additions. So each weight of a matrix "
         "costs 2 FLOPs a token. Which matrices does a token meet?",
         "In each block: 4d² in the attention and 2df in the MLP. At the end V·d in the head. In between, each query meets T keys "
         "of d numbers (all heads together), and the average takes as much again.",
         "2 · (L·(4d² + 2df) + V·d) + L · 4·T·d. A T outside 1 … config.n_positions raises a ValueError.",
-    ])
+    ],
+)
 def check_flops_per_token(student: Callable, rng: random.Random) -> None:
     plain = some_config(rng)
     for config in (
@@ -132,9 +161,19 @@ def check_flops_per_token(student: Callable, rng: random.Random) -> None:
             want = measured_flops(config, T)
             got = student(config, T)
             if isinstance(got, float) and got == want:
-                raise Wrong(f"{call}: the number is right, but a count is an int: use // or no division at all.")
+                raise Wrong(
+                    f"{call}: the number is right, but a count is an int: use // or no division at all."
+                )
             mistakes = flop_mistakes(config, T, want)
-            expect(got, want, call, mistakes={text: wrong for text, wrong in mistakes.items() if wrong != want})
+            expect(
+                got,
+                want,
+                call,
+                mistakes={text: wrong for text, wrong in mistakes.items() if wrong != want},
+            )
     for T in (0, plain.n_positions + 1):
-        must_raise(lambda T=T: student(plain, T), f"flops_per_token(config, T={T}) with n_positions={plain.n_positions}",
-                   "there are 1 to n_positions tokens")  # fmt: skip
+        must_raise(
+            lambda T=T: student(plain, T),
+            f"flops_per_token(config, T={T}) with n_positions={plain.n_positions}",
+            "there are 1 to n_positions tokens",
+        )

@@ -1,7 +1,7 @@
 """How much memory a computation really takes: the bytes of all tensors that live at one time.
 
-A GPU's allocator keeps that count itself. On a CPU it is kept here: each operator's results are noted, and forgotten
-when nobody holds them any more.
+A GPU's allocator keeps that count itself. On a CPU it is kept here: each operator's results are
+noted, and forgotten when nobody holds them any more.
 """
 
 import weakref
@@ -19,7 +19,8 @@ R = TypeVar("R")
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts, while it is on, the bytes of the tensors that operators make: `now` and, at most so far, `peak`.
+    """Counts, while it is on, the bytes of the tensors that operators make: `now` and, at most so
+    far, `peak`.
 
     Views share their memory and count once; what lives inside of one operator is not seen.
 
@@ -38,7 +39,8 @@ class LiveBytes(TorchDispatchMode):
     def add(self, tensor: Tensor) -> None:
         """Count a tensor's memory for as long as it lives."""
         storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
+        key = storage._cdata
+        size = storage.nbytes()
         if key in self._known:
             return
         self._known.add(key)
@@ -58,7 +60,9 @@ class LiveBytes(TorchDispatchMode):
         return results
 
 
-def peak_bytes(work: Callable[[], object], *, held: list[Tensor], device: torch.device | str = "cpu") -> int:
+def peak_bytes(
+    work: Callable[[], object], *, held: list[Tensor], device: torch.device | str = "cpu"
+) -> int:
     """The most bytes that are in use at one time during `work()`, the tensors `held` among them.
 
     On CUDA the allocator counts, and what is there besides is taken off.
@@ -84,10 +88,11 @@ def peak_bytes(work: Callable[[], object], *, held: list[Tensor], device: torch.
 
 
 def step_peak(model: nn.Module, ids: Tensor) -> int:
-    """The bytes at the fullest moment of a training step with AdamW, as `census.training_peak` predicts them.
+    """The bytes at the fullest moment of a training step with AdamW, as `census.training_peak`
+    predicts them.
 
-    Shapes: ids (B, T), on the model's device. It changes the weights: two steps are made, and the second one is
-    measured, when Adam's means exist.
+    Shapes: ids (B, T), on the model's device. It changes the weights: two steps are made, and the
+    second one is measured, when Adam's means exist.
 
     >>> from course_utils import model_budget as census
     >>> from course_utils.gpt2 import GPT, GPTConfig
@@ -108,19 +113,24 @@ def step_peak(model: nn.Module, ids: Tensor) -> int:
     return peak_bytes(step, held=[*model.parameters(), *adam], device=ids.device)
 
 
-# --- When it does not fit --------------------------------------------------------------------------------------------
+# --- When it does not fit -------------------------------------------------------------------------
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this error says that memory ran out, of a GPU or of the CPU.
 
-    >>> is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 8 GiB)")), is_out_of_memory(ValueError())
+    >>> (
+    ...     is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 8 GiB)")),
+    ...     is_out_of_memory(ValueError()),
+    ... )
     (True, False)
     """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     said = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in said or "can't allocate memory" in said
+    )
 
 
 def if_it_fits(work: Callable[[], R]) -> R | None:
@@ -143,7 +153,8 @@ def if_it_fits(work: Callable[[], R]) -> R | None:
 
 @contextmanager
 def enough_memory(what: str) -> Iterator[None]:
-    """Makes of running out of memory a sentence that says what to do: MemoryError, where `what` is its subject.
+    """Makes of running out of memory a sentence that says what to do: MemoryError, where `what` is
+    its subject.
 
     >>> with enough_memory("This table"):
     ...     torch.zeros(2**60, dtype=torch.uint8)

@@ -1,4 +1,6 @@
-"""Learning from comparisons and rewards: reward models, DPO and REINFORCE, as lesson 20 builds them."""
+"""Learning from comparisons and rewards: reward models, DPO and REINFORCE, as lesson 20 builds
+them.
+"""
 
 from course_utils.preferences.pairwise import RewardModel, dpo_loss, reward_accuracy
 from course_utils.preferences.reinforcement import (

@@ -17,7 +17,7 @@ from course_utils.preferences import reinforcement
 EXERCISES = Exercises()
 
 
-# --- dpo_loss --------------------------------------------------------------------------------------------------------
+# --- dpo_loss -------------------------------------------------------------------------------------
 
 
 def nats(rng: random.Random, n: int, low: float = -30.0, high: float = -2.0) -> Tensor:
@@ -32,7 +32,9 @@ def softplus_oracle(x: float) -> float:
 
 def dpo_oracle(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) -> Tensor:
     rows = zip(*(x.detach().double().tolist() for x in (pc, pr, rc, rr)), strict=True)
-    return torch.tensor(statistics.fmean(softplus_oracle(-beta * ((a - c) - (b - d))) for a, b, c, d in rows))
+    return torch.tensor(
+        statistics.fmean(softplus_oracle(-beta * ((a - c) - (b - d))) for a, b, c, d in rows)
+    )
 
 
 def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) -> dict[str, Tensor]:
@@ -59,33 +61,46 @@ def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) ->
     }  # fmt: skip
 
 
-@EXERCISES.add(preferences.dpo_loss, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    preferences.dpo_loss,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Each answer gets an implicit reward: beta times how many nats likelier it is under the policy than under the reference. The "
         "rest is the Bradley–Terry loss.",
         "A difference of two differences: (policy - reference) of the preferred answer, minus the same of the rejected one. Multiply by "
         "beta, then minus the logarithm of the sigmoid, then the mean.",
         "return -F.logsigmoid(beta * ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected))).mean(). "
         "torch.log(torch.sigmoid(x)) would give -inf for x below -104.",
-    ])
+    ],
+)
 def check_dpo_loss(student: Callable, rng: random.Random) -> None:
     for n in (3, 1, 4):
-        beta, rc, rr = rng.uniform(0.1, 0.6), nats(rng, n), nats(rng, n)
-        pc, pr = rc + normal(rng, n) * 3 + 0.7, rr + normal(rng, n) * 3 - 0.7
+        beta = rng.uniform(0.1, 0.6)
+        rc = nats(rng, n)
+        rr = nats(rng, n)
+        pc = rc + normal(rng, n) * 3 + 0.7
+        pr = rr + normal(rng, n) * 3 - 0.7
         call = f"dpo_loss of {n} pair{'s' * (n > 1)} with beta={beta:.2f}"
         want = dpo_oracle(pc, pr, rc, rr, beta)
-        expect(student(pc, pr, rc, rr, beta), want, call, different(dpo_mistakes(pc, pr, rc, rr, beta), want))
+        expect(
+            student(pc, pr, rc, rr, beta),
+            want,
+            call,
+            different(dpo_mistakes(pc, pr, rc, rr, beta), want),
+        )
     same = nats(rng, 2)
     expect(
         student(same, same, same, same, 0.3),
         torch.tensor(math.log(2)),
         "dpo_loss where policy and reference are the same model",
     )
-    for far in (rng.uniform(400, 4000), -rng.uniform(400, 4000)):  # exp of it is not a number any more
-        pc, others = torch.tensor([-5000.0 + far, -20.0]), torch.tensor([-5000.0, -20.0])
-        want, call = (
-            dpo_oracle(pc, others, others, others, 1.0),
-            "dpo_loss with log-probabilities thousands of nats apart",
-        )
+    # exp of it is not a number any more
+    for far in (rng.uniform(400, 4000), -rng.uniform(400, 4000)):
+        pc = torch.tensor([-5000.0 + far, -20.0])
+        others = torch.tensor([-5000.0, -20.0])
+        want = dpo_oracle(pc, others, others, others, 1.0)
+        call = "dpo_loss with log-probabilities thousands of nats apart"
         got = student(pc, others, others, others, 1.0)
         if isinstance(got, Tensor) and not got.isfinite().all():
             raise Wrong(
@@ -101,7 +116,8 @@ def check_dpo_loss(student: Callable, rng: random.Random) -> None:
                 )
             },
         )
-    rc, rr = nats(rng, 3), nats(rng, 3)
+    rc = nats(rng, 3)
+    rr = nats(rng, 3)
     fixed = rr + 1.0
     check_gradient(
         lambda x: student(x, fixed, rc, rr, 0.5),
@@ -117,7 +133,7 @@ def check_dpo_loss(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- leashed_reward --------------------------------------------------------------------------------------------------
+# --- leashed_reward -------------------------------------------------------------------------------
 
 
 def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
@@ -125,19 +141,27 @@ def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
     return torch.tensor([r - beta * (a - b) for r, a, b in rows]).view(reward.shape)
 
 
-@EXERCISES.add(reinforcement.leashed_reward, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    reinforcement.leashed_reward,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "An answer that has become likelier than under the reference pays; one that has become less likely gets something back.",
         "The price of an answer is beta times (its log-probability under the policy minus that under the reference). First refuse a "
         "negative beta.",
         "return reward - beta * (policy_log_prob - reference_log_prob).detach(): without detach, the training step would "
         "differentiate the price itself.",
-    ])
+    ],
+)
 def check_leashed_reward(student: Callable, rng: random.Random) -> None:
     for shape in ((4,), (2, 3), ()):
-        beta, reward = rng.uniform(0.1, 0.8), normal(rng, *shape)
+        beta = rng.uniform(0.1, 0.8)
+        reward = normal(rng, *shape)
         q = -10 - normal(rng, *shape).abs()
-        d = normal(rng, *shape) * 2 if shape else torch.tensor(-rng.uniform(0.5, 2.0))  # of either sign
-        p, want = q + d, leashed_oracle(reward, q + d, q, beta)
+        # of either sign
+        d = normal(rng, *shape) * 2 if shape else torch.tensor(-rng.uniform(0.5, 2.0))
+        p = q + d
+        want = leashed_oracle(reward, q + d, q, beta)
         mistakes = {
             "the leash pushes away: subtract the price": reward + beta * d,
             "the reference is missing: the price is the difference of the log-probabilities": reward - beta * p,
@@ -156,14 +180,19 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
             "one number for each answer: leave the mean to others": (reward - beta * d).mean(),
             "the price is subtracted, the reward is not multiplied by it": reward * (-beta * d).exp(),
         }  # fmt: skip
-        call, kept = f"leashed_reward of rewards of shape {shape} with beta={beta:.2f}", reward.clone()
+        call = f"leashed_reward of rewards of shape {shape} with beta={beta:.2f}"
+        kept = reward.clone()
         expect(student(reward, p, q, beta), want, call, different(mistakes, want))
         must_keep(call, kept, reward)
-    reward, p, q = normal(rng, 3), -normal(rng, 3).abs(), -normal(rng, 3).abs()
+    reward = normal(rng, 3)
+    p = -normal(rng, 3).abs()
+    q = -normal(rng, 3).abs()
     expect(student(reward, p, q, 0.0), reward, "leashed_reward without a leash, beta=0")
     learns = q.clone().requires_grad_()
-    for who, leaks in (("policy", student(reward, p.clone().requires_grad_(), q, 0.3).requires_grad),
-                       ("reference", student(reward, p, learns, 0.3).requires_grad)):  # fmt: skip
+    for who, leaks in (
+        ("policy", student(reward, p.clone().requires_grad_(), q, 0.3).requires_grad),
+        ("reference", student(reward, p, learns, 0.3).requires_grad),
+    ):
         if leaks:
             raise Wrong(
                 f"leashed_reward lets a gradient through to the {who}. It is a number to weigh with: detach the log-ratio."
@@ -175,19 +204,30 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- advantages ------------------------------------------------------------------------------------------------------
+# --- advantages -----------------------------------------------------------------------------------
 
-@EXERCISES.add(reinforcement.advantages, difficulty=2, minutes=8, hints=[
+
+@EXERCISES.add(
+    reinforcement.advantages,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "For each answer: its reward minus the mean of the k - 1 other rewards of its row.",
         "No loop is needed. The sum of the others is the row's sum minus the answer's own reward.",
         "others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1); return rewards - others. With k below 2 raise a ValueError.",
-    ])
+    ],
+)
 def check_advantages(student: Callable, rng: random.Random) -> None:
     for B, k in ((3, 4), (1, 2), (4, 4), (2, 6)):
-        rewards = torch.tensor([[rng.uniform(-1, 3) + 2 * row for _ in range(k)] for row in range(B)])
+        rewards = torch.tensor(
+            [[rng.uniform(-1, 3) + 2 * row for _ in range(k)] for row in range(B)]
+        )
         table = rewards.tolist()
         want = torch.tensor(
-            [[x - statistics.fmean(row[:i] + row[i + 1 :]) for i, x in enumerate(row)] for row in table]
+            [
+                [x - statistics.fmean(row[:i] + row[i + 1 :]) for i, x in enumerate(row)]
+                for row in table
+            ]
         )
         centred = rewards - rewards.mean(1, keepdim=True)
         mistakes = {
@@ -204,11 +244,16 @@ def check_advantages(student: Callable, rng: random.Random) -> None:
             "subtract the mean of the others, not the best of all": rewards - rewards.amax(1, keepdim=True),
             "these are the rewards as they were: subtract the mean of the others": rewards,
         }  # fmt: skip
-        call, kept = f"advantages of {B} prompt{'s' * (B > 1)} with {k} answers each", rewards.clone()
+        call = f"advantages of {B} prompt{'s' * (B > 1)} with {k} answers each"
+        kept = rewards.clone()
         expect(student(rewards), want, call, different(mistakes, want))
         must_keep(call, kept, rewards)
     same = torch.full((2, 5), float(rng.randrange(1, 9)))
-    expect(student(same), torch.zeros(2, 5), "advantages where all answers to a prompt get the same reward")
+    expect(
+        student(same),
+        torch.zeros(2, 5),
+        "advantages where all answers to a prompt get the same reward",
+    )
     must_raise(
         lambda: student(torch.ones(3, 1)),
         "advantages with one answer a prompt",

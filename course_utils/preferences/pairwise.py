@@ -1,9 +1,10 @@
 """Learning from comparisons, as lesson 20 builds it: pairs of answers, a reward model, DPO.
 
-A pair is two answers to one prompt, one preferred. B pairs or texts, T positions. Log-probabilities are in nats and
-belong to an answer as a whole: the sum over its tokens, given the prompt. "Policy" is the model in training,
-"reference" the fixed model that it started from. Who says which answer is better? In RLHF people, in RLAIF another
-model; in this course a program that knows the truth, which is neither.
+A pair is two answers to one prompt, one preferred. B pairs or texts, T positions. Log-probabilities
+are in nats and belong to an answer as a whole: the sum over its tokens, given the prompt. "Policy"
+is the model in training, "reference" the fixed model that it started from. Who says which answer is
+better? In RLHF people, in RLAIF another model; in this course a program that knows the truth, which
+is neither.
 """
 
 from __future__ import annotations
@@ -19,18 +20,22 @@ from torch import Tensor, nn
 from course_utils.gpt2.model import GPT
 from course_utils.machine.devices import device_of, wide
 
-# --- Log-probabilities of answers ------------------------------------------------------------------------------------
+# --- Log-probabilities of answers -----------------------------------------------------------------
 
 
 def sequence_log_prob(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
-    """The log-probability of each answer, in nats: summed over the tokens that the mask marks, each given all before it.
+    """The log-probability of each answer, in nats: summed over the tokens that the mask marks, each
+    given all before it.
 
-    Shapes: ids (B, T), mask (B, T), True at the answer's tokens -> (B,). What stands behind an answer does not matter,
-    so texts of different lengths are filled up at their ends.
-    Raises: ValueError for a mask of another shape, or one that marks the first token, which nothing predicts.
+    Shapes: ids (B, T), mask (B, T), True at the answer's tokens -> (B,). What stands behind an
+    answer does not matter, so texts of different lengths are filled up at their ends.
+    Raises: ValueError for a mask of another shape, or one that marks the first token, which nothing
+    predicts.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 10)
-    >>> sequence_log_prob(uniform, torch.tensor([[3, 1, 4]]), torch.tensor([[False, True, True]]))  # -2 log 10
+    >>> sequence_log_prob(
+    ...     uniform, torch.tensor([[3, 1, 4]]), torch.tensor([[False, True, True]])
+    ... )  # -2 log 10
     tensor([-4.6052])
     """
     if mask.shape != ids.shape:
@@ -38,20 +43,25 @@ def sequence_log_prob(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
             f"ids {tuple(ids.shape)} and mask {tuple(mask.shape)}: the mask needs one entry for each token"
         )
     if mask[:, 0].any():
-        raise ValueError("the mask marks a text's first token, and nothing before it predicts it: begin with a prompt")
+        raise ValueError(
+            "the mask marks a text's first token, and nothing before it predicts it: begin with a prompt"
+        )
     logits = model(ids[:, :-1])  # (B, T - 1, V): row t is about token t + 1
     each = -F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (B, T - 1)
     return (each * mask[:, 1:]).sum(1)  # (B,)
 
 
-# --- Pairs -----------------------------------------------------------------------------------------------------------
+# --- Pairs ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Preferred and rejected answers with their prompts: ids (B, T) each, and masks (B, T) that mark the answers.
+    """Preferred and rejected answers with their prompts: ids (B, T) each, and masks (B, T) that
+    mark the answers.
 
-    >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])  # one prompt of two tokens; 0 ends an answer
+    >>> pairs = Pairs.of(
+    ...     [([5, 6], [7, 0], [8, 9, 0])]
+    ... )  # one prompt of two tokens; 0 ends an answer
     >>> pairs.chosen.tolist(), pairs.chosen_mask.int().tolist()
     ([[5, 6, 7, 0, 0]], [[0, 0, 1, 1, 0]])
     """
@@ -62,17 +72,24 @@ class Pairs:
     rejected_mask: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[Sequence[int], Sequence[int], Sequence[int]]], fill: int = 0) -> Pairs:
-        """Pairs from (prompt, preferred answer, other answer), each a list of ids; shorter texts are filled up."""
+    def of(
+        cls, rows: Sequence[tuple[Sequence[int], Sequence[int], Sequence[int]]], fill: int = 0
+    ) -> Pairs:
+        """Pairs from (prompt, preferred answer, other answer), each a list of ids; shorter texts
+        are filled up.
+        """
         if not rows:
-            raise ValueError("there is no pair: give at least one (prompt, preferred answer, other answer)")
+            raise ValueError(
+                "there is no pair: give at least one (prompt, preferred answer, other answer)"
+            )
         length = max(len(prompt) + max(len(good), len(bad)) for prompt, good, bad in rows)
 
         def side(which: int) -> tuple[Tensor, Tensor]:
             ids = torch.full((len(rows), length), fill)
             mask = torch.zeros(len(rows), length, dtype=torch.bool)
             for i, row in enumerate(rows):
-                start, answer = len(row[0]), row[which]
+                start = len(row[0])
+                answer = row[which]
                 ids[i, : start + len(answer)] = torch.tensor([*row[0], *answer])
                 mask[i, start : start + len(answer)] = True
             return ids, mask
@@ -83,7 +100,9 @@ class Pairs:
         return len(self.chosen)
 
     def __getitem__(self, rows: slice | Tensor) -> Pairs:
-        return Pairs(self.chosen[rows], self.chosen_mask[rows], self.rejected[rows], self.rejected_mask[rows])
+        return Pairs(
+            self.chosen[rows], self.chosen_mask[rows], self.rejected[rows], self.rejected_mask[rows]
+        )
 
     def to(self, device: torch.device | str) -> Pairs:
         """The same pairs on a device."""
@@ -91,17 +110,24 @@ class Pairs:
         return Pairs(*(x.to(device) for x in tensors))
 
     def log_probs(self, model: nn.Module, batch: int = 64) -> tuple[Tensor, Tensor]:
-        """The log-probabilities of the preferred and of the rejected answers, (B,) each, without gradients.
+        """The log-probabilities of the preferred and of the rejected answers, (B,) each, without
+        gradients.
 
         They lie where the pairs do, wherever the model is.
         """
-        home, there = self.chosen.device, device_of(model)
+        home = self.chosen.device
+        there = device_of(model)
         with torch.no_grad():
-            parts = [pair_log_probs(model, self[i : i + batch].to(there)) for i in range(0, len(self), batch)]
+            parts = [
+                pair_log_probs(model, self[i : i + batch].to(there))
+                for i in range(0, len(self), batch)
+            ]
         return tuple(torch.cat(side).to(home) for side in zip(*parts, strict=True))
 
     def batches(self, size: int, *more: Tensor) -> Callable[[torch.Generator], tuple[Tensor, ...]]:
-        """Draw random pairs for `training.train`: the four tensors, and the rows of `more` that belong to them."""
+        """Draw random pairs for `training.train`: the four tensors, and the rows of `more` that
+        belong to them.
+        """
         tensors = (self.chosen, self.chosen_mask, self.rejected, self.rejected_mask, *more)
 
         def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -118,15 +144,17 @@ def pair_log_probs(model: nn.Module, pairs: Pairs) -> tuple[Tensor, Tensor]:
     >>> pair_log_probs(uniform, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))
     (tensor([-4.6052]), tensor([-6.9078]))
     """
-    ids, mask = torch.cat([pairs.chosen, pairs.rejected]), torch.cat([pairs.chosen_mask, pairs.rejected_mask])
+    ids = torch.cat([pairs.chosen, pairs.rejected])
+    mask = torch.cat([pairs.chosen_mask, pairs.rejected_mask])
     return sequence_log_prob(model, ids, mask).chunk(2)
 
 
-# --- A reward model --------------------------------------------------------------------------------------------------
+# --- A reward model -------------------------------------------------------------------------------
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Minus the log-probability of all preferences, if P(a is preferred to b) = sigmoid(r(a) - r(b)); the mean, in nats.
+    """Minus the log-probability of all preferences, if P(a is preferred to b) = sigmoid(r(a) -
+    r(b)); the mean, in nats.
 
     Only differences count: adding a number to all rewards changes nothing.
     Shapes: rewards of the preferred and of the rejected answers, (B,) each -> ().
@@ -141,11 +169,14 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
 class RewardModel(nn.Module):
     """A GPT with a head that gives one number, the reward, read at the last token of the answer.
 
-    Shapes: ids (B, T), mask (B, T) as for `sequence_log_prob` -> (B,). It begins as a copy of the model whose answers
-    it will judge, with a head of zeros, so every answer gets 0. Source: Ouyang et al. 2022, section 3.5.
+    Shapes: ids (B, T), mask (B, T) as for `sequence_log_prob` -> (B,). It begins as a copy of the
+    model whose answers it will judge, with a head of zeros, so every answer gets 0. Source: Ouyang
+    et al. 2022, section 3.5.
 
     >>> from course_utils.gpt2 import GPTConfig
-    >>> model = RewardModel(GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)))
+    >>> model = RewardModel(
+    ...     GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    ... )
     >>> model(torch.tensor([[3, 1, 4, 0]]), torch.tensor([[False, False, True, False]]))
     tensor([0.], grad_fn=<SqueezeBackward1>)
     """
@@ -153,13 +184,18 @@ class RewardModel(nn.Module):
     def __init__(self, model: GPT) -> None:
         super().__init__()
         self.body = copy.deepcopy(model)
-        self.head = nn.utils.skip_init(nn.Linear, model.config.n_embd, 1, bias=False, device=device_of(model))
+        self.head = nn.utils.skip_init(
+            nn.Linear, model.config.n_embd, 1, bias=False, device=device_of(model)
+        )
         nn.init.zeros_(self.head.weight)
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the body makes of each answer's last token: (B, T), (B, T) -> (B, d_model)."""
-        last = (mask * torch.arange(ids.size(1), device=ids.device)).amax(1)  # (B,): where the answer ends
-        return self.body.ln_f(self.body.streams(ids)[-1][torch.arange(len(ids), device=ids.device), last])
+        # (B,): where the answer ends
+        last = (mask * torch.arange(ids.size(1), device=ids.device)).amax(1)
+        return self.body.ln_f(
+            self.body.streams(ids)[-1][torch.arange(len(ids), device=ids.device), last]
+        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self.features(ids, mask)).squeeze(1)  # (B,)
@@ -170,32 +206,42 @@ def reward_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> length = lambda ids, mask: mask.sum(1).float()  # a reward model that likes long answers
-    >>> reward_loss(length, pairs.batches(2)(torch.Generator().manual_seed(0)))  # -log sigmoid(2 - 3)
+    >>> reward_loss(
+    ...     length, pairs.batches(2)(torch.Generator().manual_seed(0))
+    ... )  # -log sigmoid(2 - 3)
     tensor(1.3133)
     """
     chosen, chosen_mask, rejected, rejected_mask = batch[:4]
-    rewards = model(torch.cat([chosen, rejected]), torch.cat([chosen_mask, rejected_mask]))  # (2 B,)
+    # (2 B,)
+    rewards = model(torch.cat([chosen, rejected]), torch.cat([chosen_mask, rejected_mask]))
     return bradley_terry_loss(*rewards.chunk(2))
 
 
 @torch.no_grad()
 def reward_accuracy(model: nn.Module, pairs: Pairs) -> float:
-    """The share of pairs in which the preferred answer gets the higher reward; equal rewards count half.
+    """The share of pairs in which the preferred answer gets the higher reward; equal rewards count
+    half.
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0]), ([5, 6], [7, 8, 0], [9, 0])])
     >>> reward_accuracy(lambda ids, mask: mask.sum(1).float(), pairs)
     0.5
     """
     pairs = pairs.to(device_of(model))
-    chosen, rejected = model(pairs.chosen, pairs.chosen_mask), model(pairs.rejected, pairs.rejected_mask)
+    chosen = model(pairs.chosen, pairs.chosen_mask)
+    rejected = model(pairs.rejected, pairs.rejected_mask)
     return (wide(chosen > rejected) + wide(chosen == rejected) / 2).mean().item()
 
 
-# --- Without a reward model ------------------------------------------------------------------------------------------
+# --- Without a reward model -----------------------------------------------------------------------
 
 
-def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor,
-             reference_rejected: Tensor, beta: float) -> Tensor:  # fmt: skip
+def dpo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    beta: float,
+) -> Tensor:
     """The loss of direct preference optimisation: minus the log-probability of the preferences.
 
     It is the Bradley–Terry loss of the implicit reward beta · log(policy / reference).
@@ -208,16 +254,22 @@ def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: T
     >>> dpo_loss(a, b, a, b, beta=0.1), dpo_loss(a, b, b, b, beta=0.5)  # log 2 at the start
     (tensor(0.6931), tensor(0.3937))
     """
-    shapes = [tuple(x.shape) for x in (policy_chosen, policy_rejected, reference_chosen, reference_rejected)]
+    shapes = [
+        tuple(x.shape)
+        for x in (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
+    ]
     if len(set(shapes)) > 1 or not beta > 0:
-        raise ValueError(f"shapes {shapes}, beta {beta}: give four of one shape (B,), and beta above 0")
+        raise ValueError(
+            f"shapes {shapes}, beta {beta}: give four of one shape (B,), and beta above 0"
+        )
     chosen = beta * (policy_chosen - reference_chosen)  # (B,): the implicit rewards
     rejected = beta * (policy_rejected - reference_rejected)  # (B,)
     return -F.logsigmoid(chosen - rejected).mean()
 
 
 def dpo_objective(beta: float) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
-    """The DPO loss of a model for `training.train`, on batches `pairs.batches(size, *pairs.log_probs(reference))`.
+    """The DPO loss of a model for `training.train`, on batches `pairs.batches(size,
+    *pairs.log_probs(reference))`.
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> reference = lambda ids: torch.zeros(*ids.shape, 10)
@@ -235,12 +287,14 @@ def dpo_objective(beta: float) -> Callable[[nn.Module, tuple[Tensor, ...]], Tens
 
 
 def margin(model: nn.Module, reference: nn.Module, pairs: Pairs, beta: float) -> Tensor:
-    """The implicit reward of the preferred answer minus that of the other, (B,), in units of beta · nats.
+    """The implicit reward of the preferred answer minus that of the other, (B,), in units of beta ·
+    nats.
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 10)
     >>> margin(uniform, uniform, pairs, beta=0.1)
     tensor([0.])
     """
-    (a, b), (c, d) = pairs.log_probs(model), pairs.log_probs(reference)
-    return beta * ((a - c) - (b - d))
+    chosen, rejected = pairs.log_probs(model)
+    chosen_before, rejected_before = pairs.log_probs(reference)
+    return beta * ((chosen - chosen_before) - (rejected - rejected_before))

@@ -1,8 +1,9 @@
-"""Learning from a reward, as lesson 20 builds it: sampled answers, REINFORCE with a baseline, a leash, best-of-n.
+"""Learning from a reward, as lesson 20 builds it: sampled answers, REINFORCE with a baseline, a
+leash, best-of-n.
 
-B prompts of P tokens each, k answers to each prompt, at most A tokens an answer. A reward is one number an answer: from
-a program that checks it (a verifiable reward), or from a learnt reward model. The leash is the divergence from the
-reference, the model that training began with; in nats.
+B prompts of P tokens each, k answers to each prompt, at most A tokens an answer. A reward is one
+number an answer: from a program that checks it (a verifiable reward), or from a learnt reward
+model. The leash is the divergence from the reference, the model that training began with; in nats.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from course_utils.machine.devices import device_of
 from course_utils.preferences.pairwise import RewardModel
 from course_utils.sampling.decoding import draw
 
-# --- Answers ---------------------------------------------------------------------------------------------------------
+# --- Answers --------------------------------------------------------------------------------------
 
 
 def _read(model: nn.Module, prompts: Tensor, k: int) -> tuple[Tensor, list[KVCache]]:
-    """Read each prompt once: the logits (B · k, V) of the first answer token, and caches for k answers each."""
+    """Read each prompt once: the logits (B · k, V) of the first answer token, and caches for k
+    answers each.
+    """
     caches = [KVCache() for _ in model.h]
     logits = model(prompts.to(device_of(model)), caches)[:, -1]  # (B, V)
     return logits.repeat_interleave(k, dim=0), _repeat(caches, k)
@@ -32,27 +35,38 @@ def _read(model: nn.Module, prompts: Tensor, k: int) -> tuple[Tensor, list[KVCac
 def _repeat(caches: list[KVCache], k: int) -> list[KVCache]:
     """The same caches, now for k answers to each prompt."""
     for cache in caches:
-        cache.keys, cache.values = (x.repeat_interleave(k, dim=0) for x in (cache.keys, cache.values))
+        cache.keys, cache.values = (
+            x.repeat_interleave(k, dim=0) for x in (cache.keys, cache.values)
+        )
     return caches
 
 
 @torch.no_grad()
 def sample_answers(
-    model: nn.Module, prompts: Tensor, k: int, n_new: int, stop: int, generator: torch.Generator,
+    model: nn.Module,
+    prompts: Tensor,
+    k: int,
+    n_new: int,
+    stop: int,
+    generator: torch.Generator,
     temperature: float = 1.0,
-) -> Tensor:  # fmt: skip
-    """Draw k answers to each prompt, of at most n_new tokens; each prompt is read once, whatever k is.
+) -> Tensor:
+    """Draw k answers to each prompt, of at most n_new tokens; each prompt is read once, whatever k
+    is.
 
-    Shapes: prompts (B, P), all of one length -> (B, k, n_new), filled up with `stop`, the id that ends an answer.
-    A temperature of 0 takes the likeliest token.
+    Shapes: prompts (B, P), all of one length -> (B, k, n_new), filled up with `stop`, the id that
+    ends an answer. A temperature of 0 takes the likeliest token.
 
     >>> from course_utils.gpt2 import GPT, GPTConfig
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
-    >>> sample_answers(model, torch.tensor([[3, 1], [4, 1]]), 5, 4, stop=0, generator=torch.Generator()).shape
+    >>> sample_answers(
+    ...     model, torch.tensor([[3, 1], [4, 1]]), 5, 4, stop=0, generator=torch.Generator()
+    ... ).shape
     torch.Size([2, 5, 4])
     """
     logits, caches = _read(model, prompts, k)  # (B · k, V)
-    ended, written = torch.zeros(len(logits), dtype=torch.bool, device=logits.device), []
+    ended = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
+    written = []
     for _ in range(n_new):
         if temperature:
             token = draw((logits / temperature).softmax(-1), generator)[:, 0]  # (B · k,)
@@ -68,7 +82,8 @@ def sample_answers(
 
 
 def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: int) -> Tensor:
-    """The log-probability of each answer, in nats, up to and with its first `stop`; each prompt is read once.
+    """The log-probability of each answer, in nats, up to and with its first `stop`; each prompt is
+    read once.
 
     Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as
     `preferences.pairwise.sequence_log_prob`, in less time.
@@ -77,7 +92,9 @@ def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: in
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
     >>> model.wte.weight.data.zero_()[0, 0].item()  # all tokens are equally likely
     0.0
-    >>> answer_log_prob(model, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0)
+    >>> answer_log_prob(
+    ...     model, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0
+    ... )
     tensor([[-4.6052, -6.9078]], grad_fn=<ViewBackward0>)
     """
     B, k, A = answers.shape
@@ -96,11 +113,15 @@ def answer_reward(judge: RewardModel, prompts: Tensor, answers: Tensor, stop: in
     Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as judge(ids, mask), in less time.
 
     >>> from course_utils.gpt2 import GPT, GPTConfig
-    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)))
+    >>> judge = RewardModel(
+    ...     GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    ... )
     >>> answer_reward(judge, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0)
     tensor([[0., 0.]])
     """
-    (B, k, A), caches, device = answers.shape, [KVCache() for _ in judge.body.h], device_of(judge)
+    B, k, A = answers.shape
+    caches = [KVCache() for _ in judge.body.h]
+    device = device_of(judge)
     answers = answers.to(device)
     judge.body.streams(prompts.to(device), caches)
     x = judge.body.streams(answers.view(B * k, A), _repeat(caches, k))[-1].view(B, k, A, -1)
@@ -110,19 +131,25 @@ def answer_reward(judge: RewardModel, prompts: Tensor, answers: Tensor, stop: in
     return judge.head(judge.body.ln_f(x))[..., 0]
 
 
-# --- Rewards on a leash ----------------------------------------------------------------------------------------------
+# --- Rewards on a leash ---------------------------------------------------------------------------
 
 
-def leashed_reward(reward: Tensor, policy_log_prob: Tensor, reference_log_prob: Tensor,
-                   beta: float) -> Tensor:  # fmt: skip
-    """The reward minus beta · log(policy / reference): what is gained, less the price of going away.
+def leashed_reward(
+    reward: Tensor, policy_log_prob: Tensor, reference_log_prob: Tensor, beta: float
+) -> Tensor:
+    """The reward minus beta · log(policy / reference): what is gained, less the price of going
+    away.
 
     On average over the policy's own answers the price is beta · KL(policy‖reference).
     The result is a plain number to weigh with: no gradient flows through it.
     Shapes: all (...,) -> (...,). Units: log-probabilities in nats, beta in reward a nat.
     Raises: ValueError for a negative beta. Source: Ouyang et al. 2022, equation 2.
 
-    >>> reward, policy, reference = torch.ones(2), torch.tensor([-1.0, -4.0]), torch.tensor([-3.0, -4.0])
+    >>> reward, policy, reference = (
+    ...     torch.ones(2),
+    ...     torch.tensor([-1.0, -4.0]),
+    ...     torch.tensor([-3.0, -4.0]),
+    ... )
     >>> leashed_reward(reward, policy, reference, beta=0.25)
     tensor([0.5000, 1.0000])
     """
@@ -144,8 +171,11 @@ def advantages(rewards: Tensor) -> Tensor:
     """
     k = rewards.size(-1)
     if k < 2:
-        raise ValueError("one answer has no others to be compared with: draw at least 2 for each prompt")
-    others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1)  # (B, k): the mean without this one
+        raise ValueError(
+            "one answer has no others to be compared with: draw at least 2 for each prompt"
+        )
+    # (B, k): the mean without this one
+    others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1)
     return rewards - others
 
 
@@ -162,13 +192,18 @@ def reinforce_loss(log_prob: Tensor, weight: Tensor) -> Tensor:
 
 
 def kl_estimates(policy_log_prob: Tensor, reference_log_prob: Tensor) -> dict[str, Tensor]:
-    """Three estimates of KL(policy‖reference) from the policy's own answers; each (...,), its mean is the estimate.
+    """Three estimates of KL(policy‖reference) from the policy's own answers; each (...,), its mean
+    is the estimate.
 
-    With the log-ratio d = log(policy / reference): "k1" is d, without bias, but often negative; "k2" is d² / 2, never
-    negative, with a bias; "k3" is exp(-d) - 1 + d, without bias and never negative. In nats.
+    With the log-ratio d = log(policy / reference): "k1" is d, without bias, but often negative;
+    "k2" is d² / 2, never negative, with a bias; "k3" is exp(-d) - 1 + d, without bias and never
+    negative. In nats.
     Source: Schulman 2020, "Approximating KL Divergence".
 
-    >>> {name: round(x.item(), 3) for name, x in kl_estimates(torch.tensor(-1.0), torch.tensor(-1.5)).items()}
+    >>> {
+    ...     name: round(x.item(), 3)
+    ...     for name, x in kl_estimates(torch.tensor(-1.0), torch.tensor(-1.5)).items()
+    ... }
     {'k1': 0.5, 'k2': 0.125, 'k3': 0.107}
     """
     d = policy_log_prob - reference_log_prob
@@ -176,16 +211,28 @@ def kl_estimates(policy_log_prob: Tensor, reference_log_prob: Tensor) -> dict[st
 
 
 def reinforce(
-    policy: nn.Module, reference: nn.Module, prompts: Sequence[Tensor], reward: Callable[[int, Tensor], Tensor],
-    steps: int, *, stop: int, n_new: int, k: int = 8, beta: float = 0.0, lr: float = 1e-3, clip: float = 1.0,
-    generator: torch.Generator, on_step: Callable[[dict[str, float]], object] | None = None,
-) -> list[dict[str, float]]:  # fmt: skip
-    """Train the policy in place: draw k answers a prompt, reward them, make the better ones likelier.
+    policy: nn.Module,
+    reference: nn.Module,
+    prompts: Sequence[Tensor],
+    reward: Callable[[int, Tensor], Tensor],
+    steps: int,
+    *,
+    stop: int,
+    n_new: int,
+    k: int = 8,
+    beta: float = 0.0,
+    lr: float = 1e-3,
+    clip: float = 1.0,
+    generator: torch.Generator,
+    on_step: Callable[[dict[str, float]], object] | None = None,
+) -> list[dict[str, float]]:
+    """Train the policy in place: draw k answers a prompt, reward them, make the better ones
+    likelier.
 
-    prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the answers to prompts[i].
-    Prompts and rewards may be on any device, and the two models on two.
-    A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the step is made.
-    on_step(row) is called each time; training stops where it returns True.
+    prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the
+    answers to prompts[i]. Prompts and rewards may be on any device, and the two models on two.
+    A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the
+    step is made. on_step(row) is called each time; training stops where it returns True.
     Units: "kl" in nats an answer; `lr` is Adam's, `clip` the greatest norm of the gradient.
     Raises: ValueError for k < 2 or a negative beta, before the policy changes.
     Source: Williams 1992, with the baseline of `advantages`.
@@ -193,20 +240,39 @@ def reinforce(
     >>> from course_utils.gpt2 import GPT, GPTConfig
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=5, n_positions=4)
     >>> policy, reference = (GPT(tiny, torch.Generator().manual_seed(0)) for _ in range(2))
-    >>> likes_two = lambda i, answers: (answers[..., 0] == 2).float()  # the reward: 1 for the token 2
-    >>> rows = reinforce(policy, reference, [torch.tensor([[3, 1], [4, 1]])], likes_two, steps=20, stop=0, n_new=1,
-    ...                  lr=0.03, generator=torch.Generator().manual_seed(0))
-    >>> rows[0]["kl"], rows[0]["reward"] < 0.6, rows[-1]["reward"] > 0.8, rows[-1]["kl"] > 0.5  # learnt, and gone far
+    >>> likes_two = lambda i, answers: (
+    ...     answers[..., 0] == 2
+    ... ).float()  # the reward: 1 for the token 2
+    >>> rows = reinforce(
+    ...     policy,
+    ...     reference,
+    ...     [torch.tensor([[3, 1], [4, 1]])],
+    ...     likes_two,
+    ...     steps=20,
+    ...     stop=0,
+    ...     n_new=1,
+    ...     lr=0.03,
+    ...     generator=torch.Generator().manual_seed(0),
+    ... )
+    >>> (
+    ...     rows[0]["kl"],
+    ...     rows[0]["reward"] < 0.6,
+    ...     rows[-1]["reward"] > 0.8,
+    ...     rows[-1]["kl"] > 0.5,
+    ... )  # learnt, and gone far
     (0.0, True, True, True)
     """
     learnt = [p for p in policy.parameters() if p.requires_grad]
-    optimizer, rows = torch.optim.Adam(learnt, lr), []
+    optimizer = torch.optim.Adam(learnt, lr)
+    rows = []
     for step in range(steps):
         i = step % len(prompts)
         answers = sample_answers(policy, prompts[i], k, n_new, stop, generator)  # (B, k, A)
         rewards = reward(i, answers).to(answers.device)  # (B, k)
         with torch.no_grad():
-            reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop).to(answers.device)
+            reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop).to(
+                answers.device
+            )
         log_prob = answer_log_prob(policy, prompts[i], answers, stop)  # (B, k)
         leashed = leashed_reward(rewards, log_prob, reference_log_prob, beta)
         optimizer.zero_grad()  # first: a run that was stopped may have left gradients
@@ -221,11 +287,12 @@ def reinforce(
     return rows
 
 
-# --- Best of n -------------------------------------------------------------------------------------------------------
+# --- Best of n ------------------------------------------------------------------------------------
 
 
 def best_of_n_kl(n: int) -> float:
-    """How far the best of n answers is from one answer: KL in nats, the same for every reward without ties.
+    """How far the best of n answers is from one answer: KL in nats, the same for every reward
+    without ties.
 
     Source: Stiennon et al. 2020, appendix G.3.
 
@@ -238,31 +305,47 @@ def best_of_n_kl(n: int) -> float:
 
 
 def best_of_n_mean(proxy: Tensor, value: Tensor, n: int) -> Tensor:
-    """The mean value of the answer that has the highest proxy among n, over all choices of n of the k samples.
+    """The mean value of the answer that has the highest proxy among n, over all choices of n of the
+    k samples.
 
-    It uses all k samples of a prompt, without bias: the i-th lowest proxy is the highest of n in C(i - 1, n - 1) of the
-    C(k, n) choices. Equal proxies share their chances. With value = proxy it is the mean of the proxy itself.
-    Shapes: proxy and value (B, k) -> (B,), float64 on the CPU. Raises: ValueError unless 1 <= n <= k.
-    Source: the idea of `test_time_compute.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy instead of the truth.
+    It uses all k samples of a prompt, without bias: the i-th lowest proxy is the highest of n in
+    C(i - 1, n - 1) of the C(k, n) choices. Equal proxies share their chances. With value = proxy it
+    is the mean of the proxy itself.
+    Shapes: proxy and value (B, k) -> (B,), float64 on the CPU. Raises: ValueError unless 1 <= n <=
+    k.
+    Source: the idea of `test_time_compute.pass_at_k` (Chen et al. 2021, section 2.1), for a proxy
+    instead of the truth.
 
     >>> proxy, right = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-    >>> [best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)]  # the middle one wins 1 choice of 3
+    >>> [
+    ...     best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)
+    ... ]  # the middle one wins 1 choice of 3
     [0.3333333333333333, 0.3333333333333333, 0.0]
     """
-    k, proxy, value = proxy.size(-1), proxy.cpu(), value.cpu()
+    k = proxy.size(-1)
+    proxy = proxy.cpu()
+    value = value.cpu()
     if not 1 <= n <= k:
-        raise ValueError(f"n is {n}, with {k} samples: n is at least 1 and at most the number of samples")
-    at_most = torch.tensor([math.comb(i, n) / math.comb(k, n) for i in range(k + 1)], dtype=torch.float64)
+        raise ValueError(
+            f"n is {n}, with {k} samples: n is at least 1 and at most the number of samples"
+        )
+    at_most = torch.tensor(
+        [math.comb(i, n) / math.comb(k, n) for i in range(k + 1)], dtype=torch.float64
+    )
     below = (proxy[:, None, :] < proxy[:, :, None]).sum(-1)  # (B, k): how many have a lower proxy
-    ties = (proxy[:, None, :] == proxy[:, :, None]).sum(-1)  # (B, k): how many have the same, itself among them
+    # (B, k): how many have the same, itself among them
+    ties = (proxy[:, None, :] == proxy[:, :, None]).sum(-1)
     chance = (at_most[below + ties] - at_most[below]) / ties  # (B, k)
     return (chance * value).sum(-1)
 
 
-def overoptimisation_fit(kl: Sequence[float], gain: Sequence[float], kind: str) -> tuple[float, float]:
+def overoptimisation_fit(
+    kl: Sequence[float], gain: Sequence[float], kind: str
+) -> tuple[float, float]:
     """Fit Gao's form of the true reward's gain against d = √KL, by least squares: (alpha, beta).
 
-    "best of n": d · (alpha - beta · d). "reinforcement": d · (alpha - beta · log d). Both are linear in alpha and beta.
+    "best of n": d · (alpha - beta · d). "reinforcement": d · (alpha - beta · log d). Both are
+    linear in alpha and beta.
     Raises: ValueError for another kind. Source: Gao et al. 2023, section 1.
 
     >>> kl = np.array([1.0, 4.0, 9.0])
@@ -272,8 +355,10 @@ def overoptimisation_fit(kl: Sequence[float], gain: Sequence[float], kind: str) 
     """
     if kind not in ("best of n", "reinforcement"):
         raise ValueError(f'kind {kind!r} is unknown: choose "best of n" or "reinforcement"')
-    kl, gain = np.asarray(kl, float), np.asarray(gain, float)
-    d, gain = np.sqrt(kl[kl > 0]), gain[kl > 0]
+    kl = np.asarray(kl, float)
+    gain = np.asarray(gain, float)
+    d = np.sqrt(kl[kl > 0])
+    gain = gain[kl > 0]
     second = d * d if kind == "best of n" else d * np.log(d)
     (alpha, minus_beta), *_ = np.linalg.lstsq(np.stack([d, second], axis=1), gain, rcond=None)
     return float(alpha), float(-minus_beta)

@@ -1,7 +1,9 @@
-"""The experiments of lesson 20: what tools/record/train_preferences.py records, and what the lesson repeats live.
+"""The experiments of lesson 20: what tools/record/train_preferences.py records, and what the lesson
+repeats live.
 
-The task is `continue`: write a sentence that may follow in the story. Its grader accepts every sentence that the stories'
-grammar allows, so there are many right answers and more wrong ones. B prompts of one length P, k answers each.
+The task is `continue`: write a sentence that may follow in the story. Its grader accepts every
+sentence that the stories' grammar allows, so there are many right answers and more wrong ones. B
+prompts of one length P, k answers each.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ ASSET = assets.path("preferences/preferences.json")
 PAIRS_ASSET = assets.path("preferences/preference_pairs.json")
 N_NEW = 16  # tokens of an answer, its <end of turn> included
 RATE = 3e-4  # learning rate of all runs
-PAIRS, MADE_FROM = 600, 101  # how many pairs there are, and the seed of the tasks that they are made from
+# how many pairs there are, and the seed of the tasks that they are made from
+PAIRS, MADE_FROM = 600, 101
 FEW = 100  # pairs of the flawed reward model
-ASKED = {"seen": (MADE_FROM, 1200), "unseen": (304, 800)}  # the stored pairs: seed and number of their tasks
+# the stored pairs: seed and number of their tasks
+ASKED = {"seen": (MADE_FROM, 1200), "unseen": (304, 800)}
 
 
 def text_of(answer: Tensor) -> str:
@@ -62,19 +66,27 @@ class Questions:
     prompts: list[Tensor]  # (batch, P) each
 
     @classmethod
-    def draw(cls, seed: int, n: int, batch: int = 8, kind: str = "continue", split: str = "train") -> Questions:
-        """Make n tasks of a kind and put those of equal length into batches; what is left over is dropped."""
+    def draw(
+        cls, seed: int, n: int, batch: int = 8, kind: str = "continue", split: str = "train"
+    ) -> Questions:
+        """Make n tasks of a kind and put those of equal length into batches; what is left over is
+        dropped.
+        """
         by_length = defaultdict(list)
         for task in instructions(seed, n, split, tasks=[kind]):
             by_length[len(task.prompt)].append(task)
         batches = [
-            group[i : i + batch] for group in by_length.values() for i in range(0, len(group) - batch + 1, batch)
+            group[i : i + batch]
+            for group in by_length.values()
+            for i in range(0, len(group) - batch + 1, batch)
         ]
         random.Random(seed).shuffle(batches)
         return cls(batches, [torch.stack([task.prompt for task in group]) for group in batches])
 
     def grades(self, i: int, answers: Tensor) -> Tensor:
-        """The truth about the answers (B, k, A) to batch i: 1.0 where `grade` accepts, else 0.0; (B, k)."""
+        """The truth about the answers (B, k, A) to batch i: 1.0 where `grade` accepts, else 0.0;
+        (B, k).
+        """
         rows = []
         for task, some in zip(self.tasks[i], answers, strict=True):
             texts = [text_of(answer) for answer in some]
@@ -83,15 +95,18 @@ class Questions:
         return torch.tensor(rows)
 
 
-# --- Pairs, and reward models ----------------------------------------------------------------------------------------
+# --- Pairs, and reward models ---------------------------------------------------------------------
 
 
-def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4) -> preferences.Pairs:
-    """Let the model answer each question k times, and take one right and one wrong answer where there are both.
+def make_pairs(
+    model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4
+) -> preferences.Pairs:
+    """Let the model answer each question k times, and take one right and one wrong answer where
+    there are both.
 
-    The preferred answer of a pair is the right one. Shapes: n pairs of (n, T), as `pairwise.Pairs` has them.
-    What is drawn depends on the last digits of the model's probabilities, and so on the processor: what must be the
-    same everywhere is read with `stored_pairs`.
+    The preferred answer of a pair is the right one. Shapes: n pairs of (n, T), as `pairwise.Pairs`
+    has them. What is drawn depends on the last digits of the model's probabilities, and so on the
+    processor: what must be the same everywhere is read with `stored_pairs`.
     Raises: ValueError where the questions do not suffice for n pairs.
 
     >>> from course_utils.pretrained import assistant
@@ -106,7 +121,8 @@ def make_pairs(model: GPT, questions: Questions, n: int, generator: torch.Genera
 def draw_pairs(
     model: GPT, questions: Questions, n: int, generator: torch.Generator, k: int = 4
 ) -> list[tuple[int, list[int], list[int]]]:
-    """The pairs as `make_pairs` draws them, each as (number of the question, ids of the right answer, of the wrong one).
+    """The pairs as `make_pairs` draws them, each as (number of the question, ids of the right
+    answer, of the wrong one).
 
     Questions are numbered as they come, batch by batch. Raises: ValueError as `make_pairs`.
 
@@ -116,9 +132,13 @@ def draw_pairs(
     >>> len(rows), [number >= 0 and len(right) > 0 < len(wrong) for number, right, wrong in rows]
     (2, [True, True])
     """
-    rows, number = [], 0
+    rows = []
+    number = 0
     for i, prompts in enumerate(questions.prompts):
-        answers = reinforcement.sample_answers(model, prompts, k, N_NEW, END_OF_TURN, generator).cpu()  # (B, k, A)
+        # (B, k, A)
+        answers = reinforcement.sample_answers(
+            model, prompts, k, N_NEW, END_OF_TURN, generator
+        ).cpu()
         for some, right in zip(answers, questions.grades(i, answers).bool(), strict=True):
             if right.any() and not right.all():
                 rows.append((number, _cut(some[right][0]), _cut(some[~right][0])))
@@ -129,9 +149,11 @@ def draw_pairs(
 
 
 def stored_pairs(which: str, n: int | None = None) -> preferences.Pairs:
-    """The first n pairs (or all) that the assistant made once: "seen", to learn from, or "unseen", to test on.
+    """The first n pairs (or all) that the assistant made once: "seen", to learn from, or "unseen",
+    to test on.
 
-    tools/train_preferences.py drew them, and they are stored, so that everybody's reward model learns the same.
+    tools/train_preferences.py drew them, and they are stored, so that everybody's reward model
+    learns the same.
     Raises: ValueError for another name, or where fewer than n are stored.
 
     >>> len(stored_pairs("seen", 3))
@@ -140,9 +162,15 @@ def stored_pairs(which: str, n: int | None = None) -> preferences.Pairs:
     if which not in ASKED:
         raise ValueError(f"pairs {which!r} are unknown: choose {' or '.join(map(repr, ASKED))}")
     record = json.loads(PAIRS_ASSET.read_text(encoding="utf-8"))
-    rows = [(row["question"], row["right"], row["wrong"]) for row in record["rows"] if row["pairs"] == which]
+    rows = [
+        (row["question"], row["right"], row["wrong"])
+        for row in record["rows"]
+        if row["pairs"] == which
+    ]
     if n is not None and n > len(rows):
-        raise ValueError(f"{n} pairs wanted, and {len(rows)} are stored as {which!r}: make more with make_pairs")
+        raise ValueError(
+            f"{n} pairs wanted, and {len(rows)} are stored as {which!r}: make more with make_pairs"
+        )
     return _with_prompts(_asked(which), rows[:n])
 
 
@@ -151,10 +179,14 @@ def _asked(which: str) -> Questions:
     return Questions.draw(*ASKED[which])
 
 
-def _with_prompts(questions: Questions, rows: list[tuple[int, list[int], list[int]]]) -> preferences.Pairs:
+def _with_prompts(
+    questions: Questions, rows: list[tuple[int, list[int], list[int]]]
+) -> preferences.Pairs:
     """Pairs of drawn rows, with the prompts of the questions that they name by number."""
     prompts = [prompt for batch in questions.prompts for prompt in batch.tolist()]
-    return preferences.Pairs.of([(prompts[number], right, wrong) for number, right, wrong in rows], fill=END_OF_TURN)
+    return preferences.Pairs.of(
+        [(prompts[number], right, wrong) for number, right, wrong in rows], fill=END_OF_TURN
+    )
 
 
 def _cut(answer: Tensor) -> list[int]:
@@ -164,33 +196,56 @@ def _cut(answer: Tensor) -> list[int]:
 
 
 @torch.no_grad()
-def features(model: preferences.RewardModel, pairs: preferences.Pairs, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each, on its device.
+def features(
+    model: preferences.RewardModel, pairs: preferences.Pairs, batch: int = 64
+) -> tuple[Tensor, Tensor]:
+    """What the head of a reward model gets to see of both answers of each pair, (B, d_model) each,
+    on its device.
 
-    The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without gradients.
+    The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without
+    gradients.
 
     >>> from course_utils.preferences.pairwise import Pairs, RewardModel
-    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)))
+    >>> judge = RewardModel(
+    ...     GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    ... )
     >>> [tuple(x.shape) for x in features(judge, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))]
     [(1, 8), (1, 8)]
     """
     pairs = pairs.to(device_of(model))
     sides = ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
-    return tuple(torch.cat([model.features(ids[i : i + batch], mask[i : i + batch]) for i in range(0, len(ids), batch)])
-                 for ids, mask in sides)  # fmt: skip
+    return tuple(
+        torch.cat(
+            [
+                model.features(ids[i : i + batch], mask[i : i + batch])
+                for i in range(0, len(ids), batch)
+            ]
+        )
+        for ids, mask in sides
+    )
 
 
-def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l2: float = 0.01) -> preferences.RewardModel:
+def fit_head(
+    model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l2: float = 0.01
+) -> preferences.RewardModel:
     """Fit the head alone, with the body frozen, on features (B, d_model) of pairs; then scale it.
 
-    The Bradley–Terry loss plus l2 · |weights|² has one minimum, which L-BFGS finds. The scale of the result: among
-    these answers the reward has the spread 1, so that rewards of different models can be compared.
+    The Bradley–Terry loss plus l2 · |weights|² has one minimum, which L-BFGS finds. The scale of
+    the result: among these answers the reward has the spread 1, so that rewards of different models
+    can be compared.
     Shapes: chosen and rejected (B, d_model); the model is changed in place and returned.
 
     >>> from course_utils.preferences.pairwise import RewardModel
-    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8)))
-    >>> chosen, rejected = torch.tensor([[1.0, 0.0], [2.0, 1.0]]), torch.tensor([[0.0, 1.0], [1.0, 2.0]])
-    >>> fit_head(judge, chosen, rejected).head.weight.detach().round(decimals=2)  # likes feature 0, dislikes feature 1
+    >>> judge = RewardModel(
+    ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
+    ... )
+    >>> chosen, rejected = (
+    ...     torch.tensor([[1.0, 0.0], [2.0, 1.0]]),
+    ...     torch.tensor([[0.0, 1.0], [1.0, 2.0]]),
+    ... )
+    >>> fit_head(judge, chosen, rejected).head.weight.detach().round(
+    ...     decimals=2
+    ... )  # likes feature 0, dislikes feature 1
     tensor([[ 0.8700, -0.8700]])
     """
     model.body.requires_grad_(False)
@@ -199,7 +254,10 @@ def fit_head(model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = preferences.bradley_terry_loss(chosen @ weight, rejected @ weight) + l2 * weight.square().sum()
+        value = (
+            preferences.bradley_terry_loss(chosen @ weight, rejected @ weight)
+            + l2 * weight.square().sum()
+        )
         value.backward()
         return value
 
@@ -212,7 +270,9 @@ def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.Rewa
     """Put weights (d_model,) into the head, in place, and return the model.
 
     >>> from course_utils.preferences.pairwise import RewardModel
-    >>> judge = RewardModel(GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8)))
+    >>> judge = RewardModel(
+    ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
+    ... )
     >>> set_head(judge, torch.tensor([1.0, -1.0])).head.weight.tolist()
     [[1.0, -1.0]]
     """
@@ -221,69 +281,121 @@ def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.Rewa
     return model
 
 
-# --- Policies --------------------------------------------------------------------------------------------------------
+# --- Policies -------------------------------------------------------------------------------------
 
 
-def polish(policy: GPT, reference: GPT, questions: Questions, steps: int, *, judge: preferences.RewardModel | None = None,
-           beta: float = 0.0, seed: int = 0, on_step: Callable[[dict], object] | None = None) -> dict[str, list[float]]:  # fmt: skip
+def polish(
+    policy: GPT,
+    reference: GPT,
+    questions: Questions,
+    steps: int,
+    *,
+    judge: preferences.RewardModel | None = None,
+    beta: float = 0.0,
+    seed: int = 0,
+    on_step: Callable[[dict], object] | None = None,
+) -> dict[str, list[float]]:
     """Train the policy in place by REINFORCE: rewarded by the judge, or without one by the truth.
 
-    Returns what each step measured on its 64 fresh answers before it changed the policy: "reward", "truth" (share of
-    right answers), "kl" (nats an answer), "distinct" (share of different texts); a list of `steps` numbers each.
-    on_step(row) is called after each step, and stops training by returning True.
+    Returns what each step measured on its 64 fresh answers before it changed the policy: "reward",
+    "truth" (share of right answers), "kl" (nats an answer), "distinct" (share of different texts);
+    a list of `steps` numbers each. on_step(row) is called after each step, and stops training by
+    returning True.
 
     >>> questions = Questions.draw(seed=1, n=24, batch=2)
     >>> untrained = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=734, n_positions=128))
     >>> seen = polish(copy_of(untrained), untrained, questions, steps=1)
-    >>> sorted(seen), seen["kl"], seen["truth"]  # the policy is the reference yet, and its words make no sentence
+    >>> (
+    ...     sorted(seen),
+    ...     seen["kl"],
+    ...     seen["truth"],
+    ... )  # the policy is the reference yet, and its words make no sentence
     (['distinct', 'kl', 'reward', 'truth'], [0.0], [0.0])
     """
     seen = []
 
     def reward(i: int, answers: Tensor) -> Tensor:
-        truth, texts = questions.grades(i, answers), {text_of(answer) for answer in answers.flatten(0, 1)}
+        truth = questions.grades(i, answers)
+        texts = {text_of(answer) for answer in answers.flatten(0, 1)}
         seen.append({"truth": truth.mean().item(), "distinct": len(texts) / truth.numel()})
-        return truth if judge is None else reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
+        return (
+            truth
+            if judge is None
+            else reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
+        )
 
-    rows = reinforcement.reinforce(policy, reference, questions.prompts, reward, steps, stop=END_OF_TURN, n_new=N_NEW, beta=beta,
-                        lr=RATE, generator=torch.Generator().manual_seed(seed), on_step=on_step)  # fmt: skip
+    rows = reinforcement.reinforce(
+        policy,
+        reference,
+        questions.prompts,
+        reward,
+        steps,
+        stop=END_OF_TURN,
+        n_new=N_NEW,
+        beta=beta,
+        lr=RATE,
+        generator=torch.Generator().manual_seed(seed),
+        on_step=on_step,
+    )
     return {key: [row[key] for row in rows] for key in ("reward", "kl")} | {
         key: [row[key] for row in seen] for key in ("truth", "distinct")
     }
 
 
 def train_dpo(
-    policy: GPT, reference: GPT, pairs: preferences.Pairs, steps: int, beta: float, seed: int = 0, **options
+    policy: GPT,
+    reference: GPT,
+    pairs: preferences.Pairs,
+    steps: int,
+    beta: float,
+    seed: int = 0,
+    **options,
 ) -> History:
     """Train the policy in place by DPO on batches of 16 pairs; options go to `training.train`.
 
-    Returns the history; its losses, in nats, begin at log 2, a coin's. beta > 0 is the leash, see `dpo_loss`.
+    Returns the history; its losses, in nats, begin at log 2, a coin's. beta > 0 is the leash, see
+    `dpo_loss`.
     Source: Rafailov et al. 2023, section 4.
 
     >>> from course_utils.preferences.pairwise import Pairs
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     >>> reference = GPT(tiny, torch.Generator().manual_seed(0))
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
-    >>> history = train_dpo(copy_of(reference), reference, pairs, steps=30, beta=1.0, progress=False)
+    >>> history = train_dpo(
+    ...     copy_of(reference), reference, pairs, steps=30, beta=1.0, progress=False
+    ... )
     >>> round(history.losses[0], 3), history.losses[-1] < 0.6
     (0.693, True)
     """
     batches = pairs.batches(16, *pairs.log_probs(reference))
     return train(
-        policy, batches, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=preferences.dpo_objective(beta), **options
+        policy,
+        batches,
+        steps,
+        lr=RATE,
+        weight_decay=0.0,
+        seed=seed,
+        loss_fn=preferences.dpo_objective(beta),
+        **options,
     )
 
 
-def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 0, **options) -> History:
-    """Fine-tune the policy in place on the preferred answers alone: texts that a model wrote and a program checked.
+def train_on_own(
+    policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 0, **options
+) -> History:
+    """Fine-tune the policy in place on the preferred answers alone: texts that a model wrote and a
+    program checked.
 
-    Returns the history, losses in nats a token; batches are of 32 answers, options go to `training.train`.
+    Returns the history, losses in nats a token; batches are of 32 answers, options go to
+    `training.train`.
     Source: Zelikman et al. 2022 (STaR), section 3; "rejection sampling fine-tuning".
 
     >>> from course_utils.preferences.pairwise import Pairs
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     >>> policy = GPT(tiny, torch.Generator().manual_seed(0))
-    >>> history = train_on_own(policy, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]), steps=30, progress=False)
+    >>> history = train_on_own(
+    ...     policy, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]), steps=30, progress=False
+    ... )
     >>> history.losses[-1] < history.losses[0]
     True
     """
@@ -292,14 +404,19 @@ def train_on_own(policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 
         rows = torch.randint(len(pairs), (32,), generator=generator)
         return pairs.chosen[rows, :-1], pairs.chosen[rows, 1:], pairs.chosen_mask[rows, 1:]
 
-    return train(policy, draw, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=answer_loss, **options)
+    return train(
+        policy, draw, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=answer_loss, **options
+    )
 
 
-def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed: int = 0) -> dict[str, float]:
-    """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct" share of texts.
+def measure(
+    policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed: int = 0
+) -> dict[str, float]:
+    """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct"
+    share of texts.
 
-    k answers are drawn to each question; truth is the share that the grader accepts, "kl" the estimate k1 of
-    KL(policy‖reference) an answer.
+    k answers are drawn to each question; truth is the share that the grader accepts, "kl" the
+    estimate k1 of KL(policy‖reference) an answer.
 
     >>> from course_utils.pretrained import assistant
     >>> model, questions = assistant(), Questions.draw(seed=2, n=12, batch=2)
@@ -307,32 +424,47 @@ def measure(policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed:
     >>> sorted(found), found["kl"], found["truth"] > 0.5
     (['distinct', 'greedy', 'kl', 'truth'], 0.0, True)
     """
-    generator, rows, texts = torch.Generator().manual_seed(seed), defaultdict(list), set()
+    generator = torch.Generator().manual_seed(seed)
+    rows = defaultdict(list)
+    texts = set()
     for i, prompts in enumerate(questions.prompts):
-        answers = reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)  # (B, k, A)
-        best = reinforcement.sample_answers(policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0)
+        # (B, k, A)
+        answers = reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)
+        best = reinforcement.sample_answers(
+            policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0
+        )
         with torch.no_grad():
-            log_probs = [reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN) for model in (policy, reference)]
+            log_probs = [
+                reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN)
+                for model in (policy, reference)
+            ]
         rows["truth"].append(questions.grades(i, answers))
         rows["greedy"].append(questions.grades(i, best))
         rows["kl"].append(log_probs[0] - log_probs[1].to(log_probs[0]))
         texts |= {text_of(answer) for answer in answers.flatten(0, 1)}
     n = sum(x.numel() for x in rows["truth"])
-    return {key: torch.cat(x).mean().item() for key, x in rows.items()} | {"distinct": len(texts) / n}
+    return {key: torch.cat(x).mean().item() for key, x in rows.items()} | {
+        "distinct": len(texts) / n
+    }
 
 
 def copy_of(model: GPT) -> GPT:
     """A copy of the model all of whose weights learn.
 
-    >>> frozen = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)).requires_grad_(False)
+    >>> frozen = GPT(
+    ...     GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
+    ... ).requires_grad_(False)
     >>> policy = copy_of(frozen)
-    >>> all(p.requires_grad for p in policy.parameters()), any(p.requires_grad for p in frozen.parameters())
+    >>> (
+    ...     all(p.requires_grad for p in policy.parameters()),
+    ...     any(p.requires_grad for p in frozen.parameters()),
+    ... )
     (True, False)
     """
     return copy.deepcopy(model).requires_grad_(True)
 
 
-# --- What it costs ---------------------------------------------------------------------------------------------------
+# --- What it costs --------------------------------------------------------------------------------
 
 
 def answer_flops(config: GPTConfig, P: int, A: int, k: int = 1) -> float:
@@ -345,24 +477,30 @@ def answer_flops(config: GPTConfig, P: int, A: int, k: int = 1) -> float:
     return (P + k * A) * flops_per_token(config, P + A)
 
 
-def training_flops(config: GPTConfig, P: int, A: int, method: str, steps: int, n_pairs: int = PAIRS) -> float:
+def training_flops(
+    config: GPTConfig, P: int, A: int, method: str, steps: int, n_pairs: int = PAIRS
+) -> float:
     """FLOP of a whole post-training: a step forward and back costs three times a forward pass.
 
-    method: "reinforcement" (8 prompts, 8 answers each, in a step: draw, reference, policy forth and back), "dpo" (16
-    pairs a step; before, making the pairs and the reference's pass over them), "own answers" (32 a step; making them),
-    "judge" (making the pairs and reading them once; fitting the head costs next to nothing).
-    P and A are the tokens of a prompt and of an answer. Raises: ValueError for another method.
+    method: "reinforcement" (8 prompts, 8 answers each, in a step: draw, reference, policy forth and
+    back), "dpo" (16 pairs a step; before, making the pairs and the reference's pass over them),
+    "own answers" (32 a step; making them), "judge" (making the pairs and reading them once; fitting
+    the head costs next to nothing). P and A are the tokens of a prompt and of an answer. Raises:
+    ValueError for another method.
 
     >>> config = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=734, n_positions=256)
     >>> for method in ("reinforcement", "dpo", "own answers", "judge"):
-    ...     print(f"{method}: {training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP")
+    ...     print(
+    ...         f"{method}: {training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP"
+    ...     )
     reinforcement: 1.0 TFLOP
     dpo: 1.8 TFLOP
     own answers: 1.6 TFLOP
     judge: 0.3 TFLOP
     """
     text = (P + A) * flops_per_token(config, P + A)  # reading one prompt and one answer
-    made = n_pairs * 1.2 * answer_flops(config, P, A, k=4)  # about 1.2 questions are asked for each pair
+    # about 1.2 questions are asked for each pair
+    made = n_pairs * 1.2 * answer_flops(config, P, A, k=4)
     if method == "reinforcement":
         return steps * 8 * answer_flops(config, P, A, k=8) * (1 + 1 + 3)
     if method == "dpo":
@@ -371,7 +509,9 @@ def training_flops(config: GPTConfig, P: int, A: int, method: str, steps: int, n
         return made + steps * 32 * text * 3
     if method == "judge":
         return made + 2 * n_pairs * text
-    raise ValueError(f'method {method!r} is unknown: choose "reinforcement", "dpo", "own answers" or "judge"')
+    raise ValueError(
+        f'method {method!r} is unknown: choose "reinforcement", "dpo", "own answers" or "judge"'
+    )
 
 
 @lru_cache(maxsize=1)

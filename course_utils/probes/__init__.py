@@ -11,7 +11,14 @@ from course_utils.probes.linear import (
     separable_share,
     sparse_accuracy,
 )
-from course_utils.probes.linear_reading import INPUTS, TRUTH, least_squares, random_rotation, rotated_network, students
+from course_utils.probes.linear_reading import (
+    INPUTS,
+    TRUTH,
+    least_squares,
+    random_rotation,
+    rotated_network,
+    students,
+)
 
 __all__ = [
     "INPUTS",

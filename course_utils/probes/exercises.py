@@ -1,4 +1,6 @@
-"""Exercises of lesson 16. The right values come from plain loops, the model's parts run one by one, and scipy."""
+"""Exercises of lesson 16. The right values come from plain loops, the model's parts run one by one,
+and scipy.
+"""
 
 import random
 from collections.abc import Callable
@@ -18,17 +20,25 @@ from course_utils.probes import linear as probes
 EXERCISES = Exercises()
 
 
-# --- control_labels --------------------------------------------------------------------------------------------------
+# --- control_labels -------------------------------------------------------------------------------
 
-@EXERCISES.add(probes.control_labels, difficulty=2, minutes=8, hints=[
+
+@EXERCISES.add(
+    probes.control_labels,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "Two steps: a label for each word type, then each token looks up its type's. How do you number the types from 0?",
         "types, which = ids.unique(return_inverse=True): which[i] is the number of token i's type.",
         "Drawing from y: y[torch.randint(len(y), types.shape, generator=generator)] is (types,). Index it with `which`.",
-    ])
+    ],
+)
 def check_control_labels(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
         torch.manual_seed(rng.randrange(2**31))
-        seed, n, types = rng.randrange(2**31), 9000, 1500
+        seed = rng.randrange(2**31)
+        n = 9000
+        types = 1500
         ids = (
             torch.cat([torch.arange(types), whole(rng, 1, n - types, types)[0]])[
                 torch.randperm(n, generator=dice(seed))
@@ -37,14 +47,17 @@ def check_control_labels(student: Callable, rng: random.Random) -> None:
             + 7
         )
         share = torch.tensor([0.7, 0.2, 0.1])
-        kind = torch.multinomial(share, types, replacement=True, generator=dice(seed + 1))  # what a type tends to be
+        # what a type tends to be
+        kind = torch.multinomial(share, types, replacement=True, generator=dice(seed + 1))
         y = torch.where(
             torch.rand(n, generator=dice(seed + 2)) < 0.6,
             kind[(ids - 7) // 3],
-            torch.randint(3, (n,), generator=dice(seed + 3)),  # so the classes of tokens and of types differ in size
+            # so the classes of tokens and of types differ in size
+            torch.randint(3, (n,), generator=dice(seed + 3)),
         )
         call = f"control_labels(ids, y, generator) with {types} word types among {n} tokens"
-        before, generator = torch.get_rng_state(), dice(seed + 4)
+        before = torch.get_rng_state()
+        generator = dice(seed + 4)
         got = student(ids, y, generator)
         if not isinstance(got, Tensor) or got.shape != y.shape:
             raise Wrong(
@@ -56,48 +69,60 @@ def check_control_labels(student: Callable, rng: random.Random) -> None:
             raise Wrong(
                 f"{call}: you used torch's global dice. Pass generator=generator, so that a run can be repeated."
             )
-        table = torch.full((int(ids.max()) + 1,), -1).scatter(0, ids, got)  # some label of each type
+        # some label of each type
+        table = torch.full((int(ids.max()) + 1,), -1).scatter(0, ids, got)
         if not torch.equal(table[ids], got):
-            raise Wrong(f"{call}: one word type has two labels. A type gets one label, wherever the word stands.")
+            raise Wrong(
+                f"{call}: one word type has two labels. A type gets one label, wherever the word stands."
+            )
         if torch.equal(got, student(ids, y, generator)):
             raise Wrong(
                 f"{call}: two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside."
             )
         if not torch.equal(got, student(ids, y, dice(seed + 4))):
-            raise Wrong(f"{call}: the same seed gave other labels. All dice must come from the generator.")
+            raise Wrong(
+                f"{call}: the same seed gave other labels. All dice must come from the generator."
+            )
         check_control_chances(table[ids.unique()], kind, y, call)
 
 
 def check_control_chances(labels: Tensor, kind: Tensor, y: Tensor, call: str) -> None:
     """labels and kind (types,): what each type got, and what it tends to be in y."""
-    shares, wanted = labels.bincount(minlength=3) / len(labels), y.bincount(minlength=3) / len(y)
+    shares = labels.bincount(minlength=3) / len(labels)
+    wanted = y.bincount(minlength=3) / len(y)
     slack = 5 * (wanted * (1 - wanted) / len(labels)).sqrt()
     if ((shares - wanted).abs() > slack).any():
-        raise Wrong(f"{call}: the classes have shares of {[round(s, 2) for s in shares.tolist()]} among the types, in y "
-                    f"{[round(s, 2) for s in wanted.tolist()]}. Draw each type's label from y itself.")  # fmt: skip
-    agree, chance = (
-        (labels == kind).float().mean().item(),
-        (wanted * kind.bincount(minlength=3) / len(kind)).sum().item(),
-    )
+        raise Wrong(
+            f"{call}: the classes have shares of {[round(s, 2) for s in shares.tolist()]} among the types, in y "
+            f"{[round(s, 2) for s in wanted.tolist()]}. Draw each type's label from y itself."
+        )
+    agree = (labels == kind).float().mean().item()
+    chance = (wanted * kind.bincount(minlength=3) / len(kind)).sum().item()
     if abs(agree - chance) > 5 * (chance * (1 - chance) / len(kind)) ** 0.5:
-        raise Wrong(f"{call}: the labels know y: {agree:.0%} of the types have the label that they mostly have in y, by chance it "
-                    f"would be {chance:.0%}. A control means nothing: draw at random.")  # fmt: skip
+        raise Wrong(
+            f"{call}: the labels know y: {agree:.0%} of the types have the label that they mostly have in y, by chance it "
+            f"would be {chance:.0%}. A control means nothing: draw at random."
+        )
     turn = (labels[1:] == labels[:-1]).float().mean().item(), (shares**2).sum().item()
     if abs(turn[0] - turn[1]) > 6 * (turn[1] * (1 - turn[1]) / len(labels)) ** 0.5:
         raise Wrong(f"{call}: the labels follow the order of the ids. Draw each at random.")
 
 
-# --- selectivity -----------------------------------------------------------------------------------------------------
+# --- selectivity ----------------------------------------------------------------------------------
 
 
 def fit_by_scipy(x: Tensor, y: Tensor, decay: float = 1e-3) -> Callable[[Tensor], Tensor]:
     """Softmax regression on standardised features by another library."""
-    X, k = x.double().numpy(), int(y.max()) + 1
-    mean, scale = X.mean(0), X.std(0)
-    Z, Y = (X - mean) / scale, np.eye(k)[y.numpy()]
+    X = x.double().numpy()
+    k = int(y.max()) + 1
+    mean = X.mean(0)
+    scale = X.std(0)
+    Z = (X - mean) / scale
+    Y = np.eye(k)[y.numpy()]
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        W, b = w[:-k].reshape(-1, k), w[-k:]
+        W = w[:-k].reshape(-1, k)
+        b = w[-k:]
         scores = Z @ W + b
         logs = scores - logsumexp(scores, axis=1, keepdims=True)
         error = (np.exp(logs) - Y) / len(Z)
@@ -105,18 +130,33 @@ def fit_by_scipy(x: Tensor, y: Tensor, decay: float = 1e-3) -> Callable[[Tensor]
             [(Z.T @ error + decay * W).ravel(), error.sum(0)]
         )
 
-    w = minimize(loss, np.zeros((X.shape[1] + 1) * k), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-    return lambda z: torch.tensor((((z.double().numpy() - mean) / scale) @ w[:-k].reshape(-1, k) + w[-k:]).argmax(1))
+    w = minimize(
+        loss, np.zeros((X.shape[1] + 1) * k), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+    ).x
+    return lambda z: torch.tensor(
+        (((z.double().numpy() - mean) / scale) @ w[:-k].reshape(-1, k) + w[-k:]).argmax(1)
+    )
 
 
-@EXERCISES.add(probes.selectivity, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    probes.selectivity,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "Two probes, one for y and one for control, on the same examples. Which examples may they see, and on which are they judged?",
         "fit_probe(x[train], y[train]) returns a probe; probe.accuracy(x[~train], y[~train]) judges it.",
         "The accuracy for y less the accuracy for control, both on ~train.",
-    ])
+    ],
+)
 def check_selectivity(student: Callable, rng: random.Random) -> None:
-    for k, d, n, clear, hidden in ((2, 10, 200, 1.2, 1.0), (2, 10, 200, 0.3, 1.6), (2, 60, 240, 3.0, 0.0), (3, 12, 240, 1.2, 0.6)):
-        y, control = whole(rng, 1, n, k)[0], whole(rng, 1, n, k)[0]
+    for k, d, n, clear, hidden in (
+        (2, 10, 200, 1.2, 1.0),
+        (2, 10, 200, 0.3, 1.6),
+        (2, 60, 240, 3.0, 0.0),
+        (3, 12, 240, 1.2, 0.6),
+    ):
+        y = whole(rng, 1, n, k)[0]
+        control = whole(rng, 1, n, k)[0]
         x = normal(rng, n, d)
         x[:, :k] += clear * torch.eye(k)[y]
         x[:, k : 2 * k] += hidden * torch.eye(k)[control]
@@ -131,19 +171,25 @@ def check_selectivity(student: Callable, rng: random.Random) -> None:
         judge_selectivity(got, x, y, control, train, call)
 
 
-def judge_selectivity(got: float, x: Tensor, y: Tensor, control: Tensor, train: Tensor, call: str) -> None:
-    test, everything = ~train, torch.ones_like(train)
+def judge_selectivity(
+    got: float, x: Tensor, y: Tensor, control: Tensor, train: Tensor, call: str
+) -> None:
+    test = ~train
+    everything = torch.ones_like(train)
 
     @cache
     def guesses(of: str, fitted_on: str) -> Tensor:
         where = {"train": train, "test": test, "all": everything}[fitted_on]
         return fit_by_scipy(x[where], {"y": y, "control": control}[of][where])(x)
 
-    def share(of: str, fitted_on: str = "train", judged_on: Tensor = test, truth: str = "") -> float:
+    def share(
+        of: str, fitted_on: str = "train", judged_on: Tensor = test, truth: str = ""
+    ) -> float:
         right = guesses(of, fitted_on) == {"y": y, "control": control}[truth or of]
         return right[judged_on].double().mean().item()
 
-    task, chance = share("y"), share("control")
+    task = share("y")
+    chance = share("control")
     want = task - chance
     if abs(got - want) <= 2.5 / int(test.sum()):  # solvers may differ on an example or two
         return
@@ -154,7 +200,9 @@ def judge_selectivity(got: float, x: Tensor, y: Tensor, control: Tensor, train: 
     values = {
         "judge on examples that the probes have not seen: on ~train": both("train", train),
         "fit where train is True; you used the test examples, too": both("all"),
-        "fit where train is True, judge on the others; yours is the other way round": both("test", train),
+        "fit where train is True, judge on the others; yours is the other way round": both(
+            "test", train
+        ),
         "fit and judge on different examples; you did both on ~train": both("test"),
         "judge on ~train only, not on all examples": both("train", everything),
         "task less control, not control less task": chance - task,
@@ -162,25 +210,41 @@ def judge_selectivity(got: float, x: Tensor, y: Tensor, control: Tensor, train: 
         "the control needs a probe of its own; you judged the task's probe on its labels": task
         - share("y", truth="control"),
         "take the difference, not the ratio": task / chance,
-        "the control's accuracy was measured on the training examples": task - share("control", judged_on=train),
-        "the task's accuracy was measured on the training examples": share("y", judged_on=train) - chance,
+        "the control's accuracy was measured on the training examples": task
+        - share("control", judged_on=train),
+        "the task's accuracy was measured on the training examples": share("y", judged_on=train)
+        - chance,
         "take away the control's accuracy, not a guess's": task - 1 / (int(y.max()) + 1),
     }
-    close = [sentence for sentence, value in values.items() if abs(value - got) < 0.01 and abs(value - want) > 0.02]
-    raise Wrong(f"{call}: {close[0] if close else 'the value is off'}. Expected about {want:.3f}, got {got:.3f}.")
+    close = [
+        sentence
+        for sentence, value in values.items()
+        if abs(value - got) < 0.01 and abs(value - want) > 0.02
+    ]
+    raise Wrong(
+        f"{call}: {close[0] if close else 'the value is off'}. Expected about {want:.3f}, got {got:.3f}."
+    )
 
 
-# --- erase_directions ------------------------------------------------------------------------------------------------
+# --- erase_directions -----------------------------------------------------------------------------
 
-@EXERCISES.add(probes.erase_directions, difficulty=2, minutes=8, hints=[
+
+@EXERCISES.add(
+    probes.erase_directions,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "For one direction u of length 1: take ((x - mean) · u) u away. With two that are not orthogonal, doing it one after the other goes wrong: "
         "draw it in the plane.",
         "torch.linalg.qr(directions.T).Q, of shape (d, k), has orthonormal columns that span the same space.",
         "x - ((x - mean) @ basis) @ basis.T",
-    ])
+    ],
+)
 def check_erase_directions(student: Callable, rng: random.Random) -> None:
     for shape, d, k in (((4,), 5, 1), ((3, 2), 6, 2), ((5,), 7, 3), ((3,), 3, 2), ((2, 3), 8, 4)):
-        x, directions, mean = normal(rng, *shape, d), normal(rng, k, d) * 2, normal(rng, d)
+        x = normal(rng, *shape, d)
+        directions = normal(rng, k, d) * 2
+        mean = normal(rng, d)
         directions[-1] += 1.5 * directions[0] if k > 1 else 0  # slanted
         D = directions.double()
         P = D.T @ torch.linalg.inv(D @ D.T) @ D  # onto the span, by the normal equations
@@ -193,11 +257,13 @@ def check_erase_directions(student: Callable, rng: random.Random) -> None:
             after = after - ((after - mean.double()) @ u)[..., None] * u
         want = (x.double() - along).float()
         mistakes = {
-            "the directions are not orthogonal: taking each one's part away counts what they share twice": x - once,
+            "the directions are not orthogonal: taking each one's part away counts what they share twice": x
+            - once,
             "the directions are not orthogonal: after the second, something along the first is back": after,
             "bring the directions to length 1, and make them orthogonal": x
             - torch.einsum("...i,ki,kj->...j", centred, D, D),
-            "what is left along the directions is the mean, not 0": x - torch.einsum("...i,ij->...j", x.double(), P),
+            "what is left along the directions is the mean, not 0": x
+            - torch.einsum("...i,ij->...j", x.double(), P),
             "put the mean back": centred - along,
             "take the part along the directions away; you kept it": mean + along,
             "take the part along the directions away; you kept nothing else": along,

@@ -1,7 +1,9 @@
-"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as lesson 16 uses them.
+"""Linear probes and what they do not show: labels, controls, erasing, and structure in noise, as
+lesson 16 uses them.
 
-Shapes: n examples (positions of texts), d features of an activation, k classes, which are whole numbers from 0.
-A probe is a linear classifier: a direction in the activations for each class. Source: Alain & Bengio 2016.
+Shapes: n examples (positions of texts), d features of an activation, k classes, which are whole
+numbers from 0. A probe is a linear classifier: a direction in the activations for each class.
+Source: Alain & Bengio 2016.
 """
 
 import math
@@ -19,8 +21,12 @@ class Probe(NamedTuple):
 
     Shapes: weight (k, d), bias (k,); a call turns x (..., d) into classes (...).
 
-    >>> probe = Probe(weight=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), bias=torch.tensor([0.5, -0.5]))
-    >>> x = torch.tensor([[0.0, 9.0], [1.0, 9.0], [0.2, 3.0], [0.9, 3.0]])  # feature 1 does not matter
+    >>> probe = Probe(
+    ...     weight=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), bias=torch.tensor([0.5, -0.5])
+    ... )
+    >>> x = torch.tensor(
+    ...     [[0.0, 9.0], [1.0, 9.0], [0.2, 3.0], [0.9, 3.0]]
+    ... )  # feature 1 does not matter
     >>> probe(x), probe.accuracy(x, torch.tensor([0, 1, 1, 1]))
     (tensor([0, 1, 0, 1]), 0.75)
     """
@@ -37,9 +43,11 @@ class Probe(NamedTuple):
 
 
 def fit_probe(x: Tensor, y: Tensor, decay: float = 1e-3, steps: int = 60) -> Probe:
-    """Fit a linear probe: softmax regression with a penalty decay/2 · ‖W‖² on standardised features, by L-BFGS.
+    """Fit a linear probe: softmax regression with a penalty decay/2 · ‖W‖² on standardised
+    features, by L-BFGS.
 
-    Shapes: x (n, d), y (n,), whole numbers from 0. Raises: ValueError for labels that do not fit or have one class only.
+    Shapes: x (n, d), y (n,), whole numbers from 0. Raises: ValueError for labels that do not fit or
+    have one class only.
     Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes".
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.9, 0.2]])
@@ -48,9 +56,13 @@ def fit_probe(x: Tensor, y: Tensor, decay: float = 1e-3, steps: int = 60) -> Pro
     """
     check_labels(x, y)
     y = y.long()
-    mean, scale = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)  # (d,), (d,)
+    mean = x.mean(0)  # (d,)
+    scale = x.std(0, correction=0).clamp(min=1e-6)  # (d,)
     z = (x - mean) / scale
-    weight = torch.zeros(int(y.max()) + 1, x.size(1), dtype=x.dtype, device=x.device, requires_grad=True)  # (k, d)
+    # (k, d)
+    weight = torch.zeros(
+        int(y.max()) + 1, x.size(1), dtype=x.dtype, device=x.device, requires_grad=True
+    )
     bias = torch.zeros(len(weight), dtype=x.dtype, device=x.device, requires_grad=True)  # (k,)
     solver = torch.optim.LBFGS([weight, bias], max_iter=steps, line_search_fn="strong_wolfe")
 
@@ -67,21 +79,28 @@ def fit_probe(x: Tensor, y: Tensor, decay: float = 1e-3, steps: int = 60) -> Pro
 
 
 def check_labels(x: Tensor, y: Tensor) -> None:
-    """Raise ValueError, which lists the labels that there are, unless x (n, d) and y (n,) can train a probe.
+    """Raise ValueError, which lists the labels that there are, unless x (n, d) and y (n,) can train
+    a probe.
 
     >>> check_labels(torch.zeros(3, 2), torch.tensor([1, 1, 1]))
     Traceback (most recent call last):
     ValueError: all 3 labels are 1: a probe needs two classes at least. Take other texts, or another property
     """
     if x.ndim != 2 or y.shape != x.shape[:1] or y.is_floating_point() or not x.is_floating_point():
-        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} are {x.dtype} and {y.dtype}: pass activations (n, d) "
-                         "and whole numbers (n,)")  # fmt: skip
+        raise ValueError(
+            f"x {tuple(x.shape)} and y {tuple(y.shape)} are {x.dtype} and {y.dtype}: pass activations (n, d) "
+            "and whole numbers (n,)"
+        )
     if not x.isfinite().all():
-        raise ValueError("x has entries that are inf or nan: look where they come from before you probe")
+        raise ValueError(
+            "x has entries that are inf or nan: look where they come from before you probe"
+        )
     there = y.unique().tolist()
     if len(there) < 2:
-        raise ValueError(f"all {len(y)} labels are {there[0] if there else 'missing'}: a probe needs two classes at "
-                         "least. Take other texts, or another property")  # fmt: skip
+        raise ValueError(
+            f"all {len(y)} labels are {there[0] if there else 'missing'}: a probe needs two classes at "
+            "least. Take other texts, or another property"
+        )
     if there[0] < 0:
         raise ValueError(f"labels are {there}, but they count from 0: map them to 0, 1, ... first")
 
@@ -120,7 +139,7 @@ def selectivity(x: Tensor, y: Tensor, control: Tensor, train: Tensor) -> float:
     return task - chance
 
 
-# --- Erasing ---------------------------------------------------------------------------------------------------------
+# --- Erasing --------------------------------------------------------------------------------------
 
 
 def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
@@ -130,7 +149,10 @@ def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
     Shapes: x (..., d), directions (k, d), linearly independent, mean (d,) -> (..., d).
     Source: Ravfogel et al. 2020, "Null It Out", section 3.
 
-    >>> x, slanted = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    >>> x, slanted = (
+    ...     torch.tensor([[1.0, 2.0, 3.0]]),
+    ...     torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]),
+    ... )
     >>> erase_directions(x, slanted, mean=torch.tensor([0.5, 0.5, 0.5])) + 0.0
     tensor([[0.5000, 0.5000, 3.0000]])
     """
@@ -139,11 +161,14 @@ def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
 
 
 class Eraser(NamedTuple):
-    """An affine map x -> x - (x - mean) Pᵀ: what P sees of x is replaced by what it sees of the mean.
+    """An affine map x -> x - (x - mean) Pᵀ: what P sees of x is replaced by what it sees of the
+    mean.
 
     Shapes: P (d, d), mean (d,); a call turns x (..., d) into (..., d).
 
-    >>> erase_first = Eraser(P=torch.tensor([[1.0, 0.0], [0.0, 0.0]]), mean=torch.tensor([0.5, 0.5]))
+    >>> erase_first = Eraser(
+    ...     P=torch.tensor([[1.0, 0.0], [0.0, 0.0]]), mean=torch.tensor([0.5, 0.5])
+    ... )
     >>> erase_first(torch.tensor([[0.0, 9.0], [1.0, 3.0]]))
     tensor([[0.5000, 9.0000],
             [0.5000, 3.0000]])
@@ -157,7 +182,8 @@ class Eraser(NamedTuple):
 
 
 def leace(x: Tensor, y: Tensor) -> Eraser:
-    """The smallest affine change after which no linear probe does better than to guess (least-squares concept erasure).
+    """The smallest affine change after which no linear probe does better than to guess
+    (least-squares concept erasure).
 
     Shapes: x (n, d), y (n,). It removes k - 1 directions for k classes. Raises: as `fit_probe`.
     Source: Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form", section 4.
@@ -184,13 +210,15 @@ def leace(x: Tensor, y: Tensor) -> Eraser:
     return Eraser((unwhiten @ U @ U.T @ whiten).to(x), mean.to(x))
 
 
-# --- Few or many features --------------------------------------------------------------------------------------------
+# --- Few or many features -------------------------------------------------------------------------
 
 
 def best_features(x: Tensor, y: Tensor) -> Tensor:
-    """The features, from the one that tells two classes apart best by itself: by the difference of means over the spread.
+    """The features, from the one that tells two classes apart best by itself: by the difference of
+    means over the spread.
 
-    Shapes: x (n, d), y (n,) of 0 and 1 -> (d,), indices. Raises: as `fit_probe`; ValueError for more than two classes.
+    Shapes: x (n, d), y (n,) of 0 and 1 -> (d,), indices. Raises: as `fit_probe`; ValueError for
+    more than two classes.
     Source: Gurnee et al. 2023, "Finding Neurons in a Haystack" (there: maximum mean difference).
 
     >>> x = torch.tensor([[0.0, 5.0, 1.0], [1.0, 5.0, 0.9], [0.0, 9.0, 1.1], [1.0, 9.0, 1.0]])
@@ -199,7 +227,9 @@ def best_features(x: Tensor, y: Tensor) -> Tensor:
     """
     check_labels(x, y)
     if int(y.max()) > 1:
-        raise ValueError(f"labels are {y.unique().tolist()}: best_features compares two classes, 0 and 1")
+        raise ValueError(
+            f"labels are {y.unique().tolist()}: best_features compares two classes, 0 and 1"
+        )
     gap = (x[y == 1].mean(0) - x[y == 0].mean(0)).abs()  # (d,)
     return (gap / x.std(0, correction=0).clamp(min=1e-6)).argsort(descending=True, stable=True)
 
@@ -207,7 +237,8 @@ def best_features(x: Tensor, y: Tensor) -> Tensor:
 def sparse_accuracy(x: Tensor, y: Tensor, train: Tensor, ks: tuple[int, ...]) -> list[float]:
     """How well probes that see only the best k features do on new examples, for each k.
 
-    Features are chosen and probes fitted where train is True. Shapes: x (n, d), y (n,) of 0 and 1, train (n,) bool.
+    Features are chosen and probes fitted where train is True. Shapes: x (n, d), y (n,) of 0 and 1,
+    train (n,) bool.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]]).repeat(2, 1)
     >>> sparse_accuracy(x, torch.tensor([1, 1, 0, 0] * 2), train=torch.arange(8) < 4, ks=(1, 2))
@@ -218,15 +249,18 @@ def sparse_accuracy(x: Tensor, y: Tensor, train: Tensor, ks: tuple[int, ...]) ->
     return [fit_probe(z[train], y[train]).accuracy(z[~train], y[~train]) for z in chosen]
 
 
-# --- Structure in noise ----------------------------------------------------------------------------------------------
+# --- Structure in noise ---------------------------------------------------------------------------
 
 
 def separable_share(n: int, d: int) -> float:
-    """Of all ways to label n points in d dimensions with two classes, the share that a hyperplane can separate.
+    """Of all ways to label n points in d dimensions with two classes, the share that a hyperplane
+    can separate.
 
-    The plane goes through the origin, the points are in general position; a bias is one dimension more.
+    The plane goes through the origin, the points are in general position; a bias is one dimension
+    more.
     Raises: ValueError for n or d below 1.
-    Source: Cover 1965, "Geometrical and Statistical Properties of Systems of Linear Inequalities", theorem 1.
+    Source: Cover 1965, "Geometrical and Statistical Properties of Systems of Linear Inequalities",
+    theorem 1.
 
     >>> separable_share(3, 3), separable_share(4, 2), separable_share(20, 10)
     (1.0, 0.5, 0.5)
@@ -249,7 +283,8 @@ def explained(x: Tensor) -> Tensor:
 
 
 def p_value(found: float, null: Tensor) -> float:
-    """How often chance does at least as well: (1 + how many of the null's values reach what was found) / (1 + all).
+    """How often chance does at least as well: (1 + how many of the null's values reach what was
+    found) / (1 + all).
 
     Shapes: null (m,), the same number measured m times where there is nothing to find.
     Source: Phipson & Smyth 2010, "Permutation P-values Should Never Be Zero".

@@ -1,4 +1,6 @@
-"""Exercises of lesson 09. The right values come from counting real tensors, from torch's FLOP counter and from transformers."""
+"""Exercises of lesson 09. The right values come from counting real tensors, from torch's FLOP
+counter and from transformers.
+"""
 
 import math
 import random
@@ -24,7 +26,7 @@ EXERCISES = Exercises()
 NO_IDS = torch.zeros(1, 1, dtype=torch.long)
 
 
-# --- What changes the distribution -----------------------------------------------------------------------------------
+# --- What changes the distribution ----------------------------------------------------------------
 
 
 def rows(rng: random.Random, *shape: int) -> Tensor:
@@ -32,7 +34,11 @@ def rows(rng: random.Random, *shape: int) -> Tensor:
     V = shape[-1]
     n = math.prod(shape[:-1])
     picked = [
-        [x + rng.uniform(-0.05, 0.05) for x in rng.sample([0.25 * i - 0.12 * V for i in range(V)], V)] for _ in range(n)
+        [
+            x + rng.uniform(-0.05, 0.05)
+            for x in rng.sample([0.25 * i - 0.12 * V for i in range(V)], V)
+        ]
+        for _ in range(n)
     ]
     return torch.tensor(picked).reshape(shape)
 
@@ -47,9 +53,16 @@ def by_transformers(processor: Callable, logits: Tensor) -> Tensor:
 
 
 def check_cut(
-    student: Callable, call: str, logits: Tensor, value: float, want: Tensor, mistakes: dict[str, Tensor]
+    student: Callable,
+    call: str,
+    logits: Tensor,
+    value: float,
+    want: Tensor,
+    mistakes: dict[str, Tensor],
 ) -> None:
-    """`expect`, and a sentence of its own for an answer that cuts the right tokens in another way."""
+    """`expect`, and a sentence of its own for an answer that cuts the right tokens in another
+    way.
+    """
     got = student(logits, value)
     if isinstance(got, Tensor) and got.shape == want.shape and not torch.equal(got, want):
         kept = want.isfinite()
@@ -58,19 +71,33 @@ def check_cut(
                 f"{call}: the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf."
             )
         if torch.allclose(got.nan_to_num(), want.softmax(-1), atol=1e-5):
-            raise Wrong(f"{call}: you returned probabilities; return logits, with -inf where a token is cut.")
+            raise Wrong(
+                f"{call}: you returned probabilities; return logits, with -inf where a token is cut."
+            )
         if torch.allclose(got.nan_to_num(), logits.softmax(-1).where(kept, 0.0), atol=1e-5):
-            raise Wrong(f"{call}: you returned probabilities; return logits, with -inf where a token is cut.")
-    expect(got, want, call, mistakes={text: wrong for text, wrong in mistakes.items() if not torch.equal(wrong, want)})
+            raise Wrong(
+                f"{call}: you returned probabilities; return logits, with -inf where a token is cut."
+            )
+    expect(
+        got,
+        want,
+        call,
+        mistakes={text: wrong for text, wrong in mistakes.items() if not torch.equal(wrong, want)},
+    )
 
 
-@EXERCISES.add(sampling.top_k, difficulty=1, minutes=5, hints=[
+@EXERCISES.add(
+    sampling.top_k,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "You need one number for each row: its k-th largest logit. Everything below it goes to -inf.",
         "logits.topk(k).values is sorted, the k-th largest is its last column; keep the dimension with [..., -1:]. What if k is "
         "larger than the vocabulary?",
         "least = logits.topk(min(k, logits.size(-1))).values[..., -1:]; then logits.masked_fill(logits < least, -torch.inf). A k "
         "below 1 raises a ValueError.",
-    ])
+    ],
+)
 def check_top_k(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
         logits = rows(rng, *shape)
@@ -85,29 +112,53 @@ def check_top_k(student: Callable, rng: random.Random) -> None:
                 "one limit for all rows; each row has a k-th largest of its own": cut(logits, logits >= logits.flatten().sort().values[-min(k, logits.numel())]),
                 "you cut the k largest and kept the rest": cut(logits, ~want.isfinite()),
             }  # fmt: skip
-            check_cut(student, f"top_k(logits, k={k}) with logits of shape {shape}", logits, k, want, mistakes)
+            check_cut(
+                student,
+                f"top_k(logits, k={k}) with logits of shape {shape}",
+                logits,
+                k,
+                want,
+                mistakes,
+            )
     logits = torch.tensor([0.0, 2.0, 1.0, 1.0, -1.0, 1.0]) + rng.randint(-3, 3)
-    expect(student(logits, 2), by_transformers(TopKLogitsWarper(2), logits), "top_k(logits, k=2) where three tokens share the "
-           "second place: what ties with the k-th stays")  # fmt: skip
+    expect(
+        student(logits, 2),
+        by_transformers(TopKLogitsWarper(2), logits),
+        "top_k(logits, k=2) where three tokens share the "
+        "second place: what ties with the k-th stays",
+    )
     logits = cut(rows(rng, 2, 6), torch.arange(6) < 3)
     expect(
         student(logits, 2),
         by_transformers(TopKLogitsWarper(2), logits),
         "top_k(logits, k=2) where some logits are -inf already",
     )
-    expect(student(rows(rng, 2, 5).double(), 2).dtype, torch.float64, "top_k(…).dtype for logits in torch.float64")
+    expect(
+        student(rows(rng, 2, 5).double(), 2).dtype,
+        torch.float64,
+        "top_k(…).dtype for logits in torch.float64",
+    )
     for k in (0, -1):
-        must_raise(lambda k=k: student(rows(rng, 5), k), f"top_k(logits, k={k})", "at least one token must be kept")
+        must_raise(
+            lambda k=k: student(rows(rng, 5), k),
+            f"top_k(logits, k={k})",
+            "at least one token must be kept",
+        )
 
 
-@EXERCISES.add(sampling.top_p, difficulty=3, minutes=12, hints=[
+@EXERCISES.add(
+    sampling.top_p,
+    difficulty=3,
+    minutes=12,
+    hints=[
         "Sort the probabilities in descending order and add them up. A token stays while the likelier ones together have not "
         "reached p: what counts is the sum before it.",
         "probability, order = softmax(logits).sort(dim=-1, descending=True); the sum before each is probability.cumsum(-1) - "
         "probability. The mask you get is in the order of the ranks.",
         "mask.scatter(-1, order, mask) brings it back to the order of the tokens; then masked_fill. The likeliest token has 0 before "
         "it, so it always stays. A p outside (0, 1] raises a ValueError.",
-    ])
+    ],
+)
 def check_top_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
         logits = rows(rng, *shape) * rng.uniform(0.5, 1.5)
@@ -115,13 +166,16 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
             probability = logits.softmax(-1)
             descending, order = probability.sort(dim=-1, descending=True)
             sums = descending.cumsum(-1)
-            if bool(((sums - p).abs() < 1e-4).any() and p < 1):  # a tie of rounding errors decides nothing here
+            # a tie of rounding errors decides nothing here
+            if bool(((sums - p).abs() < 1e-4).any() and p < 1):
                 continue
             back = order.argsort(-1)
             want = by_transformers(TopPLogitsWarper(p), logits) if p < 1 else logits
             short = (sums <= p).gather(-1, back)
             ascending = probability.sort(dim=-1)
-            wrong_end = (ascending.values.cumsum(-1) - ascending.values < p).gather(-1, ascending.indices.argsort(-1))
+            wrong_end = (ascending.values.cumsum(-1) - ascending.values < p).gather(
+                -1, ascending.indices.argsort(-1)
+            )
             mistakes = {
                 "the token that carries the sum over p belongs to the nucleus, too": cut(logits, short),
                 "the token that carries the sum over p belongs to the nucleus, and the likeliest token always stays":
@@ -134,32 +188,64 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
                     cut(logits, (sums - descending < p).gather(-1, order)),
                 "one token too many": cut(logits, (sums - 2 * descending < p).gather(-1, back)),
             }  # fmt: skip
-            check_cut(student, f"top_p(logits, p={p:.3g}) with logits of shape {shape}", logits, p, want, mistakes)
+            check_cut(
+                student,
+                f"top_p(logits, p={p:.3g}) with logits of shape {shape}",
+                logits,
+                p,
+                want,
+                mistakes,
+            )
     logits = torch.zeros(3, 1).expand(3, 5) + rng.uniform(-2, 2)
     got = student(logits, 0.5)
-    kept = got.isfinite().sum(-1).tolist() if isinstance(got, Tensor) and got.shape == logits.shape else None
+    kept = (
+        got.isfinite().sum(-1).tolist()
+        if isinstance(got, Tensor) and got.shape == logits.shape
+        else None
+    )
     if kept != [3, 3, 3]:
-        raise Wrong(f"top_p(logits, p=0.5) of 5 equal tokens must keep 3 of them (any 3) in each row, you kept {kept}.")
-    expect(student(rows(rng, 2, 5).double(), 0.5).dtype, torch.float64, "top_p(…).dtype for logits in torch.float64")
+        raise Wrong(
+            f"top_p(logits, p=0.5) of 5 equal tokens must keep 3 of them (any 3) in each row, you kept {kept}."
+        )
+    expect(
+        student(rows(rng, 2, 5).double(), 0.5).dtype,
+        torch.float64,
+        "top_p(…).dtype for logits in torch.float64",
+    )
     for p in (0.0, -0.1, 1.01):
-        must_raise(lambda p=p: student(rows(rng, 5), p), f"top_p(logits, p={p})", "p is a share above 0 and at most 1")
+        must_raise(
+            lambda p=p: student(rows(rng, 5), p),
+            f"top_p(logits, p={p})",
+            "p is a share above 0 and at most 1",
+        )
 
 
-@EXERCISES.add(sampling.min_p, difficulty=1, minutes=5, hints=[
+@EXERCISES.add(
+    sampling.min_p,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "The limit follows the likeliest token: p times its probability. Where the model is sure, the limit is high.",
         "softmax(logits) gives the probabilities; .amax(-1, keepdim=True) the largest of each row.",
         "logits.masked_fill(probability < p * probability.amax(-1, keepdim=True), -torch.inf). A p outside [0, 1] raises a "
         "ValueError.",
-    ])
+    ],
+)
 def check_min_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
-        logits = rows(rng, *shape) + torch.linspace(0, 3, math.prod(shape[:-1])).reshape(*shape[:-1], 1)
+        logits = rows(rng, *shape) + torch.linspace(0, 3, math.prod(shape[:-1])).reshape(
+            *shape[:-1], 1
+        )
         for p in (rng.uniform(0.05, 0.12), rng.uniform(0.3, 0.7), 0.0, 1.0):
             probability = logits.softmax(-1)
             top = probability.amax(-1, keepdim=True)
             if bool(((probability / top - p).abs() < 1e-3).any() and p < 1):
                 continue
-            want = by_transformers(MinPLogitsWarper(p), logits) if 0 < p < 1 else cut(logits, probability >= p * top)
+            want = (
+                by_transformers(MinPLogitsWarper(p), logits)
+                if 0 < p < 1
+                else cut(logits, probability >= p * top)
+            )
             mistakes = {
                 "you compared with p itself; compare with p times the largest probability": cut(logits, probability >= p),
                 "you compared logits; compare probabilities": cut(logits, logits >= p * logits.amax(-1, keepdim=True)),
@@ -178,18 +264,31 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
                 want,
                 mistakes if 0 < p < 1 else {},
             )
-    expect(student(rows(rng, 2, 5).double(), 0.5).dtype, torch.float64, "min_p(…).dtype for logits in torch.float64")
+    expect(
+        student(rows(rng, 2, 5).double(), 0.5).dtype,
+        torch.float64,
+        "min_p(…).dtype for logits in torch.float64",
+    )
     for p in (-0.1, 1.01):
-        must_raise(lambda p=p: student(rows(rng, 5), p), f"min_p(logits, p={p})", "p is a share from 0 to 1")
+        must_raise(
+            lambda p=p: student(rows(rng, 5), p),
+            f"min_p(logits, p={p})",
+            "p is a share from 0 to 1",
+        )
 
 
-@EXERCISES.add(sampling.repetition_penalty, difficulty=2, minutes=8, hints=[
+@EXERCISES.add(
+    sampling.repetition_penalty,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "First find out which tokens occurred: a table (B, V) of True and False. It counts each token once.",
         "torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True) is that table. Dividing a negative logit would make the "
         "token likelier, so there are two cases.",
         "torch.where(logits > 0, logits / penalty, logits * penalty) is what a token that occurred gets; a second torch.where "
         "picks between that and the old logits. A penalty of 0 or less raises a ValueError.",
-    ])
+    ],
+)
 def check_repetition_penalty(student: Callable, rng: random.Random) -> None:
     for B, T, V in ((1, 3, 8), (3, 5, 9), (2, 1, 6), (4, 12, 7)):
         logits = rows(rng, B, V)
@@ -214,22 +313,37 @@ def check_repetition_penalty(student: Callable, rng: random.Random) -> None:
                 "the two cases are swapped: divide positive logits, multiply negative ones":
                     logits.where(~seen, torch.where(logits > 0, logits * penalty, logits / penalty)),
             }  # fmt: skip
-            expect(student(logits, ids, penalty), want, f"repetition_penalty(logits, ids, penalty={penalty:.3g}) with logits of "
-                   f"shape {(B, V)} and ids of shape {(B, T)}",
-                   mistakes={text: wrong for text, wrong in mistakes.items() if not torch.allclose(wrong, want)})  # fmt: skip
+            expect(
+                student(logits, ids, penalty),
+                want,
+                f"repetition_penalty(logits, ids, penalty={penalty:.3g}) with logits of "
+                f"shape {(B, V)} and ids of shape {(B, T)}",
+                mistakes={
+                    text: wrong
+                    for text, wrong in mistakes.items()
+                    if not torch.allclose(wrong, want)
+                },
+            )
     for penalty in (0.0, -1.0):
-        must_raise(lambda penalty=penalty: student(rows(rng, 1, 5), NO_IDS, penalty),
-                   f"repetition_penalty(logits, ids, penalty={penalty})", "dividing by it would turn the order round")  # fmt: skip
+        must_raise(
+            lambda penalty=penalty: student(rows(rng, 1, 5), NO_IDS, penalty),
+            f"repetition_penalty(logits, ids, penalty={penalty})",
+            "dividing by it would turn the order round",
+        )
 
 
-# --- greedy ----------------------------------------------------------------------------------------------------------
+# --- greedy ---------------------------------------------------------------------------------------
 
 
 class Listener:
-    """A model whose next token depends on all tokens so far, and which remembers what it was asked."""
+    """A model whose next token depends on all tokens so far, and which remembers what it was
+    asked.
+    """
 
     def __init__(self, rng: random.Random, V: int) -> None:
-        self.V, self.asked, self.table = V, [], normal(rng, 40, V, V)
+        self.V = V
+        self.asked = []
+        self.table = normal(rng, 40, V, V)
 
     def __deepcopy__(self, memo: dict) -> "Listener":
         return self
@@ -239,8 +353,12 @@ class Listener:
 
     def __call__(self, ids: Tensor) -> Tensor:
         if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.dtype != torch.int64:
-            what = f"{tuple(ids.shape)} {ids.dtype}" if isinstance(ids, Tensor) else type(ids).__name__
-            raise Wrong(f"greedy: the model was called with {what}; it takes ids (B, T) of torch.int64.")
+            what = (
+                f"{tuple(ids.shape)} {ids.dtype}" if isinstance(ids, Tensor) else type(ids).__name__
+            )
+            raise Wrong(
+                f"greedy: the model was called with {what}; it takes ids (B, T) of torch.int64."
+            )
         self.asked.append(tuple(ids.shape))
         T = ids.size(1)
         steps = torch.stack([self.table[t % 40][ids[:, t]] for t in range(T)], dim=1)  # (B, T, V)
@@ -257,11 +375,16 @@ def continued(model: Listener, ids: Tensor, n_new: int) -> Tensor:
     return torch.tensor(texts).reshape(len(texts), -1)
 
 
-@EXERCISES.add(sampling.greedy, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    sampling.greedy,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "A loop of n_new rounds. In each the model reads the whole text; its answer at the last position is about the next token.",
         "model(ids)[:, -1] is (B, V). argmax(-1, keepdim=True) makes it (B, 1), so that it fits behind ids.",
         "ids = torch.cat([ids, …], dim=1) in each round; return ids after the loop.",
-    ])
+    ],
+)
 def check_greedy(student: Callable, rng: random.Random) -> None:
     for B, T, n_new in ((1, 1, 4), (1, 5, 3), (3, 4, 6), (2, 2, 1), (2, 3, 0)):
         V = rng.randint(11, 17)
@@ -283,7 +406,12 @@ def check_greedy(student: Callable, rng: random.Random) -> None:
                 "you took the least probable token": follow(model, ids, n_new, sign=-1),
             }  # fmt: skip
         expect(
-            got, want, call, mistakes={text: wrong for text, wrong in mistakes.items() if not torch.equal(wrong, want)}
+            got,
+            want,
+            call,
+            mistakes={
+                text: wrong for text, wrong in mistakes.items() if not torch.equal(wrong, want)
+            },
         )
     small = gpt2.GPT(
         gpt2.GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=9, n_positions=8),
@@ -291,10 +419,16 @@ def check_greedy(student: Callable, rng: random.Random) -> None:
     )
     ids = torch.tensor([[rng.randrange(9) for _ in range(3)]])
     got = student(small.eval(), ids, 2)
-    expect(got.shape, torch.Size([1, 5]), "greedy(model, ids, n_new=2).shape with a real GPT and 3 tokens")
+    expect(
+        got.shape,
+        torch.Size([1, 5]),
+        "greedy(model, ids, n_new=2).shape with a real GPT and 3 tokens",
+    )
 
 
-def follow(model: Listener, ids: Tensor, n_new: int, first: bool = False, last: bool = False, sign: int = 1) -> Tensor:
+def follow(
+    model: Listener, ids: Tensor, n_new: int, first: bool = False, last: bool = False, sign: int = 1
+) -> Tensor:
     for _ in range(n_new):
         logits = model(ids[:, -1:] if last else ids)[:, 0 if first else -1]
         ids = torch.cat([ids, (sign * logits).argmax(-1, keepdim=True)], 1)

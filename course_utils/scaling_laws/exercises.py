@@ -1,4 +1,6 @@
-"""Exercises of lesson 05. The right values come from numpy.polyfit, fractions, plain loops, a search and counting."""
+"""Exercises of lesson 05. The right values come from numpy.polyfit, fractions, plain loops, a
+search and counting.
+"""
 
 import random
 from collections.abc import Callable
@@ -15,11 +17,13 @@ EXERCISES = Exercises()
 
 def finite(mistakes: dict) -> dict:
     return {
-        sentence: value for sentence, value in mistakes.items() if np.isfinite(np.asarray(value, dtype=float)).all()
+        sentence: value
+        for sentence, value in mistakes.items()
+        if np.isfinite(np.asarray(value, dtype=float)).all()
     }
 
 
-# --- power_law_line --------------------------------------------------------------------------------------------------
+# --- power_law_line -------------------------------------------------------------------------------
 
 
 def line_mistakes(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -48,29 +52,46 @@ def line_mistakes(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[float, float]
     }  # fmt: skip
 
 
-@EXERCISES.add(power_laws.power_law_line, difficulty=1, minutes=7, hints=[
+@EXERCISES.add(
+    power_laws.power_law_line,
+    difficulty=1,
+    minutes=7,
+    hints=[
         "Take the logarithm of both sides: log y = log c + k · log x. That is a straight line with slope k and height log c.",
         "The slope of least squares: subtract the mean from log x; then (centred · log y).sum() / (centred²).sum(). The line goes through the "
         "point of both means.",
         "log c = mean(log y) - k · mean(log x). Return float(np.exp(log c)), float(k).",
-    ])
+    ],
+)
 def check_power_law_line(student: Callable, rng: random.Random) -> None:
     for n, noise in ((5, 0.0), (6, 0.1), (9, 0.3), (2, 0.0)):
-        c, k = rng.uniform(2, 8), rng.choice((-1, 1)) * rng.uniform(0.2, 0.9)
+        c = rng.uniform(2, 8)
+        k = rng.choice((-1, 1)) * rng.uniform(0.2, 0.9)
         x = np.sort(np.array([10 ** rng.uniform(0.3, 3) for _ in range(n)])) * (1 + np.arange(n))
         y = c * x**k * np.exp([rng.gauss(0, noise) for _ in range(n)])
         k, log_c = np.polyfit(np.log(x), np.log(y), 1)
-        what = f"power_law_line(x, y) with {n} points" + (", not exactly on a line" if noise else " exactly on c · x^k")
+        what = f"power_law_line(x, y) with {n} points" + (
+            ", not exactly on a line" if noise else " exactly on c · x^k"
+        )
         got = student(x, y)
-        mistakes = {s: tuple(map(float, v)) for s, v in finite(line_mistakes(x, y)).items()} if noise else {}
+        mistakes = (
+            {s: tuple(map(float, v)) for s, v in finite(line_mistakes(x, y)).items()}
+            if noise
+            else {}
+        )
         expect(got, (float(exp(log_c)), float(k)), what, mistakes=mistakes, tol=1e-6)
     x = np.array([1e18, 1e19, 1e20, 1e21]) * rng.uniform(1, 2)
     y = 3 * (x / 1e20) ** -0.05 * np.exp([rng.gauss(0, 0.01) for _ in range(4)])
     k, log_c = np.polyfit(np.log(x), np.log(y), 1)
-    expect(student(x, y), (float(exp(log_c)), float(k)), "power_law_line(x, y) for x from 1e18 to 1e21 FLOP", tol=1e-6)
+    expect(
+        student(x, y),
+        (float(exp(log_c)), float(k)),
+        "power_law_line(x, y) for x from 1e18 to 1e21 FLOP",
+        tol=1e-6,
+    )
 
 
-# --- bootstrap -------------------------------------------------------------------------------------------------------
+# --- bootstrap ------------------------------------------------------------------------------------
 
 
 class Recorder:
@@ -89,21 +110,30 @@ class Recorder:
         return self  # the engine copies arguments; the record must stay in one place
 
 
-@EXERCISES.add(power_laws.bootstrap, difficulty=2, minutes=7, hints=[
+@EXERCISES.add(
+    power_laws.bootstrap,
+    difficulty=2,
+    minutes=7,
+    hints=[
         "One sample: n whole rows, drawn with replacement. A row may come twice, another not at all.",
         "rng.integers(0, n, size=n) are n numbers from 0 to n - 1; rows[…] of them is a sample.",
         "np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]).",
-    ])
+    ],
+)
 def check_bootstrap(student: Callable, rng: random.Random) -> None:
-    n, n_refits = rng.randint(9, 12), rng.randint(60, 80)
+    n = rng.randint(9, 12)
+    n_refits = rng.randint(60, 80)
     rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
-    seed, statistic = rng.randrange(1000), Recorder()
+    seed = rng.randrange(1000)
+    statistic = Recorder()
     before = np.random.get_state()[1].copy()
     call = f"bootstrap(statistic, rows, n_refits={n_refits}, rng) with {n} rows of 2 numbers"
     got = student(statistic, rows, n_refits, np.random.default_rng(seed))
     seen = statistic.samples
     if len(seen) != n_refits:
-        raise Wrong(f"{call}: the statistic was computed {len(seen)} times; it must be n_refits times, once a sample.")
+        raise Wrong(
+            f"{call}: the statistic was computed {len(seen)} times; it must be n_refits times, once a sample."
+        )
     for sample in seen:
         if sample.shape != rows.shape:
             raise Wrong(
@@ -126,13 +156,16 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"{call}: late samples hold only a few different rows. Draw each sample from the data, not from the sample before."
         )
-    counts = np.bincount(drawn.ravel(), minlength=n + 1)[1:] / n_refits  # about 1 each, give or take 0.13
+    # about 1 each, give or take 0.13
+    counts = np.bincount(drawn.ravel(), minlength=n + 1)[1:] / n_refits
     if counts.min() == 0:
         raise Wrong(
             f"{call}: row {int(counts.argmin())} of 0 to {n - 1} was never drawn. rng.integers(0, n) ends at n - 1 already."
         )
     if counts.min() < 0.35 or counts.max() > 1.9:
-        raise Wrong(f"{call}: some rows are drawn far more often than others; all must have the same chance.")
+        raise Wrong(
+            f"{call}: some rows are drawn far more often than others; all must have the same chance."
+        )
     again = Recorder()
     student(again, rows, n_refits, np.random.default_rng(seed))
     if not np.array_equal(np.array(again.samples), np.array(seen)):
@@ -142,9 +175,13 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
     other = Recorder()
     student(other, rows, n_refits, np.random.default_rng(seed + 1))
     if np.array_equal(np.array(other.samples), np.array(seen)):
-        raise Wrong(f"{call}: another rng gave the same samples. Draw from the rng that you are given.")
+        raise Wrong(
+            f"{call}: another rng gave the same samples. Draw from the rng that you are given."
+        )
     if not np.array_equal(before, np.random.get_state()[1]):
-        raise Wrong(f"{call}: it used numpy's global generator. Draw from rng, as in rng.integers(0, n, size=n).")
+        raise Wrong(
+            f"{call}: it used numpy's global generator. Draw from rng, as in rng.integers(0, n, size=n)."
+        )
     want = np.array([[sample.mean(), sample.max()] for sample in seen])  # (n_refits, 2)
     mistakes = {
         "return the result of each sample, not their mean": want.mean(0),
@@ -154,28 +191,53 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
     expect(got, want, call, mistakes=mistakes)
 
 
-# --- chinchilla_objective --------------------------------------------------------------------------------------------
+# --- chinchilla_objective -------------------------------------------------------------------------
 
 
 def errors_of(theta, N, D, L) -> list[float]:
-    A, B, E, alpha, beta = exp(theta[0]), exp(theta[1]), exp(theta[2]), theta[3], theta[4]
-    return [log(E + A / n**alpha + B / d**beta) - log(loss) for n, d, loss in zip(N, D, L, strict=True)]
+    A = exp(theta[0])
+    B = exp(theta[1])
+    E = exp(theta[2])
+    alpha = theta[3]
+    beta = theta[4]
+    return [
+        log(E + A / n**alpha + B / d**beta) - log(loss) for n, d, loss in zip(N, D, L, strict=True)
+    ]
 
 
 def huber_sum(errors, delta: float) -> float:
-    return float(sum(r * r / 2 if abs(r) <= delta else delta * (abs(r) - delta / 2) for r in errors))
+    return float(
+        sum(r * r / 2 if abs(r) <= delta else delta * (abs(r) - delta / 2) for r in errors)
+    )
 
 
-@EXERCISES.add(scaling_laws.chinchilla_objective, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    scaling_laws.chinchilla_objective,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "In logarithms the three terms of the law are a - alpha · log N, b - beta · log D and e. log L(N, D) is the logarithm of the sum of "
         "their exponentials.",
         "logsumexp([…, …, np.full(len(N), e)], axis=0) does that without overflow. Subtract np.log(L): these are the errors.",
         "huber(delta, errors) of scipy.special is r²/2 within delta and a line beyond. Return float(….sum()).",
-    ])
+    ],
+)
 def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
-    for n, delta, noise in ((1, 1e-3, 0.01), (6, 1e-3, 0.01), (6, 1e-3, 3e-4), (8, 0.02, 0.02), (5, 0.5, 0.1)):
+    for n, delta, noise in (
+        (1, 1e-3, 0.01),
+        (6, 1e-3, 0.01),
+        (6, 1e-3, 3e-4),
+        (8, 0.02, 0.02),
+        (5, 0.5, 0.1),
+    ):
         theta = np.array(
-            [rng.uniform(5, 7), rng.uniform(5, 8), rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.4), rng.uniform(0.25, 0.4)]
+            [
+                rng.uniform(5, 7),
+                rng.uniform(5, 8),
+                rng.uniform(0.4, 0.7),
+                rng.uniform(0.3, 0.4),
+                rng.uniform(0.25, 0.4),
+            ]
         )
         N, D = (np.array([10 ** rng.uniform(low, low + 2) for _ in range(n)]) for low in (8, 9.5))
         law = scaling_laws.Chinchilla.from_theta(theta)
@@ -185,7 +247,8 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
         plain = [law.loss(a, b) - loss for a, b, loss in zip(N, D, L, strict=True)]
         swapped = errors_of(theta[[1, 0, 2, 3, 4]], N, D, L)
         raw_E = [
-            log(theta[2] + exp(theta[0]) / a ** theta[3] + exp(theta[1]) / b ** theta[4]) - log(loss)
+            log(theta[2] + exp(theta[0]) / a ** theta[3] + exp(theta[1]) / b ** theta[4])
+            - log(loss)
             for a, b, loss in zip(N, D, L, strict=True)
         ]
         far = float(sum(x * x / 2 if abs(x) <= delta else delta * abs(x) for x in r))
@@ -208,8 +271,13 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
         mistakes = {s: v for s, v in mistakes.items() if abs(v - want) > 1e-6 * want}
         call = f"chinchilla_objective(theta, N, D, L, delta={delta:g}) with {n} point{'s' if n > 1 else ''}"
         got = student(theta, N, D, L, delta)
-        expect(float(got) * 1e3 if isinstance(got, (float, np.floating)) else got, want * 1e3, call,
-               mistakes={s: v * 1e3 for s, v in mistakes.items()}, tol=1e-8)  # fmt: skip
+        expect(
+            float(got) * 1e3 if isinstance(got, (float, np.floating)) else got,
+            want * 1e3,
+            call,
+            mistakes={s: v * 1e3 for s, v in mistakes.items()},
+            tol=1e-8,
+        )
     expect(
         student(theta, N, D, L) * 1e3,
         huber_sum(r, 1e-3) * 1e3,
@@ -220,35 +288,48 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
     with np.errstate(over="ignore"):
         got = student(theta, N, D, L)
     if not np.isfinite(got):
-        raise Wrong("chinchilla_objective(theta, N, D, L) with log A above 800: it is not finite. exp overflows there, and an optimiser "
-                    "may try such a theta. Stay with logarithms: logsumexp of the three terms.")  # fmt: skip
-    want = huber_sum([theta[0] - theta[3] * log(n) - log(loss) for n, loss in zip(N, L, strict=True)], 1e-3)
+        raise Wrong(
+            "chinchilla_objective(theta, N, D, L) with log A above 800: it is not finite. exp overflows there, and an optimiser "
+            "may try such a theta. Stay with logarithms: logsumexp of the three terms."
+        )
+    want = huber_sum(
+        [theta[0] - theta[3] * log(n) - log(loss) for n, loss in zip(N, L, strict=True)], 1e-3
+    )
     expect(float(got), want, "chinchilla_objective(theta, N, D, L) with log A above 800", tol=1e-6)
 
 
-# --- optimal_allocation ----------------------------------------------------------------------------------------------
+# --- optimal_allocation ---------------------------------------------------------------------------
 
 
 def searched(C: float, A: float, B: float, alpha: float, beta: float) -> float:
     """log N of the lowest loss, by thirds."""
-    low, high = 0.0, log(C / 6)
+    low = 0.0
+    high = log(C / 6)
     for _ in range(200):
-        one, two = low + (high - low) / 3, high - (high - low) / 3
+        one = low + (high - low) / 3
+        two = high - (high - low) / 3
         a, b = (A * exp(-alpha * n) + B * exp(-beta * (log(C / 6) - n)) for n in (one, two))
         low, high = (low, two) if a < b else (one, high)
     return (low + high) / 2
 
 
-@EXERCISES.add(scaling_laws.optimal_allocation, difficulty=3, minutes=12, hints=[
+@EXERCISES.add(
+    scaling_laws.optimal_allocation,
+    difficulty=3,
+    minutes=12,
+    hints=[
         "Put D = C / (6 N) into A/N^alpha + B/D^beta, so that only N is left. At the minimum the derivative by N is 0.",
         "It says alpha · A / N^alpha = beta · B / D^beta. Put D in again and solve for N.",
         "N = G · (C / 6)^(beta / (alpha + beta)) with G = (alpha A / (beta B))^(1 / (alpha + beta)); D = C / (6 N).",
-    ])
+    ],
+)
 def check_optimal_allocation(student: Callable, rng: random.Random) -> None:
     for _ in range(4):
         C = 10 ** rng.uniform(18, 25)
-        A, B = rng.uniform(100, 600), rng.uniform(700, 3000)
-        alpha, beta = rng.uniform(0.26, 0.33), rng.uniform(0.36, 0.45)
+        A = rng.uniform(100, 600)
+        B = rng.uniform(700, 3000)
+        alpha = rng.uniform(0.26, 0.33)
+        beta = rng.uniform(0.36, 0.45)
         call = f"optimal_allocation(C={C:.2g}, A={A:.0f}, B={B:.0f}, alpha={alpha:.2f}, beta={beta:.2f})"
         N = exp(searched(C, A, B, alpha, beta))
         s = alpha + beta
@@ -272,7 +353,8 @@ def check_optimal_allocation(student: Callable, rng: random.Random) -> None:
             "N and D cost more, or less, than C together: D = C / (6 N)": (N, (C / 6) ** (alpha / s)),
         }  # fmt: skip
         expect(student(C, A, B, alpha, beta), pair(N), call, mistakes=mistakes, tol=1e-5)
-    A, alpha = rng.uniform(200, 500), rng.uniform(0.3, 0.4)
+    A = rng.uniform(200, 500)
+    alpha = rng.uniform(0.3, 0.4)
     expect(
         student(6e20, A, A, alpha, alpha),
         (1e10, 1e10),

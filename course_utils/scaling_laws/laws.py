@@ -1,7 +1,8 @@
-"""Scaling laws, as lesson 05 builds them: the Chinchilla law, its fit, IsoFLOP curves, what C FLOP buy best.
+"""Scaling laws, as lesson 05 builds them: the Chinchilla law, its fit, IsoFLOP curves, what C FLOP
+buy best.
 
-N is a model's number of parameters, D the tokens it reads, C = 6·N·D the floating-point operations (FLOP) of its
-training, L its loss in nats per token. Arrays are numpy's, (n,), of float64.
+N is a model's number of parameters, D the tokens it reads, C = 6·N·D the floating-point operations
+(FLOP) of its training, L its loss in nats per token. Arrays are numpy's, (n,), of float64.
 Power laws of one variable: `scaling_laws.power_laws`.
 """
 
@@ -23,10 +24,12 @@ from course_utils.scaling_laws.power_laws import (
 
 
 def fit_isoflop(N: Sequence, L: Sequence) -> tuple[float, float]:
-    """Fit a parabola to the losses L over log N of models of equal compute; return its minimum (N, L).
+    """Fit a parabola to the losses L over log N of models of equal compute; return its minimum (N,
+    L).
 
     Raises: ValueError where the parabola has no minimum between the smallest and the largest N.
-    Source: Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", section 3.2 (approach 2).
+    Source: Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", section 3.2
+    (approach 2).
 
     >>> N = np.array([1e6, 1e7, 1e8])
     >>> [round(value, 3) for value in fit_isoflop(N, 3 + np.log10(N / 2e7) ** 2)]
@@ -43,7 +46,9 @@ def fit_isoflop(N: Sequence, L: Sequence) -> tuple[float, float]:
     return float(np.exp(bottom + middle)), float(curve(bottom))
 
 
-def optimal_allocation(C: float, A: float, B: float, alpha: float, beta: float) -> tuple[float, float]:
+def optimal_allocation(
+    C: float, A: float, B: float, alpha: float, beta: float
+) -> tuple[float, float]:
     """The N and D with the lowest A/N^alpha + B/D^beta among those that cost C = 6·N·D FLOP.
 
     Shapes: numbers, or arrays of one shape -> (N, D), parameters and tokens.
@@ -60,12 +65,16 @@ def optimal_allocation(C: float, A: float, B: float, alpha: float, beta: float) 
 
 @dataclass(frozen=True)
 class Chinchilla:
-    """L(N, D) = E + A/N^alpha + B/D^beta. E is the loss that no size and no data go below, in nats per token.
+    """L(N, D) = E + A/N^alpha + B/D^beta. E is the loss that no size and no data go below, in nats
+    per token.
 
-    `objective` is the sum of Huber losses that a fit reached. Source: Hoffmann et al. 2022, section 3.3, equation 2.
+    `objective` is the sum of Huber losses that a fit reached. Source: Hoffmann et al. 2022, section
+    3.3, equation 2.
 
     >>> N, D = HOFFMANN.optimal(5.76e23)
-    >>> print(f"{N / 1e9:.0f} B parameters, {D / 1e12:.1f} T tokens, loss {HOFFMANN.loss(N, D):.2f}")
+    >>> print(
+    ...     f"{N / 1e9:.0f} B parameters, {D / 1e12:.1f} T tokens, loss {HOFFMANN.loss(N, D):.2f}"
+    ... )
     40 B parameters, 2.4 T tokens, loss 1.92
     """
 
@@ -103,44 +112,56 @@ class Chinchilla:
     def from_theta(cls, theta: Array, objective: float = float("nan")) -> Chinchilla:
         """The law of (log A, log B, log E, alpha, beta)."""
         a, b, e, alpha, beta = map(float, theta)
-        return cls(float(np.exp(e)), float(np.exp(a)), float(np.exp(b)), alpha, beta, float(objective))
+        return cls(
+            float(np.exp(e)), float(np.exp(a)), float(np.exp(b)), alpha, beta, float(objective)
+        )
 
 
-# As published: unrounded (Hoffmann et al. 2022, the source of the paper), as printed there, and the refit.
+# As published: unrounded (Hoffmann et al. 2022, the source of the paper), as printed there, and the
+# refit.
 HOFFMANN = Chinchilla.from_theta(np.array([6.0073404, 6.0179186, 0.5267228, 0.33917084, 0.2849083]))
 HOFFMANN_PRINTED = Chinchilla(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 BESIROGLU = Chinchilla(E=1.8169, A=482.01, B=2085.43, alpha=0.3478, beta=0.3659)
 
-# Kaplan et al. 2020, section 1.2: L = (scale / x)^alpha, for N without embeddings, D, and the least compute, in PF-days.
+# Kaplan et al. 2020, section 1.2: L = (scale / x)^alpha, for N without embeddings, D, and the least
+# compute, in PF-days.
 KAPLAN = {"N": (8.8e13, 0.076), "D": (5.4e13, 0.095), "C": (3.1e8, 0.050)}
 
 
 def chinchilla_objective(theta: Array, N: Array, D: Array, L: Array, delta: float = 1e-3) -> float:
     """Sum the Huber losses of log L(N, D) - log L, the law's error in log space, over all points.
 
-    theta is (log A, log B, log E, alpha, beta). The Huber loss of an error r is r²/2 up to |r| = delta,
-    then delta · (|r| - delta/2): large errors count as they are, not squared.
+    theta is (log A, log B, log E, alpha, beta). The Huber loss of an error r is r²/2 up to |r| =
+    delta, then delta · (|r| - delta/2): large errors count as they are, not squared.
     Shapes: theta (5,), N, D and L (n,) -> a number.
     Source: Hoffmann et al. 2022, section 3.3, equation 3.
 
     >>> N, D = np.array([1e8, 1e9]), np.array([1e10, 1e10])
     >>> L = HOFFMANN.loss(N, D) * np.exp([0.0, 0.1])  # the second one is 10 % off
-    >>> round(chinchilla_objective(HOFFMANN.theta, N, D, L), 10) == round(1e-3 * (0.1 - 1e-3 / 2), 10)
+    >>> round(chinchilla_objective(HOFFMANN.theta, N, D, L), 10) == round(
+    ...     1e-3 * (0.1 - 1e-3 / 2), 10
+    ... )
     True
     """
     a, b, e, alpha, beta = theta
     terms = [a - alpha * np.log(N), b - beta * np.log(D), np.full(len(N), e)]
-    return float(huber(delta, logsumexp(terms, axis=0) - np.log(L)).sum())  # logsumexp: no overflow for any theta
+    # logsumexp: no overflow for any theta
+    return float(huber(delta, logsumexp(terms, axis=0) - np.log(L)).sum())
 
 
-def _value_and_gradient(theta: Array, n: Array, d: Array, l: Array, delta: float) -> tuple[float, Array]:  # noqa: E741
-    """`chinchilla_objective` over delta, of the logarithms n, d and l of N, D and L, and its gradient (5,)."""
+def _value_and_gradient(
+    theta: Array, n: Array, d: Array, log_loss: Array, delta: float
+) -> tuple[float, Array]:
+    """`chinchilla_objective` over delta, of the logarithms n, d and log_loss of N, D and L, and its
+    gradient (5,).
+    """
     a, b, e, alpha, beta = theta
     terms = np.stack([a - alpha * n, b - beta * d, np.full(len(n), e)])  # (3, n)
     top = terms.max(0)
     shares = np.exp(terms - top)  # each term's share of the loss, times their sum
     total = shares.sum(0)
-    error, shares = top + np.log(total) - l, shares / total
+    error = top + np.log(total) - log_loss
+    shares = shares / total
     g_a, g_b, g_e = np.clip(error, -delta, delta) * shares  # (3, n)
     gradient = np.array([g_a.sum(), g_b.sum(), g_e.sum(), -g_a @ n, -g_b @ d])
     return huber(delta, error).sum() / delta, gradient / delta
@@ -149,11 +170,13 @@ def _value_and_gradient(theta: Array, n: Array, d: Array, l: Array, delta: float
 def fit_chinchilla(
     N: Sequence, D: Sequence, L: Sequence, delta: float = 1e-3, start: Chinchilla | None = None
 ) -> Chinchilla:
-    """Fit the Chinchilla law: the lowest `chinchilla_objective` found from 32 starts, or from `start` alone.
+    """Fit the Chinchilla law: the lowest `chinchilla_objective` found from 32 starts, or from
+    `start` alone.
 
-    log N and log D are measured from their means: A and alpha then do not pull at each other, and BFGS with the exact
-    gradient reaches the same minimum from every start. Raises: ValueError for fewer than six points, numbers that are
-    not above 0, and points whose N or D are all the same. Source: Hoffmann et al. 2022, section 3.3; Besiroglu et al. 2024.
+    log N and log D are measured from their means: A and alpha then do not pull at each other, and
+    BFGS with the exact gradient reaches the same minimum from every start. Raises: ValueError for
+    fewer than six points, numbers that are not above 0, and points whose N or D are all the same.
+    Source: Hoffmann et al. 2022, section 3.3; Besiroglu et al. 2024.
 
     >>> N, D = np.repeat([1e8, 1e9, 1e10], 3), np.tile([1e9, 1e10, 1e11], 3)
     >>> law = fit_chinchilla(N, D, BESIROGLU.loss(N, D))
@@ -162,24 +185,33 @@ def fit_chinchilla(
     """
     N, D, L = positive_arrays(N=N, D=D, L=L)
     if len(N) < 6 or min(len(np.unique(N)), len(np.unique(D))) < 2:
-        raise ValueError(f"{len(N)} points with {len(np.unique(N))} N and {len(np.unique(D))} D: five numbers to find need six "
-                         "points at least, of different N and D")  # fmt: skip
-    n, d, l = np.log(N), np.log(D), np.log(L)  # noqa: E741
-    n_mean, d_mean = n.mean(), d.mean()
+        raise ValueError(
+            f"{len(N)} points with {len(np.unique(N))} N and {len(np.unique(D))} D: five numbers to find need six "
+            "points at least, of different N and D"
+        )
+    n = np.log(N)
+    d = np.log(D)
+    log_loss = np.log(L)
+    n_mean = n.mean()
+    d_mean = d.mean()
     if start is None:
-        over, half = L.mean() - L.min(), (0.3, 0.7)  # what is to be shared out between size and data
+        # what is to be shared out between size and data
+        over = L.mean() - L.min()
+        half = (0.3, 0.7)
         starts = [(np.log(over * s), np.log(over * t), np.log(L.min() * floor), alpha, beta)
                   for s, t, floor, alpha, beta in product(half, half, (0.6, 0.95), (0.2, 0.6), (0.2, 0.6))]  # fmt: skip
     else:
         starts = [start.theta - [start.alpha * n_mean, start.beta * d_mean, 0, 0, 0]]
-    runs = [minimize(_value_and_gradient, x, (n - n_mean, d - d_mean, l, delta), "BFGS", True, options={"gtol": 1e-7})
+    runs = [minimize(_value_and_gradient, x, (n - n_mean, d - d_mean, log_loss, delta), "BFGS", True, options={"gtol": 1e-7})
             for x in starts]  # fmt: skip
     best = min(runs, key=lambda run: run.fun)
     shift = np.array([best.x[3] * n_mean, best.x[4] * d_mean, 0, 0, 0])
     return Chinchilla.from_theta(best.x + shift, best.fun * delta)
 
 
-def bootstrap_chinchilla(N: Sequence, D: Sequence, L: Sequence, n_refits: int = 200, seed: int = 0) -> list[Chinchilla]:
+def bootstrap_chinchilla(
+    N: Sequence, D: Sequence, L: Sequence, n_refits: int = 200, seed: int = 0
+) -> list[Chinchilla]:
     """Fit the law again to n_refits samples of the points, each from the minimum of all points.
 
     Source: Besiroglu et al. 2024, "Chinchilla Scaling: A replication attempt", section 3.
@@ -192,23 +224,32 @@ def bootstrap_chinchilla(N: Sequence, D: Sequence, L: Sequence, n_refits: int = 
     >>> bool(low < HOFFMANN.a < high)
     True
     """
-    best, rows = fit_chinchilla(N, D, L), np.stack(positive_arrays(N=N, D=D, L=L), axis=1)
+    best = fit_chinchilla(N, D, L)
+    rows = np.stack(positive_arrays(N=N, D=D, L=L), axis=1)
 
     def refit(sample: Array) -> Array:
         law = fit_chinchilla(*sample.T, start=best)
         return np.append(law.theta, law.objective)
 
     return [
-        Chinchilla.from_theta(row[:5], row[5]) for row in bootstrap(refit, rows, n_refits, np.random.default_rng(seed))
+        Chinchilla.from_theta(row[:5], row[5])
+        for row in bootstrap(refit, rows, n_refits, np.random.default_rng(seed))
     ]
 
 
 def simulate(
-    law: Chinchilla, N: Array, D: Array, rng: np.random.Generator, spread: float, tails: float = np.inf
+    law: Chinchilla,
+    N: Array,
+    D: Array,
+    rng: np.random.Generator,
+    spread: float,
+    tails: float = np.inf,
 ) -> Array:
-    """Losses (n,) of the law with noise in log L: `spread` times a Student t of `tails` degrees of freedom.
+    """Losses (n,) of the law with noise in log L: `spread` times a Student t of `tails` degrees of
+    freedom.
 
-    tails=inf is a normal distribution; the fewer, the more outliers. Raises: ValueError for a spread below 0.
+    tails=inf is a normal distribution; the fewer, the more outliers. Raises: ValueError for a
+    spread below 0.
 
     >>> N = np.full(1000, 1e9)
     >>> L = simulate(HOFFMANN, N, 20 * N, np.random.default_rng(0), spread=0.01)

@@ -1,7 +1,8 @@
 """The family of small GPTs that lesson 05 measures: one recipe and two texts.
 
-A run has N parameters, all of them, embeddings too, and reads D tokens; it costs C = 6·N·D floating-point operations
-(FLOP). Everything but width, tokens, seed and text is the same for all runs.
+A run has N parameters, all of them, embeddings too, and reads D tokens; it costs C = 6·N·D
+floating-point operations (FLOP). Everything but width, tokens, seed and text is the same for all
+runs.
 """
 
 import json
@@ -29,11 +30,13 @@ WINDOWS = 1024  # windows of T tokens that a loss is measured on
 
 @dataclass(frozen=True)
 class Run:
-    """One model to train: `width` features, `tokens` to read, out of the first `unique` tokens (None: as many as there are).
+    """One model to train: `width` features, `tokens` to read, out of the first `unique` tokens
+    (None: as many as there are).
 
-    corpus "text" is the documentation of Python's standard library, in bytes; "stories" are the generated stories, in
-    words, each window from a story's start, so that a perfect model's loss is known. The start and the order of the
-    batches follow from the seed. Raises: ValueError for a corpus, a width or a number of tokens that cannot be.
+    corpus "text" is the documentation of Python's standard library, in bytes; "stories" are the
+    generated stories, in words, each window from a story's start, so that a perfect model's loss is
+    known. The start and the order of the batches follow from the seed. Raises: ValueError for a
+    corpus, a width or a number of tokens that cannot be.
 
     >>> Run("text", width=32, tokens=1_000_000).steps
     1953
@@ -47,9 +50,13 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.corpus not in VOCABULARY:
-            raise ValueError(f"corpus={self.corpus!r} is unknown: choose one of {', '.join(VOCABULARY)}")
+            raise ValueError(
+                f"corpus={self.corpus!r} is unknown: choose one of {', '.join(VOCABULARY)}"
+            )
         if self.width < 1 or self.width % self.heads:
-            raise ValueError(f"width={self.width} must be at least 1, and a multiple of 16 from 32 on")
+            raise ValueError(
+                f"width={self.width} must be at least 1, and a multiple of 16 from 32 on"
+            )
         if self.tokens < BATCH * T:
             raise ValueError(f"tokens={self.tokens} is less than one batch of {BATCH * T}")
 
@@ -64,10 +71,12 @@ class Run:
 
 @lru_cache(maxsize=2)
 def corpus(name: str, n_tokens: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor, float | None]:
-    """What a run reads: tokens (n,), where windows may start, held-out inputs and targets, a perfect model's loss there.
+    """What a run reads: tokens (n,), where windows may start, held-out inputs and targets, a
+    perfect model's loss there.
 
-    Shapes: held-out inputs and targets (WINDOWS, T). Of "stories" there are n_tokens; "text" is all of it, whatever
-    n_tokens, may start anywhere, and nobody knows a perfect model's loss: those two are None.
+    Shapes: held-out inputs and targets (WINDOWS, T). Of "stories" there are n_tokens; "text" is all
+    of it, whatever n_tokens, may start anywhere, and nobody knows a perfect model's loss: those two
+    are None.
 
     >>> tokens, starts, inputs, targets, floor = corpus("stories", 1000)
     >>> len(tokens), inputs.shape, round(floor, 2)
@@ -76,9 +85,15 @@ def corpus(name: str, n_tokens: int) -> tuple[Tensor, Tensor | None, Tensor, Ten
     if name == "text":
         data = torch.tensor(list(documentation().encode()), dtype=torch.uint8)
         n = len(data) // BLOCK
-        blocks = data[: n * BLOCK].view(n, BLOCK)[torch.randperm(n, generator=torch.Generator().manual_seed(0))].long()
-        held, starts = blocks[:HELD_OUT].flatten(), None
-        at = torch.arange(WINDOWS)[:, None] * T % (len(held) - T) + torch.arange(T + 1)  # (WINDOWS, T + 1)
+        blocks = (
+            data[: n * BLOCK]
+            .view(n, BLOCK)[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
+            .long()
+        )
+        held = blocks[:HELD_OUT].flatten()
+        starts = None
+        # (WINDOWS, T + 1)
+        at = torch.arange(WINDOWS)[:, None] * T % (len(held) - T) + torch.arange(T + 1)
         return blocks[HELD_OUT:].flatten(), starts, held[at][:, :-1], held[at][:, 1:], None
     text = stories(seed=0, n_tokens=n_tokens)
     held, nats = stories(seed=1, n_tokens=220_000).windows(T, WINDOWS)
@@ -91,13 +106,21 @@ def model_for(run: Run) -> Transformer:
     >>> sum(p.numel() for p in model_for(Run("text", width=32, tokens=10_000)).parameters())
     35712
     """
-    config = ladder(5, vocab_size=VOCABULARY[run.corpus], n_positions=T, n_embd=run.width, n_layer=2, n_head=run.heads,
-                    initializer_range=0.12)  # fmt: skip
+    config = ladder(
+        5,
+        vocab_size=VOCABULARY[run.corpus],
+        n_positions=T,
+        n_embd=run.width,
+        n_layer=2,
+        n_head=run.heads,
+        initializer_range=0.12,
+    )
     return Transformer(config, torch.Generator().manual_seed(run.seed))
 
 
 def measure(run: Run) -> dict:
-    """Train the model of a run and return its row: the fields of the run, N, D, C in FLOP, the loss in nats, seconds.
+    """Train the model of a run and return its row: the fields of the run, N, D, C in FLOP, the loss
+    in nats, seconds.
 
     Where a perfect model's loss on the held-out tokens is known, it is there as "floor".
 
@@ -105,13 +128,28 @@ def measure(run: Run) -> dict:
     >>> row["N"], row["D"], round(row["floor"], 2), row["floor"] < row["loss"] < 6.5
     (7864, 50176, 0.78, True)
     """
-    begun, model = time.process_time(), model_for(run)
-    tokens, starts, inputs, targets, floor = corpus(run.corpus, 3 * run.tokens if run.corpus == "stories" else 0)
+    begun = time.process_time()
+    model = model_for(run)
+    tokens, starts, inputs, targets, floor = corpus(
+        run.corpus, 3 * run.tokens if run.corpus == "stories" else 0
+    )
     batches = token_batches(tokens[: run.unique], BATCH, T, starts)
-    train(model, batches, run.steps, lr=min(0.04, 0.16 / run.width), final=0.0, weight_decay=0.0, seed=run.seed,
-          progress=False)  # fmt: skip
-    loss, N, D = evaluate(model, [(inputs, targets)]), sum(p.numel() for p in model.parameters()), run.steps * BATCH * T
-    row = asdict(run) | dict(N=N, D=D, C=6 * N * D, loss=round(loss, 5), seconds=round(time.process_time() - begun, 1))
+    train(
+        model,
+        batches,
+        run.steps,
+        lr=min(0.04, 0.16 / run.width),
+        final=0.0,
+        weight_decay=0.0,
+        seed=run.seed,
+        progress=False,
+    )
+    loss = evaluate(model, [(inputs, targets)])
+    N = sum(p.numel() for p in model.parameters())
+    D = run.steps * BATCH * T
+    row = asdict(run) | dict(
+        N=N, D=D, C=6 * N * D, loss=round(loss, 5), seconds=round(time.process_time() - begun, 1)
+    )
     return row if floor is None else row | dict(floor=round(floor, 5))
 
 
@@ -122,10 +160,14 @@ ASSET = assets.path("scaling_laws/sweep.json")
 def recorded(file: Path = ASSET) -> tuple[dict, ...]:
     """The rows that `tools/record/sweep_scaling.py` measured: dicts as `measure` returns them.
 
-    Units: C in FLOP, loss and floor in nats a token, seconds of one thread. `file`: another record of the same kind.
+    Units: C in FLOP, loss and floor in nats a token, seconds of one thread. `file`: another record
+    of the same kind.
 
     >>> rows = recorded()
-    >>> sorted({row["corpus"] for row in rows}), all(row["C"] == 6 * row["N"] * row["D"] for row in rows)
+    >>> (
+    ...     sorted({row["corpus"] for row in rows}),
+    ...     all(row["C"] == 6 * row["N"] * row["D"] for row in rows),
+    ... )
     (['stories', 'text'], True)
     """
     return tuple(json.loads(file.read_text(encoding="utf-8"))["rows"])

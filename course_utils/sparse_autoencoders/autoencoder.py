@@ -1,7 +1,9 @@
-"""Sparse autoencoders, as lesson 13 uses them to find features in superposition again, and what to compare them with.
+"""Sparse autoencoders, as lesson 13 uses them to find features in superposition again, and what to
+compare them with.
 
-Shapes: N instances (trained at once, as one tensor), B examples, d activations, k units. Row i of the directions (..., k, d)
-is d_i, what unit i writes; the codes f (..., B, k) say how strongly each unit fires on each example.
+Shapes: N instances (trained at once, as one tensor), B examples, d activations, k units. Row i of
+the directions (..., k, d) is d_i, what unit i writes; the codes f (..., B, k) say how strongly each
+unit fires on each example.
 """
 
 import math
@@ -12,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def encode(x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tensor, top_k: int | None = None) -> Tensor:
+def encode(
+    x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tensor, top_k: int | None = None
+) -> Tensor:
     """Compute the codes f = ReLU((x - decoder_bias) · encoder + encoder_bias), or the largest.
 
     With `top_k`, all but the k largest of each example are 0. Shapes: x (..., B, d), encoder
@@ -23,7 +27,8 @@ def encode(x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tenso
     >>> encode(torch.tensor([[2.0, 1.0]]), torch.eye(2), encoder_bias=b, decoder_bias=c)
     tensor([[1.5000, 0.0000]])
     """
-    f = torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2))  # (..., B, k)
+    # (..., B, k)
+    f = torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2))
     if top_k is None:
         return f
     largest = f.topk(top_k, dim=-1)
@@ -31,15 +36,22 @@ def encode(x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tenso
 
 
 def decode(f: Tensor, directions: Tensor, decoder_bias: Tensor) -> Tensor:
-    """Write the activations back as Σ_i f_i d_i + decoder_bias: (..., B, k), (..., k, d), (..., d) -> (..., B, d).
+    """Write the activations back as Σ_i f_i d_i + decoder_bias: (..., B, k), (..., k, d), (..., d)
+    -> (..., B, d).
 
-    >>> decode(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([0.5, 0.0]))
+    >>> decode(
+    ...     torch.tensor([[2.0, 0.0]]),
+    ...     torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+    ...     torch.tensor([0.5, 0.0]),
+    ... )
     tensor([[0.5000, 2.0000]])
     """
     return f @ directions + decoder_bias.unsqueeze(-2)
 
 
-def sae_loss(x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, penalty: float | Tensor) -> Tensor:
+def sae_loss(
+    x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, penalty: float | Tensor
+) -> Tensor:
     """Return L = E‖x - Σ_i f_i d_i - decoder_bias‖² + penalty · E Σ_i |f_i|.
 
     E is the mean over the examples. Shapes: x (..., B, d), f (..., B, k), directions (..., k, d),
@@ -54,25 +66,38 @@ def sae_loss(x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, pen
 
 
 class SparseAutoencoder(nn.Module):
-    """N sparse autoencoders at once; each explains d activations as a sum of few of its k directions of length 1.
+    """N sparse autoencoders at once; each explains d activations as a sum of few of its k
+    directions of length 1.
 
-    Shapes: forward takes x (B, d) or (N, B, d) and returns the codes (N, B, k); `decode` writes them back.
+    Shapes: forward takes x (B, d) or (N, B, d) and returns the codes (N, B, k); `decode` writes
+    them back.
     Raises: ValueError where top_k is not between 1 and the number of units.
 
-    >>> sae = SparseAutoencoder(2, n_units=8, d=4, top_k=1, generator=torch.Generator().manual_seed(0))
+    >>> sae = SparseAutoencoder(
+    ...     2, n_units=8, d=4, top_k=1, generator=torch.Generator().manual_seed(0)
+    ... )
     >>> f = sae(torch.randn(5, 4))
     >>> f.shape, int((f > 0).sum(-1).max()), sae.decode(f).shape
     (torch.Size([2, 5, 8]), 1, torch.Size([2, 5, 4]))
     """
 
-    def __init__(self, n_instances: int, n_units: int, d: int, top_k: int | None = None,
-                 generator: torch.Generator | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        n_instances: int,
+        n_units: int,
+        d: int,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         if top_k is not None and not 1 <= top_k <= n_units:
             raise ValueError(f"top_k={top_k} must be between 1 and the {n_units} units")
         device = generator.device if generator else None
-        directions = F.normalize(torch.randn(n_instances, n_units, d, generator=generator, device=device), dim=-1)
-        self.directions, self.encoder = nn.Parameter(directions), nn.Parameter(directions.mT.clone())
+        directions = F.normalize(
+            torch.randn(n_instances, n_units, d, generator=generator, device=device), dim=-1
+        )
+        self.directions = nn.Parameter(directions)
+        self.encoder = nn.Parameter(directions.mT.clone())
         self.encoder_bias = nn.Parameter(torch.zeros(n_instances, n_units, device=device))
         self.decoder_bias = nn.Parameter(torch.zeros(n_instances, d, device=device))
         self.top_k = top_k
@@ -85,22 +110,36 @@ class SparseAutoencoder(nn.Module):
         return decode(f, self.directions, self.decoder_bias)
 
 
-def train_sae(x: Tensor, n_units: int, penalty: float | Tensor = 0.0, top_k: int | None = None, steps: int = 2000,
-              batch: int = 256, lr: float = 1e-2, generator: torch.Generator | None = None,
-              bar: Callable[[range], Iterable[int]] = iter) -> SparseAutoencoder:  # fmt: skip
-    """Fit a sparse autoencoder to any matrix of activations x (rows, d): one instance for each number in `penalty`.
+def train_sae(
+    x: Tensor,
+    n_units: int,
+    penalty: float | Tensor = 0.0,
+    top_k: int | None = None,
+    steps: int = 2000,
+    batch: int = 256,
+    lr: float = 1e-2,
+    generator: torch.Generator | None = None,
+    bar: Callable[[range], Iterable[int]] = iter,
+) -> SparseAutoencoder:
+    """Fit a sparse autoencoder to any matrix of activations x (rows, d): one instance for each
+    number in `penalty`.
 
-    The directions have length 1 throughout: otherwise small codes with long directions would dodge the penalty. Bring x to a
-    mean squared length of about 1 first, since the penalty is measured against it. The rate falls to 0 as a cosine.
+    The directions have length 1 throughout: otherwise small codes with long directions would dodge
+    the penalty. Bring x to a mean squared length of about 1 first, since the penalty is measured
+    against it. The rate falls to 0 as a cosine.
     Raises: ValueError where x is no matrix. Source: Cunningham et al. 2023; Bricken et al. 2023.
 
-    >>> x = torch.eye(3)[torch.arange(999) % 3] * torch.linspace(0.1, 1, 999)[:, None]  # one of three axes in each row
+    >>> x = (
+    ...     torch.eye(3)[torch.arange(999) % 3] * torch.linspace(0.1, 1, 999)[:, None]
+    ... )  # one of three axes in each row
     >>> sae = train_sae(x, n_units=6, top_k=1, steps=300)
     >>> round(mean_max_cosine(torch.eye(3), sae.directions[0].detach()).item(), 1)
     1.0
     """
     if x.ndim != 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}: give a matrix, one row of activations for each example")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}: give a matrix, one row of activations for each example"
+        )
     generator = generator or torch.Generator(x.device).manual_seed(0)
     penalty = torch.as_tensor(penalty, dtype=x.dtype, device=x.device).reshape(-1)  # (N,)
     sae = SparseAutoencoder(len(penalty), n_units, x.shape[1], top_k, generator)
@@ -109,7 +148,8 @@ def train_sae(x: Tensor, n_units: int, penalty: float | Tensor = 0.0, top_k: int
     optimizer = torch.optim.Adam(sae.parameters(), lr, fused=x.device.type in ("cpu", "cuda"))
     for step in bar(range(steps)):
         optimizer.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
-        rows = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]  # (batch, d)
+        # (batch, d)
+        rows = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]
         loss = sae_loss(rows, sae(rows), sae.directions, sae.decoder_bias, penalty)  # (N,)
         optimizer.zero_grad()
         loss.sum().backward()
@@ -134,7 +174,8 @@ def mean_max_cosine(truth: Tensor, found: Tensor) -> Tensor:
 
 
 def fraction_explained(x: Tensor, y: Tensor) -> Tensor:
-    """Return the share of x's variance that its reconstruction y explains: 1 for a perfect one, 0 for the mean of x.
+    """Return the share of x's variance that its reconstruction y explains: 1 for a perfect one, 0
+    for the mean of x.
 
     Shapes: x (B, d), y (..., B, d) -> (...).
 
@@ -142,11 +183,14 @@ def fraction_explained(x: Tensor, y: Tensor) -> Tensor:
     >>> fraction_explained(x, x).item(), fraction_explained(x, torch.full((2, 1), 2.0)).item()
     (1.0, 0.0)
     """
-    return 1 - (x - y).square().sum((-2, -1)) / (x - x.mean(-2, keepdim=True)).square().sum((-2, -1))
+    return 1 - (x - y).square().sum((-2, -1)) / (x - x.mean(-2, keepdim=True)).square().sum(
+        (-2, -1)
+    )
 
 
 def firing_rate(f: Tensor) -> Tensor:
-    """Return the share of the examples on which each unit fires, (..., B, k) -> (..., k); a unit with 0 is dead.
+    """Return the share of the examples on which each unit fires, (..., B, k) -> (..., k); a unit
+    with 0 is dead.
 
     >>> firing_rate(torch.tensor([[0.5, 0.0], [0.0, 0.0]]))
     tensor([0.5000, 0.0000])
@@ -155,9 +199,12 @@ def firing_rate(f: Tensor) -> Tensor:
 
 
 def principal_directions(x: Tensor) -> Tensor:
-    """Return the principal components of x (rows, d) in both directions, (2d, d): the baseline that needs no training.
+    """Return the principal components of x (rows, d) in both directions, (2d, d): the baseline that
+    needs no training.
 
-    >>> principal_directions(torch.tensor([[-3.0, 0.1], [3.0, 0.1], [0.0, -0.1], [0.0, -0.1]])).abs().round()
+    >>> principal_directions(
+    ...     torch.tensor([[-3.0, 0.1], [3.0, 0.1], [0.0, -0.1], [0.0, -0.1]])
+    ... ).abs().round()
     tensor([[1., 0.],
             [0., 1.],
             [1., 0.],

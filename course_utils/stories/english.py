@@ -1,4 +1,6 @@
-"""Real English to train on: two stored texts from Python's documentation, and files of the Hugging Face hub."""
+"""Real English to train on: two stored texts from Python's documentation, and files of the Hugging
+Face hub.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ import huggingface_hub
 
 from course_utils import assets
 
-# Python 3.11.7's, stored by tools/record/store_documentation.py: the standard library of another version holds other texts.
+# Python 3.11.7's, stored by tools/record/store_documentation.py: the standard library of another
+# version holds other texts.
 SHA256 = {
     "manual": "2a95af4ac93f5b719944030ce3769070ddf827d847cba42192afa8da989e5dc4",
     "documentation": "1b996cae5d1acd0c7ef46ea1a1f083f40c8b1983dd622f4e7760859cbb7b1ce7",
@@ -24,10 +27,11 @@ SHA256 = {
 
 
 def manual() -> str:
-    """Return the help texts of the Python language, as `help("topics")` of Python 3.11.7 shows them: English prose.
+    """Return the help texts of the Python language, as `help("topics")` of Python 3.11.7 shows
+    them: English prose.
 
-    465,048 characters; the same on every machine. Licence: assets/python_licence.txt. Raises ValueError where the
-    stored file is damaged.
+    465,048 characters; the same on every machine. Licence: assets/python_licence.txt. Raises
+    ValueError where the stored file is damaged.
 
     >>> len(manual()), manual()[:22]
     (465048, 'The "assert" statement')
@@ -36,10 +40,11 @@ def manual() -> str:
 
 
 def documentation() -> str:
-    """Return the docstrings of Python 3.11.7's standard library, in the order of files and lines: English and code.
+    """Return the docstrings of Python 3.11.7's standard library, in the order of files and lines:
+    English and code.
 
-    1,575,565 characters; the same on every machine. Licence: assets/python_licence.txt. Raises ValueError where the
-    stored file is damaged.
+    1,575,565 characters; the same on every machine. Licence: assets/python_licence.txt. Raises
+    ValueError where the stored file is damaged.
 
     >>> len(documentation()), documentation()[:55]
     (1575565, 'Record of phased-in incompatible language changes.\\n\\nEac')
@@ -54,19 +59,25 @@ def _stored(name: str) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}): install the course again") from error
     if hashlib.sha256(data).hexdigest() != SHA256[name]:
-        raise ValueError(f"{path} is not the text that the course was made with: install the course again")
+        raise ValueError(
+            f"{path} is not the text that the course was made with: install the course again"
+        )
     return data.decode("utf-8")
 
 
 SAFE = (".txt", ".md", ".json", ".jsonl", ".csv", ".safetensors", ".model")
 
 
-def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout: float = 10.0) -> Path:
-    """Download one file of a repository of the Hugging Face hub, or find it among those already downloaded.
+def hub_file(
+    name: str, revision: str, file: str, kind: str = "dataset", timeout: float = 10.0
+) -> Path:
+    """Download one file of a repository of the Hugging Face hub, or find it among those already
+    downloaded.
 
-    name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout: seconds to wait.
-    Raises ValueError for a revision that may move (a branch, a tag, a short hash) and for files that can run code;
-    ConnectionError, with what to do, where the hub does not answer or refuses.
+    name: "owner/repository"; revision: the full commit hash; kind: "dataset" or "model"; timeout:
+    seconds to wait. Raises ValueError for a revision that may move (a branch, a tag, a short hash)
+    and for files that can run code; ConnectionError, with what to do, where the hub does not answer
+    or refuses.
 
     >>> hub_file("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", "pytorch_model.bin", "model")
     Traceback (most recent call last):
@@ -93,7 +104,8 @@ def hub_file(name: str, revision: str, file: str, kind: str = "dataset", timeout
         return Path(huggingface_hub.hf_hub_download(**where, etag_timeout=timeout))
     except ValueError:  # an impossible name: the library says which
         raise
-    except Exception as error:  # no network, time-out, refused: each library on the way has its own kinds
+    # no network, time-out, refused: each library on the way has its own kinds
+    except Exception as error:
         why = {401: "private or gated", 403: "gated", 404: "no such file", 429: "too many requests"}
         raise ConnectionError(
             f"could not get {file} of {name} from the hub: {why.get(getattr(error, 'code', None), error)}. Check the "
@@ -109,7 +121,8 @@ def hub(
     kind: str = "dataset",
     timeout: float = 10.0,
 ) -> str:
-    """Return the text of a file of the hub (see hub_file), or fallback() with a warning where it cannot be had.
+    """Return the text of a file of the hub (see hub_file), or fallback() with a warning where it
+    cannot be had.
 
     >>> hub("roneneldan/TinyStories", "main", "TinyStories-valid.txt")
     Traceback (most recent call last):
@@ -118,5 +131,8 @@ def hub(
     try:
         return hub_file(name, revision, file, kind, timeout).read_text(encoding="utf-8")
     except ConnectionError as error:
-        warnings.warn(f"{error} Using {getattr(fallback, '__name__', 'the fallback')}() instead.", stacklevel=2)
+        warnings.warn(
+            f"{error} Using {getattr(fallback, '__name__', 'the fallback')}() instead.",
+            stacklevel=2,
+        )
         return fallback()

@@ -1,4 +1,5 @@
-"""Tells small English stories by a probabilistic grammar, reads them, and knows their entropy exactly.
+"""Tells small English stories by a probabilistic grammar, reads them, and knows their entropy
+exactly.
 
 The grammar is the room's assets/stories.txt. Two of its properties make the entropy exact:
 1. The alternatives at a fork begin with different tokens. So a text tells which were taken, and its -log p is a sum over
@@ -28,7 +29,8 @@ GRAMMAR = assets.read_text("stories/stories.txt")
 
 
 class Plot(NamedTuple):
-    """What decides how a story may go on: who acts, who has the toy or where it lies, where everyone is and was.
+    """What decides how a story may go on: who acts, who has the toy or where it lies, where
+    everyone is and was.
 
     >>> Plot(toy="here", at="away").move()  # the toy was lost out there, and they go home
     Plot(actor='both', toy='gone', at='home', been=True)
@@ -49,17 +51,31 @@ class Plot(NamedTuple):
         return Plot(self.actor, toy, "away" if self.at == "home" else "home", True)
 
     def form(self, rule: str, world: str) -> str:
-        """The form that a rule takes in this plot: `do.toy` is `do.has` where the actor has the toy."""
+        """The form that a rule takes in this plot: `do.toy` is `do.has` where the actor has the
+        toy.
+        """
         base, _, kind = rule.partition(".")
-        # `who`: one or both act; `toy`: the actor has it, the other, both, or nobody; `way`: where to go next;
-        # `end`: a story may end only at home, after a walk, with nothing lost.
-        both, lost, home = self.actor == "both", self.toy in ("here", "gone"), self.at == "home"
+        # `who`: one or both act; `toy`: the actor has it, the other, both, or nobody; `way`: where
+        # to go next; `end`: a story may end only at home, after a walk, with nothing lost.
+        both = self.actor == "both"
+        lost = self.toy in ("here", "gone")
+        home = self.at == "home"
+        if lost:
+            toy = self.toy
+        elif both:
+            toy = "ours"
+        else:
+            toy = "has" if self.toy == self.actor else "not"
+        if home:
+            way = "back" if self.toy == "gone" else "out"
+        else:
+            way = "away"
         forms = {
             "world": world,
             "at": self.at,
             "who": "both" if both else "one",
-            "toy": self.toy if lost else "ours" if both else "has" if self.toy == self.actor else "not",
-            "way": "away" if not home else "back" if self.toy == "gone" else "out",
+            "toy": toy,
+            "way": way,
             "end": "may" if home and self.been and not lost else "not",
         }
         return f"{base}.{forms[kind]}" if kind in forms else rule
@@ -76,7 +92,12 @@ EFFECTS = {
     "@move": Plot.move,
 }
 # The form for a girl, then for a boy.
-PRONOUNS = {"she": ("she", "he"), "her": ("her", "him"), "hers": ("her", "his"), "kind": ("girl", "boy")}
+PRONOUNS = {
+    "she": ("she", "he"),
+    "her": ("her", "him"),
+    "hers": ("her", "his"),
+    "kind": ("girl", "boy"),
+}
 
 
 class Word(str):
@@ -115,7 +136,8 @@ def change(effect: Effect, plot: Plot) -> Plot:
 
 
 class Slot(NamedTuple):
-    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word not to take.
+    """`{do}`, `{hero=name}`, `{food-fav}`: a rule to expand, the name to keep the word by, the word
+    not to take.
 
     >>> [symbol for symbol in RULES["do.has"][0][1] if type(symbol) is Slot]
     [Slot(rule='thanks', keep=None, barred=None)]
@@ -152,9 +174,16 @@ class Fork:
     surprisal   -log p of each branch, in nats
     cumulative  where a random number from 0 to 1 passes from one branch to the next
 
-    >>> a_cat, a_dog, the_end = [(Word("a"), Word("cat")), (Word("a"), Word("dog")), (Word("the"), Word("end"))]
+    >>> a_cat, a_dog, the_end = [
+    ...     (Word("a"), Word("cat")),
+    ...     (Word("a"), Word("dog")),
+    ...     (Word("the"), Word("end")),
+    ... ]
     >>> choice = Fork([(2, a_cat), (1, a_dog), (1, the_end)])
-    >>> choice.p, [branch[0] for branch in choice.branches]  # first "a" or "the"; after "a" comes another fork
+    >>> (
+    ...     choice.p,
+    ...     [branch[0] for branch in choice.branches],
+    ... )  # first "a" or "the"; after "a" comes another fork
     ([0.75, 0.25], ['a', 'the'])
     >>> inner = choice.branches[0][1]
     >>> [round(p, 2) for p in inner.p], inner.branches
@@ -162,18 +191,22 @@ class Fork:
     """
 
     def __init__(self, alternatives: Iterable[tuple[float, tuple]]):
-        # If two branches began alike, a text would not tell which was taken, and its -log p would need a sum over both.
+        # If two branches began alike, a text would not tell which was taken, and its -log p would
+        # need a sum over both.
         groups = defaultdict(list)
         for weight, (first, *rest) in alternatives:
             groups[first].append((weight, tuple(rest)))
         weights = np.array([sum(weight for weight, _ in group) for group in groups.values()])
         self.p = (weights / weights.sum()).tolist()
         self.branches = [(s, *(g[0][1] if len(g) == 1 else [Fork(g)])) for s, g in groups.items()]
-        self.surprisal, self.cumulative = [-math.log(p) for p in self.p], list(accumulate(self.p[:-1]))
+        self.surprisal = [-math.log(p) for p in self.p]
+        self.cumulative = list(accumulate(self.p[:-1]))
 
 
 def _parse(grammar: str) -> dict[str, list[tuple[float, tuple]]]:
-    """{rule: [(weight, symbols), ...]}; a line that begins with a space continues the one before it."""
+    """{rule: [(weight, symbols), ...]}; a line that begins with a space continues the one before
+    it.
+    """
     recalled = {*re.findall(r"{(\w+)=", grammar), *PRONOUNS, "me", "you", "her_you", "holder"}
 
     def symbol(text: str) -> Word | Recall | Effect | Slot:
@@ -192,7 +225,9 @@ def _parse(grammar: str) -> dict[str, list[tuple[float, tuple]]]:
 
 
 def _take_turns(*lists: list[Word]) -> list[tuple[float, tuple]]:
-    """One list by Zipf and Mandelbrot: the first word of every list, then the second of every list, and so on."""
+    """One list by Zipf and Mandelbrot: the first word of every list, then the second of every list,
+    and so on.
+    """
     # In turn, so that neither girls nor boys get all the frequent ranks.
     ranked = [words[i] for i in range(max(map(len, lists))) for words in lists if i < len(words)]
     return [(1 / (rank + 2), (word,)) for rank, word in enumerate(ranked, 1)]
@@ -200,16 +235,25 @@ def _take_turns(*lists: list[Word]) -> list[tuple[float, tuple]]:
 
 RULES = _parse(GRAMMAR)
 GIRLS, BOYS = ([words[0] for _, words in RULES.pop(kind)] for kind in ("girl", "boy"))
-WORLDS = {rule[6:]: [words[0] for _, words in RULES.pop(rule)] for rule in list(RULES) if rule.startswith("place.")}
+WORLDS = {
+    rule[6:]: [words[0] for _, words in RULES.pop(rule)]
+    for rule in list(RULES)
+    if rule.startswith("place.")
+}
 WORLD_OF = {place: world for world, places in WORLDS.items() for place in places}
 RULES |= {"name": _take_turns(GIRLS, BOYS), "place": _take_turns(*WORLDS.values())}
-_words = {str(s) for rule in RULES.values() for _, symbols in rule for s in symbols if type(s) is Word}
+_words = {
+    str(s) for rule in RULES.values() for _, symbols in rule for s in symbols if type(s) is Word
+}
 _words = (_words | {"home", *chain(*PRONOUNS.values())}) - {END}
-VOCAB = (END, *sorted(_words, key=lambda word: (word.isalpha(), word)))  # the end, punctuation, names, other words
+# the end, punctuation, names, other words
+VOCAB = (END, *sorted(_words, key=lambda word: (word.isalpha(), word)))
 
 
 def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tuple]]:
-    """A rule's alternatives in this plot; one that is nothing but another rule stands for that rule's alternatives."""
+    """A rule's alternatives in this plot; one that is nothing but another rule stands for that
+    rule's alternatives.
+    """
     for weight, symbols in RULES[plot.form(rule, world)]:
         if len(symbols) == 1 and type(symbols[0]) is Slot and symbols[0][1:] == (None, None):
             options = list(_alternatives(symbols[0].rule, plot, world))
@@ -222,7 +266,8 @@ def _alternatives(rule: str, plot: Plot, world: str) -> Iterable[tuple[float, tu
 
 @cache
 def fork(rule: str, plot: Plot, world: str = "") -> Fork:
-    """The choice that a rule offers in this plot, in this world ("" for a rule that does not ask for it).
+    """The choice that a rule offers in this plot, in this world ("" for a rule that does not ask
+    for it).
 
     >>> [branch[0] for branch in fork("do.toy", Plot(actor="hero", toy="hero")).branches]
     ['gave', 'dropped', 'hid', 'held', 'played', 'was', 'said', 'asked']
@@ -233,7 +278,8 @@ def fork(rule: str, plot: Plot, world: str = "") -> Fork:
 
 
 class Teller:
-    """Tells stories token by token, at random or along given tokens, and knows the probability of every next token.
+    """Tells stories token by token, at random or along given tokens, and knows the probability of
+    every next token.
 
     >>> teller = Teller(random.Random(2))
     >>> " ".join(teller.step()[0] for _ in range(4))
@@ -248,7 +294,10 @@ class Teller:
 
     def begin(self) -> None:
         """A new story: nothing in mind, everything ahead."""
-        self.plot, self.stack, self.told = Plot(), [Slot("opening")], 0  # stack: what is to be told, next one last
+        # stack: what is to be told, next one last
+        self.plot = Plot()
+        self.stack = [Slot("opening")]
+        self.told = 0
         self.words: dict[str, str] = {}
         self.events: list[Event] = []
 
@@ -264,10 +313,14 @@ class Teller:
             return PRONOUNS["her"][self.recall("you", plot) not in GIRLS]
         if name in PRONOUNS:
             return PRONOUNS[name][self.recall("me", plot) not in GIRLS]
-        return self.words[{"me": plot.actor, "you": plot.other, "holder": plot.toy}[name].replace("both", "hero")]
+        return self.words[
+            {"me": plot.actor, "you": plot.other, "holder": plot.toy}[name].replace("both", "hero")
+        ]
 
     def choice(self, symbol: Slot | Fork, plot: Plot) -> tuple[Fork, str | None, float]:
-        """The fork at a symbol, the word that may not be taken there, and the probability that it would have."""
+        """The fork at a symbol, the word that may not be taken there, and the probability that it
+        would have.
+        """
         if type(symbol) is Fork:
             return symbol, None, 0.0
         world = "home" if plot.at == "home" else WORLD_OF[self.words["place"]]
@@ -285,11 +338,15 @@ class Teller:
             plot = change(symbol, plot)
         if type(symbol) in (Word, Recall):
             return {str(symbol) if type(symbol) is Word else self.recall(symbol, plot): 1.0}
-        (options, barred, lost), total = self.choice(symbol, plot), Counter()
+        options, barred, lost = self.choice(symbol, plot)
+        total = Counter()
         for p, branch in zip(options.p, options.branches, strict=True):
             if branch[0] != barred:
-                # A word that may not be taken leaves its probability `lost` to the others, in their proportions.
-                total.update({t: p * q / (1 - lost) for t, q in self.first_tokens(branch, plot).items()})
+                # A word that may not be taken leaves its probability `lost` to the others, in their
+                # proportions.
+                total.update(
+                    {t: p * q / (1 - lost) for t, q in self.first_tokens(branch, plot).items()}
+                )
         return total
 
     def next_tokens(self) -> dict[str, float]:
@@ -299,7 +356,8 @@ class Teller:
     def pick(self, options: Fork, barred: str | None, wanted: str | None) -> int:
         """The branch to take: a random one, or the one that begins with the wanted token."""
         if wanted is None:
-            # Drawn again while it is the barred word: the others keep their proportions, as in `first_tokens`.
+            # Drawn again while it is the barred word: the others keep their proportions, as in
+            # `first_tokens`.
             while options.branches[i := bisect(options.cumulative, self.rng.random())][0] == barred:
                 pass
             return i
@@ -312,8 +370,11 @@ class Teller:
     def step(self, wanted: str | None = None) -> tuple[str, float]:
         """Tell one token, at random or the wanted one: (token, its surprisal -log p in nats)."""
         if wanted is not None and wanted not in (could := self.next_tokens()):
-            raise ValueError(f"{wanted!r} cannot come here; {len(could)} tokens could, such as {sorted(could)[:5]}")
-        # Go down the rules to the next word. Each fork on the way adds its -log p, and nothing else is uncertain.
+            raise ValueError(
+                f"{wanted!r} cannot come here; {len(could)} tokens could, such as {sorted(could)[:5]}"
+            )
+        # Go down the rules to the next word. Each fork on the way adds its -log p, and nothing else
+        # is uncertain.
         surprisal = 0.0
         while type(symbol := self.stack.pop()) not in (Word, Recall):
             if type(symbol) is Effect:

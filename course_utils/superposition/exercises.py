@@ -1,4 +1,6 @@
-"""Exercises of lesson 06. The right values come from einsum and plain loops in float64, the batches are judged by their statistics."""
+"""Exercises of lesson 06. The right values come from einsum and plain loops in float64, the batches
+are judged by their statistics.
+"""
 
 import math
 import random
@@ -24,23 +26,31 @@ def tensor_like(got: object, want_shape: tuple[int, ...], call: str) -> None:
         expect(got, torch.zeros(want_shape), call)
 
 
-@EXERCISES.add(superposition.feature_batch, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    superposition.feature_batch,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Two throws for each feature: one decides whether it is there, the other how large it is. And a look at S first: it must be "
         "at least 0 and below 1.",
         "torch.rand(batch, n_features, generator=generator) >= s is True with probability 1 - s. To do it for all instances at "
         "once, give S two dimensions more: S[:, None, None].",
         "active = torch.rand(…) >= S[:, None, None] is (N, batch, n_features); return active * torch.rand(batch, n_features, "
         "generator=generator). Both take device=S.device.",
-    ])
+    ],
+)
 def check_feature_batch(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
         torch.manual_seed(rng.randrange(2**31))
-        seed, B, n = rng.randrange(2**31), 1500, 6
+        seed = rng.randrange(2**31)
+        B = 1500
+        n = 6
         S = torch.tensor([0.0, rng.uniform(0.15, 0.35), rng.uniform(0.65, 0.85)])
         call = f"feature_batch(S, batch={B}, n_features={n}, generator) with S = {[round(s, 2) for s in S.tolist()]}"
         generator = dice(seed)
         before = torch.get_rng_state()
-        x, again = student(S, B, n, generator), student(S, B, n, generator)
+        x = student(S, B, n, generator)
+        again = student(S, B, n, generator)
         tensor_like(x, (3, B, n), call)
         if not torch.equal(before, torch.get_rng_state()):
             raise Wrong(
@@ -51,7 +61,9 @@ def check_feature_batch(student: Callable, rng: random.Random) -> None:
                 f"{call}: two calls in a row gave the same batch. Draw from the generator, and do not seed it inside."
             )
         if not torch.equal(x, student(S, B, n, dice(seed))):
-            raise Wrong(f"{call}: the same seed gave another batch. All dice must come from the generator.")
+            raise Wrong(
+                f"{call}: the same seed gave another batch. All dice must come from the generator."
+            )
         check_values(x, S, call)
         check_independence(x, call)
         for bad in (1.0, -0.2, 1.5):
@@ -59,7 +71,9 @@ def check_feature_batch(student: Callable, rng: random.Random) -> None:
                 student(torch.tensor([0.5, bad]), 4, 3, dice(seed))
             except ValueError:
                 continue
-            raise Wrong(f"feature_batch with a sparsity of {bad} must raise a ValueError: at least 0, below 1.")
+            raise Wrong(
+                f"feature_batch with a sparsity of {bad} must raise a ValueError: at least 0, below 1."
+            )
 
 
 def check_values(x: Tensor, S: Tensor, call: str) -> None:
@@ -68,9 +82,12 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
             f"{call}: there are negative features. The sizes are uniform between 0 and 1: torch.rand, not torch.randn."
         )
     if (x > 1).any():
-        raise Wrong(f"{call}: there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled.")
+        raise Wrong(
+            f"{call}: there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled."
+        )
     for k, s in enumerate(S.tolist()):
-        zeros, slack = (x[k] == 0).float().mean().item(), 6 * math.sqrt(0.25 / x[k].numel())
+        zeros = (x[k] == 0).float().mean().item()
+        slack = 6 * math.sqrt(0.25 / x[k].numel())
         mask = x[k] > 0
         if 0 < zeros < 1 and (mask == mask[:1]).all():
             raise Wrong(
@@ -78,7 +95,11 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
             )
         if abs(zeros - s) > slack:
             swapped = abs(zeros - (1 - s)) < slack
-            why = "S is the probability of a 0, not of a feature" if swapped else "the share of zeros should be S"
+            why = (
+                "S is the probability of a 0, not of a feature"
+                if swapped
+                else "the share of zeros should be S"
+            )
             raise Wrong(f"{call}: in instance {k} a share of {zeros:.2f} is 0; {why}.")
         sizes = x[k][x[k] > 0]
         if sizes.std() < 0.01:
@@ -91,8 +112,10 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
                 f"{call}: in instance {k} the active features lie between S and 1: one die decided both. Stretch them back, or throw twice."
             )
         if abs(sizes.mean() - 0.5) > slack or abs(sizes.square().mean() - 1 / 3) > slack:
-            raise Wrong(f"{call}: the active features of instance {k} have the mean {sizes.mean():.2f} and the mean square "
-                        f"{sizes.square().mean():.2f}; uniform between 0 and 1 means 0.50 and 0.33.")  # fmt: skip
+            raise Wrong(
+                f"{call}: the active features of instance {k} have the mean {sizes.mean():.2f} and the mean square "
+                f"{sizes.square().mean():.2f}; uniform between 0 and 1 means 0.50 and 0.33."
+            )
 
 
 def check_independence(x: Tensor, call: str) -> None:
@@ -107,12 +130,19 @@ def check_independence(x: Tensor, call: str) -> None:
         ("their sizes", torch.where(x[0] > 0, x[0], 0.5).double()),
     ):
         if (torch.corrcoef(values.T) - torch.eye(values.shape[1])).abs().max() > slack:
-            raise Wrong(f"{call}: two features hang together in {name}. Each needs dice of its own.")
-        if abs(torch.corrcoef(torch.stack([values[:-1].flatten(), values[1:].flatten()]))[0, 1]) > slack:
-            raise Wrong(f"{call}: examples hang together with their neighbours in {name}. Each needs dice of its own.")
+            raise Wrong(
+                f"{call}: two features hang together in {name}. Each needs dice of its own."
+            )
+        if (
+            abs(torch.corrcoef(torch.stack([values[:-1].flatten(), values[1:].flatten()]))[0, 1])
+            > slack
+        ):
+            raise Wrong(
+                f"{call}: examples hang together with their neighbours in {name}. Each needs dice of its own."
+            )
 
 
-# --- reconstruct -----------------------------------------------------------------------------------------------------
+# --- reconstruct ----------------------------------------------------------------------------------
 
 
 def toy_inputs(
@@ -131,17 +161,30 @@ def reconstruct_oracle(x: Tensor, W: Tensor, b: Tensor, linear: bool = False) ->
     return out if linear else out.clamp(min=0)
 
 
-@EXERCISES.add(superposition.reconstruct, difficulty=1, minutes=6, hints=[
+@EXERCISES.add(
+    superposition.reconstruct,
+    difficulty=1,
+    minutes=6,
+    hints=[
         "Two products. The first brings n features down to m numbers, with W; the second brings them back, with the transpose.",
         "x holds its examples as rows, so W x becomes x @ W.mT, and Wᵀ h becomes h @ W. The bias joins before the ReLU.",
         "hidden = x @ W.mT; out = hidden @ W + b.unsqueeze(-2): b (N, n) becomes (N, 1, n), one row for all examples. Return out if "
         "linear, else torch.relu(out).",
-    ])
+    ],
+)
 def check_reconstruct(student: Callable, rng: random.Random) -> None:
-    for N, B, n, m in ((None, 4, 5, 2), (3, 4, 5, 2), (4, 4, 4, 4), (2, 2, 6, 3), (5, 5, 3, 1), (None, 3, 3, 3)):
+    for N, B, n, m in (
+        (None, 4, 5, 2),
+        (3, 4, 5, 2),
+        (4, 4, 4, 4),
+        (2, 2, 6, 3),
+        (5, 5, 3, 1),
+        (None, 3, 3, 3),
+    ):
         for linear in (False, True):
             x, W, b = toy_inputs(rng, N, B, n, m)
-            row, want = b[..., None, :], reconstruct_oracle(x, W, b, linear)
+            row = b[..., None, :]
+            want = reconstruct_oracle(x, W, b, linear)
             bent = (lambda z: z) if linear else torch.relu
             hidden = torch.einsum("...mj,...bj->...bm", W, x)
             read = torch.einsum("...mi,...bm->...bi", W, hidden)
@@ -154,7 +197,9 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
                     "...mi,...bm->...bi", W, hidden.relu()
                 )
                 + row,
-                "both layers are bent; only the output is": torch.einsum("...mi,...bm->...bi", W, hidden.relu())
+                "both layers are bent; only the output is": torch.einsum(
+                    "...mi,...bm->...bi", W, hidden.relu()
+                )
                 .add(row)
                 .relu(),
                 "you subtracted the bias": bent(read - row),
@@ -162,12 +207,13 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
                 "you used a sigmoid instead of the ReLU": (read + row).sigmoid(),
             }
             if N == B and N is not None:
-                mistakes["each instance has its own bias, the same for all its examples: b.unsqueeze(-2)"] = bent(
-                    read + b
-                )
+                mistakes[
+                    "each instance has its own bias, the same for all its examples: b.unsqueeze(-2)"
+                ] = bent(read + b)
             if m == n:
-                mistakes["hidden is W x, then Wᵀ reads back; yours has the two the other way round"] = (
-                    bent(torch.einsum("...im,...jm,...bj->...bi", W, W, x) + row))  # fmt: skip
+                mistakes[
+                    "hidden is W x, then Wᵀ reads back; yours has the two the other way round"
+                ] = bent(torch.einsum("...im,...jm,...bj->...bi", W, W, x) + row)
                 mistakes["you applied W twice; the second time it is Wᵀ"] = bent(
                     torch.einsum("...im,...mj,...bj->...bi", W, W, x) + row
                 )
@@ -182,20 +228,32 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
     )
     x, W, b = toy_inputs(rng, None, 4, 5, 2, torch.float64)
     check_gradient(
-        lambda W: student(x, W, b), lambda W: reconstruct_oracle(x, W, b), W, "reconstruct(x, W, b) with respect to W"
+        lambda W: student(x, W, b),
+        lambda W: reconstruct_oracle(x, W, b),
+        W,
+        "reconstruct(x, W, b) with respect to W",
     )
     check_gradient(
-        lambda b: student(x, W, b), lambda b: reconstruct_oracle(x, W, b), b, "reconstruct(x, W, b) with respect to b"
+        lambda b: student(x, W, b),
+        lambda b: reconstruct_oracle(x, W, b),
+        b,
+        "reconstruct(x, W, b) with respect to b",
     )
 
 
-# --- weighted_loss ---------------------------------------------------------------------------------------------------
+# --- weighted_loss --------------------------------------------------------------------------------
 
-@EXERCISES.add(superposition.weighted_loss, difficulty=1, minutes=5, hints=[
+
+@EXERCISES.add(
+    superposition.weighted_loss,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "Three steps: square the differences, weigh each feature, then two of the dimensions disappear. Which is summed, which is averaged?",
         "Features, the last dimension, are summed; examples, the one before, are averaged. Instances stay.",
         "(importance.unsqueeze(-2) * (x - y).square()) has the shape of x; .sum(-1).mean(-1) leaves one number for each instance.",
-    ])
+    ],
+)
 def check_weighted_loss(student: Callable, rng: random.Random) -> None:
     for N, B, n, own in (
         (None, 4, 5, False),
@@ -206,23 +264,31 @@ def check_weighted_loss(student: Callable, rng: random.Random) -> None:
         (5, 5, 5, False),
     ):
         lead = () if N is None else (N,)
-        x, y = uniform(rng, *lead, B, n), uniform(rng, *lead, B, n)
+        x = uniform(rng, *lead, B, n)
+        y = uniform(rng, *lead, B, n)
         importance = uniform(rng, *(lead if own else ()), n, low=0.2, high=2.0)
-        weight, error = importance[..., None, :].double(), (x - y).double()
+        weight = importance[..., None, :].double()
+        error = (x - y).double()
         total = torch.einsum("...bi,...bi->...", weight.expand_as(error), error**2)
         want = (total / B).float()
         mistakes = {
             "sum over the features, and average over the examples only": (total / (B * n)),
             "average over the examples; you added them up": total,
-            "average over the examples and sum over the features; yours is the other way round": total / n,
+            "average over the examples and sum over the features; yours is the other way round": total
+            / n,
             "you forgot the importance": error.square().sum((-2, -1)) / B,
-            "the importance weighs the squared error; you squared the importance, too": (weight * error)
+            "the importance weighs the squared error; you squared the importance, too": (
+                weight * error
+            )
             .square()
             .sum((-2, -1))
             / B,
-            "square the error; you took its absolute value": (weight * error.abs()).sum((-2, -1)) / B,
+            "square the error; you took its absolute value": (weight * error.abs()).sum((-2, -1))
+            / B,
             "there is no square root in the loss": (total / B).sqrt(),
-            "divide by nothing else: the weights are not normalised": total / B / weight.sum(-1).mean(-1),
+            "divide by nothing else: the weights are not normalised": total
+            / B
+            / weight.sum(-1).mean(-1),
         }
         mistakes = {s: v.float() for s, v in mistakes.items()}
         if N is not None:
@@ -234,21 +300,29 @@ def check_weighted_loss(student: Callable, rng: random.Random) -> None:
             (weight * error**2).sum(-1).float()
         )
         if N == B and N is not None:
-            aligned = (importance if own else importance[None]).double()  # what broadcasting does without unsqueeze(-2)
+            # what broadcasting does without unsqueeze(-2)
+            aligned = (importance if own else importance[None]).double()
             mistakes["each instance has its own importance: importance.unsqueeze(-2)"] = (
                 (aligned * error**2).sum(-1).mean(-1)
             ).float()
             if n == B:
                 mistakes["the importance weighs features, not examples"] = (
-                    (importance[..., :, None].double() * error**2).sum(-1).mean(-1).float())  # fmt: skip
+                    (importance[..., :, None].double() * error**2).sum(-1).mean(-1).float()
+                )
         call = f"weighted_loss(x, y, importance) with x of shape {tuple(x.shape)} and importance of shape {tuple(importance.shape)}"
         expect(student(x, y, importance), want, call, mistakes=different(mistakes, want))
-    x, y, importance = uniform(rng, 3, 4).double(), uniform(rng, 3, 4).double(), uniform(rng, 4).double()
-    check_gradient(lambda y: student(x, y, importance), lambda y: torch.einsum("i,bi->", importance, (x - y) ** 2) / 3, y,
-                   "weighted_loss(x, y, importance) with respect to y")  # fmt: skip
+    x = uniform(rng, 3, 4).double()
+    y = uniform(rng, 3, 4).double()
+    importance = uniform(rng, 4).double()
+    check_gradient(
+        lambda y: student(x, y, importance),
+        lambda y: torch.einsum("i,bi->", importance, (x - y) ** 2) / 3,
+        y,
+        "weighted_loss(x, y, importance) with respect to y",
+    )
 
 
-# --- feature_dimensionality ------------------------------------------------------------------------------------------
+# --- feature_dimensionality -----------------------------------------------------------------------
 
 
 def dimensionality_oracle(W: Tensor) -> Tensor:
@@ -257,24 +331,35 @@ def dimensionality_oracle(W: Tensor) -> Tensor:
     values = []
     for w in columns:
         length = w.square().sum(-1)  # (...)
-        crowd = sum(((w * other).sum(-1) / length.sqrt().clamp(min=1e-300)) ** 2 for other in columns)
-        values.append(torch.where(length > 0, length / crowd.clamp(min=1e-300), torch.zeros_like(length)))
+        crowd = sum(
+            ((w * other).sum(-1) / length.sqrt().clamp(min=1e-300)) ** 2 for other in columns
+        )
+        values.append(
+            torch.where(length > 0, length / crowd.clamp(min=1e-300), torch.zeros_like(length))
+        )
     return torch.stack(values, -1).to(W.dtype)
 
 
-@EXERCISES.add(superposition.feature_dimensionality, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    superposition.feature_dimensionality,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "All dot products at once: W.mT @ W is (..., n, n). Where in it are the squared lengths?",
         "On its diagonal. Ŵ_i · W_j is W_i · W_j divided by the length of W_i: so the sum over j is a row's sum of squares, divided by "
         "‖W_i‖². What does the whole fraction become?",
         "‖W_i‖⁴ / Σ_j (W_i · W_j)²: gram.diagonal(dim1=-2, dim2=-1).square() / gram.square().sum(-1). Keep the denominator above 0 "
         "with .clamp(min=1e-30).",
-    ])
+    ],
+)
 def check_feature_dimensionality(student: Callable, rng: random.Random) -> None:
     for shape in ((2, 5), (3, 3), (4, 2, 6), (2, 3, 4, 4), (1, 3)):
         W = normal(rng, *shape)
-        want, gram = dimensionality_oracle(W), torch.einsum("...mi,...mj->...ij", W.double(), W.double())
+        want = dimensionality_oracle(W)
+        gram = torch.einsum("...mi,...mj->...ij", W.double(), W.double())
         lengths = gram.diagonal(dim1=-2, dim2=-1)  # (..., n), squared
-        own, n = torch.eye(shape[-1], dtype=torch.bool), shape[-1]
+        own = torch.eye(shape[-1], dtype=torch.bool)
+        n = shape[-1]
         unit = gram / lengths.sqrt()[..., :, None]  # Ŵ_i · W_j
         mistakes = {
             "j runs over all features, i itself too": lengths / unit.square().masked_fill(own, 0).sum(-1),
@@ -291,10 +376,22 @@ def check_feature_dimensionality(student: Callable, rng: random.Random) -> None:
             "you returned the sum over the features; each has its own dimensionality": (lengths / unit.square().sum(-1)).sum(-1),
         }  # fmt: skip
         if shape[-2] == n:
-            mistakes["features are the columns of W; you took the rows"] = dimensionality_oracle(W.mT).double()
-        mistakes = different({s: v.float() for s, v in mistakes.items() if torch.isfinite(v).all()}, want)
-        expect(student(W), want, f"feature_dimensionality(W) with W of shape {shape}", mistakes=mistakes, tol=1e-4)
-    pentagon = torch.tensor([[math.cos(2 * math.pi * k / 5), math.sin(2 * math.pi * k / 5)] for k in range(5)]).T
+            mistakes["features are the columns of W; you took the rows"] = dimensionality_oracle(
+                W.mT
+            ).double()
+        mistakes = different(
+            {s: v.float() for s, v in mistakes.items() if torch.isfinite(v).all()}, want
+        )
+        expect(
+            student(W),
+            want,
+            f"feature_dimensionality(W) with W of shape {shape}",
+            mistakes=mistakes,
+            tol=1e-4,
+        )
+    pentagon = torch.tensor(
+        [[math.cos(2 * math.pi * k / 5), math.sin(2 * math.pi * k / 5)] for k in range(5)]
+    ).T
     size = rng.uniform(0.5, 1.5)
     expect(
         student(size * pentagon),
@@ -304,17 +401,20 @@ def check_feature_dimensionality(student: Callable, rng: random.Random) -> None:
     )
     W = normal(rng, 2, 3, 4)
     W[1, :, 2] = 0
-    got, call = student(W), "feature_dimensionality(W) where one feature has length 0"
+    got = student(W)
+    call = "feature_dimensionality(W) where one feature has length 0"
     if isinstance(got, Tensor) and got.shape == (2, 4) and not torch.isfinite(got).all():
         raise Wrong(
             f"{call}: there is nan in the result. Such a feature has the dimensionality 0: keep the denominator above 0."
         )
     expect(got, dimensionality_oracle(W), call, tol=1e-4)
     W = normal(rng, 3, 5, dtype=torch.float64)
-    expect(student(W), dimensionality_oracle(W), "feature_dimensionality(W) in torch.float64", tol=1e-8)
+    expect(
+        student(W), dimensionality_oracle(W), "feature_dimensionality(W) in torch.float64", tol=1e-8
+    )
 
 
-# --- ablate ----------------------------------------------------------------------------------------------------------
+# --- ablate ---------------------------------------------------------------------------------------
 
 
 def ablate_oracle(hidden: Tensor, W: Tensor, feature: int) -> Tensor:
@@ -323,23 +423,34 @@ def ablate_oracle(hidden: Tensor, W: Tensor, feature: int) -> Tensor:
     return hidden - torch.einsum("...b,...m->...bm", along, w)
 
 
-@EXERCISES.add(superposition.ablate, difficulty=2, minutes=8, hints=[
+@EXERCISES.add(
+    superposition.ablate,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "A feature is a direction: a column of W. How much of a hidden vector lies along a direction of length 1?",
         "Their dot product. The part is that number times the direction; take it away. Each example has a number of its own.",
         "direction = torch.nn.functional.normalize(W[..., feature], dim=-1).unsqueeze(-2); then hidden - (hidden * direction).sum(-1, "
         "keepdim=True) * direction.",
-    ])
+    ],
+)
 def check_ablate(student: Callable, rng: random.Random) -> None:
     for N, B, m, n in ((None, 4, 3, 5), (3, 4, 2, 5), (4, 4, 4, 4), (2, 5, 3, 3), (3, 3, 5, 4)):
         lead = () if N is None else (N,)
-        hidden, W, i = normal(rng, *lead, B, m), normal(rng, *lead, m, n) * 1.7, rng.randrange(min(n, m))
-        want, w = ablate_oracle(hidden, W, i), W[..., i][..., None, :]  # (..., 1, m)
-        dot, size = (hidden * w).sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
+        hidden = normal(rng, *lead, B, m)
+        W = normal(rng, *lead, m, n) * 1.7
+        i = rng.randrange(min(n, m))
+        want = ablate_oracle(hidden, W, i)
+        w = W[..., i][..., None, :]  # (..., 1, m)
+        dot = (hidden * w).sum(-1, keepdim=True)
+        size = w.square().sum(-1, keepdim=True)
         mistakes = {
-            "the direction must have length 1: divide W_feature by its length first": hidden - dot * w,
+            "the direction must have length 1: divide W_feature by its length first": hidden
+            - dot * w,
             "divide by the squared length ‖W‖² once, or normalise first; you divided by the length only": hidden
             - dot / size.sqrt() * w,
-            "you took W_feature away as it is; take away the part of hidden that lies along it": hidden - w,
+            "you took W_feature away as it is; take away the part of hidden that lies along it": hidden
+            - w,
             "you took the unit direction away; take away the part of hidden that lies along it": hidden
             - w / size.sqrt(),
             "that is the part along the feature; return what is left without it": dot / size * w,
@@ -351,15 +462,22 @@ def check_ablate(student: Callable, rng: random.Random) -> None:
             "nothing was taken away": hidden,
         }
         if m == n:
-            mistakes["features are the columns of W; you took a row"] = ablate_oracle(hidden, W.mT, i)
+            mistakes["features are the columns of W; you took a row"] = ablate_oracle(
+                hidden, W.mT, i
+            )
         if N is not None and N == B:
-            mistakes["each instance has its own direction: keep a dimension for the examples, unsqueeze(-2)"] = (
-                hidden - (hidden * W[..., i]).sum(-1, keepdim=True) / W[..., i].square().sum(-1, keepdim=True) * W[..., i])  # fmt: skip
-        call = (
-            f"ablate(hidden, W, feature={i}) with hidden of shape {tuple(hidden.shape)} and W of shape {tuple(W.shape)}"
-        )
+            mistakes[
+                "each instance has its own direction: keep a dimension for the examples, unsqueeze(-2)"
+            ] = (
+                hidden
+                - (hidden * W[..., i]).sum(-1, keepdim=True)
+                / W[..., i].square().sum(-1, keepdim=True)
+                * W[..., i]
+            )
+        call = f"ablate(hidden, W, feature={i}) with hidden of shape {tuple(hidden.shape)} and W of shape {tuple(W.shape)}"
         expect(student(hidden, W, i), want, call, mistakes=different(mistakes, want))
-    hidden, W = normal(rng, 4, 3), normal(rng, 3, 5)
+    hidden = normal(rng, 4, 3)
+    W = normal(rng, 3, 5)
     W[:, 2] = 0
     expect(
         student(hidden, W, 2),

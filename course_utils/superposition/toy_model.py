@@ -1,8 +1,10 @@
-"""Superposition, as lesson 06 measures it: toy models that keep more features than they have hidden dimensions.
+"""Superposition, as lesson 06 measures it: toy models that keep more features than they have hidden
+dimensions.
 
-Shapes: N instances (models trained at once, as one tensor), B examples, n features, m hidden dimensions. W is (..., m, n):
-column i is the direction that feature i has in the hidden space. S is the sparsity, the probability that a feature is 0;
-p = 1 - S is its density. Source of what says no other: Elhage et al. 2022, "Toy Models of Superposition".
+Shapes: N instances (models trained at once, as one tensor), B examples, n features, m hidden
+dimensions. W is (..., m, n): column i is the direction that feature i has in the hidden space. S is
+the sparsity, the probability that a feature is 0; p = 1 - S is its density. Source of what says no
+other: Elhage et al. 2022, "Toy Models of Superposition".
 """
 
 import math
@@ -27,19 +29,27 @@ def feature_batch(S: Tensor, batch: int, n_features: int, generator: torch.Gener
     (torch.Size([2, 10000, 5]), [0.0, 0.9])
     """
     if not bool(((S >= 0) & (S < 1)).all()):
-        raise ValueError("a sparsity S must be at least 0 and below 1: it is the probability that a feature is 0")
+        raise ValueError(
+            "a sparsity S must be at least 0 and below 1: it is the probability that a feature is 0"
+        )
     active = torch.rand(batch, n_features, generator=generator, device=S.device) >= S[:, None, None]
-    return active * torch.rand(batch, n_features, generator=generator, device=S.device)  # (N, batch, n_features)
+    # (N, batch, n_features)
+    return active * torch.rand(batch, n_features, generator=generator, device=S.device)
 
 
 def paired_batch(together: bool) -> Draw:
-    """Return a `feature_batch` in which the features 2i and 2i + 1 come only together, or never together.
+    """Return a `feature_batch` in which the features 2i and 2i + 1 come only together, or never
+    together.
 
-    Together: one die decides for both, their sizes differ. Apart: at most one of a pair is active. Each feature alone
-    has the density p = 1 - S in both cases. Raises: ValueError for an odd number of features, or apart with p > 1/2.
-    Source: Elhage et al. 2022, section "Feature correlation" (there a pair, not a feature, has the density).
+    Together: one die decides for both, their sizes differ. Apart: at most one of a pair is active.
+    Each feature alone has the density p = 1 - S in both cases. Raises: ValueError for an odd number
+    of features, or apart with p > 1/2.
+    Source: Elhage et al. 2022, section "Feature correlation" (there a pair, not a feature, has the
+    density).
 
-    >>> x = paired_batch(together=False)(torch.tensor([0.6]), 1000, 4, torch.Generator().manual_seed(0))
+    >>> x = paired_batch(together=False)(
+    ...     torch.tensor([0.6]), 1000, 4, torch.Generator().manual_seed(0)
+    ... )
     >>> int((x[..., 0] * x[..., 1] > 0).sum())
     0
     """
@@ -47,9 +57,13 @@ def paired_batch(together: bool) -> Draw:
     def draw(S: Tensor, batch: int, n_features: int, generator: torch.Generator) -> Tensor:
         p = 1 - S[:, None, None]  # (N, 1, 1)
         if n_features % 2 or not (together or bool((p <= 0.5).all())):
-            raise ValueError("pairs need an even number of features, and a density 1 - S of at most 1/2 to stay apart")
+            raise ValueError(
+                "pairs need an even number of features, and a density 1 - S of at most 1/2 to stay apart"
+            )
         u = torch.rand(batch, n_features // 2, generator=generator, device=S.device)
-        first, second = u < p, (u < p) if together else (p <= u) & (u < 2 * p)  # (N, batch, n_features / 2)
+        # (N, batch, n_features / 2)
+        first = u < p
+        second = first if together else (p <= u) & (u < 2 * p)
         active = torch.stack([first, second], dim=-1).flatten(-2)  # (N, batch, n_features)
         return active * torch.rand(batch, n_features, generator=generator, device=S.device)
 
@@ -88,21 +102,32 @@ def weighted_loss(x: Tensor, y: Tensor, importance: Tensor) -> Tensor:
 
 
 class ToyModel(nn.Module):
-    """Many toy models at once: instance k computes ReLU(W_kᵀ W_k x + b_k); `linear` leaves the ReLU out.
+    """Many toy models at once: instance k computes ReLU(W_kᵀ W_k x + b_k); `linear` leaves the ReLU
+    out.
 
-    Shapes: x (N, B, n) or (B, n) -> (N, B, n). Parameters: W (N, m, n), random at the start, and b (N, n), 0 at the start.
-    Raises: ValueError for a size below 1. Source: Elhage et al. 2022, section 2; Glorot & Bengio 2010 for the start.
+    Shapes: x (N, B, n) or (B, n) -> (N, B, n). Parameters: W (N, m, n), random at the start, and b
+    (N, n), 0 at the start.
+    Raises: ValueError for a size below 1. Source: Elhage et al. 2022, section 2; Glorot & Bengio
+    2010 for the start.
 
     >>> model = ToyModel(3, n_features=5, n_hidden=2, generator=torch.Generator().manual_seed(0))
     >>> model(torch.rand(7, 5)).shape, model.W.shape
     (torch.Size([3, 7, 5]), torch.Size([3, 2, 5]))
     """
 
-    def __init__(self, n_instances: int, n_features: int, n_hidden: int, linear: bool = False,
-                 generator: torch.Generator | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        n_instances: int,
+        n_features: int,
+        n_hidden: int,
+        linear: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         if min(n_instances, n_features, n_hidden) < 1:
-            raise ValueError(f"sizes {n_instances}, {n_features}, {n_hidden}: each of the three must be 1 or more")
+            raise ValueError(
+                f"sizes {n_instances}, {n_features}, {n_hidden}: each of the three must be 1 or more"
+            )
         device = generator.device if generator else None
         start = torch.randn(n_instances, n_hidden, n_features, generator=generator, device=device)
         self.W = nn.Parameter(start * math.sqrt(2 / (n_hidden + n_features)))
@@ -113,27 +138,44 @@ class ToyModel(nn.Module):
         return reconstruct(x, self.W, self.b, self.linear)
 
 
-def train_toy(model: ToyModel, S: Tensor, importance: Tensor | None = None, steps: int = 3000, batch: int | None = 256,
-              lr: float = 5e-3, generator: torch.Generator | None = None, draw: Draw = feature_batch,
-              bar: Callable[[range], Iterable[int]] = iter) -> Tensor:  # fmt: skip
-    """Train all instances in place with AdamW, the rate falling to 0 as a cosine; return the losses, (steps, N).
+def train_toy(
+    model: ToyModel,
+    S: Tensor,
+    importance: Tensor | None = None,
+    steps: int = 3000,
+    batch: int | None = 256,
+    lr: float = 5e-3,
+    generator: torch.Generator | None = None,
+    draw: Draw = feature_batch,
+    bar: Callable[[range], Iterable[int]] = iter,
+) -> Tensor:
+    """Train all instances in place with AdamW, the rate falling to 0 as a cosine; return the
+    losses, (steps, N).
 
-    S (N,): the sparsity of each instance; importance (n,) or (N, n), 1 if not given. `batch=None` trains on the exact
-    `expected_loss` of independent features, without any dice. `bar` wraps the steps, to show a progress bar.
-    Raises: ValueError for an S of another length. Source: Elhage et al. 2022 (lr 1e-3, batch 1024, 10,000 steps).
+    S (N,): the sparsity of each instance; importance (n,) or (N, n), 1 if not given. `batch=None`
+    trains on the exact `expected_loss` of independent features, without any dice. `bar` wraps the
+    steps, to show a progress bar.
+    Raises: ValueError for an S of another length. Source: Elhage et al. 2022 (lr 1e-3, batch 1024,
+    10,000 steps).
 
     >>> model = ToyModel(2, n_features=2, n_hidden=1, generator=torch.Generator().manual_seed(0))
     >>> losses = train_toy(model, torch.tensor([0.0, 0.9]), steps=600, batch=None, lr=0.03)
-    >>> [round(value, 1) for value in dimensions_per_feature(model.W.detach()).tolist()]  # one feature, or two, in 1
+    >>> [
+    ...     round(value, 1) for value in dimensions_per_feature(model.W.detach()).tolist()
+    ... ]  # one feature, or two, in 1
     [1.0, 0.5]
     """
     N, _, n = model.W.shape
     if S.shape != (N,):
-        raise ValueError(f"S has shape {tuple(S.shape)}: give one sparsity for each of the {N} instances")
+        raise ValueError(
+            f"S has shape {tuple(S.shape)}: give one sparsity for each of the {N} instances"
+        )
     S = S.to(model.W.device)
     importance = torch.ones(n, device=S.device) if importance is None else importance.to(S.device)
     generator = generator or torch.Generator(S.device).manual_seed(0)
-    x, weights = (None, None) if batch else quadrature(S, n)
+    x = weights = None
+    if not batch:
+        x, weights = quadrature(S, n)
     optimizer = torch.optim.AdamW(model.parameters(), lr, fused=S.device.type in ("cpu", "cuda"))
     losses = torch.empty(steps, N, device=S.device)
     for step in bar(range(steps)):
@@ -142,7 +184,8 @@ def train_toy(model: ToyModel, S: Tensor, importance: Tensor | None = None, step
             x = draw(S, batch, n, generator)  # (N, batch, n)
             loss = weighted_loss(x, model(x), importance)  # (N,)
         else:
-            loss = ((importance.unsqueeze(-2) * (x - model(x)).square()).sum(-1) * weights).sum(-1)  # (N,)
+            # (N,)
+            loss = ((importance.unsqueeze(-2) * (x - model(x)).square()).sum(-1) * weights).sum(-1)
         optimizer.zero_grad()
         loss.sum().backward()  # a sum: no instance's gradient depends on another
         optimizer.step()
@@ -151,17 +194,23 @@ def train_toy(model: ToyModel, S: Tensor, importance: Tensor | None = None, step
 
 
 def quadrature(S: Tensor, n_features: int, order: int = 6) -> tuple[Tensor, Tensor]:
-    """Return points (P, n) and weights (N, P) that replace the average over all inputs: P = (order + 1)^n.
+    """Return points (P, n) and weights (N, P) that replace the average over all inputs: P = (order
+    + 1)^n.
 
-    Each feature is 0 with the weight S, or at one of the `order` Gauss-Legendre nodes between 0 and 1. Polynomials of
-    degree 2 · order - 1 come out exact. Raises: ValueError for over a million points. S is (N,), or one number.
+    Each feature is 0 with the weight S, or at one of the `order` Gauss-Legendre nodes between 0 and
+    1. Polynomials of degree 2 · order - 1 come out exact. Raises: ValueError for over a million
+    points. S is (N,), or one number.
 
     >>> points, weights = quadrature(torch.tensor([0.5]), n_features=1)
-    >>> [round((weights @ points**power).item(), 4) for power in (0, 1, 2)]  # p/2 and p/3, for p = 1/2
+    >>> [
+    ...     round((weights @ points**power).item(), 4) for power in (0, 1, 2)
+    ... ]  # p/2 and p/3, for p = 1/2
     [1.0, 0.25, 0.1667]
     """
     if (order + 1) ** n_features > 1_000_000:
-        raise ValueError(f"{n_features} features need {order + 1}^{n_features} points: draw a feature_batch instead")
+        raise ValueError(
+            f"{n_features} features need {order + 1}^{n_features} points: draw a feature_batch instead"
+        )
     nodes, gauss = (torch.from_numpy(a).to(S) for a in np.polynomial.legendre.leggauss(order))
     values = torch.cat([nodes.new_zeros(1), (nodes + 1) / 2])  # (order + 1,)
     chance = torch.cat([S[..., None], (1 - S[..., None]) * gauss / 2], dim=-1)  # (..., order + 1)
@@ -170,14 +219,21 @@ def quadrature(S: Tensor, n_features: int, order: int = 6) -> tuple[Tensor, Tens
     return values[which], chance[..., which].prod(-1)
 
 
-def expected_loss(W: Tensor, b: Tensor, S: Tensor, importance: Tensor, order: int = 6, linear: bool = False) -> Tensor:
-    """Return the mean of `weighted_loss` over all independent sparse inputs, by `quadrature` and without dice.
+def expected_loss(
+    W: Tensor, b: Tensor, S: Tensor, importance: Tensor, order: int = 6, linear: bool = False
+) -> Tensor:
+    """Return the mean of `weighted_loss` over all independent sparse inputs, by `quadrature` and
+    without dice.
 
-    Exact for the linear model; with the ReLU, whose bend no polynomial follows, within about 2 % for 6 nodes.
+    Exact for the linear model; with the ReLU, whose bend no polynomial follows, within about 2 %
+    for 6 nodes.
     Shapes: W (..., m, n), b (..., n), S (...), importance (n,) or (..., n) -> (...).
 
     >>> W, b, S, I = torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.tensor(0.5), torch.ones(2)
-    >>> round(expected_loss(W, b, S, I, order=64).item(), 4), round(0.5**2 / 6 * 2, 4)  # and the closed form
+    >>> (
+    ...     round(expected_loss(W, b, S, I, order=64).item(), 4),
+    ...     round(0.5**2 / 6 * 2, 4),
+    ... )  # and the closed form
     (0.0833, 0.0833)
     """
     x, weights = quadrature(S, W.shape[-1], order)
@@ -186,29 +242,40 @@ def expected_loss(W: Tensor, b: Tensor, S: Tensor, importance: Tensor, order: in
 
 
 def ideal_losses(S: Tensor, importance: Tensor) -> tuple[list[str], Tensor]:
-    """Return the names and the exact losses, (..., options), of all plain ways to keep n features in n - 1 dimensions.
+    """Return the names and the exact losses, (..., options), of all plain ways to keep n features
+    in n - 1 dimensions.
 
-    "drop i": feature i is ignored, answered by its mean, the others have a dimension each: I_i (p/3 - p²/4).
-    "pair i j": i and j share one, in opposite directions: (I_i + I_j) p²/6. Shapes: S (...), importance (..., n).
-    Source: Elhage et al. 2022, section "Superposition as a phase change", with b = 0 for what is kept.
+    "drop i": feature i is ignored, answered by its mean, the others have a dimension each: I_i (p/3
+    - p²/4). "pair i j": i and j share one, in opposite directions: (I_i + I_j) p²/6. Shapes: S
+    (...), importance (..., n).
+    Source: Elhage et al. 2022, section "Superposition as a phase change", with b = 0 for what is
+    kept.
 
     >>> names, losses = ideal_losses(torch.tensor([0.1, 0.9]), torch.tensor([1.0, 0.5]))
     >>> [names[best] for best in losses.argmin(-1)]
     ['drop 1', 'pair 0 1']
     """
-    p, n = 1 - S, importance.shape[-1]
+    p = 1 - S
+    n = importance.shape[-1]
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     losses = [importance[..., i] * (p / 3 - p**2 / 4) for i in range(n)]
     losses += [(importance[..., i] + importance[..., j]) * p**2 / 6 for i, j in pairs]
-    return [f"drop {i}" for i in range(n)] + [f"pair {i} {j}" for i, j in pairs], torch.stack(losses, dim=-1)
+    return [f"drop {i}" for i in range(n)] + [f"pair {i} {j}" for i, j in pairs], torch.stack(
+        losses, dim=-1
+    )
 
 
 def geometry(W: Tensor) -> str:
-    """Name what a trained W (n - 1, n) does, in the words of `ideal_losses`: "drop i", or "pair i j".
+    """Name what a trained W (n - 1, n) does, in the words of `ideal_losses`: "drop i", or "pair i
+    j".
 
-    A feature counts as dropped where its squared length is under 1/4; the pair is the most opposite one.
+    A feature counts as dropped where its squared length is under 1/4; the pair is the most opposite
+    one.
 
-    >>> geometry(torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])), geometry(torch.tensor([[1.0, 0.1]]))
+    >>> (
+    ...     geometry(torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])),
+    ...     geometry(torch.tensor([[1.0, 0.1]])),
+    ... )
     ('pair 0 1', 'drop 1')
     """
     lengths = W.square().sum(-2)  # (n,)
@@ -219,9 +286,11 @@ def geometry(W: Tensor) -> str:
 
 
 def dimensions_per_feature(W: Tensor) -> Tensor:
-    """Return D* = m / ‖W‖²: the hidden dimensions, shared out over the features that are kept (‖W_i‖² is 1 or 0).
+    """Return D* = m / ‖W‖²: the hidden dimensions, shared out over the features that are kept
+    (‖W_i‖² is 1 or 0).
 
-    Shapes: (..., m, n) -> (...). Source: Elhage et al. 2022, section "The geometry of superposition".
+    Shapes: (..., m, n) -> (...). Source: Elhage et al. 2022, section "The geometry of
+    superposition".
 
     >>> dimensions_per_feature(torch.tensor([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]]))
     tensor(0.5000)
@@ -230,7 +299,8 @@ def dimensions_per_feature(W: Tensor) -> Tensor:
 
 
 def feature_dimensionality(W: Tensor) -> Tensor:
-    """Return D_i = ‖W_i‖² / Σ_j (Ŵ_i · W_j)²: the share of a dimension that each feature has for itself.
+    """Return D_i = ‖W_i‖² / Σ_j (Ŵ_i · W_j)²: the share of a dimension that each feature has for
+    itself.
 
     Ŵ_i is W_i at length 1; j runs over all features, i too. A feature of length 0 has 0.
     Shapes: (..., m, n) -> (..., n). Source: Elhage et al. 2022, section "Feature dimensionality".
@@ -244,7 +314,8 @@ def feature_dimensionality(W: Tensor) -> Tensor:
 
 
 def overlap(W: Tensor) -> Tensor:
-    """Return the largest |cosine| between two different columns of W, their coherence: (..., m, n) -> (...).
+    """Return the largest |cosine| between two different columns of W, their coherence: (..., m, n)
+    -> (...).
 
     >>> print(f"{overlap(torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0]])):.4f}")
     0.8000
@@ -254,20 +325,29 @@ def overlap(W: Tensor) -> Tensor:
 
 
 def welch_bound(n: int, m: int) -> float:
-    """Return the least `overlap` that n directions in m dimensions can have: √((n - m) / (m (n - 1))), or 0 for n <= m.
+    """Return the least `overlap` that n directions in m dimensions can have: √((n - m) / (m (n -
+    1))), or 0 for n <= m.
 
-    It cannot always be reached. Source: Welch 1974, "Lower bounds on the maximum cross correlation of signals".
+    It cannot always be reached. Source: Welch 1974, "Lower bounds on the maximum cross correlation
+    of signals".
 
-    >>> welch_bound(3, 2), welch_bound(2, 2)  # three directions in a plane: 60 degrees, the cosine of which is 1/2
+    >>> (
+    ...     welch_bound(3, 2),
+    ...     welch_bound(2, 2),
+    ... )  # three directions in a plane: 60 degrees, the cosine of which is 1/2
     (0.5, 0.0)
     """
     return math.sqrt(max(n - m, 0) / (m * max(n - 1, 1)))
 
 
-def spread_directions(n: int, m: int, steps: int = 500, generator: torch.Generator | None = None) -> Tensor:
-    """Push n random directions in m dimensions apart, the closest pairs most; return them at length 1, (m, n).
+def spread_directions(
+    n: int, m: int, steps: int = 500, generator: torch.Generator | None = None
+) -> Tensor:
+    """Push n random directions in m dimensions apart, the closest pairs most; return them at length
+    1, (m, n).
 
-    The pull is the gradient of log Σ exp(s cos²) over all pairs; the sharpness s grows until the worst pair rules.
+    The pull is the gradient of log Σ exp(s cos²) over all pairs; the sharpness s grows until the
+    worst pair rules.
 
     >>> W = spread_directions(3, 2, generator=torch.Generator().manual_seed(0))
     >>> round(overlap(W).item(), 2)
@@ -275,7 +355,8 @@ def spread_directions(n: int, m: int, steps: int = 500, generator: torch.Generat
     """
     device = generator.device if generator else None
     W = torch.randn(m, n, generator=generator, device=device).requires_grad_()
-    optimizer, own = torch.optim.Adam([W]), torch.eye(n, dtype=torch.bool, device=device)
+    optimizer = torch.optim.Adam([W])
+    own = torch.eye(n, dtype=torch.bool, device=device)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / steps)
         sharpness = 10 * 1000 ** (step / steps)

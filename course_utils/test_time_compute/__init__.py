@@ -1,6 +1,12 @@
 """More compute at test time: the running sum and the real model of lesson 12."""
 
-from course_utils.test_time_compute.real_model import answer_probabilities, coverage_of, recorded_model, smollm2, sums
+from course_utils.test_time_compute.real_model import (
+    answer_probabilities,
+    coverage_of,
+    recorded_model,
+    smollm2,
+    sums,
+)
 from course_utils.test_time_compute.running_sum import (
     STYLES,
     RunningSum,

@@ -1,7 +1,8 @@
-"""Compute at test time, as lesson 12 builds it: many samples, a vote, a verifier, and written-out steps.
+"""Compute at test time, as lesson 12 builds it: many samples, a vote, a verifier, and written-out
+steps.
 
-B is the number of problems, k the samples of each, m the tokens of an answer. A coverage is the chance that at least
-one of k samples is right; nothing yet says which one.
+B is the number of problems, k the samples of each, m the tokens of an answer. A coverage is the
+chance that at least one of k samples is right; nothing yet says which one.
 """
 
 import json
@@ -25,7 +26,8 @@ STYLES = ("direct", "filler", "steps")
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Estimate, without bias, the chance that k samples hold a right one, from c right ones among n.
+    """Estimate, without bias, the chance that k samples hold a right one, from c right ones among
+    n.
 
     It is 1 minus the share of all choices of k out of the n that miss every right one.
     Raises: ValueError unless 0 <= c <= n and 1 <= k <= n.
@@ -70,7 +72,8 @@ def best_of(answers: Tensor, scores: Tensor) -> Tensor:
 
 
 def majority_of_two(p: float, k: int) -> float:
-    """The chance that the majority of k samples is right where there are two answers, and each is right with chance p.
+    """The chance that the majority of k samples is right where there are two answers, and each is
+    right with chance p.
 
     A draw counts half. Source: Condorcet 1785: it rises with k for p > 1/2 and falls for p < 1/2.
 
@@ -85,9 +88,10 @@ def majority_of_two(p: float, k: int) -> float:
 class RunningSum:
     """Problems: n digits below p and an equals sign; the answer is their sum modulo p.
 
-    The three styles of an answer: "direct" is the answer alone; "steps" are the sums of the first 1, 2, …, n digits, the
-    last of which is the answer; "filler" is as long as "steps", but says nothing until the answer. Each new sum is the
-    one before plus `weight` times the digit. Tokens: the digits 0 to p - 1, then p for "=", p + 1 for a filler.
+    The three styles of an answer: "direct" is the answer alone; "steps" are the sums of the first
+    1, 2, …, n digits, the last of which is the answer; "filler" is as long as "steps", but says
+    nothing until the answer. Each new sum is the one before plus `weight` times the digit. Tokens:
+    the digits 0 to p - 1, then p for "=", p + 1 for a filler.
 
     >>> task = RunningSum(p=10, n=4)
     >>> digits = torch.tensor([[3, 9, 1, 5]])
@@ -117,12 +121,18 @@ class RunningSum:
             raise ValueError(f"style={style!r} is unknown: choose one of {', '.join(STYLES)}")
         written = self.sums(digits)
         if style != "steps":
-            silent = torch.full_like(written[:, 1:], self.p + 1)[:, : None if style == "filler" else 0]
+            silent = torch.full_like(written[:, 1:], self.p + 1)[
+                :, : None if style == "filler" else 0
+            ]
             written = torch.cat([silent, written[:, -1:]], dim=1)
         return torch.cat([self.prompt(digits), written], dim=1)
 
-    def batches(self, style: str, batch: int = 64) -> Callable[[torch.Generator], tuple[Tensor, Tensor]]:
-        """For `training.train`: draws inputs and targets (batch, n + m); targets before the answer are -100."""
+    def batches(
+        self, style: str, batch: int = 64
+    ) -> Callable[[torch.Generator], tuple[Tensor, Tensor]]:
+        """For `training.train`: draws inputs and targets (batch, n + m); targets before the answer
+        are -100.
+        """
 
         def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
             rows = self.rows(self.problems(batch, generator), style)
@@ -134,35 +144,58 @@ class RunningSum:
 
     def model(self, width: int, seed: int = 0, heads: int = 4) -> Transformer:
         """An untrained GPT of two blocks for these problems."""
-        config = ladder(5, vocab_size=self.p + 2, n_positions=2 * self.n + 1, n_embd=width, n_layer=2, n_head=heads,
-                        initializer_range=0.07)  # fmt: skip
+        config = ladder(
+            5,
+            vocab_size=self.p + 2,
+            n_positions=2 * self.n + 1,
+            n_embd=width,
+            n_layer=2,
+            n_head=heads,
+            initializer_range=0.07,
+        )
         return Transformer(config, torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
-    def sample(self, model: Transformer, digits: Tensor, style: str, k: int, temperature: float,
-               generator: torch.Generator) -> Tensor:  # fmt: skip
-        """Let the model write k answers to each problem: (B, n) -> (B, k, m); temperature 0 takes the likeliest token."""
+    def sample(
+        self,
+        model: Transformer,
+        digits: Tensor,
+        style: str,
+        k: int,
+        temperature: float,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Let the model write k answers to each problem: (B, n) -> (B, k, m); temperature 0 takes
+        the likeliest token.
+        """
         row = self.prompt(digits).repeat_interleave(k, dim=0).to(device_of(model))  # (B · k, n + 1)
         caches = [KVCache() for _ in model.h]
-        written, m = [], 1 if style == "direct" else self.n
+        written = []
+        m = 1 if style == "direct" else self.n
         for _ in range(m):
             logits = model(row, caches)[:, -1]  # (B · k, V)
             if temperature == 0:
                 row = logits.argmax(-1, keepdim=True)
             else:
-                p = (logits / temperature).softmax(-1).to(generator.device)  # the dice are thrown where they are
+                # the dice are thrown where they are
+                p = (logits / temperature).softmax(-1).to(generator.device)
                 row = torch.multinomial(p, 1, generator=generator).to(logits.device)
             written.append(row)
         return torch.cat(written, dim=1).view(len(digits), k, m)
 
     def verify(self, digits: Tensor, written: Tensor) -> Tensor:
-        """Does every written step follow from the one before? (B, n), (B, k, n) -> (B, k), bool. It knows no answer."""
+        """Does every written step follow from the one before? (B, n), (B, k, n) -> (B, k), bool. It
+        knows no answer.
+        """
         before = F.pad(written[:, :, :-1], (1, 0))  # (B, k, n)
-        return ((before + self.weight * digits[:, None].to(written.device)) % self.p == written).all(-1)
+        return (
+            (before + self.weight * digits[:, None].to(written.device)) % self.p == written
+        ).all(-1)
 
 
 def answer_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """The mean cross-entropy in nats of the answer's tokens; those of the problem (target -100) do not count.
+    """The mean cross-entropy in nats of the answer's tokens; those of the problem (target -100) do
+    not count.
 
     >>> task = RunningSum(p=10, n=4)
     >>> batch = task.batches("steps")(torch.Generator().manual_seed(0))
@@ -188,7 +221,8 @@ RECORD = assets.path("test_time_compute/test_time.json")
 
 @lru_cache(maxsize=1)
 def half_trained(file: Path = HALF_TRAINED) -> tuple[RunningSum, Transformer]:
-    """A task and a small model stopped half-way: it mostly knows how to write the steps, and errs now and then.
+    """A task and a small model stopped half-way: it mostly knows how to write the steps, and errs
+    now and then.
 
     `tools/record/train_running_sum.py` makes it again.
 
@@ -208,7 +242,8 @@ def half_trained(file: Path = HALF_TRAINED) -> tuple[RunningSum, Transformer]:
 
 @lru_cache(maxsize=1)
 def recorded(file: Path = RECORD) -> dict:
-    """What `tools/record/train_running_sum.py` measured: "rows" of style, seed, tokens read and accuracy, date, command.
+    """What `tools/record/train_running_sum.py` measured: "rows" of style, seed, tokens read and
+    accuracy, date, command.
 
     >>> sorted({row["style"] for row in recorded()["rows"]})
     ['direct', 'filler', 'steps']

@@ -12,7 +12,12 @@ from course_utils.tokenization.bpe import (
     pretokenize,
     train_bpe,
 )
-from course_utils.tokenization.published import bert_tokenizer, bytes_to_unicode, gpt2_tokenizer, gpt4_tokenizer
+from course_utils.tokenization.published import (
+    bert_tokenizer,
+    bytes_to_unicode,
+    gpt2_tokenizer,
+    gpt4_tokenizer,
+)
 
 __all__ = [
     "BPETokenizer",

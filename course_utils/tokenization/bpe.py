@@ -1,4 +1,6 @@
-"""Byte-level byte-pair encoding (BPE): the small steps of lesson 01, the finished tokenizer, and GPT-2's own merges."""
+"""Byte-level byte-pair encoding (BPE): the small steps of lesson 01, the finished tokenizer, and
+GPT-2's own merges.
+"""
 
 import heapq
 from collections import Counter, defaultdict
@@ -13,8 +15,9 @@ from course_utils.tokenization.published import bytes_to_unicode
 
 Pair = tuple[int, int]
 END_OF_TEXT = "<|endoftext|>"
-# How GPT-2 cuts a text before any merge: endings such as 's, then letters, digits or symbols, each with at most one
-# space in front, then what white space is left. Merges never cross a cut. Source: Radford et al. 2019, section 2.2.
+# How GPT-2 cuts a text before any merge: endings such as 's, then letters, digits or symbols, each
+# with at most one space in front, then what white space is left. Merges never cross a cut. Source:
+# Radford et al. 2019, section 2.2.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?(?:\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+)|\s+(?!\S)|\s+"""
 
 
@@ -36,7 +39,8 @@ def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
     >>> merge([1, 1, 1, 2], (1, 1), 256)
     [256, 1, 2]
     """
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if tuple(ids[i : i + 2]) == pair:
             merged.append(new_id)
@@ -79,8 +83,11 @@ def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
     return ids
 
 
-def build_vocab(merges: Mapping[Pair, int], alphabet: bytes = bytes(range(256))) -> dict[int, bytes]:
-    """Maps each id to its bytes: the 256 single bytes in the order of `alphabet`, then what each merge joins.
+def build_vocab(
+    merges: Mapping[Pair, int], alphabet: bytes = bytes(range(256))
+) -> dict[int, bytes]:
+    """Maps each id to its bytes: the 256 single bytes in the order of `alphabet`, then what each
+    merge joins.
 
     >>> build_vocab({(108, 111): 256, (256, 119): 257})[257]
     b'low'
@@ -113,44 +120,60 @@ def compression(text: str, ids: list[int]) -> float:
 
 
 def pretokenize(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
-    """Cuts text into the pieces that merges may not cross. Raises ValueError where the pattern leaves characters out.
+    """Cuts text into the pieces that merges may not cross. Raises ValueError where the pattern
+    leaves characters out.
 
     >>> pretokenize("I've  2 cats!")
     ['I', "'ve", ' ', ' 2', ' cats', '!']
     """
-    cutter, shape = regex.compile(pattern), tokenization.as_unicode_16(text)  # the shape is nearly always the text itself
+    # the shape is nearly always the text itself
+    cutter = regex.compile(pattern)
+    shape = tokenization.as_unicode_16(text)
     if shape is text and not cutter.groups:
         pieces = cutter.findall(text)
     else:
         pieces = [text[cut.start() : cut.end()] for cut in cutter.finditer(shape)]
     if sum(map(len, pieces)) != len(text):
-        raise ValueError(f"the pattern {pattern!r} leaves characters out; end it with |(?s:.) to keep every one.")
+        raise ValueError(
+            f"the pattern {pattern!r} leaves characters out; end it with |(?s:.) to keep every one."
+        )
     return pieces
 
 
-# From here on the same steps, fast: ids in a row that know their neighbours, so that a merge costs the same in any text.
-_GAP, _USED = -1, -2  # between words and at both ends, in no pair; merged into the id on its left
+# From here on the same steps, fast: ids in a row that know their neighbours, so that a merge costs
+# the same in any text. between words and at both ends, in no pair; merged into the id on its left
+_GAP = -1
+_USED = -2
 _NONE = 2**63  # no merge: above every id
 
 
-def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: int = 256) -> dict[Pair, int]:
+def learn_merges(
+    words: Mapping[tuple[int, ...], int], n_merges: int, first_id: int = 256
+) -> dict[Pair, int]:
     """Learns the merges of `train_bpe`, with the same ties, from words and how often each occurs.
 
-    It keeps the counts and each pair's places up to date instead of counting again after every merge.
+    It keeps the counts and each pair's places up to date instead of counting again after every
+    merge.
 
     >>> learn_merges({(1, 2, 3): 5, (2, 3): 1}, 2)
     {(2, 3): 256, (1, 256): 257}
     """
-    ids, weight = [_GAP], [0]  # weight: how often the word of this place occurs
+    # weight: how often the word of this place occurs
+    ids = [_GAP]
+    weight = [0]
     for word, times in words.items():
         ids += [*word, _GAP]
         weight += [times] * (len(word) + 1)
-    left, right, counts, places = [*range(-1, len(ids) - 1)], [*range(1, len(ids) + 1)], Counter(), defaultdict(list)
+    left = [*range(-1, len(ids) - 1)]
+    right = [*range(1, len(ids) + 1)]
+    counts = Counter()
+    places = defaultdict(list)
     for i, pair in enumerate(pairwise(ids)):
         if _GAP not in pair:
             counts[pair] += weight[i]
             places[pair].append(i)
-    heap = sorted((-count, pair) for pair, count in counts.items())  # most frequent first, then smallest ids
+    # most frequent first, then smallest ids
+    heap = sorted((-count, pair) for pair, count in counts.items())
     merges = {}
     while len(merges) < n_merges and heap:
         count, pair = heapq.heappop(heap)
@@ -162,9 +185,14 @@ def learn_merges(words: Mapping[tuple[int, ...], int], n_merges: int, first_id: 
             j = right[i]
             if (ids[i], ids[j]) != pair:
                 continue  # used up by an earlier merge, or by its own left neighbour as in 1 1 1
-            h, k, times = left[i], right[j], weight[i]
+            h = left[i]
+            k = right[j]
+            times = weight[i]
             ids[i], ids[j], right[i], left[k] = new_id, _USED, k, i
-            for at, old, new in (h, (ids[h], pair[0]), (ids[h], new_id)), (i, (pair[1], ids[k]), (new_id, ids[k])):
+            for at, old, new in (
+                (h, (ids[h], pair[0]), (ids[h], new_id)),
+                (i, (pair[1], ids[k]), (new_id, ids[k])),
+            ):
                 if _GAP not in new:
                     counts[old] -= times
                     counts[new] += times
@@ -182,8 +210,10 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
     >>> apply_merges(b"lower", {(108, 111): 256, (256, 119): 257})
     [257, 101, 114]
     """
-    ids, get = list(ids), merges.get
-    if len(ids) <= 64:  # a word: for so few, looking for the lowest again and again is quicker than a heap
+    ids = list(ids)
+    get = merges.get
+    # a word: for so few, looking for the lowest again and again is quicker than a heap
+    if len(ids) <= 64:
         new = [get(pair, _NONE) for pair in pairwise(ids)]
         while new and (lowest := min(new)) < _NONE:
             i = new.index(lowest)
@@ -193,8 +223,11 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
                 new[i - 1] = get((ids[i - 1], lowest), _NONE)
         return ids
     ids = [_GAP, *ids, _GAP]
-    heap = sorted((new_id, i) for i, new_id in enumerate(map(get, pairwise(ids))) if new_id is not None)
-    left, right = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+    heap = sorted(
+        (new_id, i) for i, new_id in enumerate(map(get, pairwise(ids))) if new_id is not None
+    )
+    left = list(range(-1, len(ids) - 1))
+    right = list(range(1, len(ids) + 1))
     while heap:
         new_id, i = heapq.heappop(heap)
         j = right[i]
@@ -210,34 +243,54 @@ def apply_merges(ids: Iterable[int], merges: Mapping[Pair, int]) -> list[int]:
 class BPETokenizer:
     """A byte-level BPE tokenizer: any text in, and exactly that text back.
 
-    `merges` maps pairs to new ids in the order learned; `pattern` cuts the text first (None: not at all); `alphabet`
-    lists the 256 bytes in the order of their ids; each of `special` gets an id after the merges.
+    `merges` maps pairs to new ids in the order learned; `pattern` cuts the text first (None: not at
+    all); `alphabet` lists the 256 bytes in the order of their ids; each of `special` gets an id
+    after the merges.
 
     >>> tok = BPETokenizer.train("low lower lowest", 259)
     >>> tok.encode("lowest"), [tok.vocab[i] for i in tok.encode("lowest")]
     ([257, 101, 115, 116], [b'low', b'e', b's', b't'])
     """
 
-    def __init__(self, merges: Mapping[Pair, int], pattern: str | None = GPT2_PATTERN, special: Collection[str] = (),
-                 alphabet: bytes = bytes(range(256))):  # fmt: skip
+    def __init__(
+        self,
+        merges: Mapping[Pair, int],
+        pattern: str | None = GPT2_PATTERN,
+        special: Collection[str] = (),
+        alphabet: bytes = bytes(range(256)),
+    ):
         if isinstance(special, str) or len({*special, ""}) <= len(special):
-            raise ValueError(f"special is {special!r}; give a list of different tokens, such as [{END_OF_TEXT!r}].")
-        self.merges, self.pattern = dict(merges), pattern
+            raise ValueError(
+                f"special is {special!r}; give a list of different tokens, such as [{END_OF_TEXT!r}]."
+            )
+        self.merges = dict(merges)
+        self.pattern = pattern
         self.special = {token: 256 + len(merges) + i for i, token in enumerate(special)}
-        self.vocab = build_vocab(merges, alphabet) | {i: token.encode("utf-8") for token, i in self.special.items()}
+        self.vocab = build_vocab(merges, alphabet) | {
+            i: token.encode("utf-8") for token, i in self.special.items()
+        }
         self._ids = bytes(alphabet.index(byte) for byte in range(256))  # byte -> id
         self._known: dict[str, list[int]] = {}  # pieces encoded before
 
     @classmethod
-    def train(cls, text: str, vocab_size: int, pattern: str | None = GPT2_PATTERN,
-              special: Collection[str] = ()) -> "BPETokenizer":  # fmt: skip
-        """Learns a vocabulary of `vocab_size` ids, 256 bytes and `special` included; fewer where no pair is left.
+    def train(
+        cls,
+        text: str,
+        vocab_size: int,
+        pattern: str | None = GPT2_PATTERN,
+        special: Collection[str] = (),
+    ) -> "BPETokenizer":
+        """Learns a vocabulary of `vocab_size` ids, 256 bytes and `special` included; fewer where no
+        pair is left.
 
-        Raises ValueError for an empty text, a lone surrogate, and a `vocab_size` below 256 plus the special tokens.
+        Raises ValueError for an empty text, a lone surrogate, and a `vocab_size` below 256 plus the
+        special tokens.
         """
         if (n_merges := index(vocab_size) - 256 - len(special)) < 0:
-            raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(special)} special tokens need at least "
-                             f"{256 + len(special)}.")
+            raise ValueError(
+                f"vocab_size is {vocab_size}; 256 bytes and {len(special)} special tokens need at least "
+                f"{256 + len(special)}."
+            )
         if not tokenization.utf8(text):
             raise ValueError("the text is empty: there is nothing to learn merges from.")
         pieces = Counter(pretokenize(text, pattern) if pattern else [text])
@@ -246,7 +299,8 @@ class BPETokenizer:
 
     @classmethod
     def from_gpt2(cls) -> "BPETokenizer":
-        """GPT-2's 50,257 tokens in this class: the ids of `transformers` and `tiktoken`, for any text.
+        """GPT-2's 50,257 tokens in this class: the ids of `transformers` and `tiktoken`, for any
+        text.
 
         >>> BPETokenizer.from_gpt2().encode("Hello world")
         [15496, 995]
@@ -259,42 +313,57 @@ class BPETokenizer:
         return len(self.vocab)
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
-        """Turns text into ids. Special tokens are ordinary text, except those in `allowed_special` ("all": every one).
+        """Turns text into ids. Special tokens are ordinary text, except those in `allowed_special`
+        ("all": every one).
 
-        Raises TypeError for anything but text, ValueError for a lone surrogate or a special token it does not have.
+        Raises TypeError for anything but text, ValueError for a lone surrogate or a special token
+        it does not have.
         """
         tokenization.utf8(text)
         allowed = set(self.special if allowed_special == "all" else allowed_special)
         if unknown := allowed - set(self.special):
-            raise ValueError(f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}.")
+            raise ValueError(
+                f"allowed_special holds {sorted(unknown)}; this tokenizer has {sorted(self.special)}."
+            )
         if not allowed:
             return self._encode(text)
         longest_first = "|".join(sorted(map(regex.escape, allowed), key=len, reverse=True))
         parts = regex.split(f"({longest_first})", text)
-        return [i for part in parts for i in ([self.special[part]] if part in allowed else self._encode(part))]
+        return [
+            i
+            for part in parts
+            for i in ([self.special[part]] if part in allowed else self._encode(part))
+        ]
 
     def _encode(self, text: str) -> list[int]:
         pieces = pretokenize(text, self.pattern) if self.pattern else [text]
         if len(self._known) > 100_000 or not self.pattern:
             self._known.clear()
         for piece in set(pieces).difference(self._known):  # each different piece is encoded once
-            self._known[piece] = apply_merges(piece.encode("utf-8").translate(self._ids), self.merges)
+            self._known[piece] = apply_merges(
+                piece.encode("utf-8").translate(self._ids), self.merges
+            )
         ids = []
         for piece in pieces:
             ids += self._known[piece]
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for an unknown id."""
+        """Turns ids into text; bytes that are not valid UTF-8 become U+FFFD. Raises ValueError for
+        an unknown id.
+        """
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes behind the ids: one token may hold only part of a character. Raises ValueError for an unknown id.
+        """The bytes behind the ids: one token may hold only part of a character. Raises ValueError
+        for an unknown id.
 
         >>> BPETokenizer({}).decode_bytes([240, 159])
         b'\\xf0\\x9f'
         """
         ids = [index(i) for i in ids]
         if unknown := [i for i in ids if i not in self.vocab]:
-            raise ValueError(f"there is no token with the id {unknown[0]}; the ids are 0 to {len(self) - 1}.")
+            raise ValueError(
+                f"there is no token with the id {unknown[0]}; the ids are 0 to {len(self) - 1}."
+            )
         return b"".join(self.vocab[i] for i in ids)

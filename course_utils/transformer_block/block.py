@@ -1,8 +1,10 @@
-"""The transformer block, as lesson 03 builds it: LayerNorm, GELU, dropout, MLP, positions, three orders, the block.
+"""The transformer block, as lesson 03 builds it: LayerNorm, GELU, dropout, MLP, positions, three
+orders, the block.
 
-Shapes: B sequences, T positions, H heads, d_model features; (..., d_model) means any leading dimensions.
-The residual stream is the tensor (B, T, d_model) that a block gets and gives back; what a part adds to it is a write.
-Parameters have GPT-2's names (Radford et al. 2019), the configuration has those of transformers' GPT2Config.
+Shapes: B sequences, T positions, H heads, d_model features; (..., d_model) means any leading
+dimensions. The residual stream is the tensor (B, T, d_model) that a block gets and gives back; what
+a part adds to it is a write. Parameters have GPT-2's names (Radford et al. 2019), the configuration
+has those of transformers' GPT2Config.
 """
 
 import math
@@ -49,9 +51,11 @@ def frozen_layer_norm(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tens
 
 
 class LayerNorm(nn.Module):
-    """`layer_norm` with its learned gain (`weight`, 1 at the start) and shift (`bias`, 0 at the start).
+    """`layer_norm` with its learned gain (`weight`, 1 at the start) and shift (`bias`, 0 at the
+    start).
 
-    Shapes: (..., d_model) -> (..., d_model). `fused` picks torch's kernel: the same values, several times faster.
+    Shapes: (..., d_model) -> (..., d_model). `fused` picks torch's kernel: the same values, several
+    times faster.
 
     >>> LayerNorm(4)(torch.tensor([1.0, 1.0, 5.0, 5.0])).detach()
     tensor([-1.0000, -1.0000,  1.0000,  1.0000])
@@ -59,8 +63,10 @@ class LayerNorm(nn.Module):
 
     def __init__(self, d_model: int, eps: float = 1e-5, fused: bool = True) -> None:
         super().__init__()
-        self.eps, self.fused = eps, fused
-        self.weight, self.bias = nn.Parameter(torch.ones(d_model)), nn.Parameter(torch.zeros(d_model))
+        self.eps = eps
+        self.fused = fused
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
@@ -71,7 +77,8 @@ class LayerNorm(nn.Module):
 def gelu(x: Tensor) -> Tensor:
     """Multiply x by the probability that a standard normal number is below x (the exact GELU).
 
-    Shapes: any -> the same. Source: Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", section 2.
+    Shapes: any -> the same. Source: Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)",
+    section 2.
 
     >>> gelu(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]))
     tensor([-0.0040, -0.1587,  0.0000,  0.8413,  2.9960])
@@ -91,12 +98,14 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-# torch's kernels, several times faster than the functions above and equal to them; the names are transformers'.
+# torch's kernels, several times faster than the functions above and equal to them; the names are
+# transformers'.
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh")}
 
 
 class MLP(nn.Module):
-    """Widen each position's features 4 times, bend them, and narrow them again; no position sees another.
+    """Widen each position's features 4 times, bend them, and narrow them again; no position sees
+    another.
 
     Shapes: (..., d_model) -> (..., d_model). Raises: ValueError for an unknown activation.
     Source: Vaswani et al. 2017, section 3.3; the GELU is GPT's (Radford et al. 2018).
@@ -105,16 +114,21 @@ class MLP(nn.Module):
     4722432
     """
 
-    def __init__(self, d_model: int, d_inner: int | None = None, activation: str = "gelu_new") -> None:
+    def __init__(
+        self, d_model: int, d_inner: int | None = None, activation: str = "gelu_new"
+    ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}"
+            )
         self.c_fc = nn.Linear(d_model, d_inner or 4 * d_model)
         self.act = ACTIVATIONS[activation]
         self.c_proj = nn.Linear(d_inner or 4 * d_model, d_model)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(self.act(self.c_fc(x)))  # (..., d_model) -> (..., 4 * d_model) -> (..., d_model)
+        # (..., d_model) -> (..., 4 * d_model) -> (..., d_model)
+        return self.c_proj(self.act(self.c_fc(x)))
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
@@ -127,7 +141,9 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     True
     """
     if not 0 <= p < 1:
-        raise ValueError(f"p={p} must be at least 0 and below 1: it is the share of the numbers to drop")
+        raise ValueError(
+            f"p={p} must be at least 0 and below 1: it is the share of the numbers to drop"
+        )
     if not training or p == 0:
         return x
     keep = torch.rand(x.shape, device=x.device) >= p
@@ -146,8 +162,11 @@ def sinusoidal_positions(T: int, d_model: int, base: float = 10_000.0) -> Tensor
             [ 0.9093, -0.4161,  0.0200,  0.9998]])
     """
     if d_model % 2:
-        raise ValueError(f"d_model={d_model} is odd: sines and cosines come in pairs, so choose an even number")
-    rates = base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)  # (d_model / 2,), radians a position
+        raise ValueError(
+            f"d_model={d_model} is odd: sines and cosines come in pairs, so choose an even number"
+        )
+    # (d_model / 2,), radians a position
+    rates = base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
     angles = torch.outer(torch.arange(T, dtype=torch.float64), rates)  # (T, d_model / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2).float()  # (T, d_model)
 
@@ -169,9 +188,12 @@ def rotary(x: Tensor, base: float = 10_000.0) -> Tensor:
         raise ValueError(f"x has {d} features: they are turned in pairs, so pass an even number")
     rates = base ** (-torch.arange(0, d, 2, device=x.device) / d)  # (d / 2,), radians a position
     angles = torch.outer(torch.arange(T, device=x.device), rates)  # (T, d / 2)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    even, odd = x[..., 0::2], x[..., 1::2]  # (..., T, d / 2)
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)  # (..., T, d)
+    cos = angles.cos().to(x.dtype)
+    sin = angles.sin().to(x.dtype)
+    even = x[..., 0::2]  # (..., T, d / 2)
+    odd = x[..., 1::2]
+    # (..., T, d)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
 
 
 Part = Callable[[Tensor], Tensor]
@@ -193,9 +215,12 @@ def pre_norm_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> 
 
 
 def post_norm_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> Tensor:
-    """One block in the order of the first transformer: add, then normalise the sum (Vaswani et al. 2017, section 3.1).
+    """One block in the order of the first transformer: add, then normalise the sum (Vaswani et al.
+    2017, section 3.1).
 
-    >>> post_norm_block(10.0, attn=lambda x: 2 * x, mlp=lambda x: 3 * x, ln_1=lambda x: x / 10, ln_2=lambda x: x)
+    >>> post_norm_block(
+    ...     10.0, attn=lambda x: 2 * x, mlp=lambda x: 3 * x, ln_1=lambda x: x / 10, ln_2=lambda x: x
+    ... )
     12.0
     """
     x = ln_1(x + attn(x))
@@ -204,9 +229,12 @@ def post_norm_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) ->
 
 
 def parallel_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> Tensor:
-    """One block as LayerNorm(x + Attention(x) + MLP(x)): the MLP does not see the attention, and ln_2 is not used.
+    """One block as LayerNorm(x + Attention(x) + MLP(x)): the MLP does not see the attention, and
+    ln_2 is not used.
 
-    >>> parallel_block(10.0, attn=lambda x: 2 * x, mlp=lambda x: 3 * x, ln_1=lambda x: x / 10, ln_2=None)
+    >>> parallel_block(
+    ...     10.0, attn=lambda x: 2 * x, mlp=lambda x: 3 * x, ln_1=lambda x: x / 10, ln_2=None
+    ... )
     6.0
     """
     return ln_1(x + attn(x) + mlp(x))
@@ -217,10 +245,12 @@ ORDERS = {"pre": pre_norm_block, "post": post_norm_block, "parallel": parallel_b
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The sizes and switches of a transformer, named as in transformers' GPT2Config; the default is GPT-2 small.
+    """The sizes and switches of a transformer, named as in transformers' GPT2Config; the default is
+    GPT-2 small.
 
-    The last six are not in GPT2Config: `order` is a name in ORDERS; `positions` is "learned", "sinusoidal" or "none";
-    `residual`, `norm` and `mlp` switch parts off; `depth_scaled_init` is GPT-2's smaller start for what writes.
+    The last six are not in GPT2Config: `order` is a name in ORDERS; `positions` is "learned",
+    "sinusoidal" or "none"; `residual`, `norm` and `mlp` switch parts off; `depth_scaled_init` is
+    GPT-2's smaller start for what writes.
     Raises: ValueError which names the field that does not fit.
 
     >>> TransformerConfig(n_embd=64, n_head=3)
@@ -250,26 +280,41 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         for name, least in dict(vocab_size=1, n_positions=1, n_embd=1, n_layer=0, n_head=1).items():
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be a whole number of at least {least}")
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be a whole number of at least {least}"
+                )
         if self.n_embd % self.n_head:
-            raise ValueError(f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: "
-                             f"choose a divisor of {self.n_embd}")
-        options = dict(order=ORDERS, positions=("learned", "sinusoidal", "none"), activation_function=ACTIVATIONS)
+            raise ValueError(
+                f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: "
+                f"choose a divisor of {self.n_embd}"
+            )
+        options = dict(
+            order=ORDERS,
+            positions=("learned", "sinusoidal", "none"),
+            activation_function=ACTIVATIONS,
+        )
         for name, known in options.items():
             if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(known)}")
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is unknown: choose one of {', '.join(known)}"
+                )
         if not self.residual and self.order != "pre":
-            raise ValueError(f'residual=False is not defined for order="{self.order}": use order="pre"')
+            raise ValueError(
+                f'residual=False is not defined for order="{self.order}": use order="pre"'
+            )
         for name in ("embd_pdrop", "resid_pdrop"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
 
 
 class Block(nn.Module):
-    """One transformer block: attention mixes positions, the MLP works on each; both write into the residual stream.
+    """One transformer block: attention mixes positions, the MLP works on each; both write into the
+    residual stream.
 
-    Shapes: x (B, T, d_model) -> the same. A cache or a mask goes to `MultiHeadAttention`, which is causal without them.
-    Source: Radford et al. 2019, section 2.3. The parts are named as in GPT-2: ln_1, attn, ln_2, mlp.
+    Shapes: x (B, T, d_model) -> the same. A cache or a mask goes to `MultiHeadAttention`, which is
+    causal without them.
+    Source: Radford et al. 2019, section 2.3. The parts are named as in GPT-2: ln_1, attn, ln_2,
+    mlp.
 
     >>> block = Block(TransformerConfig(n_embd=8, n_head=2))
     >>> block(torch.randn(1, 5, 8)).shape, sum(p.numel() for p in block.parameters())
@@ -278,19 +323,30 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        d_model, self.config = config.n_embd, config
+        d_model = config.n_embd
+        self.config = config
         two_norms = config.mlp and not config.order.startswith("parallel")
         self.ln_1 = LayerNorm(d_model, config.layer_norm_epsilon) if config.norm else nn.Identity()
         self.attn = MultiHeadAttention(d_model, config.n_head)
-        self.ln_2 = LayerNorm(d_model, config.layer_norm_epsilon) if config.norm and two_norms else nn.Identity()
+        self.ln_2 = (
+            LayerNorm(d_model, config.layer_norm_epsilon)
+            if config.norm and two_norms
+            else nn.Identity()
+        )
         self.mlp = MLP(d_model, config.n_inner, config.activation_function) if config.mlp else None
 
-    def forward(self, x: Tensor, kv_cache: KVCache | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, kv_cache: KVCache | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         def attn(z: Tensor) -> Tensor:
             return dropout(self.attn(z, kv_cache, mask), self.config.resid_pdrop, self.training)
 
         def mlp(z: Tensor) -> Tensor:
-            return dropout(self.mlp(z), self.config.resid_pdrop, self.training) if self.mlp else torch.zeros_like(z)
+            return (
+                dropout(self.mlp(z), self.config.resid_pdrop, self.training)
+                if self.mlp
+                else torch.zeros_like(z)
+            )
 
         if self.config.residual:
             return ORDERS[self.config.order](x, attn, mlp, self.ln_1, self.ln_2)

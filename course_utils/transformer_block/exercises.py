@@ -1,4 +1,6 @@
-"""Exercises of lesson 03. The right values come from torch, from plain Python arithmetic and from complex numbers."""
+"""Exercises of lesson 03. The right values come from torch, from plain Python arithmetic and from
+complex numbers.
+"""
 
 import math
 import random
@@ -20,7 +22,7 @@ def uniform(rng: random.Random, n: int) -> Tensor:
     return torch.tensor([rng.choice((-1, 1)) * rng.uniform(0.5, 2.0) for _ in range(n)])
 
 
-# --- layer_norm ------------------------------------------------------------------------------------------------------
+# --- layer_norm -----------------------------------------------------------------------------------
 
 
 def norm_oracle(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
@@ -29,9 +31,12 @@ def norm_oracle(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> T
 
 def norm_mistakes(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> dict[str, Tensor]:
     def over(dim, correction: int = 0) -> Tensor:
-        return (x - x.mean(dim, keepdim=True)) / (x.var(dim, correction=correction, keepdim=True) + eps).sqrt() * weight + bias
+        return (x - x.mean(dim, keepdim=True)) / (
+            x.var(dim, correction=correction, keepdim=True) + eps
+        ).sqrt() * weight + bias
 
-    mean, var = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+    mean = x.mean(-1, keepdim=True)
+    var = x.var(-1, correction=0, keepdim=True)
     hat = (x - mean) / (var + eps).sqrt()
     std = x.std(-1, keepdim=True)
     mistakes = {
@@ -60,45 +65,87 @@ def norm_mistakes(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> dict[s
     return {sentence: value for sentence, value in mistakes.items() if torch.isfinite(value).all()}
 
 
-@EXERCISES.add(transformer_block.layer_norm, difficulty=1, minutes=8, hints=[
+@EXERCISES.add(
+    transformer_block.layer_norm,
+    difficulty=1,
+    minutes=8,
+    hints=[
         "Each position is treated alone: one mean and one variance over its own features, which are the last dimension. Keep "
         "that dimension with keepdim=True, so that the shapes still fit.",
         "Subtract the mean first. The variance is the mean of the squares of what is left. eps joins the variance before you "
         "take the root.",
         "centred = x - x.mean(-1, keepdim=True); variance = centred.square().mean(-1, keepdim=True); divide centred by "
         "torch.sqrt(variance + eps), multiply by weight, add bias.",
-    ])
+    ],
+)
 def check_layer_norm(student: Callable, rng: random.Random) -> None:
     for shape in ((2, 3, 6), (5, 4), (4, 4), (3, 3, 3), (7,)):
         d = shape[-1]
         for eps, scale in ((1e-5, 3.0), (rng.uniform(0.1, 0.5), 0.7)):
             x = normal(rng, *shape) * scale + rng.uniform(1.0, 3.0)
-            weight, bias = uniform(rng, d), uniform(rng, d)
+            weight = uniform(rng, d)
+            bias = uniform(rng, d)
             mistakes = norm_mistakes(x, weight, bias, eps) if x.ndim > 1 else {}
-            expect(student(x, weight, bias, eps=eps), norm_oracle(x, weight, bias, eps),
-                   f"layer_norm(x, weight, bias, eps={eps:.3g}) with x of shape {shape}", mistakes=mistakes)  # fmt: skip
-    weight, bias = uniform(rng, 6), uniform(rng, 6)
+            expect(
+                student(x, weight, bias, eps=eps),
+                norm_oracle(x, weight, bias, eps),
+                f"layer_norm(x, weight, bias, eps={eps:.3g}) with x of shape {shape}",
+                mistakes=mistakes,
+            )
+    weight = uniform(rng, 6)
+    bias = uniform(rng, 6)
     x = normal(rng, 2, 6)
-    expect(student(x, weight, bias), norm_oracle(x, weight, bias), "layer_norm(x, weight, bias) with the default eps=1e-5")
+    expect(
+        student(x, weight, bias),
+        norm_oracle(x, weight, bias),
+        "layer_norm(x, weight, bias) with the default eps=1e-5",
+    )
     x = torch.full((2, 6), rng.uniform(1.0, 5.0))
-    expect(student(x, weight, bias), bias.expand(2, 6), "layer_norm(x, weight, bias) where all features of x are the same, so "
-           "that only eps keeps the root from 0", tol=1e-3)  # fmt: skip
+    expect(
+        student(x, weight, bias),
+        bias.expand(2, 6),
+        "layer_norm(x, weight, bias) where all features of x are the same, so "
+        "that only eps keeps the root from 0",
+        tol=1e-3,
+    )
     x = normal(rng, 3, 6) + 5000.0
-    got, want = student(x, weight, bias), norm_oracle(x.double(), weight.double(), bias.double()).float()
-    if isinstance(got, Tensor) and got.shape == want.shape and not torch.allclose(got, want, atol=0.01):
-        raise Wrong("layer_norm(x, weight, bias) where x is 5000 plus small differences: they got lost. mean(x²) - mean(x)² "
-                    "takes the difference of two huge numbers; take the mean of (x - mean)² instead.")
-    expect(got, want, "layer_norm(x, weight, bias) where x is 5000 plus small differences", tol=0.01)
+    got = student(x, weight, bias)
+    want = norm_oracle(x.double(), weight.double(), bias.double()).float()
+    if (
+        isinstance(got, Tensor)
+        and got.shape == want.shape
+        and not torch.allclose(got, want, atol=0.01)
+    ):
+        raise Wrong(
+            "layer_norm(x, weight, bias) where x is 5000 plus small differences: they got lost. mean(x²) - mean(x)² "
+            "takes the difference of two huge numbers; take the mean of (x - mean)² instead."
+        )
+    expect(
+        got, want, "layer_norm(x, weight, bias) where x is 5000 plus small differences", tol=0.01
+    )
     x, weight, bias = (t.double() for t in (normal(rng, 2, 6), weight, bias))
-    expect(student(x, weight, bias), norm_oracle(x, weight, bias), "layer_norm in torch.float64", tol=1e-10)
-    check_gradient(lambda x: student(x, weight, bias), lambda x: norm_oracle(x, weight, bias), x,
-                   "layer_norm(x, weight, bias) with respect to x")  # fmt: skip
+    expect(
+        student(x, weight, bias),
+        norm_oracle(x, weight, bias),
+        "layer_norm in torch.float64",
+        tol=1e-10,
+    )
+    check_gradient(
+        lambda x: student(x, weight, bias),
+        lambda x: norm_oracle(x, weight, bias),
+        x,
+        "layer_norm(x, weight, bias) with respect to x",
+    )
     x = normal(rng, 2, 6, dtype=torch.float64)
-    check_gradient(lambda w: student(x, w, bias), lambda w: norm_oracle(x, w, bias), weight,
-                   "layer_norm(x, weight, bias) with respect to weight")  # fmt: skip
+    check_gradient(
+        lambda w: student(x, w, bias),
+        lambda w: norm_oracle(x, w, bias),
+        weight,
+        "layer_norm(x, weight, bias) with respect to weight",
+    )
 
 
-# --- frozen_layer_norm -----------------------------------------------------------------------------------------------
+# --- frozen_layer_norm ----------------------------------------------------------------------------
 
 
 def frozen_oracle(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
@@ -107,19 +154,29 @@ def frozen_oracle(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
     return torch.stack([(write - write.mean(-1, keepdim=True)) * scale for write in writes])
 
 
-@EXERCISES.add(transformer_block.frozen_layer_norm, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    transformer_block.frozen_layer_norm,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "LayerNorm does three things: it subtracts the mean, divides by the standard deviation and multiplies by the gain. The "
         "mean of a sum is the sum of the means. Which of the three cannot be shared out?",
         "The standard deviation: compute it once, of writes.sum(0). Everything else is done to each write by itself, over its "
         "features.",
         "variance = writes.sum(0).var(-1, correction=0, keepdim=True); then (writes - writes.mean(-1, keepdim=True)) divided by "
         "torch.sqrt(variance + eps), times weight.",
-    ])
+    ],
+)
 def check_frozen_layer_norm(student: Callable, rng: random.Random) -> None:
     for shape in ((3, 5), (4, 2, 6), (5, 2, 3, 4), (4, 4, 4), (1, 2, 5), (2, 2)):
-        N, d = shape[0], shape[-1]
+        N = shape[0]
+        d = shape[-1]
         for eps in (1e-5, rng.uniform(0.1, 0.5)):
-            writes, weight = normal(rng, *shape) * torch.linspace(0.5, 2, N).reshape(-1, *[1] * (len(shape) - 1)) + 1.0, uniform(rng, d)
+            writes = (
+                normal(rng, *shape) * torch.linspace(0.5, 2, N).reshape(-1, *[1] * (len(shape) - 1))
+                + 1.0
+            )
+            weight = uniform(rng, d)
             total = writes.sum(0)
             centred = writes - writes.mean(-1, keepdim=True)
             var = total.var(-1, correction=0, keepdim=True)
@@ -148,17 +205,29 @@ def check_frozen_layer_norm(student: Callable, rng: random.Random) -> None:
                 mistakes = {}
             call = f"frozen_layer_norm(writes, weight, eps={eps:.3g}) with writes of shape {shape}"
             expect(student(writes, weight, eps=eps), want, call, mistakes=mistakes)
-    writes, weight = normal(rng, 3, 2, 4, dtype=torch.float64), uniform(rng, 4).double()
-    expect(student(writes, weight), frozen_oracle(writes, weight), "frozen_layer_norm in torch.float64", tol=1e-10)
+    writes = normal(rng, 3, 2, 4, dtype=torch.float64)
+    weight = uniform(rng, 4).double()
+    expect(
+        student(writes, weight),
+        frozen_oracle(writes, weight),
+        "frozen_layer_norm in torch.float64",
+        tol=1e-10,
+    )
 
 
-# --- gelu_tanh -------------------------------------------------------------------------------------------------------
+# --- gelu_tanh ------------------------------------------------------------------------------------
 
-@EXERCISES.add(transformer_block.gelu_tanh, difficulty=1, minutes=4, hints=[
+
+@EXERCISES.add(
+    transformer_block.gelu_tanh,
+    difficulty=1,
+    minutes=4,
+    hints=[
         "Read the formula from the inside: first x + 0.044715 x³, then the factor √(2/π), then tanh, then + 1, then x/2.",
         "math.sqrt(2 / math.pi) is the factor; torch.tanh takes tensors; x**3 is element by element.",
         "0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (…))): the bracket holds x and the cubic term.",
-    ])
+    ],
+)
 def check_gelu_tanh(student: Callable, rng: random.Random) -> None:
     inner = math.sqrt(2 / math.pi)
     for x in (torch.linspace(-3, 3, 7) + rng.uniform(-0.2, 0.2), normal(rng, 2, 3, 4) * 2):
@@ -183,23 +252,33 @@ def check_gelu_tanh(student: Callable, rng: random.Random) -> None:
     x = torch.tensor([-1e4, -200.0, -20.0, 20.0, 200.0, 1e4])
     got = student(x)
     if isinstance(got, Tensor) and not torch.isfinite(got).all():
-        raise Wrong("gelu_tanh(x) with large x: there is nan or inf in the result. A tanh made of exponentials overflows: use "
-                    "torch.tanh.")
+        raise Wrong(
+            "gelu_tanh(x) with large x: there is nan or inf in the result. A tanh made of exponentials overflows: use "
+            "torch.tanh."
+        )
     expect(got, torch.tensor([0.0, 0.0, 0.0, 20.0, 200.0, 1e4]), "gelu_tanh(x) with large x")
     x = normal(rng, 5, dtype=torch.float64)
-    expect(student(x), F.gelu(x, approximate="tanh"), "gelu_tanh(x) with x in torch.float64", tol=1e-10)
+    expect(
+        student(x), F.gelu(x, approximate="tanh"), "gelu_tanh(x) with x in torch.float64", tol=1e-10
+    )
     check_gradient(student, lambda x: F.gelu(x, approximate="tanh"), x, "gelu_tanh(x)")
 
 
-# --- dropout ---------------------------------------------------------------------------------------------------------
+# --- dropout --------------------------------------------------------------------------------------
 
-@EXERCISES.add(transformer_block.dropout, difficulty=2, minutes=8, hints=[
+
+@EXERCISES.add(
+    transformer_block.dropout,
+    difficulty=2,
+    minutes=8,
+    hints=[
         "Three cases come before any dice: a p that is no share raises a ValueError; in evaluation x comes back; so it does for "
         "p = 0.",
         "One random number between 0 and 1 for each number of x: where is it at least p? Those are kept. On average 1 - p of the "
         "sum is left: what must the kept ones be divided by?",
         "keep = torch.rand(x.shape, device=x.device) >= p; then x * keep / (1 - p).",
-    ])
+    ],
+)
 def check_dropout(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
         torch.manual_seed(rng.randrange(2**31))
@@ -210,39 +289,62 @@ def check_dropout(student: Callable, rng: random.Random) -> None:
         got = student(x, 0.4, training=False)
         if isinstance(got, Tensor) and (got == 0).any():
             raise Wrong(f"{call}: numbers were set to 0. In evaluation nothing is dropped.")
-        expect(got, x, call, mistakes={
-            "in evaluation nothing is scaled, because you divided by 1 - p in training": x * 0.6,
-            "in evaluation nothing is scaled": x / 0.6,
-        })  # fmt: skip
+        expect(
+            got,
+            x,
+            call,
+            mistakes={
+                "in evaluation nothing is scaled, because you divided by 1 - p in training": x
+                * 0.6,
+                "in evaluation nothing is scaled": x / 0.6,
+            },
+        )
         expect(student(x, 0.0), x, "dropout(x, p=0.0)")
         for p in (1.0, 1.5, -0.1):
-            must_raise(lambda p=p: student(x, p), f"dropout(x, p={p})", "p is a share, at least 0 and below 1")
+            must_raise(
+                lambda p=p: student(x, p),
+                f"dropout(x, p={p})",
+                "p is a share, at least 0 and below 1",
+            )
 
 
 def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
     call = f"dropout(x, p={p:.2f})"
-    x = normal(rng, 20, 30, 10).requires_grad_() * 1  # not a leaf: the student's function gets this very tensor
-    y, again = student(x, p), student(x, p)
+    # not a leaf: the student's function gets this very tensor
+    x = normal(rng, 20, 30, 10).requires_grad_() * 1
+    y = student(x, p)
+    again = student(x, p)
     for answer in (y, again):
         if not isinstance(answer, Tensor) or (answer.shape, answer.dtype) != (x.shape, x.dtype):
             expect(answer, x, call)
     dropped = y == 0
     for dim, name in enumerate(("sequence", "position", "feature")):
         if (dropped == dropped.select(dim, 0).unsqueeze(dim)).all():
-            raise Wrong(f"{call}: each {name} lost the same places; draw one random number for each number of x, torch.rand(x.shape).")
-    share, slack = dropped.float().mean().item(), 6 * math.sqrt(p * (1 - p) / x.numel())
+            raise Wrong(
+                f"{call}: each {name} lost the same places; draw one random number for each number of x, torch.rand(x.shape)."
+            )
+    share = dropped.float().mean().item()
+    slack = 6 * math.sqrt(p * (1 - p) / x.numel())
     if abs(share - p) > slack:
         if share == 0:
             raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
-        wrong = "p is the share to drop, not to keep" if abs(share - (1 - p)) < slack else "the share of zeros should be p"
+        wrong = (
+            "p is the share to drop, not to keep"
+            if abs(share - (1 - p)) < slack
+            else "the share of zeros should be p"
+        )
         raise Wrong(f"{call}: {share:.0%} of the numbers were set to 0; {wrong}.")
     for dim, name in enumerate(("sequence", "position", "feature")):
         rates = dropped.float().mean([d for d in range(3) if d != dim])
         spread = 6 * math.sqrt(p * (1 - p) * x.size(dim) / x.numel())
         if ((rates - p).abs() > spread).any():
-            raise Wrong(f"{call}: whole {name}s are dropped or kept together; draw one random number for each number of x.")
+            raise Wrong(
+                f"{call}: whole {name}s are dropped or kept together; draw one random number for each number of x."
+            )
     if torch.equal(dropped, again == 0):
-        raise Wrong(f"{call}: two calls dropped the same numbers. Draw anew each time, and set no seed inside.")
+        raise Wrong(
+            f"{call}: two calls dropped the same numbers. Draw anew each time, and set no seed inside."
+        )
     kept = x.detach()[~dropped]
     expect(y.detach()[~dropped], kept / (1 - p), f"{call}, the numbers that were kept", mistakes={
         "they must grow by 1 / (1 - p), so that the mean stays as it is in evaluation": kept,
@@ -252,7 +354,9 @@ def check_dropout_training(student: Callable, rng: random.Random, p: float) -> N
         "the signs are lost": (kept / (1 - p)).abs(),
     })  # fmt: skip
     if not y.requires_grad:
-        raise Wrong(f"{call}: no gradient flows back. Stay with tensors: no .detach(), .data or numpy on the way.")
+        raise Wrong(
+            f"{call}: no gradient flows back. Stay with tensors: no .detach(), .data or numpy on the way."
+        )
     (gradient,) = torch.autograd.grad(y.sum(), x, allow_unused=True)
     expect(gradient, (~dropped) / (1 - p), f"the gradient of {call}")
     x = normal(rng, 50, dtype=torch.float64)
@@ -260,23 +364,34 @@ def check_dropout_training(student: Callable, rng: random.Random, p: float) -> N
         raise Wrong(f"{call} with x in torch.float64: the result has dtype {got.dtype}.")
 
 
-# --- sinusoidal_positions --------------------------------------------------------------------------------------------
+# --- sinusoidal_positions -------------------------------------------------------------------------
 
 
-def table(T: int, d: int, base: float = 10_000.0, first: int = 0, exponent: Callable = lambda i, d: 2 * i / d) -> Tensor:
+def table(
+    T: int,
+    d: int,
+    base: float = 10_000.0,
+    first: int = 0,
+    exponent: Callable = lambda i, d: 2 * i / d,
+) -> Tensor:
     """(T, d / 2, 2): the sine and the cosine of each rate, number by number."""
     angles = [[(t + first) / base ** exponent(i, d) for i in range(d // 2)] for t in range(T)]
     return torch.tensor([[(math.sin(a), math.cos(a)) for a in row] for row in angles])
 
 
-@EXERCISES.add(transformer_block.sinusoidal_positions, difficulty=2, minutes=10, hints=[
+@EXERCISES.add(
+    transformer_block.sinusoidal_positions,
+    difficulty=2,
+    minutes=10,
+    hints=[
         "There are d_model / 2 rates, one for each pair of features. Rate i is base to the power of -2i / d_model: the first is 1 "
         "radian a position, the last is close to 1 / base.",
         "All angles at once: torch.outer of the positions 0 … T-1 and the rates is (T, d_model / 2). Sines go to the features 0, "
         "2, 4 …, cosines to 1, 3, 5 ….",
         "torch.arange(0, d_model, 2) / d_model is the exponent without its minus. torch.stack([sin, cos], dim=-1).flatten(-2) "
         "lets them take turns. An odd d_model raises a ValueError.",
-    ])
+    ],
+)
 def check_sinusoidal_positions(student: Callable, rng: random.Random) -> None:
     for T, d in ((rng.randrange(9, 14), 8), (6, 6), (5, 2), (1, 4), (3, 10)):
         for base in (None, rng.uniform(20.0, 500.0)):
@@ -305,25 +420,41 @@ def check_sinusoidal_positions(student: Callable, rng: random.Random) -> None:
             }  # fmt: skip
             if base is None:
                 mistakes.pop("you ignored the base that was given")
-            mistakes = {s: v for s, v in mistakes.items() if v.shape != want.shape or not torch.allclose(v, want)}
+            mistakes = {
+                s: v
+                for s, v in mistakes.items()
+                if v.shape != want.shape or not torch.allclose(v, want)
+            }
             call = f"sinusoidal_positions(T={T}, d_model={d}{'' if base is None else f', base={base:.4g}'})"
             got = student(T, d) if base is None else student(T, d, base=base)
             if isinstance(got, Tensor) and got.dtype == torch.float64:
-                raise Wrong(f"{call}: the table is float64, which no model uses: finish with .float().")
+                raise Wrong(
+                    f"{call}: the table is float64, which no model uses: finish with .float()."
+                )
             expect(got, want, call, mistakes=mistakes, tol=2e-5)
-    expect(student(3000, 4)[-3:], table(3000, 4).flatten(1)[-3:], "the last rows of sinusoidal_positions(T=3000, d_model=4)",
-           tol=1e-3)  # fmt: skip
-    must_raise(lambda: student(4, 5), "sinusoidal_positions(T=4, d_model=5)", "sines and cosines come in pairs")
+    expect(
+        student(3000, 4)[-3:],
+        table(3000, 4).flatten(1)[-3:],
+        "the last rows of sinusoidal_positions(T=3000, d_model=4)",
+        tol=1e-3,
+    )
+    must_raise(
+        lambda: student(4, 5),
+        "sinusoidal_positions(T=4, d_model=5)",
+        "sines and cosines come in pairs",
+    )
 
 
-# --- pre_norm_block --------------------------------------------------------------------------------------------------
+# --- pre_norm_block -------------------------------------------------------------------------------
 
 
 class Part:
     """A part of a block, which knows its name and counts its calls."""
 
     def __init__(self, name: str, function: Callable[[Tensor], Tensor]) -> None:
-        self.name, self.function, self.calls = name, function, 0
+        self.name = name
+        self.function = function
+        self.calls = 0
 
     def __call__(self, z: Tensor) -> Tensor:
         self.calls += 1
@@ -336,19 +467,28 @@ class Part:
         return self  # the engine copies arguments; the count must stay in one place
 
 
-@EXERCISES.add(transformer_block.pre_norm_block, difficulty=1, minutes=5, hints=[
+@EXERCISES.add(
+    transformer_block.pre_norm_block,
+    difficulty=1,
+    minutes=5,
+    hints=[
         "The stream x is never normalised itself. A part gets a normalised copy, and what it says is added to x.",
         "Two lines of the same form: first with ln_1 and attn, then with ln_2 and mlp. The second line starts from the x that "
         "the first one made.",
         "x = x + attn(ln_1(x)); the second line is the same with the other two parts; then return x.",
-    ])
+    ],
+)
 def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
     for shape in ((2, 4, 6), (1, 3, 4)):
-        x, d = normal(rng, *shape, dtype=torch.float64) + 0.5, shape[-1]
+        x = normal(rng, *shape, dtype=torch.float64) + 0.5
+        d = shape[-1]
         w_a, w_m = (normal(rng, d, d, dtype=torch.float64) for _ in range(2))
         g_1, g_2 = (uniform(rng, d).double() for _ in range(2))
         T = shape[1]
-        mix = torch.ones(T, T, dtype=torch.float64).tril() / torch.arange(1, T + 1, dtype=torch.float64)[:, None]
+        mix = (
+            torch.ones(T, T, dtype=torch.float64).tril()
+            / torch.arange(1, T + 1, dtype=torch.float64)[:, None]
+        )
 
         def a(z, mix=mix, w_a=w_a):
             return mix @ torch.tanh(z @ w_a)
@@ -395,7 +535,13 @@ def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
         expect(student(x, *parts), want, call, mistakes=mistakes, tol=1e-9)
         for part in parts:
             if part.calls != 1:
-                raise Wrong(f"{call}: the values are right, but {part} was called {part.calls} times. Keep its answer: the work "
-                            "is dear, and with dropout two calls give two different answers.")
-        check_gradient(lambda x, parts=parts: student(x, *parts),
-                       lambda x, a=a, m=m, n1=n1, n2=n2: (y := x + a(n1(x))) + m(n2(y)), x.clone(), call)  # fmt: skip
+                raise Wrong(
+                    f"{call}: the values are right, but {part} was called {part.calls} times. Keep its answer: the work "
+                    "is dear, and with dropout two calls give two different answers."
+                )
+        check_gradient(
+            lambda x, parts=parts: student(x, *parts),
+            lambda x, a=a, m=m, n1=n1, n2=n2: (y := x + a(n1(x))) + m(n2(y)),
+            x.clone(),
+            call,
+        )

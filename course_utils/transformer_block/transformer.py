@@ -1,7 +1,8 @@
-"""A small transformer made of blocks: the ladder of Models 1 to 5, and how to read what each part writes.
+"""A small transformer made of blocks: the ladder of Models 1 to 5, and how to read what each part
+writes.
 
-Shapes: B sequences, T positions, V tokens in the vocabulary, d_model features. The modules have GPT-2's names:
-wte and wpe (token and position embedding), h (the blocks), ln_f, lm_head.
+Shapes: B sequences, T positions, V tokens in the vocabulary, d_model features. The modules have
+GPT-2's names: wte and wpe (token and position embedding), h (the blocks), ln_f, lm_head.
 """
 
 import math
@@ -23,13 +24,18 @@ from course_utils.transformer_block.block import (
 
 
 def ladder(level: int, **sizes) -> TransformerConfig:
-    """The configuration of Model 1 to 5: each adds something to the one before; 5 is GPT-2 (small, without `sizes`).
+    """The configuration of Model 1 to 5: each adds something to the one before; 5 is GPT-2 (small,
+    without `sizes`).
 
-    1 is a token embedding and a head. 2 adds positions and LayerNorm, and ties the head to the embedding. 3 adds one
-    attention head. 4 has n_layer blocks of one head and an MLP each. 5 has n_head heads in each block.
+    1 is a token embedding and a head. 2 adds positions and LayerNorm, and ties the head to the
+    embedding. 3 adds one attention head. 4 has n_layer blocks of one head and an MLP each. 5 has
+    n_head heads in each block.
     Raises: ValueError for another level.
 
-    >>> [(c.n_layer, c.n_head) for c in (ladder(n, n_embd=64, n_layer=4, n_head=4) for n in range(1, 6))]
+    >>> [
+    ...     (c.n_layer, c.n_head)
+    ...     for c in (ladder(n, n_embd=64, n_layer=4, n_head=4) for n in range(1, 6))
+    ... ]
     [(0, 1), (0, 1), (1, 1), (4, 1), (4, 4)]
     """
     steps = {1: dict(n_layer=0, n_head=1, positions="none", norm=False, tie_word_embeddings=False),
@@ -50,17 +56,21 @@ def check_ids(ids: Tensor) -> None:
     >>> check_ids(torch.tensor([[3, 1, 4]]))
     """
     if ids.ndim != 2 or ids.is_floating_point():
-        raise TypeError(f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text pass "
-                        "torch.tensor(ids)[None]")  # fmt: skip
+        raise TypeError(
+            f"ids are {tuple(ids.shape)} {ids.dtype} but must be whole numbers (B, T): for one text pass "
+            "torch.tensor(ids)[None]"
+        )
 
 
 class Transformer(nn.Module):
     """Tokens to logits: embedding plus position, n_layer blocks, a last LayerNorm, the head.
 
-    Shapes: ids (B, T), whole numbers -> logits (B, T, V): row t is about token t + 1; with `last`, only the last
-    position's, (B, 1, V). Causal unless a mask is given.
-    The weights are drawn from `generator`, if given. Where a block ends with a LayerNorm, there is no last one.
-    Raises: ValueError or TypeError for ids that are not (B, T), too long, too large, or not whole numbers.
+    Shapes: ids (B, T), whole numbers -> logits (B, T, V): row t is about token t + 1; with `last`,
+    only the last position's, (B, 1, V). Causal unless a mask is given.
+    The weights are drawn from `generator`, if given. Where a block ends with a LayerNorm, there is
+    no last one.
+    Raises: ValueError or TypeError for ids that are not (B, T), too long, too large, or not whole
+    numbers.
     Source: Radford et al. 2019 (GPT-2), section 2.3; the tied head is Press & Wolf 2017.
 
     >>> model = Transformer(ladder(5, vocab_size=10, n_positions=8, n_embd=8, n_layer=2, n_head=2))
@@ -75,10 +85,14 @@ class Transformer(nn.Module):
         if config.positions == "learned":
             self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         elif config.positions == "sinusoidal":
-            table = sinusoidal_positions(config.n_positions, config.n_embd)  # sized like the tokens at the start
-            self.register_buffer("table", table * math.sqrt(2) * config.initializer_range, persistent=False)
+            # sized like the tokens at the start
+            table = sinusoidal_positions(config.n_positions, config.n_embd)
+            self.register_buffer(
+                "table", table * math.sqrt(2) * config.initializer_range, persistent=False
+            )
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        last = config.norm and config.order not in ("post", "parallel")  # these two end with a LayerNorm
+        # these two end with a LayerNorm
+        last = config.norm and config.order not in ("post", "parallel")
         self.ln_f = LayerNorm(config.n_embd, config.layer_norm_epsilon) if last else nn.Identity()
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         if config.tie_word_embeddings:
@@ -86,28 +100,39 @@ class Transformer(nn.Module):
         init_weights(self, config, generator)
 
     def embed(self, ids: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """What the token and what the position write, each (B, T, d_model); the first token is at position `start`."""
+        """What the token and what the position write, each (B, T, d_model); the first token is at
+        position `start`.
+        """
         check_ids(ids)
-        T, n_positions = ids.size(1), self.config.n_positions
+        T = ids.size(1)
+        n_positions = self.config.n_positions
         if start + T > n_positions:
-            raise ValueError(f"{start + T} positions, but the model has n_positions={n_positions}: cut the text, or "
-                             "make a model with more")
-        if start == 0 and ids.device.type not in ("cpu", "meta"):  # behind a cache the model has written them itself
+            raise ValueError(
+                f"{start + T} positions, but the model has n_positions={n_positions}: cut the text, or "
+                "make a model with more"
+            )
+        # behind a cache the model has written them itself
+        if start == 0 and ids.device.type not in ("cpu", "meta"):
             check_range(ids, self.config.vocab_size)
         try:
             token = self.wte(ids)  # (B, T, d_model)
         except IndexError:  # on the CPU; a GPU would not come back from it
-            raise ValueError(f"an id is not in 0 to {self.config.vocab_size - 1}: encode with the tokenizer that "
-                             "vocab_size was taken from") from None
+            raise ValueError(
+                f"an id is not in 0 to {self.config.vocab_size - 1}: encode with the tokenizer that "
+                "vocab_size was taken from"
+            ) from None
         if self.config.positions == "none":
             return token, torch.zeros_like(token)
         if self.config.positions == "sinusoidal":
             return token, self.table[start : start + T].expand_as(token)
         return token, self.wpe(torch.arange(start, start + T, device=ids.device)).expand_as(token)
 
-    def streams(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None,
-                mask: Tensor | None = None) -> list[Tensor]:  # fmt: skip
-        """The residual stream before the first block and after each: n_layer + 1 tensors (B, T, d_model)."""
+    def streams(
+        self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None
+    ) -> list[Tensor]:
+        """The residual stream before the first block and after each: n_layer + 1 tensors (B, T,
+        d_model).
+        """
         token, position = self.embed(ids, len(kv_cache[0]) if kv_cache else 0)
         x = dropout(token + position, self.config.embd_pdrop, self.training)  # (B, T, d_model)
         streams = [x]
@@ -115,22 +140,33 @@ class Transformer(nn.Module):
             streams.append(self.run_block(block, streams[-1], cache, mask))
         return streams
 
-    def run_block(self, block: Block, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None) -> Tensor:
+    def run_block(
+        self, block: Block, x: Tensor, kv_cache: KVCache | None, mask: Tensor | None
+    ) -> Tensor:
         """One block of the stack; a subclass may wrap it."""
         return block(x, kv_cache, mask)
 
-    def forward(self, ids: Tensor, kv_cache: Sequence[KVCache] | None = None, mask: Tensor | None = None,
-                last: bool = False) -> Tensor:  # fmt: skip
+    def forward(
+        self,
+        ids: Tensor,
+        kv_cache: Sequence[KVCache] | None = None,
+        mask: Tensor | None = None,
+        last: bool = False,
+    ) -> Tensor:
         x = self.streams(ids, kv_cache, mask)[-1]  # (B, T, d_model)
         return self.lm_head(self.ln_f(x[:, -1:] if last else x))  # (B, T, V)
 
 
 @torch.no_grad()
-def init_weights(model: nn.Module, config: TransformerConfig, generator: torch.Generator | None = None) -> None:
-    """Draw all weights as GPT-2 does: normal with `initializer_range`, biases 0, gains 1, and smaller what writes.
+def init_weights(
+    model: nn.Module, config: TransformerConfig, generator: torch.Generator | None = None
+) -> None:
+    """Draw all weights as GPT-2 does: normal with `initializer_range`, biases 0, gains 1, and
+    smaller what writes.
 
-    n_layer blocks write N = 2 · n_layer times into one stream (N = n_layer without MLPs), so the matrices that write,
-    `c_proj`, start 1/√N as large: the stream's variance then does not grow with depth.
+    n_layer blocks write N = 2 · n_layer times into one stream (N = n_layer without MLPs), so the
+    matrices that write, `c_proj`, start 1/√N as large: the stream's variance then does not grow
+    with depth.
     Source: Radford et al. 2019, section 2.3.
 
     >>> block = Block(config := TransformerConfig(n_embd=256, n_head=4, n_layer=8))
@@ -150,17 +186,23 @@ def init_weights(model: nn.Module, config: TransformerConfig, generator: torch.G
             if generator is None or generator.device.type == parameter.device.type:
                 parameter.normal_(0, std, generator=generator)
             else:  # drawn where the generator is: one seed gives the same weights on every device
-                parameter.copy_(torch.empty_like(parameter, device=generator.device).normal_(0, std, generator=generator))
+                parameter.copy_(
+                    torch.empty_like(parameter, device=generator.device).normal_(
+                        0, std, generator=generator
+                    )
+                )
 
 
 def architecture_mask(kind: str, T: int, n_source: int = 0) -> Tensor:
     """Say who may look at whom: what tells the three families of transformers apart.
 
-    "decoder-only" (GPT): itself and the past. "encoder-only" (BERT): everything. "encoder-decoder" (T5): the first
-    n_source positions are the source and see each other; the others see the whole source, themselves and their past.
-    Its blocks are the encoder's mask, the decoder's mask and the cross-attention; in a real encoder-decoder each of
-    the three has weights of its own, while one stack with this mask is called a prefix language model.
-    Shapes: -> (T, T), bool, True = may look. Raises: ValueError for another kind, or an n_source that does not fit.
+    "decoder-only" (GPT): itself and the past. "encoder-only" (BERT): everything. "encoder-decoder"
+    (T5): the first n_source positions are the source and see each other; the others see the whole
+    source, themselves and their past. Its blocks are the encoder's mask, the decoder's mask and the
+    cross-attention; in a real encoder-decoder each of the three has weights of its own, while one
+    stack with this mask is called a prefix language model.
+    Shapes: -> (T, T), bool, True = may look. Raises: ValueError for another kind, or an n_source
+    that does not fit.
     Source: Vaswani et al. 2017, section 3.2.3; Raffel et al. 2020 (T5), section 3.2.1.
 
     >>> architecture_mask("encoder-decoder", T=4, n_source=2).int()
@@ -170,9 +212,13 @@ def architecture_mask(kind: str, T: int, n_source: int = 0) -> Tensor:
             [1, 1, 1, 1]], dtype=torch.int32)
     """
     if kind not in ("decoder-only", "encoder-only", "encoder-decoder"):
-        raise ValueError(f"unknown kind {kind!r}: choose decoder-only, encoder-only or encoder-decoder")
+        raise ValueError(
+            f"unknown kind {kind!r}: choose decoder-only, encoder-only or encoder-decoder"
+        )
     if kind == "encoder-decoder" and not 0 < n_source < T:
-        raise ValueError(f"n_source={n_source} of T={T} positions: an encoder-decoder needs a source and a target")
+        raise ValueError(
+            f"n_source={n_source} of T={T} positions: an encoder-decoder needs a source and a target"
+        )
     if kind != "encoder-decoder" and n_source:
         raise ValueError(f"{kind} has no source: leave n_source at 0, or choose encoder-decoder")
     mask = causal_mask(T) | (kind == "encoder-only")  # (T, T)
@@ -180,18 +226,21 @@ def architecture_mask(kind: str, T: int, n_source: int = 0) -> Tensor:
     return mask
 
 
-# --- Reading the residual stream -------------------------------------------------------------------------------------
+# --- Reading the residual stream ------------------------------------------------------------------
 
 
 @torch.no_grad()
-def residual_writes(model: Transformer, ids: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """All that was ever added to the residual stream, by name; the sum is the stream that reaches the last LayerNorm.
+def residual_writes(
+    model: Transformer, ids: Tensor, mask: Tensor | None = None
+) -> dict[str, Tensor]:
+    """All that was ever added to the residual stream, by name; the sum is the stream that reaches
+    the last LayerNorm.
 
-    Names: "embedding", "position", and for each layer l "head l.h" for each head, "bias l" (the attention's) and
-    "mlp l". Shapes: ids (B, T) -> tensors (B, T, d_model).
-    Raises: ValueError for post-norm and parallel blocks, whose norm rescales what was written before, for a model
-    without residuals, and for one that still drops numbers out. Source: Elhage et al. 2021, "Virtual weights and the
-    residual stream as a communication channel".
+    Names: "embedding", "position", and for each layer l "head l.h" for each head, "bias l" (the
+    attention's) and "mlp l". Shapes: ids (B, T) -> tensors (B, T, d_model).
+    Raises: ValueError for post-norm and parallel blocks, whose norm rescales what was written
+    before, for a model without residuals, and for one that still drops numbers out. Source: Elhage
+    et al. 2021, "Virtual weights and the residual stream as a communication channel".
 
     >>> model = Transformer(ladder(5, vocab_size=10, n_positions=8, n_embd=8, n_layer=1, n_head=2))
     >>> list(residual_writes(model, torch.tensor([[3, 1, 4]])))
@@ -199,8 +248,10 @@ def residual_writes(model: Transformer, ids: Tensor, mask: Tensor | None = None)
     """
     config = model.config
     if config.order != "pre" or not config.residual:
-        raise ValueError(f'order="{config.order}", residual={config.residual}: the stream is a sum of writes only with '
-                         'order="pre" and residual=True')
+        raise ValueError(
+            f'order="{config.order}", residual={config.residual}: the stream is a sum of writes only with '
+            'order="pre" and residual=True'
+        )
     if model.training and (config.embd_pdrop or config.resid_pdrop):
         raise ValueError("dropout changes the writes at every call: call model.eval() first")
     token, position = model.embed(ids)
@@ -218,10 +269,14 @@ def residual_writes(model: Transformer, ids: Tensor, mask: Tensor | None = None)
 
 
 @torch.no_grad()
-def logit_contributions(model: Transformer, ids: Tensor, token: int, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """What each write adds to one token's logit, with the scale of the last LayerNorm frozen; the sum is the logit.
+def logit_contributions(
+    model: Transformer, ids: Tensor, token: int, mask: Tensor | None = None
+) -> dict[str, Tensor]:
+    """What each write adds to one token's logit, with the scale of the last LayerNorm frozen; the
+    sum is the logit.
 
-    Names as in `residual_writes`, and "ln_f bias". Shapes: ids (B, T) -> tensors (B, T). Units: nats.
+    Names as in `residual_writes`, and "ln_f bias". Shapes: ids (B, T) -> tensors (B, T). Units:
+    nats.
     Raises: as `residual_writes`. Source: Elhage et al. 2021; "direct logit attribution".
 
     >>> model = Transformer(ladder(5, vocab_size=10, n_positions=8, n_embd=8, n_layer=1, n_head=2))

@@ -136,8 +136,9 @@ def convert_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename and turn the tensors of transformers' GPT-2, so that they fit into `GPT`.
 
     "transformer." is left out of the names, and so are the stored causal masks, "….attn.bias" and
-    "….attn.masked_bias". OpenAI's Conv1D keeps its matrices as (in, out), nn.Linear as (out, in): the
-    "….weight" of every c_attn, c_proj and c_fc is transposed. Source: transformers, GPT2LMHeadModel.
+    "….attn.masked_bias". OpenAI's Conv1D keeps its matrices as (in, out), nn.Linear as (out, in):
+    the "….weight" of every c_attn, c_proj and c_fc is transposed. Source: transformers,
+    GPT2LMHeadModel.
 
     >>> state = {"transformer.h.0.mlp.c_fc.weight": torch.zeros(2, 8)}
     >>> {name: tuple(x.shape) for name, x in convert_weights(state).items()}

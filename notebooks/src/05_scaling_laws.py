@@ -101,7 +101,8 @@ def power_law_line(x: Array, y: Array) -> tuple[float, float]:
     """Fit y = c · x^k by the straight line of least squares through (log x, log y); return (c, k).
 
     Shapes: x and y (n,), all above 0. Logarithms are natural.
-    Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 1.2 (their α is -k).
+    Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 1.2 (their α is
+    -k).
 
     >>> c, k = power_law_line(np.array([1.0, 10.0, 100.0]), np.array([5.0, 0.5, 0.05]))
     >>> round(c, 6), round(k, 6)
@@ -208,7 +209,8 @@ explore(promise, **{
 
 # %% tags=["exercise"]
 def bootstrap(statistic: Callable, rows: Array, n_refits: int, rng: np.random.Generator) -> Array:
-    """Compute a statistic on n_refits samples of the rows, each as many rows, drawn with replacement.
+    """Compute a statistic on n_refits samples of the rows, each as many rows, drawn with
+    replacement.
 
     Shapes: rows (n, …), statistic of rows (n, …) -> (n_refits, …), one result a sample.
     Source: Efron 1979, "Bootstrap Methods: Another Look at the Jackknife", section 2.
@@ -296,14 +298,16 @@ show(fig, "Each budget is a curve with a minimum, lower and at larger N for more
 def chinchilla_objective(theta: Array, N: Array, D: Array, L: Array, delta: float = 1e-3) -> float:
     """Sum the Huber losses of log L(N, D) - log L, the law's error in log space, over all points.
 
-    theta is (log A, log B, log E, alpha, beta). The Huber loss of an error r is r²/2 up to |r| = delta,
-    then delta · (|r| - delta/2): large errors count as they are, not squared.
+    theta is (log A, log B, log E, alpha, beta). The Huber loss of an error r is r²/2 up to |r| =
+    delta, then delta · (|r| - delta/2): large errors count as they are, not squared.
     Shapes: theta (5,), N, D and L (n,) -> a number.
     Source: Hoffmann et al. 2022, section 3.3, equation 3.
 
     >>> N, D = np.array([1e8, 1e9]), np.array([1e10, 1e10])
     >>> L = HOFFMANN.loss(N, D) * np.exp([0.0, 0.1])  # the second one is 10 % off
-    >>> round(chinchilla_objective(HOFFMANN.theta, N, D, L), 10) == round(1e-3 * (0.1 - 1e-3 / 2), 10)
+    >>> round(chinchilla_objective(HOFFMANN.theta, N, D, L), 10) == round(
+    ...     1e-3 * (0.1 - 1e-3 / 2), 10
+    ... )
     True
     """
     ...

@@ -551,7 +551,8 @@ explore(
 
 # %% tags=["exercise"]
 def feature_dimensionality(W: Tensor) -> Tensor:
-    """Return D_i = ‖W_i‖² / Σ_j (Ŵ_i · W_j)²: the share of a dimension that each feature has for itself.
+    """Return D_i = ‖W_i‖² / Σ_j (Ŵ_i · W_j)²: the share of a dimension that each feature has for
+    itself.
 
     Ŵ_i is W_i at length 1; j runs over all features, i too. A feature of length 0 has 0.
     Shapes: (..., m, n) -> (..., n). Source: Elhage et al. 2022, section "Feature dimensionality".

@@ -341,7 +341,8 @@ check("kl_bias.KLTargetLoss", KLTargetLoss)
 def target_mass(logits: Tensor, mask: Tensor) -> Tensor:
     """The probability that the next token is one of the mask.
 
-    Shapes: logits (..., V), mask (V,) bool -> (...,). Raises: ValueError for a mask of another length.
+    Shapes: logits (..., V), mask (V,) bool -> (...,). Raises: ValueError for a mask of another
+    length.
 
     >>> target_mass(torch.zeros(2, 4), torch.tensor([True, False, False, False]))
     tensor([0.2500, 0.2500])

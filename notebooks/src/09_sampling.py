@@ -195,7 +195,8 @@ check("sampling.top_k", top_k)
 
 # %% tags=["exercise"]
 def top_p(logits: Tensor, p: float) -> Tensor:
-    """Keep the fewest tokens whose probabilities add up to p or more (the nucleus) and cut all others.
+    """Keep the fewest tokens whose probabilities add up to p or more (the nucleus) and cut all
+    others.
 
     Shapes: logits (..., V) -> the same, -inf where cut. The likeliest token always stays.
     Raises: ValueError unless 0 < p <= 1. Source: Holtzman et al. 2020, section 3.1.
@@ -370,7 +371,9 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     Shapes: logits (B, V), ids (B, T) -> (B, V). A token counts once, however often it occurred.
     Raises: ValueError unless penalty > 0. Source: Keskar et al. 2019, "CTRL", section 4.1.
 
-    >>> repetition_penalty(torch.tensor([[2.0, -2.0, 2.0]]), ids=torch.tensor([[0, 1, 0]]), penalty=2.0)
+    >>> repetition_penalty(
+    ...     torch.tensor([[2.0, -2.0, 2.0]]), ids=torch.tensor([[0, 1, 0]]), penalty=2.0
+    ... )
     tensor([[ 1., -4.,  2.]])
     """
     ...

@@ -227,7 +227,8 @@ print({t: f"{r.float().mean():.2f}" for t, r in right.items()})
 
 # %% tags=["exercise"]
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Estimate, without bias, the chance that k samples hold a right one, from c right ones among n.
+    """Estimate, without bias, the chance that k samples hold a right one, from c right ones among
+    n.
 
     It is 1 minus the share of all choices of k out of the n that miss every right one.
     Raises: ValueError unless 0 <= c <= n and 1 <= k <= n.

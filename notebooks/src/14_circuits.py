@@ -143,7 +143,8 @@ except ValueError as error:
 
 # %% tags=["exercise"]
 def logit_lens(model: Transformer, ids: Tensor) -> Tensor:
-    """Decode the residual stream before the first block and after each, as if the model ended there.
+    """Decode the residual stream before the first block and after each, as if the model ended
+    there.
 
     The last row is the model's own answer.
     Shapes: ids (B, T) -> logits (n_layer + 1, B, T, V).

@@ -147,9 +147,11 @@ show(fig, "The storyteller's heads on repeated random words: all three scores ar
 # Draw `n` texts of `T` tokens. Each has a period and a block of its own. Periods from the least to the greatest are equally likely, both ends included.
 
 # %% tags=["exercise"]
-def repeated_sequences(n: int, T: int, vocab_size: int, periods: tuple[int, int],
-                       generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw sequences that repeat: a block of different random tokens, again and again, up to T tokens.
+def repeated_sequences(
+    n: int, T: int, vocab_size: int, periods: tuple[int, int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw sequences that repeat: a block of different random tokens, again and again, up to T
+    tokens.
 
     Each sequence has a block and a period (the block's length) of its own; the period is drawn
     evenly from periods[0] to periods[1], both included.

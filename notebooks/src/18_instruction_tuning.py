@@ -196,7 +196,8 @@ claims.add(
 
 # %% tags=["exercise"]
 def answer_mask(ids: Tensor) -> Tensor:
-    """Say which tokens the assistant has to learn: its words and the <end of turn> that closes them.
+    """Say which tokens the assistant has to learn: its words and the <end of turn> that closes
+    them.
 
     Not the token <assistant> itself, which the program writes; not what the system and the user
     say, nor the <end of turn> of their turns. Several turns of the assistant all count.

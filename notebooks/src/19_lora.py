@@ -112,7 +112,9 @@ for mark in full_run["curve"]:
 # The examples are rows, so *W x* becomes `x @ W.T`. Go the thin way step by step: first *A*, then *B*.
 
 # %% tags=["exercise"]
-def lora_forward(x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+def lora_forward(
+    x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float
+) -> Tensor:
     """Return W x + b + (α / r) B A x for rows x, where r is the rank; b may be None.
 
     The thin way is taken step by step, so that no matrix of W's size is made.
@@ -120,7 +122,9 @@ def lora_forward(x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, a
     Source: Hu et al. 2021, "LoRA", section 4.1.
 
     >>> x, W = torch.tensor([[1.0, 2.0]]), torch.eye(2)
-    >>> lora_forward(x, W, None, A=torch.tensor([[1.0, 1.0]]), B=torch.tensor([[1.0], [0.0]]), alpha=2.0)
+    >>> lora_forward(
+    ...     x, W, None, A=torch.tensor([[1.0, 1.0]]), B=torch.tensor([[1.0], [0.0]]), alpha=2.0
+    ... )
     tensor([[7., 2.]])
     """
     ...

@@ -346,16 +346,22 @@ check("preferences.advantages", advantages)
 # *Difficulty 1 of 3 · 6 minutes*
 
 # %% tags=["exercise"]
-def leashed_reward(reward: Tensor, policy_log_prob: Tensor, reference_log_prob: Tensor,
-                   beta: float) -> Tensor:
-    """The reward minus beta · log(policy / reference): what is gained, less the price of going away.
+def leashed_reward(
+    reward: Tensor, policy_log_prob: Tensor, reference_log_prob: Tensor, beta: float
+) -> Tensor:
+    """The reward minus beta · log(policy / reference): what is gained, less the price of going
+    away.
 
     On average over the policy's own answers the price is beta · KL(policy‖reference).
     The result is a plain number to weigh with: no gradient flows through it.
     Shapes: all (...,) -> (...,). Units: log-probabilities in nats, beta in reward a nat.
     Raises: ValueError for a negative beta. Source: Ouyang et al. 2022, equation 2.
 
-    >>> reward, policy, reference = torch.ones(2), torch.tensor([-1.0, -4.0]), torch.tensor([-3.0, -4.0])
+    >>> reward, policy, reference = (
+    ...     torch.ones(2),
+    ...     torch.tensor([-1.0, -4.0]),
+    ...     torch.tensor([-3.0, -4.0]),
+    ... )
     >>> leashed_reward(reward, policy, reference, beta=0.25)
     tensor([0.5000, 1.0000])
     """

@@ -96,7 +96,8 @@ def distillation_loss(
 ) -> Tensor:
     """Return T² · KL(teacher‖student), both softened by the temperature T, averaged over the rows.
 
-    Softened: softmax(logits / T). Gradients shrink as 1/T²; the factor undoes it. The teacher gets none.
+    Softened: softmax(logits / T). Gradients shrink as 1/T²; the factor undoes it. The teacher gets
+    none.
     Shapes: both (..., V) -> (), in nats. Raises: ValueError for other shapes or temperature <= 0.
     Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
 
@@ -315,7 +316,8 @@ def quantize_absmax(
     """Round to whole numbers from -n to n, n = 2^(bits - 1) - 1, so that the largest |w| becomes n.
 
     w ≈ ints · scale. dim: the dimension(s) along which each slice has a scale of its own. None: one
-    scale for all. 0, for a Linear weight (out, in): one for each output. A slice of zeros gives zeros.
+    scale for all. 0, for a Linear weight (out, in): one for each output. A slice of zeros gives
+    zeros.
     Shapes: ints as w, int8 (int16 above 8 bits); scale: the size of w in `dim`, 1 elsewhere, and ()
     for None. Raises: ValueError for bits outside 2 to 16, an empty w, a wrong dim, nan.
     Source: Dettmers et al. 2022, "LLM.int8()", section 2.1.

@@ -243,9 +243,9 @@ assert abs(rate["hidden"][0] - rate["before"][0]) < 0.12
 def two_proportion_p(k1: int, n1: int, k2: int, n2: int) -> float:
     """The p-value of k1 in n1 samples against k2 in n2: can chance alone make them differ so much?
 
-    z = (k1/n1 - k2/n2) / sqrt(r (1 - r) (1/n1 + 1/n2)), with the pooled rate r = (k1 + k2)/(n1 + n2),
-    is nearly standard normal if both have the same rate; both of its tails count. Where r is 0 or 1
-    nothing differs, and the p-value is 1. Raises: ValueError unless 0 <= k <= n and n > 0.
+    z = (k1/n1 - k2/n2) / sqrt(r (1 - r) (1/n1 + 1/n2)), with the pooled rate r = (k1 + k2)/(n1 +
+    n2), is nearly standard normal if both have the same rate; both of its tails count. Where r is 0
+    or 1 nothing differs, and the p-value is 1. Raises: ValueError unless 0 <= k <= n and n > 0.
     Source: Fleiss, Levin & Paik 2003, "Statistical Methods for Rates and Proportions", chapter 3.
 
     >>> round(two_proportion_p(50, 100, 65, 100), 4), round(two_proportion_p(5, 10, 6, 10), 2)

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 11: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 11: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 from wrong import WrongAnswers
@@ -6,7 +8,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- repeat_kv -------------------------------------------------------------------------------------------------------
+# --- repeat_kv ------------------------------------------------------------------------------------
+
 
 @wrong("repeat_kv")
 def repeat_tiles(x, n_rep):
@@ -97,7 +100,8 @@ def repeat_not(x, n_rep):
     return x
 
 
-# --- sinusoidal_positions --------------------------------------------------------------------------------------------
+# --- sinusoidal_positions -------------------------------------------------------------------------
+
 
 def paired(d_model):
     if d_model % 2:
@@ -108,7 +112,8 @@ def rates(d_model, base):
     return base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
 
 
-# --- rotary ----------------------------------------------------------------------------------------------------------
+# --- rotary ---------------------------------------------------------------------------------------
+
 
 def cos_sin(x, base=10_000.0, first=0, power=1.0):
     T, d = x.shape[-2:]
@@ -118,7 +123,8 @@ def cos_sin(x, base=10_000.0, first=0, power=1.0):
 
 
 def turned(x, cos, sin):
-    even, odd = x[..., 0::2], x[..., 1::2]
+    even = x[..., 0::2]
+    odd = x[..., 1::2]
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
@@ -141,7 +147,8 @@ def rot_backwards(x, base=10_000.0):
 def rot_no_minus(x, base=10_000.0):
     """No rotation: lengths change."""
     cos, sin = cos_sin(x, base)
-    even, odd = x[..., 0::2], x[..., 1::2]
+    even = x[..., 0::2]
+    odd = x[..., 1::2]
     return torch.stack([even * cos + odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
@@ -149,7 +156,8 @@ def rot_no_minus(x, base=10_000.0):
 def rot_concatenated(x, base=10_000.0):
     """Reads neighbours, writes halves."""
     cos, sin = cos_sin(x, base)
-    even, odd = x[..., 0::2], x[..., 1::2]
+    even = x[..., 0::2]
+    odd = x[..., 1::2]
     return torch.cat([even * cos - odd * sin, even * sin + odd * cos], -1)
 
 

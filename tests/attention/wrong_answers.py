@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 02: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 02: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -21,7 +23,8 @@ def tril(T, S=None):
     return torch.ones(T, S or T, dtype=torch.bool).tril()
 
 
-# --- softmax ---------------------------------------------------------------------------------------------------------
+# --- softmax --------------------------------------------------------------------------------------
+
 
 @wrong("softmax")
 def softmax_overflows(x, dim=-1, temperature=1.0):
@@ -208,7 +211,8 @@ def softmax_list(x, dim=-1, temperature=1.0):
     return stable(x / temperature, dim).tolist()
 
 
-# --- causal_mask -----------------------------------------------------------------------------------------------------
+# --- causal_mask ----------------------------------------------------------------------------------
+
 
 @wrong("causal_mask")
 def mask_float(T):
@@ -306,7 +310,8 @@ def mask_too_small(T):
     return torch.tensor([[s <= t for s in range(1, T)] for t in range(1, T)], dtype=torch.bool)
 
 
-# --- average_past_matrix ---------------------------------------------------------------------------------------------
+# --- average_past_matrix --------------------------------------------------------------------------
+
 
 @wrong("average_past_matrix")
 def average_sum(x):
@@ -420,7 +425,8 @@ def average_in_place_but_right(x):
     return x.clone()
 
 
-# --- attention_weights -----------------------------------------------------------------------------------------------
+# --- attention_weights ----------------------------------------------------------------------------
+
 
 def scores_of(q, k, scale=None):
     return q @ k.transpose(-2, -1) / (math.sqrt(q.size(-1)) if scale is None else scale)
@@ -500,7 +506,9 @@ def weights_mask_after(q, k, mask=None):
 
 @wrong("attention_weights")
 def weights_mask_after_renormalised(q, k, mask=None):
-    """Masked after the softmax and normalised again: right, until a hidden score is far the largest."""
+    """Masked after the softmax and normalised again: right, until a hidden score is far the
+    largest.
+    """
     w = scores_of(q, k).softmax(-1)
     w = w if mask is None else w * mask
     return w / w.sum(-1, keepdim=True)
@@ -554,7 +562,9 @@ def weights_mask_additive_bool(q, k, mask=None):
 
 @wrong("attention_weights")
 def weights_mask_subtracts(q, k, mask=None):
-    """Subtracts 1e9 from hidden scores: they keep their order, so a row of very low scores leaks."""
+    """Subtracts 1e9 from hidden scores: they keep their order, so a row of very low scores
+    leaks.
+    """
     s = scores_of(q, k)
     return (s if mask is None else s - 1e9 * (~mask).to(s)).softmax(-1)
 
@@ -672,7 +682,8 @@ def weights_cosine(q, k, mask=None):
     return hide(F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).mT, mask).softmax(-1)
 
 
-# --- causal_head -----------------------------------------------------------------------------------------------------
+# --- causal_head ----------------------------------------------------------------------------------
+
 
 def mix(q, k, v, mask=True, scale=None):
     s = scores_of(q, k, scale)
@@ -815,7 +826,8 @@ def head_detached_scores(x, w_q, w_k, w_v):
     return w @ (x @ w_v)
 
 
-# --- split_heads -----------------------------------------------------------------------------------------------------
+# --- split_heads ----------------------------------------------------------------------------------
+
 
 @wrong("split_heads")
 def split_view_only(x, n_head):
@@ -904,7 +916,8 @@ def split_float(x, n_head):
     return torch.stack(x.float().chunk(n_head, dim=-1), dim=1)
 
 
-# --- merge_heads -----------------------------------------------------------------------------------------------------
+# --- merge_heads ----------------------------------------------------------------------------------
+
 
 @wrong("merge_heads")
 def merge_reshape_only(x):

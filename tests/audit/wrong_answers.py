@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 23: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 23: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -11,7 +13,8 @@ from course_utils.kl_bias.bias import check_fits
 wrong = WrongAnswers()
 
 
-# --- tilt ------------------------------------------------------------------------------------------------------------
+# --- tilt -----------------------------------------------------------------------------------------
+
 
 def may_tilt(p, mask, odds):
     check_fits(mask, p)
@@ -137,7 +140,8 @@ def tilt_in_place(p, mask, odds):
     return p / p.sum(-1, keepdim=True)
 
 
-# --- two_proportion_p ------------------------------------------------------------------------------------------------
+# --- two_proportion_p -----------------------------------------------------------------------------
+
 
 def pooled(k1, n1, k2, n2):
     """(difference, pooled rate), or None where nothing differs."""
@@ -161,13 +165,18 @@ def p_one_tail(k1, n1, k2, n2):
 def p_signed(k1, n1, k2, n2):
     """Right where the first rate is the higher one."""
     found = pooled(k1, n1, k2, n2)
-    return 2 * float(norm.sf(found[0] / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)))) if found else 1.0
+    return (
+        2 * float(norm.sf(found[0] / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2))))
+        if found
+        else 1.0
+    )
 
 
 @wrong("two_proportion_p")
 def p_unpooled(k1, n1, k2, n2):
     found = pooled(k1, n1, k2, n2)
-    a, b = k1 / n1, k2 / n2
+    a = k1 / n1
+    b = k2 / n2
     return two_tails(found[0], a * (1 - a) / n1 + b * (1 - b) / n2) if found else 1.0
 
 
@@ -188,13 +197,21 @@ def p_sum_of_n(k1, n1, k2, n2):
 @wrong("two_proportion_p")
 def p_no_root(k1, n1, k2, n2):
     found = pooled(k1, n1, k2, n2)
-    return math.erfc(abs(found[0]) / (found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)) / math.sqrt(2)) if found else 1.0
+    return (
+        math.erfc(abs(found[0]) / (found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)) / math.sqrt(2))
+        if found
+        else 1.0
+    )
 
 
 @wrong("two_proportion_p")
 def p_no_sqrt2(k1, n1, k2, n2):
     found = pooled(k1, n1, k2, n2)
-    return math.erfc(abs(found[0]) / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2))) if found else 1.0
+    return (
+        math.erfc(abs(found[0]) / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)))
+        if found
+        else 1.0
+    )
 
 
 @wrong("two_proportion_p")
@@ -214,7 +231,13 @@ def p_loses_digits(k1, n1, k2, n2):
     """1 - Φ(z) is 0 far out."""
     found = pooled(k1, n1, k2, n2)
     return (
-        2 * (1 - float(norm.cdf(abs(found[0]) / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)))))
+        2
+        * (
+            1
+            - float(
+                norm.cdf(abs(found[0]) / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)))
+            )
+        )
         if found
         else 1.0
     )

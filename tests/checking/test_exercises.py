@@ -1,4 +1,6 @@
-"""Every checker passes the reference, fails every wrong answer that people really give, and survives whatever it is given."""
+"""Every checker passes the reference, fails every wrong answer that people really give, and
+survives whatever it is given.
+"""
 
 import __future__
 
@@ -21,7 +23,9 @@ from course_utils.exercises import catalog
 
 SEEDS = range(20)
 WRONG_ANSWERS = 6  # at least
-LIMIT = 0.3  # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the limit holds
+# seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
+# limit holds
+LIMIT = 0.3
 
 
 def mutants_of(name):
@@ -34,7 +38,11 @@ def of(exercise, answer, seeds=SEEDS):
 
 
 def test_the_reference_passes_on_every_seed(exercise):
-    assert [str(result) for result in of(exercise, catalog.find(exercise).reference) if not result.passed] == []
+    assert [
+        str(result)
+        for result in of(exercise, catalog.find(exercise).reference)
+        if not result.passed
+    ] == []
 
 
 def test_there_are_at_least_six_different_wrong_answers(exercise):
@@ -45,10 +53,14 @@ def test_there_are_at_least_six_different_wrong_answers(exercise):
 def test_every_wrong_answer_fails_on_every_seed_with_a_sentence(exercise):
     for mutant in mutants_of(exercise):
         results = of(exercise, mutant)
-        assert [seed for seed, result in zip(SEEDS, results, strict=True) if result.passed is not False] == [], f"{mutant.__name__} gets through"
+        assert [
+            seed for seed, result in zip(SEEDS, results, strict=True) if result.passed is not False
+        ] == [], f"{mutant.__name__} gets through"
         for result in results:
             assert is_a_sentence(result.message), f"{mutant.__name__}: {result.message}"
-            assert "NameError" not in result.message, f"{mutant.__name__} is broken, not wrong: {result.message}"
+            assert "NameError" not in result.message, (
+                f"{mutant.__name__} is broken, not wrong: {result.message}"
+            )
 
 
 def test_the_same_answer_gets_the_same_words(exercise):
@@ -68,14 +80,16 @@ def test_every_topic_of_wrong_answers_names_exercises_that_exist():
     folders = sorted(path.parent.name for path in (ROOT / "tests").glob("*/wrong_answers.py"))
     assert folders == sorted(catalog.topics)
     for room in folders:
-        assert [name for name in wrong_answers(room) if f"{room}.{name}" not in catalog.names()] == []
+        assert [
+            name for name in wrong_answers(room) if f"{room}.{name}" not in catalog.names()
+        ] == []
 
 
 def is_a_sentence(text):
     return "\n" not in text and text == text.strip() and len(text.split()) > 3 and len(text) <= 600
 
 
-# --- Monsters: whatever a student may hand in ------------------------------------------------------------------------
+# --- Monsters: whatever a student may hand in -----------------------------------------------------
 
 
 class Hostile:
@@ -157,20 +171,28 @@ NO_ANSWERS = {
 
 
 def as_answer(monster, reference):
-    """The monster in the reference's clothes: a function that takes anything, or a class all of whose methods do."""
+    """The monster in the reference's clothes: a function that takes anything, or a class all of
+    whose methods do.
+    """
 
     def answer(*args, **kwargs):
         return monster(*args, *kwargs.values())
 
     if not inspect.isclass(reference):
         return answer
-    methods = {name: answer for name, value in vars(reference).items() if callable(value) and not name.startswith("_")}
+    methods = {
+        name: answer
+        for name, value in vars(reference).items()
+        if callable(value) and not name.startswith("_")
+    }
     return type(reference.__name__, (), {"__init__": lambda self, *args, **kwargs: None, **methods})
 
 
 def graded(exercise, answer, wall=60.0):
     """The checker's result, quickly, and with nothing printed past it."""
-    return dataclasses.replace(catalog.find(exercise), time_limit=LIMIT, wall_limit=wall).grade(answer)
+    return dataclasses.replace(catalog.find(exercise), time_limit=LIMIT, wall_limit=wall).grade(
+        answer
+    )
 
 
 @pytest.mark.parametrize("monster", MONSTERS)
@@ -204,7 +226,9 @@ def stub_of(reference):
         if isinstance(node, ast.FunctionDef):
             text = [node.body[0]] if ast.get_docstring(node) is not None else []
             node.body = [*text, ast.Expr(ast.Constant(...))]
-    code = compile(ast.fix_missing_locations(tree), "stub", "exec", flags=__future__.annotations.compiler_flag)
+    code = compile(
+        ast.fix_missing_locations(tree), "stub", "exec", flags=__future__.annotations.compiler_flag
+    )
     scope = dict(vars(sys.modules[reference.__module__]))
     exec(code, scope)
     return scope[reference.__name__]

@@ -1,4 +1,6 @@
-"""Hooks, head scores, lens, attribution and patching, against transformers' GPT-2, plain loops and runs by hand."""
+"""Hooks, head scores, lens, attribution and patching, against transformers' GPT-2, plain loops and
+runs by hand.
+"""
 
 import itertools
 
@@ -22,7 +24,11 @@ SIZES = dict(n_layer=3, n_head=2, n_embd=8, vocab_size=11, n_positions=16)
 def pair():
     """A GPT-2 of transformers with random weights, gains and shifts, and our copy of it."""
     config = GPT2Config(
-        **SIZES, attn_implementation="eager", initializer_range=0.4, bos_token_id=None, eos_token_id=None
+        **SIZES,
+        attn_implementation="eager",
+        initializer_range=0.4,
+        bos_token_id=None,
+        eos_token_id=None,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -52,16 +58,19 @@ def metric(logits):
     return logits[:, -1, 3] - logits[:, -1, 5]
 
 
-# --- Recording -------------------------------------------------------------------------------------------------------
+# --- Recording ------------------------------------------------------------------------------------
 
 
 def test_the_recorded_streams_are_those_of_transformers(pair, ids, answer):
     cache = hooks.activations(pair[1], ids, ["h.0.in", "h.*", "ln_f"])
     assert list(cache) == ["h.0.in", "h.0", "h.1", "h.2", "ln_f"]
     for ours, theirs in zip(
-        [cache["h.0.in"], cache["h.0"], cache["h.1"], cache["ln_f"]], answer.hidden_states, strict=True
+        [cache["h.0.in"], cache["h.0"], cache["h.1"], cache["ln_f"]],
+        answer.hidden_states,
+        strict=True,
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)  # the last of theirs has been through ln_f
+        # the last of theirs has been through ln_f
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_the_recorded_patterns_are_those_of_transformers(pair, ids, answer):
@@ -77,7 +86,12 @@ def test_anything_in_a_model_of_transformers_can_be_recorded(pair, ids):
     theirs = hooks.activations(
         pair[0],
         ids,
-        ["transformer.h.1.attn", "transformer.h.1.attn.heads", "transformer.h.2.in", "transformer.h.0.mlp"],
+        [
+            "transformer.h.1.attn",
+            "transformer.h.1.attn.heads",
+            "transformer.h.2.in",
+            "transformer.h.0.mlp",
+        ],
     )
     ours = hooks.activations(pair[1], ids, ["h.1.attn", "h.1.attn.heads", "h.2.in", "h.0.mlp"])
     for name, x in ours.items():
@@ -86,7 +100,8 @@ def test_anything_in_a_model_of_transformers_can_be_recorded(pair, ids):
 
 def test_record_gives_what_the_cache_gives(pair, ids):
     names = ["h.1", "wte", "h.2.mlp.c_fc"]
-    found, cache = hooks.record(pair[1], ids, names), hooks.activations(pair[1], ids, names)
+    found = hooks.record(pair[1], ids, names)
+    cache = hooks.activations(pair[1], ids, names)
     assert list(found) != [] and all(torch.equal(found[name], cache[name]) for name in names)
 
 
@@ -94,7 +109,10 @@ def test_heads_and_what_they_write_add_up_to_the_attention(pair, ids):
     model = pair[1]
     cache = hooks.activations(model, ids, ["h.1.attn.heads", "h.1.attn", "h.1.attn.in"])
     proj = model.h[1].attn.c_proj
-    total = sum(cache["h.1.attn.heads"][:, h] @ proj.weight[:, 4 * h : 4 * h + 4].T for h in range(2)) + proj.bias
+    total = (
+        sum(cache["h.1.attn.heads"][:, h] @ proj.weight[:, 4 * h : 4 * h + 4].T for h in range(2))
+        + proj.bias
+    )
     torch.testing.assert_close(total, cache["h.1.attn"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.h[1].attn(cache["h.1.attn.in"]), cache["h.1.attn"])
 
@@ -111,12 +129,19 @@ def test_recording_changes_nothing_and_leaves_nothing(pair, ids):
     before = model(ids)
     with hooks.ActivationCache(model, hooks.points(model)) as cache:
         inside = model(ids)
-    assert torch.equal(inside, before) and hooks_on(model) == 0 and not any(x.requires_grad for x in cache.values())
+    assert (
+        torch.equal(inside, before)
+        and hooks_on(model) == 0
+        and not any(x.requires_grad for x in cache.values())
+    )
     assert len(cache) > 50
 
 
 def test_hooks_are_taken_off_after_an_error(pair):
-    for run in (lambda bad: hooks.activations(pair[1], bad, ["h.*"]), lambda bad: hooks.record(pair[1], bad, ["h.0"])):
+    for run in (
+        lambda bad: hooks.activations(pair[1], bad, ["h.*"]),
+        lambda bad: hooks.record(pair[1], bad, ["h.0"]),
+    ):
         with pytest.raises(ValueError, match="not in 0 to 10"):
             run(torch.tensor([[99]]))
         assert hooks_on(pair[1]) == 0
@@ -137,13 +162,16 @@ def test_the_last_run_is_kept(pair, ids):
     assert cache["h.0"].shape == (1, 3, 8)
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("h.0.atn", "closest is 'h.0.attn'.*h.\\*.attn.pattern.*ln_f"),
-    ("h.9", "no 'h.9'"),
-    ("transformer.h.0", "no 'transformer.h.0'"),
-    ("h.0.mlp.pattern", "no 'h.0.mlp.pattern'"),
-    ("", "There are"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("h.0.atn", "closest is 'h.0.attn'.*h.\\*.attn.pattern.*ln_f"),
+        ("h.9", "no 'h.9'"),
+        ("transformer.h.0", "no 'transformer.h.0'"),
+        ("h.0.mlp.pattern", "no 'h.0.mlp.pattern'"),
+        ("", "There are"),
+    ],
+)
 def test_an_unknown_name_is_answered_with_what_there_is(pair, name, message):
     for use in (
         lambda: hooks.ActivationCache(pair[1], [name]),
@@ -159,18 +187,33 @@ def test_what_was_not_recorded_is_named(pair, ids):
 
 
 def test_patterns_that_cannot_be_known_say_so(pair, ids):
-    with hooks.ActivationCache(pair[1], ["h.0.attn.pattern"]), pytest.raises(ValueError, match="without a cache only"):
+    with (
+        hooks.ActivationCache(pair[1], ["h.0.attn.pattern"]),
+        pytest.raises(ValueError, match="without a cache only"),
+    ):
         pair[1](ids, [KVCache() for _ in range(3)])
-    fast = GPT2LMHeadModel(GPT2Config(**SIZES, attn_implementation="sdpa", bos_token_id=None, eos_token_id=None)).eval()
+    fast = GPT2LMHeadModel(
+        GPT2Config(**SIZES, attn_implementation="sdpa", bos_token_id=None, eos_token_id=None)
+    ).eval()
     with pytest.raises(ValueError, match="set_attn_implementation"):
         hooks.activations(fast, ids, ["transformer.h.0.attn.pattern"])
 
 
-# --- Replacing -------------------------------------------------------------------------------------------------------
+# --- Replacing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "name", ["h.1", "h.0.in", "h.1.attn", "h.1.mlp", "h.1.attn.heads", "h.1.attn.pattern", "ln_f.in", "h.2.attn.c_attn"]
+    "name",
+    [
+        "h.1",
+        "h.0.in",
+        "h.1.attn",
+        "h.1.mlp",
+        "h.1.attn.heads",
+        "h.1.attn.pattern",
+        "ln_f.in",
+        "h.2.attn.c_attn",
+    ],
 )
 def test_an_activation_put_back_changes_nothing_and_another_changes_much(pair, ids, name):
     model = pair[1]
@@ -185,14 +228,18 @@ def test_an_activation_put_back_changes_nothing_and_another_changes_much(pair, i
 
 
 def test_the_whole_stream_of_another_run_gives_its_answer(pair, ids):
-    model, other = pair[1], (ids + 1) % 11
+    model = pair[1]
+    other = (ids + 1) % 11
     with hooks.patched(model, {"h.1": hooks.activations(model, other, ["h.1"])["h.1"]}):
         torch.testing.assert_close(model(ids), model(other), rtol=1e-4, atol=1e-4)
 
 
 def test_transformers_models_are_patched_alike(pair, ids):
     theirs, ours = pair
-    with hooks.patched(theirs, {"transformer.h.1.attn": torch.zeros_like, "transformer.h.0.attn.heads": lambda x: 2 * x}):
+    with hooks.patched(
+        theirs,
+        {"transformer.h.1.attn": torch.zeros_like, "transformer.h.0.attn.heads": lambda x: 2 * x},
+    ):
         patched = theirs(ids).logits
     with hooks.patched(ours, {"h.1.attn": torch.zeros_like, "h.0.attn.heads": lambda x: 2 * x}):
         torch.testing.assert_close(ours(ids), patched, rtol=1e-4, atol=1e-4)
@@ -214,7 +261,8 @@ def test_a_head_without_output_is_a_head_whose_weights_are_zero(pair, ids):
 
 
 def test_only_replaces_what_it_is_told(pair):
-    x, source = torch.arange(12.0).view(1, 4, 3), -torch.arange(12.0).view(1, 4, 3)
+    x = torch.arange(12.0).view(1, 4, 3)
+    source = -torch.arange(12.0).view(1, 4, 3)
     got = hooks.only(source, slice(None), 2)(x)
     want = x.clone()
     want[:, 2] *= -1
@@ -240,11 +288,13 @@ def test_gradients_pass_through_a_patch_that_is_a_function(pair, ids):
     assert scale.grad.abs() > 0
 
 
-# --- Scores ----------------------------------------------------------------------------------------------------------
+# --- Scores ---------------------------------------------------------------------------------------
 
 
 def score_by_loops(pattern, ids, column):
-    """The mean over positions with an earlier copy of the attention on column(s), summed over the copies s."""
+    """The mean over positions with an earlier copy of the attention on column(s), summed over the
+    copies s.
+    """
     total, rows = 0.0, 0
     for b, row in enumerate(ids.tolist()):
         for t in range(len(row)):
@@ -259,7 +309,9 @@ def test_scores_agree_with_plain_loops(seed):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(4, (3, 9), generator=generator)
     patterns = (
-        torch.randn(3, 2, 9, 9, generator=generator).masked_fill(torch.ones(9, 9).triu(1).bool(), -1e9).softmax(-1)
+        torch.randn(3, 2, 9, 9, generator=generator)
+        .masked_fill(torch.ones(9, 9).triu(1).bool(), -1e9)
+        .softmax(-1)
     )
     for h in range(2):
         one = patterns[:, h]
@@ -270,11 +322,14 @@ def test_scores_agree_with_plain_loops(seed):
             score_by_loops(one, ids, lambda s: s), abs=1e-5
         )
         steps = [one[b, t, t - 1].item() for b in range(3) for t in range(1, 9)]
-        assert circuits.previous_token_score(one).mean().item() == pytest.approx(sum(steps) / len(steps), abs=1e-5)
+        assert circuits.previous_token_score(one).mean().item() == pytest.approx(
+            sum(steps) / len(steps), abs=1e-5
+        )
 
 
 def test_a_perfect_head_of_each_kind_has_the_score_1_and_the_others_0():
-    ids = torch.randperm(8, generator=torch.Generator().manual_seed(0)).repeat(2)[None]  # (1, 16), period 8
+    # (1, 16), period 8
+    ids = torch.randperm(8, generator=torch.Generator().manual_seed(0)).repeat(2)[None]
     back = torch.eye(16).roll(-1, -1).tril()  # t to t - 1
     for pattern, scores in (
         (back, (1, 0, 0)),
@@ -293,7 +348,9 @@ def test_a_perfect_head_of_each_kind_has_the_score_1_and_the_others_0():
 def test_uniform_attention_scores_what_chance_gives():
     ids = torch.tensor([[1, 2, 1, 2, 1]])
     uniform = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
-    assert circuits.induction_score(uniform[None], ids).item() == pytest.approx((1 / 3 + 1 / 4 + 2 / 5) / 3)
+    assert circuits.induction_score(uniform[None], ids).item() == pytest.approx(
+        (1 / 3 + 1 / 4 + 2 / 5) / 3
+    )
 
 
 def test_ids_without_a_repeat_cannot_be_scored():
@@ -305,18 +362,30 @@ def test_ids_without_a_repeat_cannot_be_scored():
 def test_scores_of_all_heads_are_those_of_the_patterns_of_transformers(pair, ids, answer):
     for score in (circuits.induction_score, circuits.duplicate_token_score):
         want = torch.stack([score(pattern, ids) for pattern in answer.attentions])
-        torch.testing.assert_close(circuits.head_scores(pair[1], ids, score), want, rtol=1e-4, atol=1e-5)
-    want = torch.stack([pattern.diagonal(-1, dim1=-2, dim2=-1).mean((0, 2)) for pattern in answer.attentions])
-    torch.testing.assert_close(circuits.head_scores(pair[1], ids, circuits.previous_token_score), want, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            circuits.head_scores(pair[1], ids, score), want, rtol=1e-4, atol=1e-5
+        )
+    want = torch.stack(
+        [pattern.diagonal(-1, dim1=-2, dim2=-1).mean((0, 2)) for pattern in answer.attentions]
+    )
+    torch.testing.assert_close(
+        circuits.head_scores(pair[1], ids, circuits.previous_token_score),
+        want,
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
-# --- Lens and attribution --------------------------------------------------------------------------------------------
+# --- Lens and attribution -------------------------------------------------------------------------
 
 
 def test_the_lens_decodes_the_hidden_states_of_transformers(pair, ids, answer):
-    lens, theirs = circuits.logit_lens(pair[1], ids), pair[0]
+    lens = circuits.logit_lens(pair[1], ids)
+    theirs = pair[0]
     for row, stream in zip(lens, answer.hidden_states[:-1], strict=False):
-        torch.testing.assert_close(row, theirs.lm_head(theirs.transformer.ln_f(stream)), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            row, theirs.lm_head(theirs.transformer.ln_f(stream)), rtol=1e-3, atol=1e-3
+        )
     torch.testing.assert_close(lens[-1], answer.logits, rtol=1e-3, atol=1e-4)
 
 
@@ -326,10 +395,15 @@ def test_attribution_adds_up_to_the_logits(seed):
     ids = torch.randint(699, (2, 20), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         logits = model(ids)
-    one, two = circuits.attribution(model, ids, 17), circuits.attribution(model, ids, 17, other=230)
+    one = circuits.attribution(model, ids, 17)
+    two = circuits.attribution(model, ids, 17, other=230)
     assert (one.total - logits[..., 17]).abs().max() < 1e-4
     assert (two.total - (logits[..., 17] - logits[..., 230])).abs().max() < 1e-4
-    assert one.heads.shape == (4, 4, 2, 20) and one.mlps.shape == (4, 2, 20) and one.rest.shape == (2, 20)
+    assert (
+        one.heads.shape == (4, 4, 2, 20)
+        and one.mlps.shape == (4, 2, 20)
+        and one.rest.shape == (2, 20)
+    )
 
 
 def test_attribution_is_what_a_part_adds_with_the_scale_of_the_norm_frozen(pair, ids):
@@ -348,40 +422,48 @@ def test_attribution_is_what_a_part_adds_with_the_scale_of_the_norm_frozen(pair,
 
 
 def test_attribution_works_without_mlps():
-    model = Transformer(TransformerConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=9, n_positions=8, mlp=False)).eval()
+    model = Transformer(
+        TransformerConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=9, n_positions=8, mlp=False)
+    ).eval()
     ids = torch.tensor([[1, 2, 3]])
     parts = circuits.attribution(model, ids, 4)
     torch.testing.assert_close(parts.total, model(ids)[..., 4], rtol=1e-4, atol=1e-5)
     assert (parts.mlps == 0).all()
 
 
-# --- Patching --------------------------------------------------------------------------------------------------------
+# --- Patching -------------------------------------------------------------------------------------
 
 
 def test_the_patching_map_is_made_of_single_patches(pair):
     model = pair[1]
-    clean, corrupt = torch.tensor([[1, 2, 3, 4, 5]]), torch.tensor([[1, 7, 3, 9, 5]])
+    clean = torch.tensor([[1, 2, 3, 4, 5]])
+    corrupt = torch.tensor([[1, 7, 3, 9, 5]])
     names = ["h.0.in", "h.1.mlp", "h.1"]
     table = circuits.patching_map(model, clean, corrupt, metric, names)
-    good, bad = metric(model(clean)).item(), metric(model(corrupt)).item()
+    good = metric(model(clean)).item()
+    bad = metric(model(corrupt)).item()
     for row, name in zip(table, names, strict=True):
         for t in range(5):
             x, y = (hooks.activations(model, ids, [name])[name] for ids in (corrupt, clean))
             x[0, t] = y[0, t]
             with hooks.patched(model, {name: x}):
-                assert row[t].item() == pytest.approx((metric(model(corrupt)).item() - bad) / (good - bad), abs=1e-3)
+                assert row[t].item() == pytest.approx(
+                    (metric(model(corrupt)).item() - bad) / (good - bad), abs=1e-3
+                )
     assert table[0, 0] == table[0, 2] == table[0, 4] == 0  # the words are the same there
 
 
 def frozen_run(model, clean, corrupt, sender, receiver, reads, mlps):
     """Path patching, written out part by part."""
-    (a, i), (b, j) = sender, receiver
+    a, i = sender
+    b, j = receiver
     bad, good = (
-        hooks.activations(model, ids, ["h.*.attn", "h.*.mlp", "h.*.attn.heads", "h.0.in"]) for ids in (corrupt, clean)
+        hooks.activations(model, ids, ["h.*.attn", "h.*.mlp", "h.*.attn.heads", "h.0.in"])
+        for ids in (corrupt, clean)
     )
-    change = (good[f"h.{a}.attn.heads"] - bad[f"h.{a}.attn.heads"])[:, i] @ model.h[a].attn.c_proj.weight[
-        :, 4 * i : 4 * i + 4
-    ].T
+    change = (good[f"h.{a}.attn.heads"] - bad[f"h.{a}.attn.heads"])[:, i] @ model.h[
+        a
+    ].attn.c_proj.weight[:, 4 * i : 4 * i + 4].T
     x = bad["h.0.in"]
     for layer in range(b):
         x = x + bad[f"h.{layer}.attn"] + (change if layer == a else 0)
@@ -390,26 +472,43 @@ def frozen_run(model, clean, corrupt, sender, receiver, reads, mlps):
     true = bad["h.0.in"]
     for layer, block in enumerate(model.h):
         z = block.ln_1(true)
-        q, k, v = (part.view(1, -1, 2, 4).transpose(1, 2).clone() for part in block.attn.c_attn(z).chunk(3, -1))
+        q, k, v = (
+            part.view(1, -1, 2, 4).transpose(1, 2).clone()
+            for part in block.attn.c_attn(z).chunk(3, -1)
+        )
         if layer == b:
-            new = [part.view(1, -1, 2, 4).transpose(1, 2) for part in block.attn.c_attn(block.ln_1(x)).chunk(3, -1)]
+            new = [
+                part.view(1, -1, 2, 4).transpose(1, 2)
+                for part in block.attn.c_attn(block.ln_1(x)).chunk(3, -1)
+            ]
             for letter, mine, other in zip("qkv", (q, k, v), new, strict=True):
                 if letter in reads:
                     mine[:, j] = other[:, j]
-        scores = (q @ k.transpose(-1, -2) / 2).masked_fill(torch.ones(z.size(1), z.size(1)).triu(1).bool(), -1e9)
+        scores = (q @ k.transpose(-1, -2) / 2).masked_fill(
+            torch.ones(z.size(1), z.size(1)).triu(1).bool(), -1e9
+        )
         true = true + block.attn.c_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
         true = true + block.mlp(block.ln_2(true))
     return model.lm_head(model.ln_f(true))
 
 
-@pytest.mark.parametrize(("sender", "receiver", "reads", "mlps"), [
-    ((0, 0), (2, 1), "qkv", True), ((0, 1), (1, 0), "v", True), ((1, 0), (2, 0), "k", True), ((0, 1), (2, 0), "q", False), ((0, 0), (1, 1), "qk", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sender", "receiver", "reads", "mlps"),
+    [
+        ((0, 0), (2, 1), "qkv", True),
+        ((0, 1), (1, 0), "v", True),
+        ((1, 0), (2, 0), "k", True),
+        ((0, 1), (2, 0), "q", False),
+        ((0, 0), (1, 1), "qk", False),
+    ],
+)
 def test_path_patching_agrees_with_a_run_by_hand(pair, sender, receiver, reads, mlps):
     model = pair[1]
-    clean, corrupt = torch.tensor([[1, 2, 3, 4, 5]]), torch.tensor([[1, 7, 3, 9, 5]])
+    clean = torch.tensor([[1, 2, 3, 4, 5]])
+    corrupt = torch.tensor([[1, 7, 3, 9, 5]])
     with torch.no_grad():
-        want, plain = frozen_run(model, clean, corrupt, sender, receiver, reads, mlps), model(corrupt)
+        want = frozen_run(model, clean, corrupt, sender, receiver, reads, mlps)
+        plain = model(corrupt)
     got = circuits.path_patch(model, clean, corrupt, sender, receiver, reads, mlps)
     torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-4)
     assert (got - plain).abs().max() > 1e-3 and hooks_on(model) == 0
@@ -418,28 +517,39 @@ def test_path_patching_agrees_with_a_run_by_hand(pair, sender, receiver, reads, 
 def test_a_path_between_equal_runs_changes_nothing(pair, ids):
     for sender, receiver in itertools.product([(0, 0), (0, 1)], [(1, 1), (2, 0)]):
         torch.testing.assert_close(
-            circuits.path_patch(pair[1], ids, ids, sender, receiver), pair[1](ids), rtol=1e-4, atol=1e-4
+            circuits.path_patch(pair[1], ids, ids, sender, receiver),
+            pair[1](ids),
+            rtol=1e-4,
+            atol=1e-4,
         )
 
 
 @pytest.mark.parametrize(
     ("sender", "receiver", "reads"),
-    [((1, 0), (1, 1), "q"), ((2, 0), (1, 1), "q"), ((0, 2), (1, 1), "q"), ((0, 0), (1, 1), "x"), ((0, 0), (1, 1), "")],
+    [
+        ((1, 0), (1, 1), "q"),
+        ((2, 0), (1, 1), "q"),
+        ((0, 2), (1, 1), "q"),
+        ((0, 0), (1, 1), "x"),
+        ((0, 0), (1, 1), ""),
+    ],
 )
 def test_a_path_that_does_not_exist_is_refused(pair, ids, sender, receiver, reads):
     with pytest.raises(ValueError, match="no path|choose from the letters"):
         circuits.path_patch(pair[1], ids, ids, sender, receiver, reads)
 
 
-# --- A library that does the same ------------------------------------------------------------------------------------
+# --- A library that does the same -----------------------------------------------------------------
 
 
 def test_nnsight_records_and_replaces_the_same_numbers():
     nnsight = pytest.importorskip("nnsight")
-    model, ids = storyteller(), torch.randint(699, (1, 12), generator=torch.Generator().manual_seed(0))
+    model = storyteller()
+    ids = torch.randint(699, (1, 12), generator=torch.Generator().manual_seed(0))
     seen = nnsight.NNsight(model)
     with seen.trace(ids):
-        stream, write = seen.h[1].output.save(), seen.h[2].attn.output.save()
+        stream = seen.h[1].output.save()
+        write = seen.h[2].attn.output.save()
     cache = hooks.activations(model, ids, ["h.1", "h.2.attn"])
     torch.testing.assert_close(stream, cache["h.1"])
     torch.testing.assert_close(write, cache["h.2.attn"])
@@ -451,13 +561,21 @@ def test_nnsight_records_and_replaces_the_same_numbers():
 
 
 def test_heads_are_recorded_as_replaced_patterns_make_them_whatever_else_is_recorded(pair, ids):
-    model, first = pair[1], "h.1.attn"
+    model = pair[1]
+    first = "h.1.attn"
     even = torch.full((2, 2, 7, 7), 1 / 7)  # every position looks at all alike
     names = [f"{first}.pattern", f"{first}.heads", f"{first}.c_attn"]
-    with torch.no_grad(), hooks.patched(model, {f"{first}.pattern": even}), hooks.ActivationCache(model, names) as cache:
+    with (
+        torch.no_grad(),
+        hooks.patched(model, {f"{first}.pattern": even}),
+        hooks.ActivationCache(model, names) as cache,
+    ):
         model(ids)
-    values = cache[f"{first}.c_attn"].chunk(3, dim=-1)[2].unflatten(-1, (2, -1)).transpose(1, 2)  # (B, H, T, d)
-    torch.testing.assert_close(cache[f"{first}.heads"], values.mean(2, keepdim=True).expand_as(values))
+    # (B, H, T, d)
+    values = cache[f"{first}.c_attn"].chunk(3, dim=-1)[2].unflatten(-1, (2, -1)).transpose(1, 2)
+    torch.testing.assert_close(
+        cache[f"{first}.heads"], values.mean(2, keepdim=True).expand_as(values)
+    )
     assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == 0
 
 

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 14: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 14: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import itertools
 from contextlib import ExitStack
@@ -12,7 +14,8 @@ from course_utils.circuits import hooks
 wrong = WrongAnswers()
 
 
-# --- record ----------------------------------------------------------------------------------------------------------
+# --- record ---------------------------------------------------------------------------------------
+
 
 def hooked(model, ids, names, make, run=None):
     """Hooks on, one run, hooks off."""
@@ -58,7 +61,9 @@ def record_late_value(model, ids, names):
     with ExitStack() as hooks, torch.no_grad():
         for name in names:
             hooks.enter_context(
-                model.get_submodule(name).register_forward_hook(lambda m, a, out: seen.append(out.clone()))
+                model.get_submodule(name).register_forward_hook(
+                    lambda m, a, out: seen.append(out.clone())
+                )
             )
         model(ids)
     return {name: seen[-1] for name in names}
@@ -71,7 +76,9 @@ def record_by_order(model, ids, names):
     with ExitStack() as hooks, torch.no_grad():
         for name in names:
             hooks.enter_context(
-                model.get_submodule(name).register_forward_hook(lambda m, a, out: seen.append(out.clone()))
+                model.get_submodule(name).register_forward_hook(
+                    lambda m, a, out: seen.append(out.clone())
+                )
             )
         model(ids)
     return dict(zip(sorted(names, reverse=True), seen, strict=False))
@@ -94,7 +101,8 @@ def record_hooks_left(model, ids, names):
 @torch.no_grad()
 def record_not_safe(model, ids, names):
     """Removes the hooks at the end, which an error never reaches."""
-    found, handles = {}, []
+    found = {}
+    handles = []
     for name in names:
         keep = keeper(lambda args, output: output.clone())(found, name)
         handles.append(model.get_submodule(name).register_forward_hook(keep))
@@ -108,7 +116,8 @@ def record_not_safe(model, ids, names):
 @torch.no_grad()
 def record_half_safe(model, ids, names):
     """Guards the run, but not the search for the modules."""
-    found, handles = {}, []
+    found = {}
+    handles = []
     for name in names:
         keep = keeper(lambda args, output: output.clone())(found, name)
         handles.append(model.get_submodule(name).register_forward_hook(keep))
@@ -143,7 +152,9 @@ def record_all_cleared(model, ids, names):
     found = {}
     try:
         for name in names:
-            model.get_submodule(name).register_forward_hook(keeper(lambda args, output: output.clone())(found, name))
+            model.get_submodule(name).register_forward_hook(
+                keeper(lambda args, output: output.clone())(found, name)
+            )
         model(ids)
     finally:
         for module in model.modules():
@@ -232,7 +243,8 @@ def record_swallows(model, ids, names):
         return {}
 
 
-# --- logit_lens ------------------------------------------------------------------------------------------------------
+# --- logit_lens -----------------------------------------------------------------------------------
+
 
 def decoded(model, streams, norm=None):
     with torch.no_grad():
@@ -338,7 +350,9 @@ def lens_list(model, ids):
 def lens_block_norm(model, ids):
     """The norm of the next block instead of the last one."""
     norms = [*(block.ln_1 for block in model.h), model.ln_f]
-    return torch.stack([model.lm_head(norm(x)) for norm, x in zip(norms, model.streams(ids), strict=True)])
+    return torch.stack(
+        [model.lm_head(norm(x)) for norm, x in zip(norms, model.streams(ids), strict=True)]
+    )
 
 
 @wrong("logit_lens")
@@ -347,17 +361,21 @@ def lens_answer_only(model, ids):
     return model(ids).expand(len(model.h) + 1, -1, -1, -1)
 
 
-# --- patching_map ----------------------------------------------------------------------------------------------------
+# --- patching_map ---------------------------------------------------------------------------------
+
 
 def grid(model, base, source, metric, names, index, scale=True, shift=0):
     """Runs of `base` with a part of the activation of `source`, position by position."""
     with torch.no_grad():
-        cache, T = hooks.activations(model, source, names), base.size(1)
+        cache = hooks.activations(model, source, names)
+        T = base.size(1)
         rows = []
         for name in names:
             row = []
             for t in range(T):
-                with hooks.patched(model, {name: hooks.only(cache[name].roll(shift, 1), slice(None), index(t))}):
+                with hooks.patched(
+                    model, {name: hooks.only(cache[name].roll(shift, 1), slice(None), index(t))}
+                ):
                     row.append(metric(model(base))[0])
             rows.append(torch.stack(row))
         return torch.stack(rows)
@@ -374,7 +392,9 @@ def each(t):
 
 @wrong("patching_map")
 def map_other_way(model, clean, corrupt, metric, names):
-    """Patches the corrupt activation into the clean run, on the same scale: finds the same places, on most models."""
+    """Patches the corrupt activation into the clean run, on the same scale: finds the same places,
+    on most models.
+    """
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, clean, corrupt, metric, names, each) - bad) / (good - bad)
 
@@ -437,14 +457,18 @@ def map_everywhere(model, clean, corrupt, metric, names):
 def map_up_to(model, clean, corrupt, metric, names):
     """All positions up to t."""
     good, bad = ends(model, clean, corrupt, metric)
-    return (grid(model, corrupt, clean, metric, names, lambda t: slice(0, t + 1)) - bad) / (good - bad)
+    return (grid(model, corrupt, clean, metric, names, lambda t: slice(0, t + 1)) - bad) / (
+        good - bad
+    )
 
 
 @wrong("patching_map")
 def map_from(model, clean, corrupt, metric, names):
     """All positions from t on."""
     good, bad = ends(model, clean, corrupt, metric)
-    return (grid(model, corrupt, clean, metric, names, lambda t: slice(t, None)) - bad) / (good - bad)
+    return (grid(model, corrupt, clean, metric, names, lambda t: slice(t, None)) - bad) / (
+        good - bad
+    )
 
 
 @wrong("patching_map")
@@ -458,7 +482,9 @@ def map_neighbour(model, clean, corrupt, metric, names):
 def map_from_the_end(model, clean, corrupt, metric, names):
     """Counts positions from the end."""
     good, bad = ends(model, clean, corrupt, metric)
-    return (grid(model, corrupt, clean, metric, names, lambda t: clean.size(1) - 1 - t) - bad) / (good - bad)
+    return (grid(model, corrupt, clean, metric, names, lambda t: clean.size(1) - 1 - t) - bad) / (
+        good - bad
+    )
 
 
 @wrong("patching_map")
@@ -472,12 +498,16 @@ def map_transposed(model, clean, corrupt, metric, names):
 def map_piled_up(model, clean, corrupt, metric, names):
     """Patches stay on while the next are tried."""
     good, bad = ends(model, clean, corrupt, metric)
-    cache, T, rows = hooks.activations(model, clean, names), clean.size(1), []
+    cache = hooks.activations(model, clean, names)
+    T = clean.size(1)
+    rows = []
     with ExitStack() as stack, torch.no_grad():
         for name in names:
             row = []
             for t in range(T):
-                stack.enter_context(hooks.patched(model, {name: hooks.only(cache[name], slice(None), t)}))
+                stack.enter_context(
+                    hooks.patched(model, {name: hooks.only(cache[name], slice(None), t)})
+                )
                 row.append((metric(model(corrupt))[0] - bad) / (good - bad))
             rows.append(torch.stack(row))
     return torch.stack(rows)

@@ -56,7 +56,7 @@ def line():
     return fig
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def test_show_attaches_the_alt_text_and_closes_the_figure(displayed):
@@ -76,7 +76,11 @@ def test_a_figure_without_a_real_alt_text_is_refused():
 def test_subplots_are_unknown_to_pyplot_and_in_the_house_style():
     before = plt.get_fignums()
     fig, axes = subplots(2, 3, figsize=(6, 4), sharex=True)
-    assert plt.get_fignums() == before and axes.shape == (2, 3) and tuple(fig.get_size_inches()) == (6, 4)
+    assert (
+        plt.get_fignums() == before
+        and axes.shape == (2, 3)
+        and tuple(fig.get_size_inches()) == (6, 4)
+    )
     assert not axes[0, 0].spines["top"].get_visible() and fig.get_layout_engine() is not None
 
 
@@ -101,7 +105,7 @@ def test_a_token_strip_shows_white_space_escapes_and_marks_broken_bytes():
         token_strip(["a"], [1, 2])
 
 
-# --- views -----------------------------------------------------------------------------------------------------------
+# --- views ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -113,7 +117,9 @@ def counting(n):
     return Markup(f"<p>{n}</p>", f"n is {n}")
 
 
-def test_a_view_in_a_terminal_displays_one_bundle_with_live_view_and_static_frame(displayed, no_views, monkeypatch):
+def test_a_view_in_a_terminal_displays_one_bundle_with_live_view_and_static_frame(
+    displayed, no_views, monkeypatch
+):
     """What notebooks show, see test_frontend.py."""
     monkeypatch.delenv("COURSE_QUIET")
     [(data, _)] = displayed(lambda: explore(counting, n=w.IntSlider(3, 0, 9))._ipython_display_())
@@ -183,7 +189,7 @@ def test_the_sweep_raises_with_the_setting_that_fails(no_views):
         classroom.sweep()
 
 
-# --- claims ----------------------------------------------------------------------------------------------------------
+# --- claims ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,15 @@ def test_the_sweep_raises_with_the_setting_that_fails(no_views):
 )
 def test_the_verdict_follows_from_the_numbers(published, measured, tolerance, verdict):
     claims = Claims("00")
-    claims.add("X1", "c", source="s", published=published, measured=measured, tolerance=tolerance, reason="because")
+    claims.add(
+        "X1",
+        "c",
+        source="s",
+        published=published,
+        measured=measured,
+        tolerance=tolerance,
+        reason="because",
+    )
     assert claims.rows[0].verdict == verdict
 
 
@@ -230,11 +244,14 @@ def test_the_table_is_shown_as_text_html_and_json(displayed):
     claims.add("X2", "grows", source="s", published="grows", measured="slope 2", holds=True)
     [(data, _)] = displayed(claims.show)
     assert "a &lt; b" in data["text/html"] and "s &amp; t" in data["text/html"]
-    assert "X1  REPRODUCED: a < b [s & t]\n    published 1,000 ± 5; measured 1,001" in data["text/plain"]
+    assert (
+        "X1  REPRODUCED: a < b [s & t]\n    published 1,000 ± 5; measured 1,001"
+        in data["text/plain"]
+    )
     assert [row["verdict"] for row in data[MIME]] == ["reproduced"] * 2 and json.dumps(data[MIME])
 
 
-# --- exercises -------------------------------------------------------------------------------------------------------
+# --- exercises ------------------------------------------------------------------------------------
 
 
 def double(x):
@@ -248,7 +265,13 @@ def check_double(student, rng):
 
 
 EXERCISE = Exercise(
-    "double", double, check_double, ["Think.", "Add.", "x + x"], difficulty=1, minutes=1, time_limit=0.3
+    "double",
+    double,
+    check_double,
+    ["Think.", "Add.", "x + x"],
+    difficulty=1,
+    minutes=1,
+    time_limit=0.3,
 )
 
 
@@ -277,12 +300,19 @@ def test_a_loop_is_stopped_and_said():
 
 def test_what_waits_is_stopped_by_the_clock_and_said():
     result = dataclasses.replace(EXERCISE, wall_limit=0.2).grade(lambda x: time.sleep(1) or 2 * x)
-    assert result.passed is False and "still running after 0.2 seconds and was stopped" in result.message
+    assert (
+        result.passed is False
+        and "still running after 0.2 seconds and was stopped" in result.message
+    )
 
 
 def test_a_check_that_waits_for_a_busy_machine_is_not_stopped():
     """It takes four times its limit on the clock, and next to nothing of the processor."""
-    assert dataclasses.replace(EXERCISE, time_limit=0.3).grade(lambda x: time.sleep(1.2) or 2 * x).passed
+    assert (
+        dataclasses.replace(EXERCISE, time_limit=0.3)
+        .grade(lambda x: time.sleep(1.2) or 2 * x)
+        .passed
+    )
 
 
 def test_only_the_answers_own_thread_counts():
@@ -291,7 +321,11 @@ def test_only_the_answers_own_thread_counts():
     other = threading.Thread(target=lambda: [None for _ in iter(over.is_set, True)])
     other.start()
     try:
-        passed = dataclasses.replace(EXERCISE, time_limit=0.3).grade(lambda x: time.sleep(1.2) or 2 * x).passed
+        passed = (
+            dataclasses.replace(EXERCISE, time_limit=0.3)
+            .grade(lambda x: time.sleep(1.2) or 2 * x)
+            .passed
+        )
     finally:
         over.set()
         other.join()
@@ -365,7 +399,11 @@ def with_itself():
         with_itself()
 
 
-@pytest.mark.parametrize("answer", [one_level, two_levels, three_levels, seven_levels, with_a_context, with_itself], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "answer",
+    [one_level, two_levels, three_levels, seven_levels, with_a_context, with_itself],
+    ids=lambda f: f.__name__,
+)
 def test_a_loop_that_swallows_what_ends_it_is_ended_all_the_same(answer):
     before = set(threading.enumerate())
     assert EXERCISE.grade(lambda x: answer()).passed is False
@@ -375,7 +413,11 @@ def test_a_loop_that_swallows_what_ends_it_is_ended_all_the_same(answer):
 def test_where_the_system_has_no_clock_for_a_thread_another_does(monkeypatch):
     """As on macOS and Windows: a wait still costs nothing, and a loop is still stopped."""
     monkeypatch.delattr(time, "pthread_getcpuclockid")
-    assert dataclasses.replace(EXERCISE, time_limit=0.3).grade(lambda x: time.sleep(1.2) or 2 * x).passed
+    assert (
+        dataclasses.replace(EXERCISE, time_limit=0.3)
+        .grade(lambda x: time.sleep(1.2) or 2 * x)
+        .passed
+    )
     assert "0.3 seconds of work" in EXERCISE.grade(forever).message
 
 
@@ -445,7 +487,11 @@ def test_an_unknown_exercise_lists_what_there_is():
         (torch.zeros(2, 3), torch.zeros(3, 2), "expected shape (3, 2), got (2, 3)"),
         (torch.zeros(2), torch.zeros(2).double(), "dtype"),
         (torch.tensor([math.nan, 0]), torch.zeros(2), "not finite"),
-        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]), "1 of 2 values differ; at index (1,) expected 3, got 2"),
+        (
+            torch.tensor([1.0, 2.0]),
+            torch.tensor([1.0, 3.0]),
+            "1 of 2 values differ; at index (1,) expected 3, got 2",
+        ),
         (np.zeros(2), torch.zeros(2), "expected a Tensor"),
         ([torch.zeros(2)], [torch.ones(2)], "at index 0: 2 of 2 values differ"),
     ],
@@ -463,18 +509,25 @@ def test_expect_accepts_what_is_equal_within_tolerance():
 
 
 def test_long_values_are_shortened():
-    assert len(show_value(list(range(1000)))) <= 80 and show_value(torch.zeros(3, 4)) == "Tensor of shape (3, 4)"
-    assert show_value(torch.tensor([0.1, 2.0])) == "[0.1, 2.0]" and show_value([1 / 3, "v1.23"]) == "[0.3333, 'v1.23']"
+    assert (
+        len(show_value(list(range(1000)))) <= 80
+        and show_value(torch.zeros(3, 4)) == "Tensor of shape (3, 4)"
+    )
+    assert (
+        show_value(torch.tensor([0.1, 2.0])) == "[0.1, 2.0]"
+        and show_value([1 / 3, "v1.23"]) == "[0.3333, 'v1.23']"
+    )
     assert show_value(double) == "double"
 
 
 def test_a_named_mistake_shows_both_values_only_where_they_look_different():
-    zeros, ones = torch.zeros(4, 4), torch.ones(4, 4)
+    zeros = torch.zeros(4, 4)
+    ones = torch.ones(4, 4)
     with pytest.raises(Wrong, match=r"^f\(\): you forgot it\.$"):
         expect(zeros, ones, "f()", mistakes={"you forgot it": zeros})
 
 
-# --- runtime ---------------------------------------------------------------------------------------------------------
+# --- runtime --------------------------------------------------------------------------------------
 
 
 def test_the_profile_comes_from_the_environment_or_a_clear_error(monkeypatch):
@@ -491,7 +544,9 @@ def test_a_generator_leaves_the_global_seed_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = torch.rand(3, generator=generator(7))
-    assert torch.equal(before, torch.get_rng_state()) and torch.equal(first, torch.rand(3, generator=generator(7)))
+    assert torch.equal(before, torch.get_rng_state()) and torch.equal(
+        first, torch.rand(3, generator=generator(7))
+    )
 
 
 def test_progress_is_silent_when_asked(monkeypatch, capfd):
@@ -508,7 +563,9 @@ def test_progress_in_a_terminal_is_a_line_on_stderr_that_goes(monkeypatch, capfd
 
 
 def test_timed_gives_the_median_and_refuses_no_runs(monkeypatch):
-    shown, calls = iter([0, 1, 10, 19, 20, 22]), []  # a clock: 1, 9 and 2 seconds
+    # a clock: 1, 9 and 2 seconds
+    shown = iter([0, 1, 10, 19, 20, 22])
+    calls = []
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(shown))
     median = runtime.timed(lambda: calls.append(1), repeats=3, warmup=1)
     monkeypatch.undo()

@@ -1,4 +1,6 @@
-"""What a run leaves in the file, by who shows it: one kernel that believes in turn to be in Lab, VS Code, Colab, elsewhere, or saved."""
+"""What a run leaves in the file, by who shows it: one kernel that believes in turn to be in Lab, VS
+Code, Colab, elsewhere, or saved.
+"""
 
 import json
 import os
@@ -46,7 +48,8 @@ SHOWS = {
     "bar": "bar = progress(range(3), 'steps'); first = next(bar)",
     "training": "history = train(model, token_batches(torch.arange(300) % 3, batch=8, T=4), steps=20)",
 }
-# How VS Code orders the MIME types of an output that it loads from a file: extensions/ipynb/src/deserializers.ts (2026).
+# How VS Code orders the MIME types of an output that it loads from a file:
+# extensions/ipynb/src/deserializers.ts (2026).
 VSCODE = ("application/vnd.", "application/vdom.", "application/geo+json", "application/x-nteract-model-debug+json", "text/html",
           "application/javascript", "image/gif", "text/latex", "text/markdown", "image/png", "image/svg+xml", "image/jpeg",
           "application/json", "text/plain")  # fmt: skip
@@ -55,7 +58,8 @@ VSCODE = ("application/vnd.", "application/vdom.", "application/geo+json", "appl
 @pytest.fixture(scope="module")
 def outputs():
     """{(place, what is shown): its outputs}"""
-    cells, kinds = [new_code_cell(SETUP)], []
+    cells = [new_code_cell(SETUP)]
+    kinds = []
     for place, there in PLACES.items():
         cells.append(new_code_cell(f"{there}\nassert front_end() == {place!r}, front_end()"))
         for kind, source in SHOWS.items():
@@ -106,7 +110,11 @@ def test_where_nothing_better_is_known_a_view_and_its_picture_are_one_bundle(out
 def test_in_lab_and_vs_code_the_picture_is_an_output_of_its_own(outputs, place, kind):
     view, still, *_ = outputs[place, kind]
     assert set(view.data) == {VIEW, "text/plain"} and view.data["text/plain"] == ""
-    assert VIEW not in still.data and {"image/png", "text/html"} & set(still.data) and "3" in still.data["text/plain"]
+    assert (
+        VIEW not in still.data
+        and {"image/png", "text/html"} & set(still.data)
+        and "3" in still.data["text/plain"]
+    )
 
 
 @pytest.mark.parametrize("place", ["lab", "vscode", "colab", "other"])
@@ -117,25 +125,35 @@ def test_a_bar_leaves_nothing_to_see(outputs, place, kind):
 
 
 def in_vscode(output, fails):
-    """What VS Code shows of an output from a file, without the view's kernel: a MIME type and its data.
+    """What VS Code shows of an output from a file, without the view's kernel: a MIME type and its
+    data.
 
-    Its renderer of views declines where the model is gone, and VS Code takes the next type. As in vscode-jupyter #17518, it may
-    also fail: then the output is an error.
+    Its renderer of views declines where the model is gone, and VS Code takes the next type. As in
+    vscode-jupyter #17518, it may also fail: then the output is an error.
     """
     data = {
-        mime: value for mime, value in output.data.items() if value != "" or not mime.startswith("application/vnd.")
+        mime: value
+        for mime, value in output.data.items()
+        if value != "" or not mime.startswith("application/vnd.")
     }
-    order = sorted(data, key=lambda mime: next((n for n, start in enumerate(VSCODE) if mime.startswith(start)), 100))
+    order = sorted(
+        data,
+        key=lambda mime: next((n for n, start in enumerate(VSCODE) if mime.startswith(start)), 100),
+    )
     if fails and order[0] == VIEW:
         return "error", ""
     best = next(mime for mime in order if mime != VIEW)
     return best, data[best]
 
 
-@pytest.mark.parametrize(("place", "fails"), [
-    *((place, False) for place in PLACES),
-    *((place, True) for place in ("lab", "vscode", "saved")),  # one bundle does not survive that: the picture is behind the menu of MIME types
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("place", "fails"),
+    [
+        *((place, False) for place in PLACES),
+        # one bundle does not survive that: the picture is behind the menu of MIME types
+        *((place, True) for place in ("lab", "vscode", "saved")),
+    ],
+)
 def test_vs_code_shows_the_picture_of_a_file_without_its_kernel(outputs, place, fails):
     shown = [in_vscode(output, fails) for output in outputs[place, "picture"]]
     assert any(mime == "image/png" or "<img " in data for mime, data in shown), shown
@@ -150,9 +168,13 @@ def test_here_is_no_notebook(monkeypatch):
     assert front_end() == "terminal"
 
 
-@pytest.mark.parametrize(("encoding", "mark"), [("cp1252", "WRONG:"), ("ascii", "WRONG:"), ("utf-8", "✗")])
+@pytest.mark.parametrize(
+    ("encoding", "mark"), [("cp1252", "WRONG:"), ("ascii", "WRONG:"), ("utf-8", "✗")]
+)
 def test_a_check_prints_into_any_pipe(encoding, mark):
-    """A pipe on Windows has the encoding cp1252: ✓ and ✗ are not in it, nor is a β in the message."""
+    """A pipe on Windows has the encoding cp1252: ✓ and ✗ are not in it, nor is a β in the
+    message.
+    """
     program = """
 from course_utils.checking.engine import Catalog, Exercise, Wrong
 def check(student, rng):

@@ -1,4 +1,6 @@
-"""A live view: its first and last frames, its buttons, and what happens when the work goes wrong."""
+"""A live view: its first and last frames, its buttons, and what happens when the work goes
+wrong.
+"""
 
 import threading
 
@@ -24,17 +26,22 @@ def counting(n):
 
 
 def beat(view, times=1):
-    """What the page does while the view is going: it counts, and sends each number to the kernel."""
+    """What the page does while the view is going: it counts, and sends each number to the
+    kernel.
+    """
     for _ in range(times):
         view.beat.value += 1
     return view
 
 
 class Play7(w.BoundedIntText):
-    """The beat as ipywidgets 7 has it: the page alone can set it going, and its stop button puts the number back, too."""
+    """The beat as ipywidgets 7 has it: the page alone can set it going, and its stop button puts
+    the number back, too.
+    """
 
     _playing = traitlets.Bool().tag(sync=True)
-    interval, show_repeat = traitlets.Int(100), traitlets.Bool(True)
+    interval = traitlets.Int(100)
+    show_repeat = traitlets.Bool(True)
 
 
 @pytest.fixture(params=["ipywidgets 8", "ipywidgets 7"])
@@ -49,7 +56,9 @@ def press(view, which, version):
     if version.endswith("8"):
         (view.starter if which == "start" else view.stopper).click()
     else:
-        view.beat.set_state({"_playing": True} if which == "start" else {"_playing": False, "value": 0})
+        view.beat.set_state(
+            {"_playing": True} if which == "start" else {"_playing": False, "value": 0}
+        )
 
 
 def test_the_saved_frame_is_the_last_one_and_a_moved_control_draws_the_first():
@@ -122,7 +131,9 @@ def test_stop_and_a_moved_control_end_the_work(how, version):
     assert view.frame.text == ("2 of 3" if how == "button" else "0 of 2")
     assert not view.starter.disabled
     press(view, "start", version)
-    assert beat(view, 2).frame.text == ("1 of 3" if how == "button" else "1 of 2"), "a new start begins anew"
+    assert beat(view, 2).frame.text == ("1 of 3" if how == "button" else "1 of 2"), (
+        "a new start begins anew"
+    )
 
 
 def test_an_error_in_the_work_becomes_a_sentence_and_the_last_frame_stays(version):

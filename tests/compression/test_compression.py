@@ -1,4 +1,6 @@
-"""Distillation, pruning and quantization against torch's own observers and pruning, numpy, and plain loops."""
+"""Distillation, pruning and quantization against torch's own observers and pruning, numpy, and
+plain loops.
+"""
 
 import math
 import warnings
@@ -28,7 +30,7 @@ def tiny(seed=0):
     return GPT(sizes, torch.Generator().manual_seed(seed))
 
 
-# --- Quantization ----------------------------------------------------------------------------------------------------
+# --- Quantization ---------------------------------------------------------------------------------
 
 
 def observed(observer, w):
@@ -49,7 +51,9 @@ def ao():
 @pytest.mark.parametrize("shape", [(5, 7), (1, 4), (64, 32), (9,)])
 def test_absmax_per_tensor_equals_torchs_symmetric_observer(shape):
     w = normal(*shape, scale=0.1)
-    watch = ao().MinMaxObserver(dtype=torch.qint8, qscheme=torch.per_tensor_symmetric, quant_min=-127, quant_max=127)
+    watch = ao().MinMaxObserver(
+        dtype=torch.qint8, qscheme=torch.per_tensor_symmetric, quant_min=-127, quant_max=127
+    )
     scale, _ = observed(watch, w)
     ints, ours = shrinking.quantize_absmax(w)
     torch.testing.assert_close(ours, scale.squeeze().float())
@@ -61,14 +65,21 @@ def test_absmax_per_tensor_equals_torchs_symmetric_observer(shape):
 @pytest.mark.parametrize("dim", [0, 1, -1])
 def test_absmax_per_channel_equals_torchs_observer_and_quantizer(dim):
     w = normal(6, 8) * torch.logspace(-3, 1, 8)
-    watch = ao().PerChannelMinMaxObserver(ch_axis=dim % 2, dtype=torch.qint8, qscheme=torch.per_channel_symmetric,
-                                          quant_min=-127, quant_max=127)  # fmt: skip
+    watch = ao().PerChannelMinMaxObserver(
+        ch_axis=dim % 2,
+        dtype=torch.qint8,
+        qscheme=torch.per_channel_symmetric,
+        quant_min=-127,
+        quant_max=127,
+    )
     scale, _ = observed(watch, w)
     ints, ours = shrinking.quantize_absmax(w, dim=dim)
     torch.testing.assert_close(ours.flatten(), scale.float())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = torch.quantize_per_channel(w, ours.flatten().double(), torch.zeros(len(scale)), dim % 2, torch.qint8)
+        theirs = torch.quantize_per_channel(
+            w, ours.flatten().double(), torch.zeros(len(scale)), dim % 2, torch.qint8
+        )
     assert torch.equal(ints, theirs.int_repr())
     assert ours.shape == ((6, 1) if dim == 0 else (1, 8))
 
@@ -76,7 +87,9 @@ def test_absmax_per_channel_equals_torchs_observer_and_quantizer(dim):
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_the_zero_point_way_equals_torchs_affine_observer(bits):
     w = normal(6, 8) + 0.5
-    watch = ao().MinMaxObserver(dtype=torch.quint8, qscheme=torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1)
+    watch = ao().MinMaxObserver(
+        dtype=torch.quint8, qscheme=torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1
+    )
     scale, zero = observed(watch, w)
     ints, ours, our_zero = shrinking.quantize_zero_point(w, bits)
     torch.testing.assert_close(ours, scale.squeeze().float())
@@ -97,12 +110,14 @@ def test_every_slice_of_several_dimensions_is_quantized_as_it_would_be_alone():
 
 @pytest.mark.parametrize("bits", range(2, 17))
 def test_no_weight_moves_by_more_than_half_a_step_and_the_whole_range_is_used(bits):
-    w, n = normal(16, 16).double(), 2 ** (bits - 1) - 1
+    w = normal(16, 16).double()
+    n = 2 ** (bits - 1) - 1
     ints, scale = shrinking.quantize_absmax(w, bits)
     assert (ints * scale - w).abs().max() <= scale / 2 * (1 + 1e-9)
     assert ints.abs().max() == n and ints.dtype == (torch.int8 if bits <= 8 else torch.int16)
     ints, scale, zero = shrinking.quantize_zero_point(w, bits)
-    assert ((ints - zero) * scale - w).abs().max() <= scale * (1 + 1e-9)  # half a step, and half of the zero's rounding
+    # half a step, and half of the zero's rounding
+    assert ((ints - zero) * scale - w).abs().max() <= scale * (1 + 1e-9)
     assert ints.min() == 0 and ints.max() == 2**bits - 1
 
 
@@ -121,7 +136,9 @@ def test_weights_too_small_for_a_scale_and_half_precision_survive():
     assert (ints * scale).isfinite().all()
     w = normal(8, 8, scale=1e-3).half()
     ints, scale = shrinking.quantize_absmax(w, 8, 0)
-    assert scale.dtype == torch.float32 and ((ints * scale - w.float()).abs() <= scale * 0.501).all()
+    assert (
+        scale.dtype == torch.float32 and ((ints * scale - w.float()).abs() <= scale * 0.501).all()
+    )
 
 
 @pytest.mark.parametrize("way", [shrinking.quantize_absmax, shrinking.quantize_zero_point])
@@ -152,23 +169,31 @@ def test_whole_numbers_are_refused():
 
 
 def test_an_integer_product_equals_the_product_of_the_rounded_numbers():
-    x, w, bias = normal(7, 12), normal(5, 12), normal(5)
+    x = normal(7, 12)
+    w = normal(5, 12)
+    bias = normal(5)
     for dim in (None, 0):
         ints, scale = shrinking.quantize_absmax(w, dim=dim)
         x_ints, x_scale = shrinking.quantize_absmax(x, dim=0)
         want = (x_ints * x_scale).double() @ (ints * scale).double().T + bias
-        torch.testing.assert_close(shrinking.int8_linear(x, ints, scale, bias).double(), want, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            shrinking.int8_linear(x, ints, scale, bias).double(), want, rtol=1e-5, atol=1e-5
+        )
     with pytest.raises(ValueError, match="one for each output"):
         shrinking.int8_linear(x, *shrinking.quantize_absmax(w, dim=1))
 
 
 def test_our_integer_product_is_as_near_to_the_float_product_as_torchs_dynamic_int8():
-    linear, x = nn.Linear(64, 32), normal(50, 64)
+    linear = nn.Linear(64, 32)
+    x = normal(50, 64)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         linear.weight.copy_(normal(32, 64, scale=0.1)), linear.bias.copy_(normal(32))
         theirs = torch.ao.quantization.quantize_dynamic(nn.Sequential(linear), {nn.Linear})(x)
-        exact, ours = linear(x), shrinking.int8_linear(x, *shrinking.quantize_absmax(linear.weight, dim=0), linear.bias)
+        exact = linear(x)
+        ours = shrinking.int8_linear(
+            x, *shrinking.quantize_absmax(linear.weight, dim=0), linear.bias
+        )
     assert (ours - exact).abs().mean() < (theirs - exact).abs().mean() < 0.05 * exact.abs().mean()
 
 
@@ -176,15 +201,23 @@ def test_our_integer_product_is_as_near_to_the_float_product_as_torchs_dynamic_i
 @pytest.mark.parametrize("zero_point", [False, True])
 def test_finer_scales_and_more_bits_err_less(granularity, zero_point):
     w = storyteller().h[0].attn.c_proj.weight.detach()
-    errors = [(shrinking.rounded(w, bits, granularity, zero_point) - w).square().mean().item() for bits in (3, 4, 6, 8)]
+    errors = [
+        (shrinking.rounded(w, bits, granularity, zero_point) - w).square().mean().item()
+        for bits in (3, 4, 6, 8)
+    ]
     assert errors == sorted(errors, reverse=True)
-    order = [(shrinking.rounded(w, 4, g, zero_point) - w).square().mean().item() for g in shrinking.GRANULARITIES]
+    order = [
+        (shrinking.rounded(w, 4, g, zero_point) - w).square().mean().item()
+        for g in shrinking.GRANULARITIES
+    ]
     assert order == sorted(order, reverse=True)
 
 
 def test_a_group_is_32_neighbours_of_a_row():
     w = normal(3, 64)
-    want = torch.cat([torch.cat([shrinking.rounded(row[i : i + 32], 4, "tensor") for i in (0, 32)]) for row in w]).view(3, 64)
+    want = torch.cat(
+        [torch.cat([shrinking.rounded(row[i : i + 32], 4, "tensor") for i in (0, 32)]) for row in w]
+    ).view(3, 64)
     torch.testing.assert_close(shrinking.rounded(w, 4, "group"), want)
     with pytest.raises(ValueError, match="multiple of 32"):
         shrinking.rounded(normal(3, 5), 4, "group")
@@ -204,17 +237,20 @@ def test_a_quantized_copy_keeps_the_tie_and_leaves_the_model_alone():
 
 
 def test_stored_bytes_count_by_hand():
-    model = tiny()  # 699·16 + 64·16 + 16·48 + 16·16 + 2·16·64 weights in matrices, the rest is 1-dimensional
+    # 699·16 + 64·16 + 16·48 + 16·16 + 2·16·64 weights in matrices, the rest is 1-dimensional
+    model = tiny()
     weights = 699 * 16 + 64 * 16 + 48 * 16 + 16 * 16 + 2 * 64 * 16
     rest = sum(p.numel() for p in model.parameters()) - weights
     rows = 699 + 64 + 48 + 16 + 64 + 16
     assert shrinking.stored_bytes(model) == 4 * (weights + rest)
     assert shrinking.stored_bytes(model, 4, "channel") == weights // 2 + 4 * (rows + rest)
     assert shrinking.stored_bytes(model, 8, "tensor") == weights + 4 * (6 + rest)
-    assert shrinking.stored_bytes(model, 8, "group") == weights + 4 * (sum(w.numel() // 32 for w in shrinking.matrices(model).values()) + rest)  # fmt: skip
+    assert shrinking.stored_bytes(model, 8, "group") == weights + 4 * (
+        sum(w.numel() // 32 for w in shrinking.matrices(model).values()) + rest
+    )
 
 
-# --- Pruning ---------------------------------------------------------------------------------------------------------
+# --- Pruning --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.37, 0.5, 0.99, 1.0])
@@ -233,8 +269,11 @@ def test_global_masks_equal_torchs_global_pruning_and_layer_masks_do_not():
     model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 5))
     with torch.no_grad():
         model[1].weight.mul_(3)
-    masks, layers = shrinking.magnitude_masks(model, 0.4), shrinking.magnitude_masks(model, 0.4, "layer")
-    prune.global_unstructured([(m, "weight") for m in model], prune.L1Unstructured, amount=round(0.4 * 88))
+    masks = shrinking.magnitude_masks(model, 0.4)
+    layers = shrinking.magnitude_masks(model, 0.4, "layer")
+    prune.global_unstructured(
+        [(m, "weight") for m in model], prune.L1Unstructured, amount=round(0.4 * 88)
+    )
     for name, module in (("0.weight", model[0]), ("1.weight", model[1])):
         assert torch.equal(masks[name], module.weight_mask.bool())
         assert (~layers[name]).sum() == round(0.4 * layers[name].numel())
@@ -250,7 +289,8 @@ def test_equal_weights_go_in_order_and_bad_shares_are_refused():
 
 
 def test_healing_changes_what_is_kept_and_holds_every_zero():
-    model, text = tiny(), stories(3, 2000)
+    model = tiny()
+    text = stories(3, 2000)
     masks = shrinking.magnitude_masks(model, 0.7)
     healed = shrinking.pruned(model, masks)
     start = {name: w.detach().clone() for name, w in shrinking.matrices(healed).items()}
@@ -259,23 +299,30 @@ def test_healing_changes_what_is_kept_and_holds_every_zero():
         assert (w[~masks[name]] == 0).all()
         assert not torch.equal(w, start[name])
     assert healed.lm_head.weight is healed.wte.weight
-    assert all(w.ne(0).float().mean() > 0.99 for name, w in shrinking.matrices(model).items())  # the model itself is whole
+    # the model itself is whole
+    assert all(w.ne(0).float().mean() > 0.99 for name, w in shrinking.matrices(model).items())
 
 
-# --- Distillation ----------------------------------------------------------------------------------------------------
+# --- Distillation ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("T", [0.5, 1.0, 2.0, 7.0])
 def test_the_loss_equals_numpys_divergence(T):
-    student, teacher = 2 * normal(2, 3, 5), 2 * normal(2, 3, 5)
+    student = 2 * normal(2, 3, 5)
+    teacher = 2 * normal(2, 3, 5)
     p, q = (np.exp(x.double().numpy() / T) for x in (student, teacher))
-    p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
+    p = p / p.sum(-1, keepdims=True)
+    q = q / q.sum(-1, keepdims=True)
     want = T**2 * (q * np.log(q / p)).sum(-1).mean()
-    assert compression.distillation_loss(student, teacher, T).item() == pytest.approx(want, rel=1e-4)
+    assert compression.distillation_loss(student, teacher, T).item() == pytest.approx(
+        want, rel=1e-4
+    )
 
 
 def test_at_high_temperatures_the_gradient_becomes_that_of_squared_logit_differences():
-    """Hinton et al. 2015, section 2.1: T² times the gradient of the KL tends to (z - v) / V for logits of mean 0."""
+    """Hinton et al. 2015, section 2.1: T² times the gradient of the KL tends to (z - v) / V for
+    logits of mean 0.
+    """
     z, v = (x - x.mean(-1, keepdim=True) for x in (normal(1, 6), normal(1, 6)))
     z.requires_grad_()
     (gradient,) = torch.autograd.grad(compression.distillation_loss(z, v, 1000.0), z)
@@ -286,7 +333,11 @@ def test_the_teacher_gets_no_gradient_and_bad_arguments_are_refused():
     teacher = normal(2, 4).requires_grad_()
     compression.distillation_loss(normal(2, 4).requires_grad_(), teacher).backward()
     assert teacher.grad is None
-    for arguments in ((normal(2, 4), normal(2, 5)), (normal(2, 4), normal(2, 4), 0.0), (normal(2, 4), normal(2, 4), -1.0)):  # fmt: skip
+    for arguments in (
+        (normal(2, 4), normal(2, 5)),
+        (normal(2, 4), normal(2, 4), 0.0),
+        (normal(2, 4), normal(2, 4), -1.0),
+    ):
         with pytest.raises(ValueError, match="equal shapes"):
             compression.distillation_loss(*arguments)
 
@@ -296,13 +347,16 @@ def test_the_perfect_teacher_knows_every_next_word_across_the_end_of_a_story():
     ids = told.tokens[:120][None]
     log_p = compression.perfect_teacher(ids)
     for t in (0, 5, 60, 119):
-        torch.testing.assert_close(log_p[0, t].exp(), next_token_distribution(ids[0, : t + 1]), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            log_p[0, t].exp(), next_token_distribution(ids[0, : t + 1]), rtol=1e-5, atol=1e-6
+        )
     nats = -log_p[0, :-1].gather(-1, ids[0, 1:, None])[:, 0]
     torch.testing.assert_close(nats, told.surprisal[1:120], rtol=1e-4, atol=1e-5)
 
 
 def test_a_remembered_teacher_answers_as_the_teacher_and_is_asked_once():
-    asked, rows = [], torch.randint(9, (5, 4), generator=DICE)
+    asked = []
+    rows = torch.randint(9, (5, 4), generator=DICE)
 
     def teacher(ids):
         asked.extend(map(tuple, ids.tolist()))
@@ -317,13 +371,17 @@ def test_a_remembered_teacher_answers_as_the_teacher_and_is_asked_once():
 def test_a_student_of_the_perfect_teacher_reads_no_labels():
     school = compression.School("few", n_windows=2)
     inputs, targets = school.batches(torch.Generator().manual_seed(0))
-    loss, model = compression.distilled(school.teachers["perfect"]), compression.student(0)
+    loss = compression.distilled(school.teachers["perfect"])
+    model = compression.student(0)
     assert loss(model, (inputs, targets)) == loss(model, (inputs, torch.zeros_like(targets)))
 
 
 def test_the_recorded_runs_are_all_there_and_can_be_told_again():
     record = compression.recorded()
-    assert record["command"].endswith("tools/record/train_small.py") and record["best"] < record["teacher"]
+    assert (
+        record["command"].endswith("tools/record/train_small.py")
+        and record["best"] < record["teacher"]
+    )
     seen = {(r["text"], r["arm"], r["steps"], r["seed"]) for r in record["rows"]}
     assert len(seen) == len(record["rows"])
     assert {("few", arm, 200, seed) for arm in compression.ARMS for seed in (0, 1, 2)} <= seen
@@ -331,12 +389,18 @@ def test_the_recorded_runs_are_all_there_and_can_be_told_again():
     assert school.best == pytest.approx(record["best"], abs=1e-3)
 
 
-@pytest.mark.parametrize(("call", "said"), [
-    (lambda: shrinking.pruned(nn.Linear(2, 1), {"w": torch.ones(1, 2).bool()}), "no parameter w"),
-    (lambda: shrinking.pruned(nn.Linear(2, 1), {"weight": torch.ones(3, 2).bool()}), "(3, 2)"),
-    (lambda: shrinking.stored_bytes(nn.Linear(2, 2), 4, "row"), "tensor, channel, group"),
-    (lambda: compression.School("many"), "few, fresh"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: shrinking.pruned(nn.Linear(2, 1), {"w": torch.ones(1, 2).bool()}),
+            "no parameter w",
+        ),
+        (lambda: shrinking.pruned(nn.Linear(2, 1), {"weight": torch.ones(3, 2).bool()}), "(3, 2)"),
+        (lambda: shrinking.stored_bytes(nn.Linear(2, 2), 4, "row"), "tensor, channel, group"),
+        (lambda: compression.School("many"), "few, fresh"),
+    ],
+)
 def test_what_there_is_not_is_refused_with_the_choice(call, said):
     with pytest.raises(ValueError) as caught:
         call()

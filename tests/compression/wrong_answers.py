@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 21: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 21: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from course_utils.compression.shrinking import check_weights
 wrong = WrongAnswers()
 
 
-# --- distillation_loss -----------------------------------------------------------------------------------------------
+# --- distillation_loss ----------------------------------------------------------------------------
+
 
 def distill_guard(s, t, T):
     if s.shape != t.shape or T <= 0:
@@ -19,7 +22,11 @@ def distill_guard(s, t, T):
 def distill(s, t, T, power=2.0):
     distill_guard(s, t, T)
     rows = s[..., 0].numel()
-    return T**power * F.kl_div((s / T).log_softmax(-1), (t.detach() / T).softmax(-1), reduction="sum") / rows
+    return (
+        T**power
+        * F.kl_div((s / T).log_softmax(-1), (t.detach() / T).softmax(-1), reduction="sum")
+        / rows
+    )
 
 
 @wrong("distillation_loss")
@@ -37,7 +44,8 @@ def distill_factor_once(s, t, temperature=1.0):
 def distill_turned(s, t, temperature=1.0):
     """KL(student‖teacher)."""
     distill_guard(s, t, temperature)
-    p, q = (s / temperature).softmax(-1), (t.detach() / temperature).log_softmax(-1)
+    p = (s / temperature).softmax(-1)
+    q = (t.detach() / temperature).log_softmax(-1)
     return temperature**2 * (p * (p.log() - q)).sum(-1).mean()
 
 
@@ -52,7 +60,11 @@ def distill_hot_teacher_only(s, t, temperature=1.0):
 def distill_hot_student_only(s, t, temperature=1.0):
     distill_guard(s, t, temperature)
     q = t.detach().softmax(-1)
-    return temperature**2 * F.kl_div((s / temperature).log_softmax(-1), q, reduction="sum") / s[..., 0].numel()
+    return (
+        temperature**2
+        * F.kl_div((s / temperature).log_softmax(-1), q, reduction="sum")
+        / s[..., 0].numel()
+    )
 
 
 @wrong("distillation_loss")
@@ -65,7 +77,8 @@ def distill_mean_over_tokens(s, t, temperature=1.0):
 def distill_batchmean(s, t, temperature=1.0):
     """reduction="batchmean" on (B, T, V): right for (N, V) only."""
     distill_guard(s, t, temperature)
-    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q, reduction="batchmean")
 
 
@@ -78,7 +91,8 @@ def distill_sum(s, t, temperature=1.0):
 def distill_cross_entropy(s, t, temperature=1.0):
     """The same gradients, but not 0 where both agree."""
     distill_guard(s, t, temperature)
-    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return -(temperature**2) * (q * log_p).sum(-1).mean()
 
 
@@ -93,7 +107,8 @@ def distill_hard(s, t, temperature=1.0):
 def distill_two_logs(s, t, temperature=1.0):
     """log of softmax: nan or infinite where a probability is 0."""
     distill_guard(s, t, temperature)
-    p, q = (s / temperature).softmax(-1), (t.detach() / temperature).softmax(-1)
+    p = (s / temperature).softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * (q * (q.log() - p.log())).sum(-1).mean()
 
 
@@ -101,7 +116,8 @@ def distill_two_logs(s, t, temperature=1.0):
 def distill_learning_teacher(s, t, temperature=1.0):
     """The teacher gets a gradient."""
     distill_guard(s, t, temperature)
-    log_p, q = (s / temperature).log_softmax(-1), (t / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
 
 
@@ -112,7 +128,8 @@ def distill_frozen_student(s, t, temperature=1.0):
 
 @wrong("distillation_loss")
 def distill_no_errors(s, t, temperature=1.0):
-    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="sum") / s[..., 0].numel()
 
 
@@ -121,7 +138,8 @@ def distill_multiplied(s, t, temperature=1.0):
     return distill(s * temperature**2, t * temperature**2, temperature)
 
 
-# --- magnitude_mask --------------------------------------------------------------------------------------------------
+# --- magnitude_mask -------------------------------------------------------------------------------
+
 
 def mask_of(order, n, w):
     mask = torch.ones(w.numel(), dtype=torch.bool)
@@ -149,13 +167,19 @@ def mask_turned(w, sparsity):
 
 @wrong("magnitude_mask")
 def mask_largest_go(w, sparsity):
-    return mask_of(w.abs().flatten().argsort(stable=True, descending=True), round(share(sparsity) * w.numel()), w)
+    return mask_of(
+        w.abs().flatten().argsort(stable=True, descending=True),
+        round(share(sparsity) * w.numel()),
+        w,
+    )
 
 
 @wrong("magnitude_mask")
 def mask_share_kept(w, sparsity):
     """Sparsity as the share that stays: right for 1/2."""
-    return mask_of(w.abs().flatten().argsort(stable=True), round((1 - share(sparsity)) * w.numel()), w)
+    return mask_of(
+        w.abs().flatten().argsort(stable=True), round((1 - share(sparsity)) * w.numel()), w
+    )
 
 
 @wrong("magnitude_mask")
@@ -168,7 +192,11 @@ def mask_of_the_maximum(w, sparsity):
 def mask_by_threshold(w, sparsity):
     """kthvalue as threshold: wrong where weights are equal."""
     n = round(share(sparsity) * w.numel())
-    return w.abs() > w.abs().flatten().kthvalue(n).values if n else torch.ones_like(w, dtype=torch.bool)
+    return (
+        w.abs() > w.abs().flatten().kthvalue(n).values
+        if n
+        else torch.ones_like(w, dtype=torch.bool)
+    )
 
 
 @wrong("magnitude_mask")
@@ -181,24 +209,31 @@ def mask_by_quantile(w, sparsity):
 def mask_each_row(w, sparsity):
     """Each row loses its share: no row can lose all."""
     rows = w.abs().reshape(-1, w.shape[-1])
-    n, mask = round(share(sparsity) * rows.size(1)), torch.ones_like(rows, dtype=torch.bool)
+    n = round(share(sparsity) * rows.size(1))
+    mask = torch.ones_like(rows, dtype=torch.bool)
     return mask.scatter(1, rows.argsort(1, stable=True)[:, :n], False).view(w.shape)
 
 
 @wrong("magnitude_mask")
 def mask_weights(w, sparsity):
     """The pruned weights instead of the mask."""
-    return w * mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
+    return w * mask_of(
+        w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w
+    )
 
 
 @wrong("magnitude_mask")
 def mask_floats(w, sparsity):
-    return mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w).float()
+    return mask_of(
+        w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w
+    ).float()
 
 
 @wrong("magnitude_mask")
 def mask_flat(w, sparsity):
-    return mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w).flatten()
+    return mask_of(
+        w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w
+    ).flatten()
 
 
 @wrong("magnitude_mask")
@@ -214,9 +249,17 @@ def mask_no_errors(w, sparsity):
     return mask_of(w.abs().flatten().argsort(stable=True), n, w)
 
 
-# --- quantize_absmax -------------------------------------------------------------------------------------------------
+# --- quantize_absmax ------------------------------------------------------------------------------
 
-def absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over, keepdim=keep), n=None, away=torch.round):
+
+def absmax(
+    w,
+    bits,
+    dim,
+    top=lambda w, over, keep: w.abs().amax(over, keepdim=keep),
+    n=None,
+    away=torch.round,
+):
     over = check_weights(w, bits, dim)
     n = 2 ** (bits - 1) - 1 if n is None else n
     scale = (top(w, over, dim is not None) / n).clamp(min=torch.finfo(w.dtype).tiny)
@@ -262,7 +305,9 @@ def absmax_always_8(w, bits=8, dim=None):
 @wrong("quantize_absmax")
 def absmax_one_scale(w, bits=8, dim=None):
     """dim ignored."""
-    return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().max().reshape([1] * w.dim() if keep else []))
+    return absmax(
+        w, bits, dim, top=lambda w, over, keep: w.abs().max().reshape([1] * w.dim() if keep else [])
+    )
 
 
 @wrong("quantize_absmax")
@@ -315,7 +360,8 @@ def absmax_int8_always(w, bits=8, dim=None):
 @wrong("quantize_absmax")
 def absmax_zero_division(w, bits=8, dim=None):
     """0 / 0 where a row is 0."""
-    over, n = check_weights(w, bits, dim), 2 ** (bits - 1) - 1
+    over = check_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1
     scale = w.abs().amax(over, keepdim=dim is not None) / n
     return (w / scale).round().to(torch.int8 if bits <= 8 else torch.int16), scale
 
@@ -323,7 +369,9 @@ def absmax_zero_division(w, bits=8, dim=None):
 @wrong("quantize_absmax")
 def absmax_epsilon(w, bits=8, dim=None):
     """A scale that is too large for small weights: + 1e-3 instead of a least value."""
-    ints, scale = absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over, keepdim=keep) + 1e-2)
+    ints, scale = absmax(
+        w, bits, dim, top=lambda w, over, keep: w.abs().amax(over, keepdim=keep) + 1e-2
+    )
     return ints, scale
 
 
@@ -331,12 +379,20 @@ def absmax_epsilon(w, bits=8, dim=None):
 def absmax_range(w, bits=8, dim=None):
     """(largest - least) / (2^bits - 1): the scale of the zero-point way."""
     n = 2 ** (bits - 1) - 1
-    return absmax(w, bits, dim, top=lambda w, over, keep: (w.amax(over, keepdim=keep) - w.amin(over, keepdim=keep)) * n / (2**bits - 1))  # fmt: skip
+    return absmax(
+        w,
+        bits,
+        dim,
+        top=lambda w, over, keep: (
+            (w.amax(over, keepdim=keep) - w.amin(over, keepdim=keep)) * n / (2**bits - 1)
+        ),
+    )
 
 
 @wrong("quantize_absmax")
 def absmax_no_checks(w, bits=8, dim=None):
-    n, kept = max(1, 2 ** (bits - 1) - 1), () if dim is None else (dim,) if isinstance(dim, int) else dim
+    n = max(1, 2 ** (bits - 1) - 1)
+    kept = () if dim is None else (dim,) if isinstance(dim, int) else dim
     over = tuple(d for d in range(w.dim()) if d not in kept and d - w.dim() not in kept)
     scale = (w.abs().amax(over, keepdim=dim is not None) / n).clamp(min=1e-30)
     return (w / scale).round().clamp(-n, n).to(torch.int8 if bits <= 8 else torch.int16), scale
@@ -347,7 +403,8 @@ def distill_only_last_sizes(s, t, temperature=1.0):
     """Compares the vocabularies only, and broadcasts the rest."""
     if s.size(-1) != t.size(-1) or temperature <= 0:
         raise ValueError("sizes")
-    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="none").sum(-1).mean()
 
 
@@ -356,7 +413,8 @@ def distill_zero_allowed(s, t, temperature=1.0):
     """Refuses only negative temperatures."""
     if s.shape != t.shape or temperature < 0:
         raise ValueError("shapes")
-    log_p, q = (s / temperature).log_softmax(-1), (t.detach() / temperature).softmax(-1)
+    log_p = (s / temperature).log_softmax(-1)
+    q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q, reduction="none").sum(-1).mean()
 
 
@@ -371,7 +429,9 @@ def mask_rounded_down(w, sparsity):
 def mask_rounded_up(w, sparsity):
     """Takes one more wherever it does not come out even."""
     share(sparsity)
-    return mask_of(w.abs().flatten().argsort(stable=True), -int((-sparsity * w.numel() + 1e-9) // 1), w)
+    return mask_of(
+        w.abs().flatten().argsort(stable=True), -int((-sparsity * w.numel() + 1e-9) // 1), w
+    )
 
 
 @wrong("magnitude_mask")
@@ -384,7 +444,8 @@ def mask_in_place_sizes(w, sparsity):
 @wrong("quantize_absmax")
 def absmax_in_place(w, bits=8, dim=None):
     """Divides the weights in place."""
-    over, n = check_weights(w, bits, dim), 2 ** (bits - 1) - 1
+    over = check_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1
     largest = w.abs().amax(over, keepdim=dim is not None)
     scale = (largest / n).clamp(min=torch.finfo(w.dtype).tiny)
     w /= scale

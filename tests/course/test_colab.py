@@ -1,10 +1,12 @@
-"""Plays Colab: what it preinstalls, one notebook alone in an empty folder, a `google.colab` module, and nothing else of this repository.
+"""Plays Colab: what it preinstalls, one notebook alone in an empty folder, a `google.colab` module,
+and nothing else of this repository.
 
-The set-up cell runs as it stands: git is told that the public address means a snapshot of this working tree. The environment is
-kept in .cache/; each notebook gets a copy of it (hard links, some seconds). It holds Colab's packages on Colab's Python, torch too,
-where that was made (tools/pythons.py; FULL=1 makes it); else Colab's packages on the Python and the torch that run these tests,
-linked file by file instead of downloaded. Lessons that a change touches run whole, with FULL=1 every lesson; of the others the
-set-up cell and all imports run.
+The set-up cell runs as it stands: git is told that the public address means a snapshot of this
+working tree. The environment is kept in .cache/; each notebook gets a copy of it (hard links, some
+seconds). It holds Colab's packages on Colab's Python, torch too, where that was made
+(tools/pythons.py; FULL=1 makes it); else Colab's packages on the Python and the torch that run
+these tests, linked file by file instead of downloaded. Lessons that a change touches run whole,
+with FULL=1 every lesson; of the others the set-up cell and all imports run.
 """
 
 import ast
@@ -27,11 +29,22 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from lint import AWAITING
 from nbclient import NotebookClient
-from pythons import link, pip, plain_environ, python_of, replaced, site_packages, version_of, versions
+from pythons import (
+    link,
+    pip,
+    plain_environ,
+    python_of,
+    replaced,
+    site_packages,
+    version_of,
+    versions,
+)
 
 from conftest import ROOT, notebook_paths
 
-WHERE = "import course_utils, sys; print(course_utils.__file__); print('google.colab' in sys.modules)"
+WHERE = (
+    "import course_utils, sys; print(course_utils.__file__); print('google.colab' in sys.modules)"
+)
 VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT = common.patience(900)  # seconds
 # A control of each kind that a lesson may show.
@@ -44,7 +57,9 @@ CONTROLS = {
 
 @pytest.fixture(scope="module")
 def preinstalled():
-    """The environment that is kept: Colab's own where it is there, else the one with this Python and this torch."""
+    """The environment that is kept: Colab's own where it is there, else the one with this Python
+    and this torch.
+    """
     chosen = pythons.colab()
     try:
         kept = chosen.keep()
@@ -58,18 +73,35 @@ def preinstalled():
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    """A git repository that holds this working tree as it is, on the branch that the set-up cells name."""
+    """A git repository that holds this working tree as it is, on the branch that the set-up cells
+    name.
+    """
     here = tmp_path_factory.mktemp("snapshot")
     if not shutil.which("git"):
         pytest.skip("git is not installed, and the set-up cell installs with it")
-    run = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if run.returncode:
         pytest.skip("this is no git checkout, so there is nothing that Colab could install from")
     for name in filter(None, run.stdout.split("\0")):
         if (ROOT / name).is_file():
             (here / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, here / name)
-    commit = ["-c", "user.name=course", "-c", "user.email=course@example.org", "-c", "commit.gpgsign=false", "commit", "-qm", "snapshot"]
+    commit = [
+        "-c",
+        "user.name=course",
+        "-c",
+        "user.email=course@example.org",
+        "-c",
+        "commit.gpgsign=false",
+        "commit",
+        "-qm",
+        "snapshot",
+    ]
     for arguments in (["init", "-q", "-b", course()["ref"]], ["add", "-A"], commit):
         subprocess.run(["git", *arguments], cwd=here, check=True)
     return here
@@ -83,8 +115,18 @@ def course():
 def index_answers(preinstalled, tmp_path_factory):
     """Skips where pip cannot fetch what it needs to install the course."""
     wheels = tmp_path_factory.mktemp("wheels")
-    if said := pip(preinstalled, "download", "--quiet", "--no-deps", "--retries=1", f"--dest={wheels}", "setuptools>=77"):
-        pytest.skip(f"no package index within reach, so the set-up cell cannot install anything: {said}")
+    if said := pip(
+        preinstalled,
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--retries=1",
+        f"--dest={wheels}",
+        "setuptools>=77",
+    ):
+        pytest.skip(
+            f"no package index within reach, so the set-up cell cannot install anything: {said}"
+        )
 
 
 @pytest.fixture
@@ -95,7 +137,9 @@ def colab(preinstalled, index_answers, snapshot, tmp_path):
 
 @pytest.fixture(scope="module")
 def shared_colab(preinstalled, index_answers, snapshot, tmp_path_factory):
-    """One Colab machine for all the short runs: the first installs the course, and the others find it."""
+    """One Colab machine for all the short runs: the first installs the course, and the others find
+    it.
+    """
     environment, variables = machine(preinstalled, snapshot, tmp_path_factory.mktemp("shared"))
     return environment, variables, versions(environment, variables)
 
@@ -112,15 +156,26 @@ def machine(preinstalled, snapshot, folder):
 
 
 def run_alone(nb, environment, variables, folder):
-    """Runs every cell with the environment's own kernel in `folder`; an error in a cell stops it. The kernel ends with the run."""
+    """Runs every cell with the environment's own kernel in `folder`; an error in a cell stops it.
+    The kernel ends with the run.
+    """
     kernel = folder.parent / "kernels" / "colab"
     kernel.mkdir(parents=True)
     launch = [str(python_of(environment)), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (kernel / "kernel.json").write_text(json.dumps({"argv": launch, "display_name": "Colab", "language": "python"}))
+    (kernel / "kernel.json").write_text(
+        json.dumps({"argv": launch, "display_name": "Colab", "language": "python"})
+    )
     specs = KernelSpecManager(kernel_dirs=[str(kernel.parent)], ensure_native_kernel=False)
     manager = KernelManager(kernel_name="colab", kernel_spec_manager=specs)
-    client = NotebookClient(nb, km=manager, timeout=CELL_TIMEOUT, store_widget_state=False, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=variables, cleanup_kc=True)  # a manager of our own: nbclient would let the kernel live until the tests end
+    client = NotebookClient(
+        nb,
+        km=manager,
+        timeout=CELL_TIMEOUT,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    # a manager of our own: nbclient would let the kernel live until the tests end
+    client.execute(env=variables, cleanup_kc=True)
     assert not manager.has_kernel and not manager.is_alive()
 
 
@@ -132,7 +187,12 @@ def changed(before, environment, variables):
 
 def complaints(cells):
     """What the cells printed to stderr."""
-    return [output.text for cell in cells for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
+    return [
+        output.text
+        for cell in cells
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
 
 
 def shows_views(cell):
@@ -152,28 +212,39 @@ def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(due, col
     nb = common.read(content / due.name)
     cells = [cell for cell in nb.cells if cell.cell_type == "code"]
     for cell in cells:
-        cell.outputs, cell.execution_count = [], None
+        cell.outputs = []
+        cell.execution_count = None
     nb.cells.append(nbformat.v4.new_code_cell(WHERE))
 
     before = versions(environment, variables)
     assert "course-utils" not in before and before["ipywidgets"] == "7.7.1"
     start = time.perf_counter()
     run_alone(nb, environment, variables, content)
-    print(f"{due.stem}: {time.perf_counter() - start:.0f} s on Colab's packages, the set-up cell included")
+    print(
+        f"{due.stem}: {time.perf_counter() - start:.0f} s on Colab's packages, the set-up cell included"
+    )
 
-    assert changed(before, environment, variables) == {}, "the set-up cell replaced packages that Colab has preinstalled"
+    assert changed(before, environment, variables) == {}, (
+        "the set-up cell replaced packages that Colab has preinstalled"
+    )
     assert_installed(nb.cells[-1], environment)
     assert [text for text in complaints(cells) if text.startswith("UsageError:")] == []
     views = [cell for cell in cells if "explore(" in cell.source]
     shown = [cell for cell in views if shows_views(cell)]
-    assert (views or due.stem in AWAITING) and shown == views, "a view of the notebook does not show under ipywidgets 7"
-    assert sorted(path.name for path in content.iterdir()) == [due.name], "the notebook leaves files behind"
+    assert (views or due.stem in AWAITING) and shown == views, (
+        "a view of the notebook does not show under ipywidgets 7"
+    )
+    assert sorted(path.name for path in content.iterdir()) == [due.name], (
+        "the notebook leaves files behind"
+    )
 
 
 def imports(nb):
     """Every import statement of a notebook that stands at the left edge, in order."""
     nodes = [node for cell in code_cells(nb) for node in tree(cell.source).body]
-    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return "\n".join(
+        ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)
+    )
 
 
 def set_up(nb):
@@ -184,10 +255,14 @@ def test_set_up_and_imports_work_on_colab(notebook, shared_colab, tmp_path):
     environment, variables, before = shared_colab
     nb = common.read(notebook)
     assert "course_utils" in imports(nb)
-    short = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (set_up(nb), imports(nb), WHERE)])
+    short = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (set_up(nb), imports(nb), WHERE)]
+    )
     (content := tmp_path / "content").mkdir()
     run_alone(short, environment, variables, content)
-    assert changed(before, environment, variables) == {}, "the set-up cell replaced packages that Colab has preinstalled"
+    assert changed(before, environment, variables) == {}, (
+        "the set-up cell replaced packages that Colab has preinstalled"
+    )
     assert_installed(short.cells[-1], environment)
     assert complaints(short.cells[1:]) == [], "an import warns, of an old package for one"
 
@@ -197,8 +272,14 @@ def test_every_kind_of_control_shows_on_colab(shared_colab, tmp_path):
     environment, variables, _ = shared_colab
     kinds = {call for path in notebook_paths() for call in control_kinds(common.read(path))}
     assert kinds and kinds <= set(CONTROLS)
-    cells = [set_up(common.read(notebook_paths()[0])), "import ipywidgets as widgets\nfrom course_utils.classroom import Markup, explore"]
-    cells += [f"explore(lambda x: Markup('<p>.</p>', str(x)), x=widgets.{kind}({CONTROLS[kind]}))" for kind in sorted(kinds)]
+    cells = [
+        set_up(common.read(notebook_paths()[0])),
+        "import ipywidgets as widgets\nfrom course_utils.classroom import Markup, explore",
+    ]
+    cells += [
+        f"explore(lambda x: Markup('<p>.</p>', str(x)), x=widgets.{kind}({CONTROLS[kind]}))"
+        for kind in sorted(kinds)
+    ]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     (content := tmp_path / "content").mkdir()
     run_alone(nb, environment, variables, content)
@@ -208,7 +289,12 @@ def test_every_kind_of_control_shows_on_colab(shared_colab, tmp_path):
 
 def control_kinds(nb):
     """The controls that a notebook makes: every `widgets.Name(…)`."""
-    found = {node.attr for cell in code_cells(nb) for node in ast.walk(tree(cell.source)) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "widgets"}
+    found = {
+        node.attr
+        for cell in code_cells(nb)
+        for node in ast.walk(tree(cell.source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "widgets"
+    }
     return {name for name in found if name[0].isupper() and name != "Widget"}
 
 
@@ -225,9 +311,15 @@ def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, in
     assert replaced(preinstalled, ["ipywidgets>=8"]) >= {"ipywidgets"}
 
 
-@pytest.mark.skipif(not scope.FULL, reason="with FULL=1: an older runtime of Colab's, which has transformers 5.0.0")
-def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_else(colab, tmp_path):
-    """There BERT's tokenizer would know no word; without the newer one, the import says what to do."""
+@pytest.mark.skipif(
+    not scope.FULL, reason="with FULL=1: an older runtime of Colab's, which has transformers 5.0.0"
+)
+def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_else(
+    colab, tmp_path
+):
+    """There BERT's tokenizer would know no word; without the newer one, the import says what to
+    do.
+    """
     environment, variables = colab
     assert not pip(environment, "install", "--quiet", "transformers==5.0.0")
     before = versions(environment, variables)
@@ -237,14 +329,29 @@ def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_
 
     (content := tmp_path / "content").mkdir()
     said = "import transformers\ntry:\n    import course_utils.tokenization\nexcept ImportError as error:\n    print(error)"
-    loaded = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in ("import transformers", cell, said)])
+    loaded = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in ("import transformers", cell, said)]
+    )
     run_alone(loaded, environment, variables, content)
     message = loaded.cells[2].outputs[-1].text
-    assert "transformers 5.0.0 is too old" in message and "Restart session" in message and "Latest" in message
+    assert (
+        "transformers 5.0.0 is too old" in message
+        and "Restart session" in message
+        and "Latest" in message
+    )
 
     replaced_now = changed(before, environment, variables)
-    assert "transformers" in replaced_now and not set(replaced_now) & {"torch", "numpy", "ipywidgets", "ipython", "ipykernel", "matplotlib"}
+    assert "transformers" in replaced_now and not set(replaced_now) & {
+        "torch",
+        "numpy",
+        "ipywidgets",
+        "ipython",
+        "ipykernel",
+        "matplotlib",
+    }
     shutil.rmtree(tmp_path / "kernels")
-    restarted = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (cell, bert)])
+    restarted = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (cell, bert)]
+    )
     run_alone(restarted, environment, variables, content)
     assert restarted.cells[1].outputs[-1].text.strip() == "['una', '##ffa', '##ble']"

@@ -1,7 +1,9 @@
-"""The gpu profile's branches, run small: no GPU is needed, and it says what it measured, not what another size gives.
+"""The gpu profile's branches, run small: no GPU is needed, and it says what it measured, not what
+another size gives.
 
-A lesson's cells run with COURSE_PROFILE=gpu while `pick` takes smaller sizes than the gpu profile's: those of TRIALS
-where there is one, and the cpu profile's elsewhere. At its full size it runs only where there is a GPU.
+A lesson's cells run with COURSE_PROFILE=gpu while `pick` takes smaller sizes than the gpu
+profile's: those of TRIALS where there is one, and the cpu profile's elsewhere. At its full size it
+runs only where there is a GPU.
 """
 
 import os
@@ -15,10 +17,17 @@ from pairs import from_source
 
 from conftest import NO_NETWORK, ROOT
 
-# What the gpu profile takes -> what a trial takes. Sizes are other ones than the cpu profile's, so that its texts show.
+# What the gpu profile takes -> what a trial takes. Sizes are other ones than the cpu profile's, so
+# that its texts show.
 TRIALS = {
     "04": [],
-    "06": [((400, 30), (200, 15)), (30, 8), ((10_000, 1024), (800, 128)), (10_000, 800), (1024, 128)],
+    "06": [
+        ((400, 30), (200, 15)),
+        (30, 8),
+        ((10_000, 1024), (800, 128)),
+        (10_000, 800),
+        (1024, 128),
+    ],
     "07": [
         ({}, dict(n_layer=2, n_head=3, n_embd=192, n_positions=256)),
         ((16, 30), (4, 45)),
@@ -29,7 +38,10 @@ TRIALS = {
     "08": [],
     "09": [],
     "10": [],
-    **dict.fromkeys(("18", "19", "20", "21"), [(100, 14), (50, 22), (["recorded", "ours"], ["recorded", "ours"])]),
+    **dict.fromkeys(
+        ("18", "19", "20", "21"),
+        [(100, 14), (50, 22), (["recorded", "ours"], ["recorded", "ours"])],
+    ),
 }
 TIMEOUT = 900  # seconds a cell, on a busy machine
 SHRINK = """
@@ -67,14 +79,24 @@ def verdicts(nb):
     found = {}
     for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
         if output.output_type == "stream":
-            found |= {m[1]: m[2] for m in re.finditer(r"(?m)^\s*(.+?):? +((?:(?:True|False)\s*)+)$", output.text)}
+            found |= {
+                m[1]: m[2]
+                for m in re.finditer(r"(?m)^\s*(.+?):? +((?:(?:True|False)\s*)+)$", output.text)
+            }
     return found
 
 
 def contradicted(nb, saved):
-    """What the text of the lesson, written to the saved outputs, calls true and this run false, or the other way round."""
-    mine, theirs = verdicts(nb), verdicts(saved)
-    return {said: mine[said] for said in mine if theirs.get(said, mine[said]).split() != mine[said].split()}
+    """What the text of the lesson, written to the saved outputs, calls true and this run false, or
+    the other way round.
+    """
+    mine = verdicts(nb)
+    theirs = verdicts(saved)
+    return {
+        said: mine[said]
+        for said in mine
+        if theirs.get(said, mine[said]).split() != mine[said].split()
+    }
 
 
 FULL = pytest.mark.skipif(not scope.FULL, reason="minutes for each lesson; FULL=1 runs it")
@@ -97,18 +119,32 @@ def test_the_branches_for_cuda_of_the_lesson_on_gpus_run():
     except NoCompiler as reason:
         pytest.skip(str(reason))
     nb = trial("04", device=True)
-    text = "".join(output.get("text", "") for cell in nb.cells for output in cell.get("outputs", []))
+    text = "".join(
+        output.get("text", "") for cell in nb.cells for output in cell.get("outputs", [])
+    )
     assert "No CUDA device here" not in text
-    predicted, counted = map(float, re.search(r"4 × 128: predicted ([\d.]+) GiB, counted ([\d.]+)", text).groups())
+    predicted, counted = map(
+        float, re.search(r"4 × 128: predicted ([\d.]+) GiB, counted ([\d.]+)", text).groups()
+    )
     assert counted == pytest.approx(predicted, abs=0.011)  # two digits are printed
 
 
-@pytest.mark.parametrize(("now", "faults"), [
-    ("it holds: True", {}), ("it holds: False", {"it holds": "False"}), ("another thing: False", {}), ("two: True False", {"two": "True False"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("now", "faults"),
+    [
+        ("it holds: True", {}),
+        ("it holds: False", {"it holds": "False"}),
+        ("another thing: False", {}),
+        ("two: True False", {"two": "True False"}),
+    ],
+)
 def test_a_contradiction_is_noticed(now, faults):
     def notebook(text):
-        return common.NotebookNode(cells=[{"cell_type": "code", "outputs": [{"output_type": "stream", "text": text}]}])
+        return common.NotebookNode(
+            cells=[{"cell_type": "code", "outputs": [{"output_type": "stream", "text": text}]}]
+        )
 
-    nb, saved = (nbformat.from_dict(notebook(text)) for text in (now, "it holds: True\ntwo: True True\n"))
+    nb, saved = (
+        nbformat.from_dict(notebook(text)) for text in (now, "it holds: True\ntwo: True True\n")
+    )
     assert contradicted(nb, saved) == faults

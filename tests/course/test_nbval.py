@@ -1,4 +1,6 @@
-"""The notebook runner can fail: one notebook full of faults under the course's own settings, and the blocked network."""
+"""The notebook runner can fail: one notebook full of faults under the course's own settings, and
+the blocked network.
+"""
 
 import os
 import shutil
@@ -35,7 +37,9 @@ def stdout(text):
 
 
 def shown(**data):
-    return new_output("display_data", data={key.replace("_", "/"): value for key, value in data.items()})
+    return new_output(
+        "display_data", data={key.replace("_", "/"): value for key, value in data.items()}
+    )
 
 
 # name: source, saved outputs, tags, what the failure says (None: passes)
@@ -67,10 +71,17 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
-    """Runs pytest with `--nb 99` over a copy of the settings and two notebooks; {test: what the failure says, or None}."""
+    """Runs pytest with `--nb 99` over a copy of the settings and two notebooks; {test: what the
+    failure says, or None}.
+    """
     here = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "tools", here / "tools", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("conftest.py", "pyproject.toml", "tests/nbval_sanitize.cfg", "tests/no_network/sitecustomize.py"):
+    for name in (
+        "conftest.py",
+        "pyproject.toml",
+        "tests/nbval_sanitize.cfg",
+        "tests/no_network/sitecustomize.py",
+    ):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, here / name)
     cells = [
@@ -81,18 +92,42 @@ def verdicts(tmp_path_factory):
     write(here / "notebooks" / "99_cases.ipynb", [new_markdown_cell("# Cases"), *cells])
     write(here / "notebooks" / "98_other.ipynb", [new_code_cell("1 / 0", execution_count=1)])
     write(here / "tests" / "not_in_the_course.ipynb", [new_code_cell("1 / 0", execution_count=1)])
-    (here / "tests" / "test_selection.py").write_text(textwrap.dedent("""
+    (here / "tests" / "test_selection.py").write_text(
+        textwrap.dedent("""
         def test_of_each(notebook): pass
         def test_of_none(): pass
-    """))
+    """)
+    )
     (here / "tests" / "cases").mkdir()  # the room of the lesson
     (here / "tests" / "cases" / "test_counting.py").write_text("def test_of_the_topic(): pass\n")
-    env = {name: value for name, value in os.environ.items() if name not in SETTINGS and not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "junit_family=xunit1", "--nb", "99", "--junitxml=out.xml"]
-    run = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=patience(600))
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SETTINGS and not name.startswith("PYTEST_")
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-o",
+        "junit_family=xunit1",
+        "--nb",
+        "99",
+        "--junitxml=out.xml",
+    ]
+    run = subprocess.run(
+        command, cwd=here, env=env, capture_output=True, text=True, timeout=patience(600)
+    )
     assert run.returncode == 1, run.stdout + run.stderr
     cases = ElementTree.parse(here / "out.xml").iter("testcase")
-    return {case.get("name"): (case.find("failure").text if case.find("failure") is not None else None) for case in cases}
+    return {
+        case.get("name"): (case.find("failure").text if case.find("failure") is not None else None)
+        for case in cases
+    }
 
 
 def write(path, cells):
@@ -102,7 +137,8 @@ def write(path, cells):
 
 @pytest.mark.parametrize("name", CASES)
 def test_nbval_passes_and_fails_cells_as_it_should(verdicts, name):
-    said, expected = verdicts[f"Cell {list(CASES).index(name)}"], CASES[name][3]
+    said = verdicts[f"Cell {list(CASES).index(name)}"]
+    expected = CASES[name][3]
     assert (said is None) if expected is None else (said is not None and expected in said), said
 
 
@@ -117,10 +153,11 @@ def test_the_views_are_drawn_at_their_extremes_in_a_test_of_their_own(verdicts):
 def test_nb_keeps_what_concerns_one_notebook_only(verdicts):
     others = {name for name in verdicts if not name.startswith("Cell ")}
     assert others == {"widgets", "test_of_each[99_cases]", "test_of_the_topic"}
-    assert len(verdicts) - len(others) == len(CASES) + 1  # so neither the other notebook nor the one under tests/ ran
+    # so neither the other notebook nor the one under tests/ ran
+    assert len(verdicts) - len(others) == len(CASES) + 1
 
 
-# --- The blocked network ---------------------------------------------------------------------------------------------
+# --- The blocked network --------------------------------------------------------------------------
 
 ATTEMPTS = {
     "connect": "socket.socket().connect(('192.0.2.1', 80))",
@@ -148,13 +185,26 @@ HERE = {
 def blocked():
     """What each line said in a Python process whose network is blocked."""
     lines = [*ATTEMPTS.values(), *HERE.values()]
-    script = "import asyncio, socket, urllib.request\nfor line in " + repr(lines) + (
-        ":\n    try:\n        exec(line)\n        print('went through')\n"
-        "    except BaseException as error:\n        print(' '.join(f'{type(error).__name__}: {error}'.split()))\n"
+    script = (
+        "import asyncio, socket, urllib.request\nfor line in "
+        + repr(lines)
+        + (
+            ":\n    try:\n        exec(line)\n        print('went through')\n"
+            "    except BaseException as error:\n        print(' '.join(f'{type(error).__name__}: {error}'.split()))\n"
+        )
     )
     env = {**os.environ, "PYTHONPATH": str(NO_NETWORK)}
-    run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=patience(300), check=True)
-    return dict(zip([*ATTEMPTS, *(f"here: {name}" for name in HERE)], run.stdout.splitlines(), strict=True))
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=patience(300),
+        check=True,
+    )
+    return dict(
+        zip([*ATTEMPTS, *(f"here: {name}" for name in HERE)], run.stdout.splitlines(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)

@@ -1,8 +1,9 @@
-"""The lessons give the same outputs on other processors: with fewer instructions, and with other rounding.
+"""The lessons give the same outputs on other processors: with fewer instructions, and with other
+rounding.
 
-CI plays one such processor (AVX2 at most, and other rounding) for the lessons that are due; FULL=1 plays four for all.
-What a cell prints or asserts must not hang on the last digit: what a model draws or learns is stored, or judged with a
-margin. tests/rounding.py says how rounding is played.
+CI plays one such processor (AVX2 at most, and other rounding) for the lessons that are due; FULL=1
+plays four for all. What a cell prints or asserts must not hang on the last digit: what a model
+draws or learns is stored, or judged with a margin. tests/rounding.py says how rounding is played.
 """
 
 import os
@@ -20,7 +21,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from conftest import ROOT
 
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 PLAIN = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 HAS = torch.backends.cpu.get_cpu_capability()  # "AVX512", "AVX2", or another name
@@ -31,7 +36,9 @@ PROCESSORS = {
     "no vector instructions": (PLAIN, None),
     "other rounding": ({}, 2),
 }
-COUNTS_BYTES = ("08_model_budget",)  # what it counts would hold the tensors that play other rounding, too: the instructions alone are played
+# what it counts would hold the tensors that play other rounding, too: the instructions alone are
+# played
+COUNTS_BYTES = ("08_model_budget",)
 PLAYED = PROCESSORS if scope.FULL else list(PROCESSORS)[:1]
 DIGITS = "import torch\nx = torch.arange(1.0, 3001.0).sin().view(30, 100)\nprint((x @ x.T).double().sum().item(), x.exp().softmax(-1).double().square().sum().item())"
 
@@ -42,13 +49,19 @@ def can_be_played(name):
     if not variables:
         return
     if not X86:
-        pytest.skip(f"{platform.machine()} is no x86 processor: only other rounding can be played here")
+        pytest.skip(
+            f"{platform.machine()} is no x86 processor: only other rounding can be played here"
+        )
     if variables is AVX2 and HAS != "AVX512":
-        pytest.skip(f"torch uses {HAS} on this processor: with AVX2 at most it would do the same, or cannot")
+        pytest.skip(
+            f"torch uses {HAS} on this processor: with AVX2 at most it would do the same, or cannot"
+        )
 
 
 def environment(name, folder, rounds=True):
-    """What a kernel finds around it on this processor; rounding comes by a start-up file of IPython in `folder`."""
+    """What a kernel finds around it on this processor; rounding comes by a start-up file of IPython
+    in `folder`.
+    """
     variables, seed = PROCESSORS[name]
     if rounds and seed is not None:
         startup = folder / "profile_default" / "startup" / "00-rounding.py"
@@ -66,7 +79,13 @@ def test_a_lesson_gives_its_saved_outputs_on_another_processor(due, name, tmp_pa
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     options = "-q -p no:cacheprovider -p no:xdist --nbval-cell-timeout=900".split()
     command = [sys.executable, "-m", "pytest", *options, str(due)]
-    run = subprocess.run(command, cwd=ROOT, env=env | environment(name, tmp_path, rounds=due.stem not in COUNTS_BYTES), capture_output=True, text=True)
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=env | environment(name, tmp_path, rounds=due.stem not in COUNTS_BYTES),
+        capture_output=True,
+        text=True,
+    )
     print(run.stdout)
     failed = re.findall(r"^FAILED \S+?::(.+?) - ", run.stdout, flags=re.MULTILINE)
     assert run.returncode == 0, (
@@ -74,7 +93,7 @@ def test_a_lesson_gives_its_saved_outputs_on_another_processor(due, name, tmp_pa
     )
 
 
-# --- The playing itself ----------------------------------------------------------------------------------------------
+# --- The playing itself ---------------------------------------------------------------------------
 
 
 def digits(env):
@@ -90,9 +109,12 @@ def digits(env):
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_a_processor_that_is_played_computes_other_last_digits_and_no_others(name, tmp_path):
     can_be_played(name)
-    here, there = digits({}), digits(environment(name, tmp_path))
+    here = digits({})
+    there = digits(environment(name, tmp_path))
     assert here != there
-    assert [float(x) for x in there.split()] == pytest.approx([float(x) for x in here.split()], rel=1e-5)
+    assert [float(x) for x in there.split()] == pytest.approx(
+        [float(x) for x in here.split()], rel=1e-5
+    )
 
 
 def test_rounding_moves_the_last_digits_only_and_the_same_number_always_alike():

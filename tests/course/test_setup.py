@@ -1,4 +1,6 @@
-"""The set-up cell of the notebooks, run by IPython where the course is there, missing, of another edition, or cannot be installed."""
+"""The set-up cell of the notebooks, run by IPython where the course is there, missing, of another
+edition, or cannot be installed.
+"""
 
 import os
 import re
@@ -12,7 +14,8 @@ from lint import SETUP
 import course_utils
 from conftest import ROOT
 
-# IPython without this repository: `python -m pip` is a stand-in, the course is only what the test puts into the folder.
+# IPython without this repository: `python -m pip` is a stand-in, the course is only what the test
+# puts into the folder.
 RUN = """
 import os, sys
 from importlib.util import find_spec
@@ -37,7 +40,9 @@ ADDRESS = "https://github.com/a/b@main"
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs the set-up cell: `has` is the version that is installed, `installs` the one that pip gives; without it pip fails."""
+    """Runs the set-up cell: `has` is the version that is installed, `installs` the one that pip
+    gives; without it pip fails.
+    """
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "__init__.py").touch()
     (tmp_path / "pip" / "__main__.py").write_text(PIP, encoding="utf-8")
@@ -45,7 +50,9 @@ def run(tmp_path):
     def go(has="", installs=""):
         if has:
             (tmp_path / "course_utils").mkdir()
-            (tmp_path / "course_utils" / "__init__.py").write_text(f"__version__ = {has!r}", encoding="utf-8")
+            (tmp_path / "course_utils" / "__init__.py").write_text(
+                f"__version__ = {has!r}", encoding="utf-8"
+            )
         env = {
             **os.environ,
             "PYTHONPATH": str(tmp_path),
@@ -55,7 +62,9 @@ def run(tmp_path):
             "NO_COLOR": "1",
         }
         command = [sys.executable, "-c", RUN, SETUP.replace("ADDRESS", ADDRESS)]
-        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
 
     return go
 
@@ -66,8 +75,9 @@ def test_where_the_course_is_installed_the_cell_does_nothing(run):
 
 def test_where_it_is_missing_the_cell_installs_it_and_nothing_else(run):
     said = run(installs=course_utils.__version__)
-    assert f"pip was called with install -q course-utils @ git+{ADDRESS}" in said and said.rstrip().endswith(
-        "error: None"
+    assert (
+        f"pip was called with install -q course-utils @ git+{ADDRESS}" in said
+        and said.rstrip().endswith("error: None")
     )
 
 
@@ -93,7 +103,9 @@ def test_another_edition_at_the_address_is_noticed_too(run):
 
 
 def test_the_package_is_of_the_edition_that_the_notebooks_ask_for():
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
     asked = re.search(r'startswith\("([\d.]+)"\)', SETUP)[1]
     assert course_utils.__version__ == declared and declared.startswith(asked)
     assert f"Edition {asked.rstrip('.')} " in SETUP

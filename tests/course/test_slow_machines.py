@@ -1,6 +1,8 @@
-"""On a machine five times slower the references pass their checks, and a lesson its cells: the clock decides nothing.
+"""On a machine five times slower the references pass their checks, and a lesson its cells: the
+clock decides nothing.
 
-The machine is played: a process that stands still for four fifths of the time, with the plainest of torch's kernels.
+The machine is played: a process that stands still for four fifths of the time, with the plainest of
+torch's kernels.
 """
 
 import dataclasses
@@ -41,7 +43,12 @@ for name in names:
 def test_every_reference_passes_within_a_tenth_of_its_limit_on_a_slow_machine():
     env = {**os.environ, **PLAIN, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, "-c", SAYS_WHEN], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SAYS_WHEN],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout.readline() == "ready\n"  # the imports are over
         with Slowed(process.pid, FACTOR) as slowed:
@@ -52,7 +59,9 @@ def test_every_reference_passes_within_a_tenth_of_its_limit_on_a_slow_machine():
 
 
 def test_a_limit_counts_the_work_and_not_the_clock():
-    """A thread that stands still while the clock goes on, and one that works while it hardly does."""
+    """A thread that stands still while the clock goes on, and one that works while it hardly
+    does.
+    """
     assert run_limited(lambda: time.sleep(1), cpu=0.2) is None
     assert run_limited(lambda: [None for _ in iter(int, 1)], cpu=0.2) == "cpu"
 
@@ -68,10 +77,14 @@ def test_no_exercise_has_a_limit_of_its_own_below_the_usual(name):
 
 
 def test_a_lesson_passes_on_a_slow_machine(notebook, request):
-    """No cell fails, and what nbval compares is what is saved. The cheapest lesson, others with FULL=1 or --nb=NN."""
+    """No cell fails, and what nbval compares is what is saved. The cheapest lesson, others with
+    FULL=1 or --nb=NN.
+    """
     if not (FULL or request.config.getoption("--nb") or notebook.stem.startswith("01")):
         pytest.skip("FULL=1 runs every lesson on a slow machine")
-    cells, saved, found = code_cells(from_source(source_of(notebook))), code_cells(common.read(notebook)), []
+    cells = code_cells(from_source(source_of(notebook)))
+    saved = code_cells(common.read(notebook))
+    found = []
     with Kernel(notebook.parent) as kernel, Slowed(kernel.pid, FACTOR) as slowed:
         for n, cell in enumerate(cells):
             same = n < len(saved) and saved[n].source == cell.source

@@ -1,4 +1,6 @@
-"""GPT against transformers' GPT2LMHeadModel: logits, gradients, cache, weights from files and from a hub that is not there."""
+"""GPT against transformers' GPT2LMHeadModel: logits, gradients, cache, weights from files and from
+a hub that is not there.
+"""
 
 import copy
 import json
@@ -34,12 +36,23 @@ SMALL = GPTConfig(n_layer=3, n_head=4, n_embd=32, vocab_size=61, n_positions=24)
 
 
 def theirs_like(config, std=0.1, seed=0, **settings):
-    """transformers' model of this shape, without dropout; every parameter is moved, so that no gain is 1 and no bias 0."""
+    """transformers' model of this shape, without dropout; every parameter is moved, so that no gain
+    is 1 and no bias 0.
+    """
     shape = {name: getattr(config, name) for name in NAMES}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = GPT2LMHeadModel(GPT2Config(**shape, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, bos_token_id=0,
-                                           eos_token_id=0, **settings))  # fmt: skip
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                **shape,
+                embd_pdrop=0.0,
+                attn_pdrop=0.0,
+                resid_pdrop=0.0,
+                bos_token_id=0,
+                eos_token_id=0,
+                **settings,
+            )
+        )
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter += std * torch.randn_like(parameter)
@@ -65,7 +78,7 @@ def theirs_gradient(name, parameters):
     return gradient.mT if ".c_" in name and gradient.ndim == 2 else gradient
 
 
-# --- Parity ----------------------------------------------------------------------------------------------------------
+# --- Parity ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", gpt2.SIZES)
@@ -88,9 +101,17 @@ def test_every_presets_shape_gives_transformers_logits_loss_and_gradients(name):
         close(parameter.grad, theirs_gradient(name, others))
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"n_inner": 50}, {"activation_function": "relu"}, {"activation_function": "gelu"}, {"tie_word_embeddings": False}, {"n_layer": 6},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_inner": 50},
+        {"activation_function": "relu"},
+        {"activation_function": "gelu"},
+        {"tie_word_embeddings": False},
+        {"n_layer": 6},
+    ],
+)
 def test_the_variants_that_gpt_has_agree_too(changes):
     ours, theirs = pair(replace(SMALL, **changes))
     with torch.no_grad():
@@ -104,7 +125,10 @@ def test_training_side_by_side_stays_together():
     adams = [torch.optim.AdamW(model.parameters(), lr=1e-2) for model in (ours, theirs)]
     for step in range(5):
         ids = some_ids(seed=step)
-        losses = (F.cross_entropy(ours(ids)[:, :-1].flatten(0, 1), ids[:, 1:].flatten()), theirs(ids, labels=ids).loss)
+        losses = (
+            F.cross_entropy(ours(ids)[:, :-1].flatten(0, 1), ids[:, 1:].flatten()),
+            theirs(ids, labels=ids).loss,
+        )
         close(*losses, tol=1e-3)
         for loss, adam in zip(losses, adams, strict=True):
             adam.zero_grad()
@@ -115,7 +139,9 @@ def test_training_side_by_side_stays_together():
 @pytest.mark.parametrize("cuts", [[1] * 17, [9, 1, 1, 6], [16, 1], [2, 15]])
 def test_the_cache_gives_transformers_logits_whatever_the_pieces(cuts):
     ours, theirs = pair()
-    ids, cache, past = some_ids(), ours.cache(), None
+    ids = some_ids()
+    cache = ours.cache()
+    past = None
     with torch.no_grad():
         for piece in ids.split(cuts, dim=1):
             want = theirs(piece, past_key_values=past, use_cache=True)
@@ -146,7 +172,8 @@ def test_explicit_attention_equals_fused(cached):
 
 
 def test_checkpointing_gives_the_same_loss_and_gradients_and_keeps_less(monkeypatch):
-    model, ids = GPT(SMALL, torch.Generator().manual_seed(0)).train(), some_ids()
+    model = GPT(SMALL, torch.Generator().manual_seed(0)).train()
+    ids = some_ids()
     calls = []
     block = model.h[0]
     monkeypatch.setattr(block, "forward", lambda *a, run=block.forward: calls.append(1) or run(*a))
@@ -174,7 +201,8 @@ def test_the_tools_that_read_the_residual_stream_work_on_it():
 def test_bfloat16_stays_close_and_gives_bfloat16():
     ours, _ = pair()
     with torch.no_grad():
-        want, got = ours(some_ids()), copy.deepcopy(ours).bfloat16()(some_ids())
+        want = ours(some_ids())
+        got = copy.deepcopy(ours).bfloat16()(some_ids())
     assert got.dtype == torch.bfloat16
     assert (got.float() - want).abs().mean() < 0.03 * want.std()
 
@@ -192,12 +220,14 @@ print("the same")
 
 
 def test_a_compiled_model_gives_the_same():
-    """Traced in one piece, forward; without the last step, C++ and its compiler: that took 25 to 60 s here."""
+    """Traced in one piece, forward; without the last step, C++ and its compiler: that took 25 to 60
+    s here.
+    """
     run = subprocess.run([sys.executable, "-c", COMPILES], capture_output=True, text=True)
     assert run.stdout.strip() == "the same", run.stderr[-2000:]
 
 
-# --- The tied head ---------------------------------------------------------------------------------------------------
+# --- The tied head --------------------------------------------------------------------------------
 
 
 def moved(model, how):
@@ -232,7 +262,7 @@ def test_both_uses_of_the_tied_matrix_add_to_its_gradient():
     close(ours.wte.weight.grad, theirs.transformer.wte.weight.grad, tol=1e-3)
 
 
-# --- Weights from elsewhere ------------------------------------------------------------------------------------------
+# --- Weights from elsewhere -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -243,7 +273,8 @@ def test_what_is_saved_comes_back(tmp_path, tied):
     assert back.config == model.config and type(back.config) is GPTConfig
     assert torch.equal(back(some_ids()), model(some_ids()))
     assert (back.lm_head.weight is back.wte.weight) == tied
-    assert ("lm_head.weight" in load_file(tmp_path / "m.safetensors")) != tied  # a tied head is written once
+    # a tied head is written once
+    assert ("lm_head.weight" in load_file(tmp_path / "m.safetensors")) != tied
     assert all(parameter.requires_grad for parameter in back.parameters())
 
 
@@ -261,10 +292,17 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path):
         GPT.load(tmp_path / "none.safetensors")
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda s: s.pop("ln_f.bias"), r"ln_f\.bias is missing"), (lambda s: s.update(extra=torch.zeros(3)), r"extra .* absent"),
-    (lambda s: s.update({"wpe.weight": torch.zeros(5, 32)}), r"wpe\.weight is \(5, 32\) and should be \(24, 32\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("ln_f.bias"), r"ln_f\.bias is missing"),
+        (lambda s: s.update(extra=torch.zeros(3)), r"extra .* absent"),
+        (
+            lambda s: s.update({"wpe.weight": torch.zeros(5, 32)}),
+            r"wpe\.weight is \(5, 32\) and should be \(24, 32\)",
+        ),
+    ],
+)
 def test_weights_that_do_not_fit_are_named(change, said):
     state = GPT(SMALL).state_dict()
     change(state)
@@ -283,9 +321,14 @@ def test_weights_from_transformers_are_a_copy():
     assert ours.config.n_positions == 24 and ours.config.embd_pdrop == 0
 
 
-@pytest.mark.parametrize("settings", [
-    {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True}, {"add_cross_attention": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scale_attn_weights": False},
+        {"scale_attn_by_inverse_layer_idx": True},
+        {"add_cross_attention": True},
+    ],
+)
 def test_a_variant_that_gpt_does_not_have_is_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         GPT.from_hf(theirs_like(SMALL, **settings))
@@ -293,7 +336,13 @@ def test_a_variant_that_gpt_does_not_have_is_refused(settings):
 
 def test_another_kind_of_model_is_refused():
     llama = LlamaForCausalLM(
-        LlamaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+        LlamaConfig(
+            vocab_size=9,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=8,
+        )
     )
     with pytest.raises(ValueError, match="not 'llama'"):
         GPT.from_hf(llama)
@@ -319,7 +368,9 @@ def test_published_weights_give_transformers_logits(hub):
     with torch.no_grad():
         close(GPT.from_pretrained("gpt2")(some_ids()), theirs(some_ids()).logits)
     assert [row[:2] for row in asked] == [("openai-community/gpt2", gpt2.REVISIONS["gpt2"])] * 2
-    assert {row[2] for row in asked} == {"config.json", "model.safetensors"} and {row[3] for row in asked} == {"model"}
+    assert {row[2] for row in asked} == {"config.json", "model.safetensors"} and {
+        row[3] for row in asked
+    } == {"model"}
     GPT.from_pretrained("somebody/some-gpt2", revision="0" * 40, timeout=3.0)
     assert asked[-1][:2] == ("somebody/some-gpt2", "0" * 40) and asked[-1][4] == 3.0
 
@@ -364,21 +415,33 @@ def test_the_pinned_revisions_are_full_hashes_of_every_preset():
     assert all(len(r) == 40 and set(r) <= set("0123456789abcdef") for r in gpt2.REVISIONS.values())
 
 
-# --- Presets and bad input -------------------------------------------------------------------------------------------
+# --- Presets and bad input ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "shape"), [
-    ("gpt2", (12, 12, 768)), ("gpt2-medium", (24, 16, 1024)), ("gpt2-large", (36, 20, 1280)), ("gpt2-xl", (48, 25, 1600)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("gpt2", (12, 12, 768)),
+        ("gpt2-medium", (24, 16, 1024)),
+        ("gpt2-large", (36, 20, 1280)),
+        ("gpt2-xl", (48, 25, 1600)),
+    ],
+)
 def test_the_presets_are_the_published_sizes(name, shape):
     config = GPTConfig.preset(name)
     assert (config.n_layer, config.n_head, config.n_embd) == shape
-    assert (config.vocab_size, config.n_positions, config.tie_word_embeddings) == (50257, 1024, True)
+    assert (config.vocab_size, config.n_positions, config.tie_word_embeddings) == (
+        50257,
+        1024,
+        True,
+    )
 
 
 def test_the_default_configuration_is_transformers():
     theirs = GPT2Config()
-    assert {name: getattr(GPTConfig(), name) for name in NAMES} == {name: getattr(theirs, name) for name in NAMES}
+    assert {name: getattr(GPTConfig(), name) for name in NAMES} == {
+        name: getattr(theirs, name) for name in NAMES
+    }
     assert (
         GPTConfig().layer_norm_epsilon == theirs.layer_norm_epsilon
         and GPTConfig().initializer_range == theirs.initializer_range
@@ -390,11 +453,19 @@ def test_an_unknown_preset_lists_those_there_are():
         GPTConfig.preset("gpt3")
 
 
-@pytest.mark.parametrize(("ids", "error", "said"), [
-    (torch.zeros(5, dtype=torch.long), TypeError, r"must be whole numbers \(B, T\)"), (torch.zeros(1, 5), TypeError, "whole numbers"),
-    (torch.zeros(1, 25, dtype=torch.long), ValueError, "25 positions, but the model has n_positions=24"),
-    (torch.full((1, 3), 61), ValueError, "not in 0 to 60"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ids", "error", "said"),
+    [
+        (torch.zeros(5, dtype=torch.long), TypeError, r"must be whole numbers \(B, T\)"),
+        (torch.zeros(1, 5), TypeError, "whole numbers"),
+        (
+            torch.zeros(1, 25, dtype=torch.long),
+            ValueError,
+            "25 positions, but the model has n_positions=24",
+        ),
+        (torch.full((1, 3), 61), ValueError, "not in 0 to 60"),
+    ],
+)
 def test_ids_that_make_no_sense_are_refused(ids, error, said):
     with pytest.raises(error, match=said):
         GPT(SMALL)(ids)
@@ -409,12 +480,16 @@ def test_a_cache_counts_towards_the_longest_text():
 
 
 def test_the_preallocated_cache_equals_the_one_that_grows_and_copies_nothing():
-    fixed, growing = gpt2.Cache(10), KVCache()
+    fixed = gpt2.Cache(10)
+    growing = KVCache()
     place = None
     for T in (3, 1, 1, 5):
         keys, values = torch.randn(2, 2, 4, T, 8).unbind()
-        got, want = fixed.append(keys, values), growing.append(keys, values)
-        assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True)) and len(fixed) == len(growing)
+        got = fixed.append(keys, values)
+        want = growing.append(keys, values)
+        assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True)) and len(fixed) == len(
+            growing
+        )
         place = place or got[0].data_ptr()
         assert got[0].data_ptr() == place
     with pytest.raises(ValueError, match="room for 10"):
@@ -429,7 +504,7 @@ def test_a_cache_refuses_another_batch_or_layer(shape):
         cache.append(torch.zeros(shape), torch.zeros(shape))
 
 
-# --- Races -----------------------------------------------------------------------------------------------------------
+# --- Races ----------------------------------------------------------------------------------------
 
 
 def test_the_contenders_of_the_races_give_the_same_answers():
@@ -437,12 +512,15 @@ def test_the_contenders_of_the_races_give_the_same_answers():
         T=16, prompt=4, n_new=5, n_layer=1, n_head=2, n_embd=16, vocab_size=99, n_positions=32
     )
     rows = [row for race in all_races for row in bench.run(race, repeats=1)]
-    assert len(rows) == 10 and {row.agrees for row in rows if row.contender == "transformers"} == {True}
+    assert len(rows) == 10 and {row.agrees for row in rows if row.contender == "transformers"} == {
+        True
+    }
     assert {row.required for row in rows if row.contender == "transformers"} == {1.0, 1.3}
 
 
 @pytest.mark.skipif(
-    os.environ.get("COURSE_HUB") != "1", reason="downloads 550 MB; set COURSE_HUB=1 where the hub is reached"
+    os.environ.get("COURSE_HUB") != "1",
+    reason="downloads 550 MB; set COURSE_HUB=1 where the hub is reached",
 )
 def test_the_published_gpt2_gives_transformers_logits():
     from course_utils.stories.english import hub_file
@@ -452,7 +530,8 @@ def test_the_published_gpt2_gives_transformers_logits():
         for name in ("config.json", "model.safetensors")
     ]
     theirs = GPT2LMHeadModel.from_pretrained(files[0].parent, local_files_only=True).eval()
-    ours, ids = GPT.from_pretrained("gpt2").eval(), some_ids(GPTConfig(), T=64)
+    ours = GPT.from_pretrained("gpt2").eval()
+    ids = some_ids(GPTConfig(), T=64)
     with torch.no_grad():
         close(ours(ids), theirs(ids).logits)
     assert sum(p.numel() for p in ours.parameters()) == 124_439_808

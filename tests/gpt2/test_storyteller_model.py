@@ -1,4 +1,6 @@
-"""The small GPT-2 that comes with the course: its file, its card, and the script that trains it, on one process and on two."""
+"""The small GPT-2 that comes with the course: its file, its card, and the script that trains it, on
+one process and on two.
+"""
 
 import json
 import re
@@ -28,12 +30,16 @@ def card():
 
 def test_it_fits_into_the_repository_and_is_as_the_script_says(model):
     assert STORYTELLER.stat().st_size <= 12e6
-    assert {key: getattr(model.config, key) for key in train_storyteller.CONFIG} == train_storyteller.CONFIG
+    assert {
+        key: getattr(model.config, key) for key in train_storyteller.CONFIG
+    } == train_storyteller.CONFIG
     assert not model.training and model.config.vocab_size == len(VOCAB)
 
 
 def test_its_card_states_the_loss_that_it_has_on_unseen_stories(model, card):
-    said, best = map(float, re.search(r"unseen stories\*\* ([\d.]+) nats.* has ([\d.]+) on", card).groups())
+    said, best = map(
+        float, re.search(r"unseen stories\*\* ([\d.]+) nats.* has ([\d.]+) on", card).groups()
+    )
     batches, perfect = train_storyteller.held_out(60_000, model.config.n_positions)
     loss = evaluate(model, batches)
     assert (said, best) == (pytest.approx(loss, abs=2e-3), pytest.approx(perfect, abs=1e-4))
@@ -45,12 +51,26 @@ def test_two_processes_give_the_loss_curve_of_one_and_the_same_model(tmp_path, m
     monkeypatch.setattr(train_storyteller, "ROOT", tmp_path)
     common = ["--steps=6", "--tokens=20000", "--batch=4", "--test-tokens=4000"]
     files = {n: [tmp_path / f"{n}.safetensors", tmp_path / f"{n}.json"] for n in ("one", "two")}
-    two_processes(train_storyteller.__file__, *common, *(f"--{k}={f}" for k, f in zip(("out", "history"), files["two"], strict=True)))
-    assert train_storyteller.main([*common, *(f"--{k}={f}" for k, f in zip(("out", "history"), files["one"], strict=True))]) == 0
+    two_processes(
+        train_storyteller.__file__,
+        *common,
+        *(f"--{k}={f}" for k, f in zip(("out", "history"), files["two"], strict=True)),
+    )
+    assert (
+        train_storyteller.main(
+            [
+                *common,
+                *(f"--{k}={f}" for k, f in zip(("out", "history"), files["one"], strict=True)),
+            ]
+        )
+        == 0
+    )
     one, two = (json.loads(history.read_text()) for _, history in files.values())
     np.testing.assert_allclose(two, one, atol=1e-4)
     assert len(one) == 6 and one[-1] < one[0] - 0.5
-    for (name, x), (_, y) in zip(*(GPT.load(file).state_dict().items() for file, _ in files.values()), strict=True):
+    for (name, x), (_, y) in zip(
+        *(GPT.load(file).state_dict().items() for file, _ in files.values()), strict=True
+    ):
         torch.testing.assert_close(x, y, atol=2e-3, rtol=0, msg=name)
     assert "a perfect model has" in capsys.readouterr().out and (tmp_path / "one.md").exists()
     assert not list((tmp_path / "build").glob("*"))
@@ -61,5 +81,7 @@ def test_the_windows_it_is_tested_on_begin_with_a_story():
     unseen = stories(train_storyteller.UNSEEN, 3000)
     first = torch.cat([inputs[:, 0] for inputs, _ in batches])
     assert len(first) > 5 and torch.equal(first, unseen.tokens[unseen.starts[: len(first)]])
-    told = torch.cat([unseen.surprisal[start + 1 : start + 33] for start in unseen.starts[: len(first)].tolist()])
+    told = torch.cat(
+        [unseen.surprisal[start + 1 : start + 33] for start in unseen.starts[: len(first)].tolist()]
+    )
     assert best == pytest.approx(told.mean().item(), rel=1e-5)

@@ -1,12 +1,13 @@
-"""Wrong answers to the exercises of lesson 04: mistakes that people make. Every checker must reject every one."""
-
+"""Wrong answers to the exercises of lesson 04: mistakes that people make. Every checker must reject
+every one.
+"""
 
 from wrong import WrongAnswers
 
 wrong = WrongAnswers()
 
 
-# --- convert_weights -------------------------------------------------------------------------------------------------
+# --- convert_weights ------------------------------------------------------------------------------
 
 MASKS = (".attn.bias", ".attn.masked_bias")
 
@@ -27,7 +28,11 @@ def convert_names_only(state):
 @wrong("convert_weights")
 def convert_all_matrices(state):
     """Transposes embeddings and head, too."""
-    return {plain_name(n): x.t() if x.ndim == 2 else x for n, x in state.items() if not n.endswith(MASKS)}
+    return {
+        plain_name(n): x.t() if x.ndim == 2 else x
+        for n, x in state.items()
+        if not n.endswith(MASKS)
+    }
 
 
 @wrong("convert_weights")
@@ -67,13 +72,19 @@ def convert_keeps_masks(state):
 
 @wrong("convert_weights")
 def convert_keeps_prefix(state):
-    return {n: x.t() if n.endswith(TURNED) else x for n, x in state.items() if not n.endswith(MASKS)}
+    return {
+        n: x.t() if n.endswith(TURNED) else x for n, x in state.items() if not n.endswith(MASKS)
+    }
 
 
 @wrong("convert_weights")
 def convert_drops_biases(state):
     """`.bias` finds masks and biases."""
-    return {plain_name(n): x.t() if n.endswith(TURNED) else x for n, x in state.items() if not n.endswith("bias")}
+    return {
+        plain_name(n): x.t() if n.endswith(TURNED) else x
+        for n, x in state.items()
+        if not n.endswith("bias")
+    }
 
 
 @wrong("convert_weights")
@@ -99,7 +110,9 @@ def convert_reshapes(state):
 @wrong("convert_weights")
 def convert_flips(state):
     return {
-        plain_name(n): x.t().flip(0) if n.endswith(TURNED) else x for n, x in state.items() if not n.endswith(MASKS)
+        plain_name(n): x.t().flip(0) if n.endswith(TURNED) else x
+        for n, x in state.items()
+        if not n.endswith(MASKS)
     }
 
 

@@ -14,7 +14,9 @@ def dice(seed=0):
 
 def test_wider_models_know_more_and_probabilities_are_probabilities():
     log_p = grokking.memorise([1, 4, 16, 64], n_facts=64, n_answers=8, generator=dice())
-    assert log_p.shape == (4, 64, 8) and torch.allclose(log_p.logsumexp(-1), torch.zeros(4, 64), atol=1e-5)
+    assert log_p.shape == (4, 64, 8) and torch.allclose(
+        log_p.logsumexp(-1), torch.zeros(4, 64), atol=1e-5
+    )
     known = log_p[..., 0].mean(-1)
     assert (known.diff() > 0).all() and (log_p.argmax(-1) == 0)[-1].all()
     with pytest.raises(ValueError, match="1 or more"):
@@ -23,7 +25,8 @@ def test_wider_models_know_more_and_probabilities_are_probabilities():
 
 def test_each_width_is_trained_as_if_alone():
     both, alone = (
-        grokking.memorise(widths, n_facts=32, n_answers=8, steps=40, generator=dice(2)) for widths in ([3, 9], [9])
+        grokking.memorise(widths, n_facts=32, n_answers=8, steps=40, generator=dice(2))
+        for widths in ([3, 9], [9])
     )
     torch.testing.assert_close(both[1], alone[0], atol=1e-4, rtol=1e-3)
 

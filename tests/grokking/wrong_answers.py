@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 17: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 17: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -13,7 +15,8 @@ def ends(model, clean, corrupt, metric):
         return metric(model(clean))[0], metric(model(corrupt))[0]
 
 
-# --- restricted_logits -----------------------------------------------------------------------------------------------
+# --- restricted_logits ----------------------------------------------------------------------------
+
 
 def waves_kept(logits, frequencies, places, constant=True, ends=(0, 1), part="real"):
     p = logits.size(0)
@@ -72,7 +75,9 @@ def restricted_either(logits, frequencies):
 @wrong("restricted_logits")
 def restricted_pairs(logits, frequencies):
     """All combinations of the frequencies: right for a single one, but for a - b."""
-    return waves_kept(logits, frequencies, lambda k: [x for j in frequencies for x in ((k, j), (-k, -j))])
+    return waves_kept(
+        logits, frequencies, lambda k: [x for j in frequencies for x in ((k, j), (-k, -j))]
+    )
 
 
 @wrong("restricted_logits")
@@ -103,7 +108,9 @@ def restricted_off_by_one(logits, frequencies):
 
 @wrong("restricted_logits")
 def restricted_last_axes(logits, frequencies):
-    """fft2's default dimensions, the last two: b and the answer. The same shape only where V = p."""
+    """fft2's default dimensions, the last two: b and the answer. The same shape only where V =
+    p.
+    """
     if logits.size(1) != logits.size(2):
         return waves_kept(logits, frequencies, both)
     p = logits.size(0)
@@ -183,7 +190,8 @@ def restricted_complex(logits, frequencies):
 def restricted_answers(logits, frequencies):
     """Waves over the answers instead of the pairs."""
     waves_kept(logits, frequencies, both)
-    spectrum, keep = torch.fft.fft(logits, dim=-1), torch.zeros(logits.size(-1))
+    spectrum = torch.fft.fft(logits, dim=-1)
+    keep = torch.zeros(logits.size(-1))
     keep[0] = 1
     for k in frequencies:
         keep[k % len(keep)] = keep[-k % len(keep)] = 1

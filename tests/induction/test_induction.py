@@ -1,4 +1,6 @@
-"""Repeated sequences, head scores and ablations against plain loops and models with edited weights; tiny runs."""
+"""Repeated sequences, head scores and ablations against plain loops and models with edited weights;
+tiny runs.
+"""
 
 import itertools
 import math
@@ -18,7 +20,9 @@ def dice(seed=0):
 
 def model(n_layer=2, n_head=2, seed=0, T=14):
     """A random model whose heads matter: larger weights than at the start of training."""
-    net = induction_heads.attention_only(n_layer, T=T, vocab_size=10, d_model=12, n_head=n_head, generator=dice(seed))
+    net = induction_heads.attention_only(
+        n_layer, T=T, vocab_size=10, d_model=12, n_head=n_head, generator=dice(seed)
+    )
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=dice(seed + 1)) * 0.4)
@@ -29,7 +33,7 @@ def batch(seed=0, B=6, T=14):
     return induction_heads.repeat_batches(B, T, 10, (3, 5))(dice(seed))
 
 
-# --- Data ------------------------------------------------------------------------------------------------------------
+# --- Data -----------------------------------------------------------------------------------------
 
 
 def test_sequences_repeat_blocks_of_different_tokens_with_every_period_equally_often():
@@ -59,41 +63,57 @@ def test_a_target_counts_exactly_where_its_input_token_came_before():
 
 
 def test_late_repeats_begin_late_and_are_known_from_their_second_token_on():
-    inputs, targets = induction_heads.late_repeats(20, start=3, period=4, vocab_size=9, generator=dice())
+    inputs, targets = induction_heads.late_repeats(
+        20, start=3, period=4, vocab_size=9, generator=dice()
+    )
     for row, wanted in zip(inputs.tolist(), targets.tolist(), strict=True):
-        assert len(set(row[:7])) == 7 and row[7:] == row[3:6] and wanted[:7] == [induction_heads.UNKNOWN] * 7
+        assert (
+            len(set(row[:7])) == 7
+            and row[7:] == row[3:6]
+            and wanted[:7] == [induction_heads.UNKNOWN] * 7
+        )
         assert wanted[7:] == row[4:7]
     with pytest.raises(ValueError, match="12 different tokens|8 \\+ 4"):
         induction_heads.late_repeats(1, start=8, period=4, vocab_size=9, generator=dice())
 
 
-# --- Looking ---------------------------------------------------------------------------------------------------------
+# --- Looking --------------------------------------------------------------------------------------
 
 
 def test_token_losses_are_torchs_and_leave_unknown_targets_out():
-    net, (inputs, targets) = model(), batch()
+    net = model()
+    inputs, targets = batch()
     losses = induction_heads.token_losses(net, (inputs, targets))
     assert torch.equal(losses.isnan(), targets == induction_heads.UNKNOWN)
-    torch.testing.assert_close(losses.nanmean(), F.cross_entropy(net(inputs).flatten(0, 1), targets.flatten()).detach())
+    torch.testing.assert_close(
+        losses.nanmean(), F.cross_entropy(net(inputs).flatten(0, 1), targets.flatten()).detach()
+    )
 
 
 def test_what_is_looked_at_agrees_with_plain_loops():
-    net, (inputs, targets) = model(seed=4), batch(seed=2)
+    net = model(seed=4)
+    inputs, targets = batch(seed=2)
     seen = induction_heads.look(net, (inputs, targets))
-    guess, x = net(inputs).argmax(-1), sum(net.embed(inputs))
+    guess = net(inputs).argmax(-1)
+    x = sum(net.embed(inputs))
     for layer, block in enumerate(net.h):
         y, pattern = block.attn(block.ln_1(x), return_weights=True)
         x = x + y
         torch.testing.assert_close(seen["patterns"][layer], pattern[0].detach())
         for head in range(2):
             before = [pattern[b, head, t, t - 1] for b in range(6) for t in range(1, 14)]
-            torch.testing.assert_close(seen["previous"][layer, head], torch.stack(before).mean().detach())
+            torch.testing.assert_close(
+                seen["previous"][layer, head], torch.stack(before).mean().detach()
+            )
             after = []
             for b, t in itertools.product(range(6), range(14)):
                 if places := [s for s in range(t) if inputs[b, s] == inputs[b, t]]:
                     after.append(sum(pattern[b, head, t, s + 1] for s in places))
-            torch.testing.assert_close(seen["induction"][layer, head], torch.stack(after).mean().detach())
-    known, streaks = targets != induction_heads.UNKNOWN, []
+            torch.testing.assert_close(
+                seen["induction"][layer, head], torch.stack(after).mean().detach()
+            )
+    known = targets != induction_heads.UNKNOWN
+    streaks = []
     for b in range(6):
         right = [bool(guess[b, t] == targets[b, t]) for t in range(14) if known[b, t]]
         streaks.append(next((i for i, ok in enumerate(right) if not ok), len(right)))
@@ -102,30 +122,45 @@ def test_what_is_looked_at_agrees_with_plain_loops():
 
 
 def test_a_fixed_period_is_learned_in_a_few_steps_and_the_record_fits_the_model():
-    net = induction_heads.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
+    net = induction_heads.attention_only(
+        1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice()
+    )
     growth = induction_heads.grow(net, (4, 4), steps=160, lr=0.01, every=40, progress=False)
     assert growth.steps == [0, 40, 80, 120, 160]
     assert growth.loss[0] > 2 and growth.loss[-1] < 0.3 and growth.accuracy[-1] > 0.9
-    assert growth.previous.shape == growth.induction.shape == (5, 1, 2) and growth.streaks.shape == (5, 64)
+    assert growth.previous.shape == growth.induction.shape == (
+        5,
+        1,
+        2,
+    ) and growth.streaks.shape == (5, 64)
     seen = induction_heads.repeat_batches(64, 12, 10, (4, 4))(dice(1_000_003))
     torch.testing.assert_close(growth.loss[-1], induction_heads.look(net, seen)["loss"])
-    other = induction_heads.attention_only(1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice())
-    assert torch.equal(induction_heads.grow(other, (4, 4), steps=40, lr=0.01, every=40, progress=False).loss[0], growth.loss[0])
+    other = induction_heads.attention_only(
+        1, T=12, vocab_size=10, d_model=24, n_head=2, generator=dice()
+    )
+    assert torch.equal(
+        induction_heads.grow(other, (4, 4), steps=40, lr=0.01, every=40, progress=False).loss[0],
+        growth.loss[0],
+    )
 
 
 def test_the_rise_of_a_curve_is_dated_by_its_first_and_last_value():
-    steps, falling = [0, 5, 10, 15, 20], torch.tensor([4.0, 3.9, 3.0, 0.5, 0.0])
-    assert induction_heads.rise(steps, falling) == (10, 15) and induction_heads.rise(steps, -falling) == (10, 15)
+    steps = [0, 5, 10, 15, 20]
+    falling = torch.tensor([4.0, 3.9, 3.0, 0.5, 0.0])
+    assert induction_heads.rise(steps, falling) == (10, 15) and induction_heads.rise(
+        steps, -falling
+    ) == (10, 15)
     assert induction_heads.rise(steps, falling, 0.01, 0.99) == (5, 20)
     with pytest.raises(ValueError, match="ends where it began"):
         induction_heads.rise(steps, torch.ones(5))
 
 
-# --- Taking heads out ------------------------------------------------------------------------------------------------
+# --- Taking heads out -----------------------------------------------------------------------------
 
 
 def test_zero_ablation_is_a_model_whose_columns_of_w_o_are_zero():
-    net, (inputs, _) = model(), batch()
+    net = model()
+    inputs, _ = batch()
     with torch.no_grad(), induction.ablated(net, [(0, 1), (1, 0)], induction.zero_ablate):
         got = net(inputs)
     with torch.no_grad():
@@ -135,7 +170,8 @@ def test_zero_ablation_is_a_model_whose_columns_of_w_o_are_zero():
 
 
 def test_mean_ablation_writes_the_mean_of_what_the_head_writes():
-    net, (inputs, _) = model(n_layer=1, n_head=3), batch()
+    net = model(n_layer=1, n_head=3)
+    inputs, _ = batch()
     with torch.no_grad():
         x = sum(net.embed(inputs))
         writes = net.h[0].attn.per_head(net.h[0].ln_1(x))  # (B, H, T, d_model)
@@ -146,7 +182,8 @@ def test_mean_ablation_writes_the_mean_of_what_the_head_writes():
 
 
 def test_an_ablated_model_is_whole_again_afterwards_even_after_an_error():
-    net, (inputs, _) = model(), batch()
+    net = model()
+    inputs, _ = batch()
     before = net(inputs)
     with pytest.raises(RuntimeError), induction.ablated(net, induction.all_heads(net)):
         assert not torch.allclose(net(inputs), before)
@@ -160,38 +197,51 @@ def test_an_ablated_model_is_whole_again_afterwards_even_after_an_error():
 
 @pytest.mark.parametrize("reads", ["q", "k", "v", "qk", "qkv"])
 def test_harm_through_some_inputs_is_what_the_layer_gives_with_only_those_replaced(reads):
-    net, (inputs, targets) = model(seed=5), batch()
+    net = model(seed=5)
+    inputs, targets = batch()
     with torch.no_grad():
         x = sum(net.embed(inputs))
-        writes, bias = net.h[0].attn.per_head(net.h[0].ln_1(x)), net.h[0].attn.c_proj.bias
+        writes = net.h[0].attn.per_head(net.h[0].ln_1(x))
+        bias = net.h[0].attn.c_proj.bias
         whole = x + writes.sum(1) + bias
         without = whole - writes[:, 1] + writes[:, 1].mean(0)
-        block, source = net.h[1], {True: without, False: whole}
-        q, k, v = (split_heads(block.attn.c_attn(block.ln_1(source[letter in reads])).chunk(3, -1)[i], 2)
-                   for i, letter in enumerate("qkv"))  # fmt: skip
+        block = net.h[1]
+        source = {True: without, False: whole}
+        q, k, v = (
+            split_heads(block.attn.c_attn(block.ln_1(source[letter in reads])).chunk(3, -1)[i], 2)
+            for i, letter in enumerate("qkv")
+        )
         y = block.attn.c_proj(merge_heads(attention(q, k, v, causal_mask(14))))
         logits = net.lm_head(net.ln_f(whole + y))
         want = F.cross_entropy(logits.flatten(0, 1), targets.flatten()) - F.cross_entropy(
             net(inputs).flatten(0, 1), targets.flatten()
         )
-    assert math.isclose(induction.harm_through(net, (inputs, targets), [(0, 1)], reads), want, abs_tol=1e-5)
+    assert math.isclose(
+        induction.harm_through(net, (inputs, targets), [(0, 1)], reads), want, abs_tol=1e-5
+    )
     with pytest.raises(ValueError, match="letters q, k and v"):
         induction.harm_through(net, (inputs, targets), [(0, 1)], "x")
 
 
 def test_with_all_orders_the_prediction_is_the_harm_itself():
-    net, seen = model(seed=3), batch()
+    net = model(seed=3)
+    seen = batch()
     parts = induction.interactions(net, seen, order=4)
     heads = induction.all_heads(net)
     assert len(heads) == 4 and len(parts) == 15
     for n in range(5):
         for some in itertools.combinations(heads, n):
-            assert math.isclose(induction.predicted_harm(parts, some[::-1], 4), induction.harm(net, seen, some), abs_tol=1e-4)
+            assert math.isclose(
+                induction.predicted_harm(parts, some[::-1], 4),
+                induction.harm(net, seen, some),
+                abs_tol=1e-4,
+            )
     assert induction.predicted_harm(parts, heads, 1) == sum(parts[(head,)] for head in heads)
 
 
 def test_heads_that_are_not_there_or_not_earlier_are_refused_and_one_given_twice_counts_once():
-    net, seen = model(), induction_heads.repeat_batches(4, 14, 10, (3, 5))(dice())
+    net = model()
+    seen = induction_heads.repeat_batches(4, 14, 10, (3, 5))(dice())
     for bad in (-1, 2):
         with pytest.raises(ValueError, match="from 0 to 1"):
             induction.harm(net, seen, [(0, bad)], induction.zero_ablate)

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 15: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 15: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 from wrong import WrongAnswers
@@ -6,7 +8,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- induction_score -------------------------------------------------------------------------------------------------
+# --- induction_score ------------------------------------------------------------------------------
+
 
 def copies_of(ids):
     copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)
@@ -93,7 +96,9 @@ def induction_self(pattern, ids):
 @wrong("induction_score")
 def induction_by_text(pattern, ids):
     """Averages text by text: right where all have as many copies."""
-    return torch.stack([induction_right(p[None], i[None]) for p, i in zip(pattern, ids, strict=True)]).mean(0)
+    return torch.stack(
+        [induction_right(p[None], i[None]) for p, i in zip(pattern, ids, strict=True)]
+    ).mean(0)
 
 
 def induction_right(pattern, ids):
@@ -116,7 +121,9 @@ def induction_no_error(pattern, ids):
 
 @wrong("induction_score")
 def induction_fixed_period(pattern, ids):
-    """The stripe of a fixed period: right on a text that repeats with it, says nothing on others."""
+    """The stripe of a fixed period: right on a text that repeats with it, says nothing on
+    others.
+    """
     copies_of(ids)
     period = next((p for p in range(1, ids.size(1)) if (ids[:, p:] == ids[:, :-p]).any()), 1)
     stripe = pattern.diagonal(1 - period, dim1=-2, dim2=-1)
@@ -136,7 +143,8 @@ def induction_first_text(pattern, ids):
     return induction_right(pattern, ids[:1].expand_as(ids))
 
 
-# --- repeated_sequences ----------------------------------------------------------------------------------------------
+# --- repeated_sequences ---------------------------------------------------------------------------
+
 
 def blocks_of(n, T, V, periods, generator, high=None):
     low, top = periods
@@ -149,7 +157,9 @@ def blocks_of(n, T, V, periods, generator, high=None):
 @wrong("repeated_sequences")
 def repeats_high_excluded(n, T, vocab_size, periods, generator):
     """randint's upper end is not included."""
-    period, blocks = blocks_of(n, T, vocab_size, periods, generator, max(periods[0], periods[1] - 1))
+    period, blocks = blocks_of(
+        n, T, vocab_size, periods, generator, max(periods[0], periods[1] - 1)
+    )
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
@@ -170,7 +180,9 @@ def repeats_one_block(n, T, vocab_size, periods, generator):
 
 @wrong("repeated_sequences")
 def repeats_same_tokens(n, T, vocab_size, periods, generator):
-    """Tokens with replacement: some blocks hold one twice, and what comes next is then not certain."""
+    """Tokens with replacement: some blocks hold one twice, and what comes next is then not
+    certain.
+    """
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     blocks = torch.randint(vocab_size, blocks.shape, generator=generator)
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
@@ -178,7 +190,9 @@ def repeats_same_tokens(n, T, vocab_size, periods, generator):
 
 @wrong("repeated_sequences")
 def repeats_few_tokens(n, T, vocab_size, periods, generator):
-    """randperm(period): the block's tokens are 0 to period - 1, so the period can be read off them."""
+    """randperm(period): the block's tokens are 0 to period - 1, so the period can be read off
+    them.
+    """
     period, _ = blocks_of(n, T, vocab_size, periods, generator)
     rows = []
     for p in period.tolist():
@@ -213,7 +227,8 @@ def repeats_each_token(n, T, vocab_size, periods, generator):
 def repeats_mirrored(n, T, vocab_size, periods, generator):
     """Every second block backwards."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
-    t, p = torch.arange(T), period[:, None]
+    t = torch.arange(T)
+    p = period[:, None]
     place = torch.where(t // p % 2 == 0, t % p, p - 1 - t % p)
     return blocks.gather(1, place), period
 
@@ -223,7 +238,8 @@ def repeats_twice_only(n, T, vocab_size, periods, generator):
     """A third block would be new: right for texts that are short."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     other = torch.rand(n, vocab_size, generator=generator).argsort(-1)
-    t, p = torch.arange(T), period[:, None]
+    t = torch.arange(T)
+    p = period[:, None]
     return torch.where(t < 2 * p, blocks.gather(1, t % p), other.gather(1, t % p)), period
 
 
@@ -231,7 +247,9 @@ def repeats_twice_only(n, T, vocab_size, periods, generator):
 def repeats_global(n, T, vocab_size, periods, generator):
     """torch's global dice for the blocks."""
     period, _ = blocks_of(n, T, vocab_size, periods, generator)
-    return torch.rand(n, vocab_size).argsort(-1).gather(1, torch.arange(T) % period[:, None]), period
+    return torch.rand(n, vocab_size).argsort(-1).gather(
+        1, torch.arange(T) % period[:, None]
+    ), period
 
 
 @wrong("repeated_sequences")
@@ -245,7 +263,9 @@ def repeats_seeded(n, T, vocab_size, periods, generator):
 @wrong("repeated_sequences")
 def repeats_unchecked(n, T, vocab_size, periods, generator):
     """periods that do not fit go through."""
-    period = torch.randint(min(periods), max(periods) + 1, (n,), generator=generator).clamp(min=1, max=vocab_size)
+    period = torch.randint(min(periods), max(periods) + 1, (n,), generator=generator).clamp(
+        min=1, max=vocab_size
+    )
     blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
@@ -263,7 +283,10 @@ def repeats_rounded(n, T, vocab_size, periods, generator):
 def repeats_sorted(n, T, vocab_size, periods, generator):
     """Blocks in rising order: the next token can be guessed without looking back."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
-    rows = [torch.cat([row[:p].sort().values, row[p:]]) for row, p in zip(blocks, period.tolist(), strict=True)]
+    rows = [
+        torch.cat([row[:p].sort().values, row[p:]])
+        for row, p in zip(blocks, period.tolist(), strict=True)
+    ]
     return torch.stack(rows).gather(1, torch.arange(T) % period[:, None]), period
 
 
@@ -318,7 +341,8 @@ def repeats_no_zero(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-# --- mean_ablate -----------------------------------------------------------------------------------------------------
+# --- mean_ablate ----------------------------------------------------------------------------------
+
 
 def there(z, heads):
     if any(not 0 <= h < z.size(1) for h in heads):

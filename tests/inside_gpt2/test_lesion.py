@@ -1,4 +1,6 @@
-"""Lesions and weight statistics against independent computations, and the switch between the two trained models."""
+"""Lesions and weight statistics against independent computations, and the switch between the two
+trained models.
+"""
 
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ def seeded(seed):
 
 @pytest.fixture
 def model():
-    return GPT(GPTConfig(n_layer=3, n_head=2, n_embd=8, vocab_size=20, n_positions=16), seeded(0)).eval()
+    return GPT(
+        GPTConfig(n_layer=3, n_head=2, n_embd=8, vocab_size=20, n_positions=16), seeded(0)
+    ).eval()
 
 
 @pytest.fixture
@@ -38,16 +42,18 @@ def batches():
     return [(ids[:, :-1], ids[:, 1:])]
 
 
-# --- Breaking --------------------------------------------------------------------------------------------------------
+# --- Breaking -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("matrix", "part"), [("W_Q", 0), ("W_K", 1), ("W_V", 2)])
 def test_the_names_are_those_parts_of_the_attention_that_they_stand_for(model, matrix, part):
-    attn, d = model.h[1].attn, model.config.n_embd
+    attn = model.h[1].attn
+    d = model.config.n_embd
     with torch.no_grad():
         matrices(model, 1, matrix)[0].zero_()
         x = torch.randn(1, 5, d, generator=seeded(2))
-        made = attn.c_attn(x).unflatten(-1, (3, d))  # what the layer computes as queries, keys and values
+        # what the layer computes as queries, keys and values
+        made = attn.c_attn(x).unflatten(-1, (3, d))
     assert torch.equal(made[..., part, :], attn.c_attn.bias.view(3, d)[part].expand(1, 5, d))
     assert all(made[..., other, :].abs().max() > 0 for other in {0, 1, 2} - {part})
 
@@ -57,7 +63,9 @@ def test_damage_changes_what_it_names_and_nothing_else(model, matrix):
     before = {name: x.clone() for name, x in model.state_dict().items()}
     broken = lesioned(model, [(1, matrix)], seeded(0))
     changed = {name for name, x in broken.state_dict().items() if not torch.equal(x, before[name])}
-    inside = {"W_O": {"attn.c_proj"}, "MLP": {"mlp.c_fc", "mlp.c_proj"}}.get(matrix, {"attn.c_attn"})
+    inside = {"W_O": {"attn.c_proj"}, "MLP": {"mlp.c_fc", "mlp.c_proj"}}.get(
+        matrix, {"attn.c_attn"}
+    )
     assert changed == {f"h.1.{name}.weight" for name in inside}
     assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
     for other in set(MATRICES) - {matrix}:
@@ -78,7 +86,10 @@ def test_the_noise_has_the_mean_and_the_spread_of_what_it_replaces_and_nothing_o
 def test_the_rise_of_the_loss_is_the_difference_of_two_losses(model, batches):
     damage = [(0, "MLP"), (2, "W_V")]
     rise = loss_rise(model, damage, batches, seeds=[5, 6])
-    by_hand = [evaluate(lesioned(model, damage, seeded(s)), batches) - evaluate(model, batches) for s in (5, 6)]
+    by_hand = [
+        evaluate(lesioned(model, damage, seeded(s)), batches) - evaluate(model, batches)
+        for s in (5, 6)
+    ]
     assert torch.allclose(rise, torch.tensor(by_hand)) and rise[0] != rise[1]
     assert loss_rise(model, [], batches, seeds=[0]).item() == 0
 
@@ -90,20 +101,23 @@ def test_the_orders_of_spreading():
     assert spreading(3, "W_V", "downwards")[0] == [(2, "W_V")]
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda m: matrices(m, 0, "W_X"), "W_Q, W_K, W_V, W_O, MLP"),
-    (lambda m: matrices(m, 3, "W_Q"), "the model has 3"),
-    (lambda m: matrices(m, -1, "W_Q"), "counted from 0"),
-    (lambda m: lesioned(m, [(0, "MPL")], seeded(0)), "there is no matrix 'MPL'"),
-    (lambda m: spreading(3, "W_Q", "sideways"), "choose"),
-    (lambda m: interval(torch.tensor([1.0])), "two seeds"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: matrices(m, 0, "W_X"), "W_Q, W_K, W_V, W_O, MLP"),
+        (lambda m: matrices(m, 3, "W_Q"), "the model has 3"),
+        (lambda m: matrices(m, -1, "W_Q"), "counted from 0"),
+        (lambda m: lesioned(m, [(0, "MPL")], seeded(0)), "there is no matrix 'MPL'"),
+        (lambda m: spreading(3, "W_Q", "sideways"), "choose"),
+        (lambda m: interval(torch.tensor([1.0])), "two seeds"),
+    ],
+)
 def test_mistakes_are_named(model, call, message):
     with pytest.raises(ValueError, match=message):
         call(model)
 
 
-# --- Numbers about numbers -------------------------------------------------------------------------------------------
+# --- Numbers about numbers ------------------------------------------------------------------------
 
 
 def test_statistics_agree_with_scipy():
@@ -112,7 +126,9 @@ def test_statistics_agree_with_scipy():
     z = stats.zscore(x.double().numpy())
     assert tail_share(x, 2.5) == pytest.approx(float((abs(z) > 2.5).mean()))
     mean, half = interval(x[:6].double())
-    low, high = stats.t.interval(0.95, 5, loc=x[:6].double().mean(), scale=stats.sem(x[:6].double().numpy()))
+    low, high = stats.t.interval(
+        0.95, 5, loc=x[:6].double().mean(), scale=stats.sem(x[:6].double().numpy())
+    )
     assert (mean - half, mean + half) == pytest.approx((low, high))
 
 
@@ -122,7 +138,7 @@ def test_normal_weights_have_normal_tails():
     assert tail_share(x) == pytest.approx(0.0027, abs=2e-4)
 
 
-# --- Which trained model ---------------------------------------------------------------------------------------------
+# --- Which trained model --------------------------------------------------------------------------
 
 
 def test_the_storyteller_is_tested_on_whole_beginnings_of_stories_and_its_best_loss_is_exact():
@@ -142,7 +158,10 @@ def test_the_switch_gives_the_published_model_with_its_own_tokens(monkeypatch):
     talker = trained(published=True, n_windows=2)
     assert asked == ["gpt2"] and talker.model is fake and not fake.training
     assert "OpenAI" in talker.note and talker.best is None
-    assert talker.encode("Hello world").tolist() == [15496, 995] and talker.decode([15496, 995]) == "Hello world"
+    assert (
+        talker.encode("Hello world").tolist() == [15496, 995]
+        and talker.decode([15496, 995]) == "Hello world"
+    )
     assert len(talker.words) == 50_257 and talker.words[995] == " world"
     assert talker.windows.shape == (2, 257)
     assert talker.model(talker.batches[0][0]).shape == (2, 256, 50_257)

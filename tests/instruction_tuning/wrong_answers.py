@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 18: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 18: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 from wrong import WrongAnswers
@@ -8,12 +10,15 @@ from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
 wrong = WrongAnswers()
 
 
-# --- answer_mask -----------------------------------------------------------------------------------------------------
+# --- answer_mask ----------------------------------------------------------------------------------
+
 
 def walk(ids, first=False, last=True, prompts=False):
-    mask, inside = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0], dtype=torch.bool)
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    inside = torch.zeros_like(ids[:, 0], dtype=torch.bool)
     for t in range(ids.size(1)):
-        begin, end = ids[:, t] == ASSISTANT, ids[:, t] == END_OF_TURN
+        begin = ids[:, t] == ASSISTANT
+        end = ids[:, t] == END_OF_TURN
         mask[:, t] = (inside & (last | ~end)) | (first & begin)
         inside = (inside | begin) & ~end
     return mask
@@ -115,7 +120,8 @@ def mask_of_the_user(ids):
     return ~walk(ids)
 
 
-# --- right on what they return, or on easy numbers -----------------------------------------------------------------
+# --- right on what they return, or on easy numbers ------------------------------------------------
+
 
 @wrong("answer_mask")
 def mask_in_place(ids):
@@ -127,8 +133,11 @@ def mask_in_place(ids):
 
 @wrong("answer_mask")
 def mask_until_any_role(ids):
-    """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a padded row."""
-    mask, inside = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids[:, 0], dtype=torch.bool)
+    """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a
+    padded row.
+    """
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    inside = torch.zeros_like(ids[:, 0], dtype=torch.bool)
     for t in range(ids.size(1)):
         mask[:, t] = inside
         inside = (inside | (ids[:, t] == ASSISTANT)) & (ids[:, t] != ASSISTANT - 1)

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 07: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 07: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +14,14 @@ from course_utils.kl_bias.bias import check_distribution, check_fits
 wrong = WrongAnswers()
 
 
-# --- token_mask ------------------------------------------------------------------------------------------------------
+# --- token_mask -----------------------------------------------------------------------------------
+
 
 def texts(tokenizer):
     return (
-        list(tokenizer) if isinstance(tokenizer, Sequence) else [tokenizer.decode([i]) for i in range(len(tokenizer))]
+        list(tokenizer)
+        if isinstance(tokenizer, Sequence)
+        else [tokenizer.decode([i]) for i in range(len(tokenizer))]
     )
 
 
@@ -37,7 +42,9 @@ def mask_raw_vocabulary(tokenizer, predicate):
     """Asks about the raw tokens, with Ġ for a space."""
     if isinstance(tokenizer, Sequence):
         return mask_right(tokenizer, predicate)
-    return torch.tensor([bool(predicate(tokenizer.convert_ids_to_tokens(i))) for i in range(len(tokenizer))])
+    return torch.tensor(
+        [bool(predicate(tokenizer.convert_ids_to_tokens(i))) for i in range(len(tokenizer))]
+    )
 
 
 @wrong("token_mask")
@@ -105,14 +112,20 @@ def mask_whole_text(tokenizer, predicate):
     """Decodes everything at once and cuts at spaces."""
     if isinstance(tokenizer, Sequence):
         return mask_right(tokenizer, predicate)
-    return torch.tensor([bool(predicate(piece)) for piece in tokenizer.decode(list(range(len(tokenizer)))).split(" ")])
+    return torch.tensor(
+        [
+            bool(predicate(piece))
+            for piece in tokenizer.decode(list(range(len(tokenizer)))).split(" ")
+        ]
+    )
 
 
 def mask_right(tokenizer, predicate):
     return torch.tensor([bool(predicate(piece)) for piece in texts(tokenizer)])
 
 
-# --- target_distribution ---------------------------------------------------------------------------------------------
+# --- target_distribution --------------------------------------------------------------------------
+
 
 def guarded(mask):
     if mask.dtype != torch.bool or mask.ndim != 1 or not mask.any():
@@ -202,7 +215,8 @@ def target_asserts(mask):
     return mask / mask.sum()
 
 
-# --- kl_divergence ---------------------------------------------------------------------------------------------------
+# --- kl_divergence --------------------------------------------------------------------------------
+
 
 def right_kl(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1)
@@ -293,10 +307,13 @@ def kl_symmetric(q, p):
 def kl_only_where_both(q, p):
     """Leaves out the tokens that p excludes."""
     both = (q > 0) & (p > 0)
-    return torch.where(both, q * (q / torch.where(both, p, 1.0)).clamp(min=1e-30).log(), 0.0).sum(-1)
+    return torch.where(both, q * (q / torch.where(both, p, 1.0)).clamp(min=1e-30).log(), 0.0).sum(
+        -1
+    )
 
 
-# --- KLTargetLoss ----------------------------------------------------------------------------------------------------
+# --- KLTargetLoss ---------------------------------------------------------------------------------
+
 
 class RightLoss:
     """Right, so that the wrong ones below have one mistake each."""
@@ -457,7 +474,11 @@ class LossStretches(RightLoss):
     def __call__(self, logits):
         if logits.ndim != 2:
             raise ValueError("not (B, V)")
-        return F.kl_div(logits.log_softmax(-1), self.target.to(logits), reduction="none").sum(-1).mean()
+        return (
+            F.kl_div(logits.log_softmax(-1), self.target.to(logits), reduction="none")
+            .sum(-1)
+            .mean()
+        )
 
 
 @wrong("KLTargetLoss")
@@ -468,7 +489,8 @@ class LossAnyShape(RightLoss):
         check_fits(self.target, logits)
 
 
-# --- target_mass -----------------------------------------------------------------------------------------------------
+# --- target_mass ----------------------------------------------------------------------------------
+
 
 @wrong("target_mass")
 def mass_mean(logits, mask):

@@ -26,7 +26,14 @@ def dice(seed=0):
 
 
 def tiny(vocabulary=734):
-    sizes = dict(n_layer=2, n_head=2, n_embd=16, n_positions=128, vocab_size=vocabulary, initializer_range=0.2)
+    sizes = dict(
+        n_layer=2,
+        n_head=2,
+        n_embd=16,
+        n_positions=128,
+        vocab_size=vocabulary,
+        initializer_range=0.2,
+    )
     return GPT(GPTConfig(**sizes), dice()).eval()
 
 
@@ -38,7 +45,9 @@ def tasks():
 def peft_copy(model, ours, rank, alpha):
     """The same model in peft, with the thin matrices of ours."""
     theirs = copy.deepcopy(model).requires_grad_(False)
-    theirs = inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(adapters.MATRICES)), theirs)
+    theirs = inject_adapter_in_model(
+        LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(adapters.MATRICES)), theirs
+    )
     state = dict(theirs.named_parameters())
     with torch.no_grad():
         for name, module in ours.named_modules():
@@ -56,24 +65,32 @@ def test_lora_equals_peft_in_outputs_and_gradients(rank, alpha):
         for name, p in ours.named_parameters():
             if name.endswith(".B"):
                 p.normal_(generator=dice(1), std=0.3)
-    theirs, ids = peft_copy(model, ours, rank, alpha), torch.randint(50, (3, 12), generator=dice(2))
+    theirs = peft_copy(model, ours, rank, alpha)
+    ids = torch.randint(50, (3, 12), generator=dice(2))
     torch.testing.assert_close(ours(ids), theirs(ids), rtol=0, atol=1e-6)
     for each in (ours, theirs):
         F.cross_entropy(each(ids).flatten(0, 1), ids.flatten()).backward()
-    gradients, theirs_by_name = 0, dict(theirs.named_parameters())
+    gradients = 0
+    theirs_by_name = dict(theirs.named_parameters())
     for name, p in ours.named_parameters():
         if p.requires_grad:
             path, which = name.rsplit(".", 1)
             torch.testing.assert_close(
-                p.grad, theirs_by_name[f"{path}.lora_{which}.default.weight"].grad, rtol=0, atol=1e-6
+                p.grad,
+                theirs_by_name[f"{path}.lora_{which}.default.weight"].grad,
+                rtol=0,
+                atol=1e-6,
             )
             gradients += p.grad.abs().sum() > 0
     assert gradients == 2 * 2 * 4  # A and B, two blocks, four matrices
-    assert {n for n, p in theirs.named_parameters() if p.requires_grad} == {n for n in theirs_by_name if "lora_" in n}
+    assert {n for n, p in theirs.named_parameters() if p.requires_grad} == {
+        n for n in theirs_by_name if "lora_" in n
+    }
 
 
 def test_lora_changes_nothing_at_the_start_and_merging_changes_nothing_at_the_end():
-    model, ids = tiny(50), torch.randint(50, (2, 9), generator=dice())
+    model = tiny(50)
+    ids = torch.randint(50, (2, 9), generator=dice())
     ours = adapters.add_lora(model, 2)
     assert torch.equal(ours(ids), model(ids))
     before = {name: p.clone() for name, p in model.named_parameters()}
@@ -84,9 +101,12 @@ def test_lora_changes_nothing_at_the_start_and_merging_changes_nothing_at_the_en
     merged = adapters.merge_lora(ours)
     assert (ours(ids) - model(ids)).abs().max() > 0.1
     torch.testing.assert_close(merged(ids), ours(ids), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(adapters.merge_lora(ours)(ids), merged(ids))  # merging twice is merging once
+    # merging twice is merging once
+    torch.testing.assert_close(adapters.merge_lora(ours)(ids), merged(ids))
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-    assert type(merged.h[0].mlp.c_fc) is nn.Linear and type(ours.h[0].mlp.c_fc) is adapters.LoRALinear
+    assert (
+        type(merged.h[0].mlp.c_fc) is nn.Linear and type(ours.h[0].mlp.c_fc) is adapters.LoRALinear
+    )
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -94,9 +114,14 @@ def test_a_merged_layer_is_a_new_linear_layer_with_the_same_bias(bias):
     linear = nn.Linear(5, 3, bias=bias)
     lora = adapters.LoRALinear(linear, rank=2, alpha=3, generator=dice())
     nn.init.normal_(lora.B, generator=dice(1))
-    x, old = torch.randn(4, 5, generator=dice(2)), linear.weight.clone()
+    x = torch.randn(4, 5, generator=dice(2))
+    old = linear.weight.clone()
     merged = lora.merge()
-    assert type(merged) is nn.Linear and (merged.bias is not None) == bias and torch.equal(linear.weight, old)
+    assert (
+        type(merged) is nn.Linear
+        and (merged.bias is not None) == bias
+        and torch.equal(linear.weight, old)
+    )
     torch.testing.assert_close(merged(x), lora(x))
     want = old.double() + 1.5 * lora.B.double() @ lora.A.double()
     torch.testing.assert_close(merged.weight.double(), want, rtol=1e-6, atol=1e-6)
@@ -105,7 +130,9 @@ def test_a_merged_layer_is_a_new_linear_layer_with_the_same_bias(bias):
 
 def test_the_thin_matrix_a_is_drawn_as_torch_draws_a_linear_layer():
     lora = adapters.LoRALinear(nn.Linear(400, 8), rank=8, generator=dice())
-    assert lora.A.abs().max() <= 1 / 20 and lora.A.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.05)
+    assert lora.A.abs().max() <= 1 / 20 and lora.A.std().item() == pytest.approx(
+        1 / 20 / 3**0.5, rel=0.05
+    )
     assert not lora.B.any() and lora.alpha == 16
     assert [name for name, p in lora.named_parameters() if p.requires_grad] == ["A", "B"]
 
@@ -113,16 +140,28 @@ def test_the_thin_matrix_a_is_drawn_as_torch_draws_a_linear_layer():
 @pytest.mark.parametrize("rank", [1, 4, 16])
 def test_the_formula_counts_what_is_trained(rank):
     model = adapters.add_lora(storyteller(), rank)
-    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == adapters.lora_size(128, 4, rank)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == adapters.lora_size(
+        128, 4, rank
+    )
     only = adapters.add_lora(storyteller(), rank, where=["c_attn"])
-    assert sum(p.numel() for p in only.parameters() if p.requires_grad) == adapters.lora_size(128, 4, rank, ["c_attn"])
+    assert sum(p.numel() for p in only.parameters() if p.requires_grad) == adapters.lora_size(
+        128, 4, rank, ["c_attn"]
+    )
 
 
 def test_of_the_embedding_only_the_new_rows_are_trained(tasks):
     base = instruction_tuning.base_with_chat()
     new = len(CHAT_VOCAB) - len(VOCAB)
     model = adapters.add_lora(base, 2, new_tokens=new)
-    train(model, instruction_tuning.task_batches(tasks, 4), 3, lr=1e-2, weight_decay=0.0, loss_fn=instruction_tuning.answer_loss, progress=False)
+    train(
+        model,
+        instruction_tuning.task_batches(tasks, 4),
+        3,
+        lr=1e-2,
+        weight_decay=0.0,
+        loss_fn=instruction_tuning.answer_loss,
+        progress=False,
+    )
     assert torch.equal(model.wte.weight[: len(VOCAB)], base.wte.weight[: len(VOCAB)])
     assert (model.wte.weight[len(VOCAB) :] != base.wte.weight[len(VOCAB) :]).any(1).sum() > 5
     assert model.lm_head.weight is model.wte.weight
@@ -138,23 +177,33 @@ def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
     lora = adapters.LoRALinear(nn.Linear(4, 6, bias=False, dtype=torch.float64), 2, alpha=3)
     lora.B.data.normal_(generator=torch.Generator().manual_seed(0))
     x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    once, twice = lora.merge(), lora.merge()
+    once = lora.merge()
+    twice = lora.merge()
     torch.testing.assert_close(once(x), lora(x), atol=1e-12, rtol=0)
     assert torch.equal(once.weight, twice.weight) and once.bias is None
 
 
-@pytest.mark.parametrize(("call", "said"), [
-    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 0), "rank 0"),
-    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 4), "rank 4"),
-    (lambda: adapters.LoRALinear(nn.Linear(3, 2), 1.5), "rank 1.5"),
-    (lambda: adapters.add_lora(tiny(), 2, where=["q_proj"]), "q_proj"),
-    (lambda: adapters.add_lora(tiny(), 2, where="q_proj"), "called q_proj"),
-    (lambda: adapters.add_lora(adapters.add_lora(tiny(), 2), 2), "merge_lora first"),
-    (lambda: instruction_tuning.task_batches(instructions(0, 2), 0), "0 a batch"),
-    (lambda: instruction_tuning.answer_loss(tiny(), (torch.zeros(1, 3).long(), torch.zeros(1, 3).long(), torch.zeros(1, 3).bool())), "marks no token"),
-    (lambda: runs.Run(loss="all"), "loss"),
-    (lambda: runs.Run(without="sing"), "task"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: adapters.LoRALinear(nn.Linear(3, 2), 0), "rank 0"),
+        (lambda: adapters.LoRALinear(nn.Linear(3, 2), 4), "rank 4"),
+        (lambda: adapters.LoRALinear(nn.Linear(3, 2), 1.5), "rank 1.5"),
+        (lambda: adapters.add_lora(tiny(), 2, where=["q_proj"]), "q_proj"),
+        (lambda: adapters.add_lora(tiny(), 2, where="q_proj"), "called q_proj"),
+        (lambda: adapters.add_lora(adapters.add_lora(tiny(), 2), 2), "merge_lora first"),
+        (lambda: instruction_tuning.task_batches(instructions(0, 2), 0), "0 a batch"),
+        (
+            lambda: instruction_tuning.answer_loss(
+                tiny(),
+                (torch.zeros(1, 3).long(), torch.zeros(1, 3).long(), torch.zeros(1, 3).bool()),
+            ),
+            "marks no token",
+        ),
+        (lambda: runs.Run(loss="all"), "loss"),
+        (lambda: runs.Run(without="sing"), "task"),
+    ],
+)
 def test_bad_requests_are_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
@@ -162,12 +211,18 @@ def test_bad_requests_are_refused(call, said):
 
 def test_the_record_says_how_it_was_made_and_holds_every_run():
     record = runs.recorded()
-    assert record["command"].endswith("tools/record/sweep_fine_tuning.py") and {"torch", "python"} <= set(record["versions"])
+    assert record["command"].endswith("tools/record/sweep_fine_tuning.py") and {
+        "torch",
+        "python",
+    } <= set(record["versions"])
     ranks = {row["rank"]: row for row in record["parts"]["methods"]}
     assert set(ranks) == {0, 1, 2, 4, 8, 16}
     for row in [row for rows in record["parts"].values() for row in rows]:
         run = runs.Run(**{name: row[name] for name in runs.Run.__dataclass_fields__})
-        assert run.trained == row["trained"] and 0 <= row["shares"]["train"]["all"] <= 1 < 100 * row["story_loss"]
+        assert (
+            run.trained == row["trained"]
+            and 0 <= row["shares"]["train"]["all"] <= 1 < 100 * row["story_loss"]
+        )
         assert row["curve"][-1]["step"] == run.steps
 
 
@@ -175,7 +230,10 @@ def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
     record = runs.recorded()
     wanted = {name: [asdict(run) for run in part] for name, part in sweep_fine_tuning.PARTS.items()}
     names = list(runs.Run.__dataclass_fields__)
-    kept = {name: [{key: row[key] for key in names} for row in rows] for name, rows in record["parts"].items()}
+    kept = {
+        name: [{key: row[key] for key in names} for row in rows]
+        for name, rows in record["parts"].items()
+    }
     assert kept == wanted
     assert json.loads(sweep_fine_tuning.layout(record)) == record
     with pytest.raises(ValueError, match="not in the record"):
@@ -183,7 +241,12 @@ def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
 
 
 def test_a_batch_of_both_kinds_gives_both_losses(tasks):
-    model, ids = tiny(), torch.randint(699, (2, 9), generator=dice())
-    batch = runs.mixed(instruction_tuning.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:]))(dice(1))
+    model = tiny()
+    ids = torch.randint(699, (2, 9), generator=dice())
+    batch = runs.mixed(
+        instruction_tuning.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:])
+    )(dice(1))
     plain = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-    torch.testing.assert_close(runs.mixed_loss(model, batch), instruction_tuning.answer_loss(model, batch[:3]) + plain)
+    torch.testing.assert_close(
+        runs.mixed_loss(model, batch), instruction_tuning.answer_loss(model, batch[:3]) + plain
+    )

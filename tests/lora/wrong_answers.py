@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 19: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 19: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch.nn.functional as F
 from wrong import WrongAnswers
@@ -6,7 +8,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- lora_forward and lora_merge -------------------------------------------------------------------------------------
+# --- lora_forward and lora_merge ------------------------------------------------------------------
+
 
 def lora_with(scale=lambda alpha, r: alpha / r, old=True, bias=1, minus=False):
     def forward(x, W, b, A, B, alpha):

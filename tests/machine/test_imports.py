@@ -8,7 +8,8 @@ import pytest
 
 from course_utils.machine.imports import IN_ONE_PIECE, in_one_piece
 
-SLOW = "import signal\nsignal.raise_signal(signal.SIGINT)\nfinished = True\n"  # Stop arrives while it is being imported
+# Stop arrives while it is being imported
+SLOW = "import signal\nsignal.raise_signal(signal.SIGINT)\nfinished = True\n"
 
 
 @pytest.fixture

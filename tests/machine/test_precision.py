@@ -1,4 +1,6 @@
-"""Short number formats: chosen by what the card really computes in, and trained in without losing small gradients."""
+"""Short number formats: chosen by what the card really computes in, and trained in without losing
+small gradients.
+"""
 
 import math
 
@@ -21,7 +23,9 @@ CARDS = {  # what torch says of it: computes bfloat16, compute capability
 def test_a_format_that_the_card_only_emulates_is_not_taken(card, monkeypatch):
     computes, capability, expected = CARDS[card]
     monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation=True: computes or including_emulation
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: computes or including_emulation,
     )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     assert half_precision("cuda") == half_precision(torch.device("cuda", 0)) == expected
@@ -34,7 +38,8 @@ def test_without_cuda_nothing_is_shortened(device):
 
 def small(seed=0):
     return GPT(
-        GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=60, n_positions=8), torch.Generator().manual_seed(seed)
+        GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=60, n_positions=8),
+        torch.Generator().manual_seed(seed),
     )
 
 
@@ -46,7 +51,8 @@ def trained(dtype, steps=40):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_training_in_a_short_format_gives_nearly_the_same(dtype):
-    plain, short = trained(torch.float32)[0], trained(dtype)
+    plain = trained(torch.float32)[0]
+    short = trained(dtype)
     assert {parameter.dtype for parameter in short[1].parameters()} == {torch.float32}
     assert short[0].losses != plain.losses  # it really was computed in another format
     assert short[0].losses == pytest.approx(plain.losses, abs=0.03)
@@ -55,12 +61,12 @@ def test_training_in_a_short_format_gives_nearly_the_same(dtype):
 
 def test_float32_is_as_before_to_the_bit():
     run, model = trained(torch.float32, steps=5)
-    other, mask, generator = small(), torch.arange(60) < 5, torch.Generator().manual_seed(0)
-    optimizer, loss_fn, losses = (
-        torch.optim.AdamW(other.parameters(), 0.01),
-        kb.KLTargetLoss(kb.target_distribution(mask)),
-        [],
-    )
+    other = small()
+    mask = torch.arange(60) < 5
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(other.parameters(), 0.01)
+    loss_fn = kb.KLTargetLoss(kb.target_distribution(mask))
+    losses = []
     for _ in range(5):
         loss = loss_fn(other(torch.randint(60, (4, 8), generator=generator))[:, -1])
         optimizer.zero_grad()
@@ -68,7 +74,9 @@ def test_float32_is_as_before_to_the_bit():
         optimizer.step()
         losses.append(loss.item())
     assert run.losses == losses
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 def one_step(precision, size):
@@ -82,7 +90,9 @@ def one_step(precision, size):
 
 
 def test_the_scale_saves_small_gradients_which_float16_alone_loses():
-    assert one_step(MixedPrecision("cpu", torch.float16), 1e-8)[1].max().item() == pytest.approx(1e-8, rel=1e-3)
+    assert one_step(MixedPrecision("cpu", torch.float16), 1e-8)[1].max().item() == pytest.approx(
+        1e-8, rel=1e-3
+    )
     bare = MixedPrecision("cpu", torch.float16)
     bare.scaler = torch.amp.GradScaler("cpu", enabled=False)
     assert one_step(bare, 1e-8)[1].abs().max() == 0
@@ -100,14 +110,22 @@ def test_another_format_is_refused():
         MixedPrecision("cpu", torch.int8)
 
 
-# --- In the course's training loop; on a CPU accelerate leaves float16 itself out, the scaling is as on a T4 ---------------
+# --- In the course's training loop; on a CPU accelerate leaves float16 itself out, the scaling is a
 
 
 def loop(accelerator, times=1.0, steps=6):
-    text, model = torch.arange(400) % 60, small()
+    text = torch.arange(400) % 60
+    model = small()
     batches = tr.token_batches(text, batch=2, T=8)
-    history = tr.train(model, batches, steps, lr=0.01, accelerator=accelerator, progress=False,
-                       loss_fn=lambda model, batch: times * tr.language_loss(model, batch))  # fmt: skip
+    history = tr.train(
+        model,
+        batches,
+        steps,
+        lr=0.01,
+        accelerator=accelerator,
+        progress=False,
+        loss_fn=lambda model, batch: times * tr.language_loss(model, batch),
+    )
     return history, model
 
 
@@ -115,7 +133,10 @@ def test_a_scaled_loss_trains_as_a_plain_one(monkeypatch):
     plain, model = loop(accelerator := Accelerator(cpu=True))
     monkeypatch.setattr(Accelerator, "mixed_precision", property(lambda self: "fp16"))
     scaled, other = loop(accelerator)
-    assert scaled.losses == pytest.approx(plain.losses, rel=1e-5) and scaled.losses[-1] < scaled.losses[0]
+    assert (
+        scaled.losses == pytest.approx(plain.losses, rel=1e-5)
+        and scaled.losses[-1] < scaled.losses[0]
+    )
     assert scaled.grad_norms == pytest.approx(plain.grad_norms, rel=1e-4)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
@@ -126,4 +147,6 @@ def test_the_loop_leaves_out_a_step_whose_gradients_overflow(monkeypatch):
     monkeypatch.setattr(Accelerator, "mixed_precision", property(lambda self: "fp16"))
     history, model = loop(accelerator, times=1e35, steps=1)
     assert not math.isfinite(history.grad_norms[0]) and math.isfinite(history.losses[0])
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), small().parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), small().parameters(), strict=True)
+    )

@@ -1,4 +1,6 @@
-"""The census against real tensors, autograd's own memory, torch's FLOP counter and published numbers."""
+"""The census against real tensors, autograd's own memory, torch's FLOP counter and published
+numbers.
+"""
 
 import math
 from dataclasses import replace
@@ -19,13 +21,22 @@ VARIANTS = [
     replace(SMALL, n_layer=0),
     replace(SMALL, n_head=1),
 ]
-PUBLISHED = {"gpt2": 124_439_808, "gpt2-medium": 354_823_168, "gpt2-large": 774_030_080, "gpt2-xl": 1_557_611_200}
+PUBLISHED = {
+    "gpt2": 124_439_808,
+    "gpt2-medium": 354_823_168,
+    "gpt2-large": 774_030_080,
+    "gpt2-xl": 1_557_611_200,
+}
 
 
 @pytest.mark.parametrize(("name", "published"), PUBLISHED.items())
 def test_the_four_sizes_have_the_published_number_of_parameters(name, published):
     model = census.on_meta(GPTConfig.preset(name))
-    assert sum(p.numel() for p in model.parameters()) == published == census.count_parameters(model.config)
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == published
+        == census.count_parameters(model.config)
+    )
     assert (
         census.counted(model) == census.predicted(model.config)
         and sum(census.predicted(model.config).values()) == published
@@ -48,8 +59,11 @@ def test_formula_and_count_agree_component_by_component(config):
         == sum(p.numel() for p in model.parameters())
         == sum(census.predicted(config).values())
     )
-    parts = {"LayerNorm": [m for n, m in model.named_modules() if n.split(".")[-1].startswith("ln_")],
-             "attention": [b.attn for b in model.h], "MLP": [b.mlp for b in model.h]}  # fmt: skip
+    parts = {
+        "LayerNorm": [m for n, m in model.named_modules() if n.split(".")[-1].startswith("ln_")],
+        "attention": [b.attn for b in model.h],
+        "MLP": [b.mlp for b in model.h],
+    }
     counted = census.counted(model)
     for name, modules in parts.items():
         total = sum(n for component, n in counted.items() if component.startswith(name))
@@ -58,7 +72,10 @@ def test_formula_and_count_agree_component_by_component(config):
 
 @pytest.mark.parametrize("config", VARIANTS)
 def test_the_formulas_as_text_say_what_is_computed(config):
-    d, V, P, L = config.n_embd, config.vocab_size, config.n_positions, config.n_layer
+    d = config.n_embd
+    V = config.vocab_size
+    P = config.n_positions
+    L = config.n_layer
     f = config.n_inner or 4 * d
     asked = census.predicted(config)
     values = {"V·d": V * d, "P·d": P * d, "L·4d²": L * 4 * d * d, "L·4d": 4 * L * d, "L·2df": 2 * L * d * f, "L·(f + d)": L * f + L * d,
@@ -66,7 +83,9 @@ def test_the_formulas_as_text_say_what_is_computed(config):
     assert {name: values[text] for name, text in census.FORMULAS.items()} == asked
 
 
-@pytest.mark.parametrize(("name", "attention", "mlp"), [("gpt2", 22.75, 45.50), ("gpt2-xl", 31.56, 63.11)])
+@pytest.mark.parametrize(
+    ("name", "attention", "mlp"), [("gpt2", 22.75, 45.50), ("gpt2-xl", 31.56, 63.11)]
+)
 def test_the_published_shares_of_attention_and_mlp(name, attention, mlp):
     parts = census.predicted(GPTConfig.preset(name))
     total = sum(parts.values())
@@ -75,15 +94,22 @@ def test_the_published_shares_of_attention_and_mlp(name, attention, mlp):
 
 
 def test_layer_norm_takes_more_than_the_lecture_says():
-    shares = [census.predicted(c)["LayerNorm"] / census.count_parameters(c) for c in map(GPTConfig.preset, SIZES)]
-    assert [round(100 * share, 3) for share in (shares[0], shares[-1])] == [0.031, 0.020] and min(shares) > 1e-4
+    shares = [
+        census.predicted(c)["LayerNorm"] / census.count_parameters(c)
+        for c in map(GPTConfig.preset, SIZES)
+    ]
+    assert [round(100 * share, 3) for share in (shares[0], shares[-1])] == [0.031, 0.020] and min(
+        shares
+    ) > 1e-4
 
 
 def test_an_untied_head_gives_the_number_of_the_public_course():
-    assert census.count_parameters(GPTConfig.preset("gpt2", tie_word_embeddings=False)) == 163_037_184
+    assert (
+        census.count_parameters(GPTConfig.preset("gpt2", tie_word_embeddings=False)) == 163_037_184
+    )
 
 
-# --- Memory ----------------------------------------------------------------------------------------------------------
+# --- Memory ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", VARIANTS)
@@ -99,9 +125,13 @@ def test_the_activations_are_to_the_byte_what_autograd_keeps(config, fused, B, T
 def test_checkpointing_keeps_the_blocks_inputs_and_one_block():
     model = GPT(SMALL).train()
     model.checkpointing = True
-    plain, small = (census.training_memory(SMALL, 2, 24, checkpointing=c)["activations"] for c in (False, True))
+    plain, small = (
+        census.training_memory(SMALL, 2, 24, checkpointing=c)["activations"] for c in (False, True)
+    )
     kept = census.saved_activations(model, torch.zeros(2, 24, dtype=torch.long))["activations"]
-    one_block = (plain - census.training_memory(replace(SMALL, n_layer=0), 2, 24)["activations"]) / SMALL.n_layer
+    one_block = (
+        plain - census.training_memory(replace(SMALL, n_layer=0), 2, 24)["activations"]
+    ) / SMALL.n_layer
     assert small - kept == pytest.approx(one_block, rel=0.02) and small < plain
 
 
@@ -113,7 +143,9 @@ def test_weights_gradients_and_adam_are_the_tensors_of_a_training_step():
     memory = census.training_memory(SMALL, 2, 8)
     assert memory["weights"] == sum(p.nbytes for p in model.parameters())
     assert memory["gradients"] == sum(p.grad.nbytes for p in model.parameters())
-    assert memory["Adam"] == sum(x.nbytes for state in adam.state.values() for x in state.values() if x.ndim)
+    assert memory["Adam"] == sum(
+        x.nbytes for state in adam.state.values() for x in state.values() if x.ndim
+    )
     half = census.training_memory(SMALL, 2, 8, n_bytes=2)
     assert {name: 2 * size for name, size in half.items()} == memory
 
@@ -140,7 +172,7 @@ def test_the_cache_takes_what_is_predicted():
     )
 
 
-# --- Arithmetic and money --------------------------------------------------------------------------------------------
+# --- Arithmetic and money -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", VARIANTS)
@@ -160,7 +192,9 @@ def test_six_n_is_close_where_the_model_is_large_and_the_context_short():
     for name, T in (("gpt2-xl", 128), ("gpt2", 128)):
         config = GPTConfig.preset(name)
         exact = 3 * census.flops_per_token(config, T)
-        assert census.training_flops(census.count_parameters(config), 1) == pytest.approx(exact, rel=0.03), name
+        assert census.training_flops(census.count_parameters(config), 1) == pytest.approx(
+            exact, rel=0.03
+        ), name
     long = 3 * census.flops_per_token(GPTConfig.preset("gpt2"), 1024)
     assert long > 1.1 * census.training_flops(census.count_parameters(GPTConfig.preset("gpt2")), 1)
 
@@ -183,10 +217,17 @@ def test_cost_is_hours_times_price():
     assert all(0 < machine.utilisation < 1 and machine.source for machine in census.MACHINES)
 
 
-@pytest.mark.parametrize("call", [
-    lambda: census.training_memory(SMALL, 0, 5), lambda: census.training_memory(SMALL, 1, 25), lambda: census.kv_cache_bytes(SMALL, 1, 0),
-    lambda: census.flops_per_token(SMALL, 0), lambda: census.flops_per_token(SMALL, 25), lambda: census.training_flops(-1, 5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: census.training_memory(SMALL, 0, 5),
+        lambda: census.training_memory(SMALL, 1, 25),
+        lambda: census.kv_cache_bytes(SMALL, 1, 0),
+        lambda: census.flops_per_token(SMALL, 0),
+        lambda: census.flops_per_token(SMALL, 25),
+        lambda: census.training_flops(-1, 5),
+    ],
+)
 def test_sizes_that_make_no_sense_are_refused(call):
     with pytest.raises(ValueError, match="at least one|n_positions=24|negative"):
         call()

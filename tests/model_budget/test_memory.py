@@ -1,4 +1,6 @@
-"""Memory as predicted, as `memory` counts it, and as torch's own allocator does: three ways that know nothing of each other."""
+"""Memory as predicted, as `memory` counts it, and as torch's own allocator does: three ways that
+know nothing of each other.
+"""
 
 import gc
 
@@ -20,14 +22,19 @@ SIZES = {
 
 
 def made(sizes, checkpointing=False, attention="fused"):
-    model = GPT(GPTConfig(**sizes), torch.Generator().manual_seed(0)).train().set_attention(attention)
+    model = (
+        GPT(GPTConfig(**sizes), torch.Generator().manual_seed(0)).train().set_attention(attention)
+    )
     model.checkpointing = checkpointing
     return model
 
 
 def allocator_peak(model, B, T):
-    """The most bytes that torch's CPU allocator had given out in a second training step, weights and Adam included."""
-    ids, optimizer = torch.zeros(B, T, dtype=torch.long), torch.optim.AdamW(model.parameters(), fused=True)
+    """The most bytes that torch's CPU allocator had given out in a second training step, weights
+    and Adam included.
+    """
+    ids = torch.zeros(B, T, dtype=torch.long)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step():
         F.cross_entropy(model(ids).flatten(0, 1), ids.flatten()).backward()
@@ -42,7 +49,11 @@ def allocator_peak(model, B, T):
             step()
     finally:
         gc.enable()
-    changes = [(e.start_ns(), e.nbytes()) for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
+    changes = [
+        (e.start_ns(), e.nbytes())
+        for e in recorded.profiler.kineto_results.events()
+        if e.name() == "[memory]"
+    ]
     for _, change in sorted(changes, key=lambda one: one[0]):
         now += change
         peak = max(peak, now)
@@ -50,9 +61,15 @@ def allocator_peak(model, B, T):
 
 
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize(("options", "tolerance"), [
-    ({}, 0.01), ({"attention": "explicit"}, 0.03), ({"checkpointing": True}, 0.1), ({"checkpointing": True, "attention": "explicit"}, 0.1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({}, 0.01),
+        ({"attention": "explicit"}, 0.03),
+        ({"checkpointing": True}, 0.1),
+        ({"checkpointing": True, "attention": "explicit"}, 0.1),
+    ],
+)
 def test_the_peak_is_as_predicted(name, options, tolerance):
     sizes, B, T = SIZES[name]
     predicted = census.training_peak(
@@ -75,16 +92,22 @@ def test_the_count_is_the_allocators(name):
 
 
 def test_three_times_the_logits_are_there_at_once():
-    """What a sum with one copy of the logits misses: it falls short by a third and more where the vocabulary is large."""
+    """What a sum with one copy of the logits misses: it falls short by a third and more where the
+    vocabulary is large.
+    """
     sizes, B, T = SIZES["a large vocabulary"]
     memory = census.training_memory(config := GPTConfig(**sizes), B, T)
     once = sum(memory.values()) - 2 * memory["logits"] / 3
     measured = step_peak(made(sizes), torch.zeros(B, T, dtype=torch.long))
-    assert once < 0.7 * measured and census.training_peak(config, B, T) == pytest.approx(measured, rel=0.01)
+    assert once < 0.7 * measured and census.training_peak(config, B, T) == pytest.approx(
+        measured, rel=0.01
+    )
 
 
 def test_gpt2_small_needs_what_an_allocator_counted():
-    assert census.training_peak(GPTConfig.preset("gpt2"), B=8, T=1024) / 2**30 == pytest.approx(10.5, abs=0.05)
+    assert census.training_peak(GPTConfig.preset("gpt2"), B=8, T=1024) / 2**30 == pytest.approx(
+        10.5, abs=0.05
+    )
 
 
 def test_half_of_the_bytes_take_half_of_the_memory():

@@ -1,12 +1,14 @@
-"""Wrong answers to the exercises of lesson 08: mistakes that people make. Every checker must reject every one."""
-
+"""Wrong answers to the exercises of lesson 08: mistakes that people make. Every checker must reject
+every one.
+"""
 
 from wrong import WrongAnswers
 
 wrong = WrongAnswers()
 
 
-# --- count_parameters ------------------------------------------------------------------------------------------------
+# --- count_parameters -----------------------------------------------------------------------------
+
 
 def sizes(config):
     d = config.n_embd
@@ -106,7 +108,8 @@ def count_small(config):
     return 124_439_808
 
 
-# --- flops_per_token -------------------------------------------------------------------------------------------------
+# --- flops_per_token ------------------------------------------------------------------------------
+
 
 def guard(config, T):
     if not 1 <= T <= config.n_positions:
@@ -138,7 +141,9 @@ def flops_no_head(config, T):
 
 @wrong("flops_per_token")
 def flops_head_if_untied(config, T):
-    return right_flops(config, T) - (2 * config.vocab_size * config.n_embd if config.tie_word_embeddings else 0)
+    return right_flops(config, T) - (
+        2 * config.vocab_size * config.n_embd if config.tie_word_embeddings else 0
+    )
 
 
 @wrong("flops_per_token")
@@ -183,7 +188,8 @@ def flops_training(config, T):
 @wrong("flops_per_token")
 def flops_times_heads(config, T):
     guard(config, T)
-    d, L = config.n_embd, config.n_layer
+    d = config.n_embd
+    L = config.n_layer
     return right_flops(config, T) + L * 4 * T * d * (config.n_head - 1)
 
 

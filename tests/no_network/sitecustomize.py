@@ -1,7 +1,9 @@
-"""Blocks the network for a Python process that has this folder on PYTHONPATH; this very machine stays within reach.
+"""Blocks the network for a Python process that has this folder on PYTHONPATH; this very machine
+stays within reach.
 
-The notebooks' kernels run under it in the tests: whatever asks for a name or an address elsewhere gets an OSError that says so.
-It works on every platform, for whatever goes through Python's `socket`; a compiled client of its own would slip through.
+The notebooks' kernels run under it in the tests: whatever asks for a name or an address elsewhere
+gets an OSError that says so. It works on every platform, for whatever goes through Python's
+`socket`; a compiled client of its own would slip through.
 """
 
 import ipaddress
@@ -32,7 +34,9 @@ def _refuse(what, host):
 
 
 def _guard_method(name, position):
-    """Lets a socket method through for local sockets and local addresses; the address is the argument at `position`."""
+    """Lets a socket method through for local sockets and local addresses; the address is the
+    argument at `position`.
+    """
     plain = getattr(socket.socket, name)
 
     def guarded(self, *args):

@@ -1,4 +1,6 @@
-"""Preferences and rewards: DPO against its closed form and trl, policy gradients against exact sums, best-of-n against counting."""
+"""Preferences and rewards: DPO against its closed form and trl, policy gradients against exact
+sums, best-of-n against counting.
+"""
 
 import itertools
 import math
@@ -29,15 +31,18 @@ def draw(*shape, seed=0, dtype=torch.float32):
 
 
 def tiny(seed=0, spread=0.5):
-    config = GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=6, n_positions=24, initializer_range=spread)
+    config = GPTConfig(
+        n_layer=2, n_head=2, n_embd=16, vocab_size=6, n_positions=24, initializer_range=spread
+    )
     return GPT(config, dice(seed)).eval()
 
 
-# --- Log-probabilities of answers ------------------------------------------------------------------------------------
+# --- Log-probabilities of answers -----------------------------------------------------------------
 
 
 def test_a_sequence_s_log_probability_is_the_sum_over_its_answer_token_by_token():
-    model, ids = tiny(), torch.randint(6, (3, 9), generator=dice(1))
+    model = tiny()
+    ids = torch.randint(6, (3, 9), generator=dice(1))
     mask = torch.arange(9) >= torch.tensor([[3], [5], [8]])
     mask[0, 7:] = False  # filled up behind the answer
     got = preferences.sequence_log_prob(model, ids, mask)
@@ -48,20 +53,27 @@ def test_a_sequence_s_log_probability_is_the_sum_over_its_answer_token_by_token(
 
 
 def test_what_stands_behind_an_answer_changes_nothing():
-    model, ids = tiny(), torch.randint(6, (2, 8), generator=dice(2))
+    model = tiny()
+    ids = torch.randint(6, (2, 8), generator=dice(2))
     mask = (torch.arange(8) >= 3) & (torch.arange(8) < 6)
     other = ids.clone()
     other[:, 6:] = 5
     mask = mask.expand(2, 8)
-    torch.testing.assert_close(preferences.sequence_log_prob(model, ids, mask), preferences.sequence_log_prob(model, other, mask))
+    torch.testing.assert_close(
+        preferences.sequence_log_prob(model, ids, mask),
+        preferences.sequence_log_prob(model, other, mask),
+    )
 
 
 def test_the_probabilities_of_all_answers_sum_to_one():
-    model, prompt = tiny(), [3, 1]
+    model = tiny()
+    prompt = [3, 1]
     answers = torch.tensor(list(itertools.product(range(6), repeat=3)))  # (216, 3)
     ids = torch.cat([torch.tensor([prompt]).expand(216, 2), answers], dim=1)
     mask = (torch.arange(5) >= 2).expand(216, 5)
-    assert preferences.sequence_log_prob(model, ids, mask).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert preferences.sequence_log_prob(
+        model, ids, mask
+    ).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_masks_that_do_not_fit_are_refused():
@@ -72,7 +84,8 @@ def test_masks_that_do_not_fit_are_refused():
 
 
 def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_as_whole_texts():
-    model, prompts = tiny(), torch.randint(1, 6, (2, 5), generator=dice(3))
+    model = tiny()
+    prompts = torch.randint(1, 6, (2, 5), generator=dice(3))
     answers = torch.tensor([[[1, 2, 0, 0], [3, 3, 3, 3]], [[0, 0, 0, 0], [5, 4, 2, 0]]])
     whole = torch.cat([prompts[:, None].expand(2, 2, 5), answers], dim=2).view(4, 9)
     lengths = torch.tensor([3, 4, 1, 4])
@@ -90,31 +103,41 @@ def test_answers_that_share_a_prompt_get_the_same_log_probability_and_gradient_a
 
 
 def test_sampled_answers_come_as_often_as_their_probability_says():
-    model, prompt = tiny(), torch.tensor([[3, 1, 2]])
+    model = tiny()
+    prompt = torch.tensor([[3, 1, 2]])
     answers = reinforcement.sample_answers(model, prompt, 20_000, 2, STOP, dice())[0]  # (20000, 2)
     assert (answers[answers[:, 0] == STOP, 1] == STOP).all()  # nothing comes after the end
     seen = torch.bincount(answers[:, 0] * 6 + answers[:, 1], minlength=36)
     kinds = [a for a in itertools.product(range(6), repeat=2) if a[0] != STOP or a[1] == STOP]
-    p = reinforcement.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0].double().exp()
+    p = (
+        reinforcement.answer_log_prob(model, prompt, torch.tensor(kinds)[None], STOP)[0]
+        .double()
+        .exp()
+    )
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
     counts = np.array([seen[a * 6 + b].item() for a, b in kinds])
-    assert counts.sum() == 20_000 and stats.chisquare(counts, (p / p.sum() * 20_000).detach().numpy()).pvalue > 1e-4
+    assert (
+        counts.sum() == 20_000
+        and stats.chisquare(counts, (p / p.sum() * 20_000).detach().numpy()).pvalue > 1e-4
+    )
 
 
 def test_a_temperature_of_zero_is_greedy():
     from course_utils.sampling.decoding import generate
 
-    model, prompts = tiny(spread=1.0), torch.randint(1, 6, (4, 6), generator=dice(5))
+    model = tiny(spread=1.0)
+    prompts = torch.randint(1, 6, (4, 6), generator=dice(5))
     got = reinforcement.sample_answers(model, prompts, 1, 5, STOP, dice(), temperature=0)[:, 0]
     want = generate(model, prompts, 5, stop=STOP)[:, 6:]
     assert torch.equal(got[:, : want.size(1)], want)
 
 
-# --- Pairs and reward models -----------------------------------------------------------------------------------------
+# --- Pairs and reward models ----------------------------------------------------------------------
 
 
 def test_bradley_terry_is_the_negative_log_of_the_winner_s_share():
-    r, s = draw(50, seed=1, dtype=torch.float64), draw(50, seed=2, dtype=torch.float64)
+    r = draw(50, seed=1, dtype=torch.float64)
+    s = draw(50, seed=2, dtype=torch.float64)
     want = -np.log(special.softmax(np.stack([r, s]), axis=0)[0]).mean()
     assert preferences.bradley_terry_loss(r, s).item() == pytest.approx(want, rel=1e-12)
     assert preferences.bradley_terry_loss(r + 7, s + 7).item() == pytest.approx(want, rel=1e-9)
@@ -132,7 +155,8 @@ def test_bradley_terry_recovers_known_strengths():
     rewards = torch.zeros(3, requires_grad=True)
     first, second = torch.randint(3, (2, 60_000), generator=dice())
     wins = torch.rand(60_000, generator=dice(1)) < torch.sigmoid(strength[first] - strength[second])
-    winner, loser = torch.where(wins, first, second), torch.where(wins, second, first)
+    winner = torch.where(wins, first, second)
+    loser = torch.where(wins, second, first)
     optimizer = torch.optim.LBFGS([rewards], max_iter=50)
 
     def closure():
@@ -172,10 +196,12 @@ def test_a_reward_is_read_where_the_answer_ends():
 
 
 def test_a_reward_model_learns_which_answer_is_better():
-    generator, rows = dice(), []
+    generator = dice()
+    rows = []
     for _ in range(200):
         digit = int(torch.randint(2, 6, (1,), generator=generator))
-        rows.append(([1, digit], [digit, 0], [2 + (digit - 1) % 4, 0]))  # the better answer repeats the prompt
+        # the better answer repeats the prompt
+        rows.append(([1, digit], [digit, 0], [2 + (digit - 1) % 4, 0]))
     pairs = preferences.Pairs.of(rows)
     model = preferences.RewardModel(tiny(spread=0.1))
     assert preferences.reward_accuracy(model, pairs) == 0.5
@@ -191,28 +217,34 @@ def test_answers_that_share_a_prompt_get_the_same_reward_as_whole_texts():
     judge = preferences.RewardModel(tiny())
     with torch.no_grad():
         judge.head.weight.copy_(draw(1, 16, seed=4))
-    prompts, answers = (
-        torch.tensor([[3, 1, 2], [5, 5, 1]]),
-        torch.tensor([[[1, 2, 0, 0], [3, 3, 3, 3]], [[0, 0, 0, 0], [5, 4, 2, 0]]]),
-    )
+    prompts = torch.tensor([[3, 1, 2], [5, 5, 1]])
+    answers = torch.tensor([[[1, 2, 0, 0], [3, 3, 3, 3]], [[0, 0, 0, 0], [5, 4, 2, 0]]])
     whole = torch.cat([prompts[:, None].expand(2, 2, 3), answers], dim=2).view(4, 7)
     mask = (torch.arange(7) >= 3) & (torch.arange(7) < 3 + torch.tensor([[3], [4], [1], [4]]))
     torch.testing.assert_close(
-        reinforcement.answer_reward(judge, prompts, answers, STOP).flatten(), judge(whole, mask), atol=1e-5, rtol=1e-5
+        reinforcement.answer_reward(judge, prompts, answers, STOP).flatten(),
+        judge(whole, mask),
+        atol=1e-5,
+        rtol=1e-5,
     )
 
 
-# --- DPO -------------------------------------------------------------------------------------------------------------
+# --- DPO ------------------------------------------------------------------------------------------
 
 
 def test_dpo_is_the_formula_of_the_paper():
     a, b, c, d = (draw(40, seed=s, dtype=torch.float64).numpy() * 3 for s in range(4))
-    want = -np.log(special.expit(0.3 * (np.log(np.exp(a) / np.exp(c)) - np.log(np.exp(b) / np.exp(d))))).mean()
-    assert preferences.dpo_loss(*map(torch.tensor, (a, b, c, d)), 0.3).item() == pytest.approx(want, rel=1e-9)
+    want = -np.log(
+        special.expit(0.3 * (np.log(np.exp(a) / np.exp(c)) - np.log(np.exp(b) / np.exp(d))))
+    ).mean()
+    assert preferences.dpo_loss(*map(torch.tensor, (a, b, c, d)), 0.3).item() == pytest.approx(
+        want, rel=1e-9
+    )
 
 
 def test_dpo_starts_at_log_2_and_pushes_half_of_beta():
-    a, b = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    a = torch.zeros(4, requires_grad=True)
+    b = torch.zeros(4, requires_grad=True)
     loss = preferences.dpo_loss(a, b, torch.zeros(4), torch.zeros(4), beta=0.2)
     loss.backward()
     assert loss.item() == pytest.approx(math.log(2))
@@ -222,26 +254,46 @@ def test_dpo_starts_at_log_2_and_pushes_half_of_beta():
 
 def test_dpo_survives_log_probabilities_of_thousands_of_nats():
     a = torch.tensor([-9000.0], requires_grad=True)
-    loss = preferences.dpo_loss(a, torch.tensor([-10.0]), torch.tensor([-10.0]), torch.tensor([-10.0]), beta=1.0)
+    loss = preferences.dpo_loss(
+        a, torch.tensor([-10.0]), torch.tensor([-10.0]), torch.tensor([-10.0]), beta=1.0
+    )
     loss.backward()
     assert loss.item() == pytest.approx(8990) and a.grad.item() == -1
 
 
 @pytest.mark.parametrize("beta", [0.3, 1.0])
-def test_a_tabular_policy_trained_by_dpo_becomes_the_reference_times_the_exponential_of_the_reward(beta):
-    """All pairs in proportion to how often they are preferred: the loss's minimum is the closed form of equation 4."""
-    n, reward, reference = 5, draw(5, seed=1, dtype=torch.float64), draw(5, seed=2, dtype=torch.float64).log_softmax(0)
+def test_a_tabular_policy_trained_by_dpo_becomes_the_reference_times_the_exponential_of_the_reward(
+    beta,
+):
+    """All pairs in proportion to how often they are preferred: the loss's minimum is the closed
+    form of equation 4.
+    """
+    n = 5
+    reward = draw(5, seed=1, dtype=torch.float64)
+    reference = draw(5, seed=2, dtype=torch.float64).log_softmax(0)
     theta = torch.zeros(n, dtype=torch.float64, requires_grad=True)
     i, j = (x.flatten() for x in torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij"))
     i, j = i[i != j], j[i != j]
     preferred = torch.sigmoid(reward[i] - reward[j])  # Bradley-Terry
-    optimizer = torch.optim.LBFGS([theta], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-16)
+    optimizer = torch.optim.LBFGS(
+        [theta], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-16
+    )
 
     def closure():
         optimizer.zero_grad()
         log_p = theta.log_softmax(0)
-        each = torch.stack([preferences.dpo_loss(log_p[a : a + 1], log_p[b : b + 1], reference[a : a + 1], reference[b : b + 1], beta)
-                            for a, b in zip(i.tolist(), j.tolist(), strict=True)])  # fmt: skip
+        each = torch.stack(
+            [
+                preferences.dpo_loss(
+                    log_p[a : a + 1],
+                    log_p[b : b + 1],
+                    reference[a : a + 1],
+                    reference[b : b + 1],
+                    beta,
+                )
+                for a, b in zip(i.tolist(), j.tolist(), strict=True)
+            ]
+        )
         loss = (preferred * each).mean()
         loss.backward()
         return loss
@@ -252,9 +304,11 @@ def test_a_tabular_policy_trained_by_dpo_becomes_the_reference_times_the_exponen
 
 
 def test_the_dpo_objective_trains_the_model_and_leaves_the_reference_alone():
-    reference, policy = tiny(spread=0.2), tiny(spread=0.2)
+    reference = tiny(spread=0.2)
+    policy = tiny(spread=0.2)
     pairs = preferences.Pairs.of([([1, 2], [3, 0], [4, 5, 0]), ([1, 3], [4, 0], [5, 0])])
-    known, objective = pairs.log_probs(reference), preferences.dpo_objective(beta=0.5)
+    known = pairs.log_probs(reference)
+    objective = preferences.dpo_objective(beta=0.5)
     optimizer = torch.optim.Adam(policy.parameters(), 0.01)
     batch = pairs.batches(16, *known)(dice())
     assert objective(policy, batch).item() == pytest.approx(math.log(2), abs=1e-5)
@@ -278,49 +332,85 @@ def test_dpo_is_what_trl_computes(tmp_path):
     def model(seed):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=16, n_positions=32, initializer_range=0.3,
-                                              embd_pdrop=0, attn_pdrop=0, resid_pdrop=0))  # fmt: skip
+            return GPT2LMHeadModel(
+                GPT2Config(
+                    n_layer=2,
+                    n_head=2,
+                    n_embd=16,
+                    n_positions=32,
+                    initializer_range=0.3,
+                    embd_pdrop=0,
+                    attn_pdrop=0,
+                    resid_pdrop=0,
+                )
+            )
 
-    policy, reference = model(1), model(2)
-    rows = [([11, 12, 13], [14, 15, 16], [17]), ([21, 22], [23, 24], [25, 26, 27]), ([31], [32], [33, 34])]
-    examples = [dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), row, strict=True)) for row in rows]
-    settings = DPOConfig(str(tmp_path), beta=0.3, max_steps=1, report_to="none", use_cpu=True, bf16=False)
+    policy = model(1)
+    reference = model(2)
+    rows = [
+        ([11, 12, 13], [14, 15, 16], [17]),
+        ([21, 22], [23, 24], [25, 26, 27]),
+        ([31], [32], [33, 34]),
+    ]
+    examples = [
+        dict(zip(("prompt_ids", "chosen_ids", "rejected_ids"), row, strict=True)) for row in rows
+    ]
+    settings = DPOConfig(
+        str(tmp_path), beta=0.3, max_steps=1, report_to="none", use_cpu=True, bf16=False
+    )
     texts = [{"prompt": "a", "chosen": " b", "rejected": " c"}]  # never read: the batch below is
     with torch.random.fork_rng():
-        trainer = DPOTrainer(policy, reference, settings, train_dataset=IterableDataset.from_generator(lambda: iter(texts)),
-                             processing_class=gpt2_tokenizer())  # fmt: skip
-        theirs = trainer.compute_loss(trainer.model, DataCollatorForPreference(pad_token_id=0)(examples))
+        trainer = DPOTrainer(
+            policy,
+            reference,
+            settings,
+            train_dataset=IterableDataset.from_generator(lambda: iter(texts)),
+            processing_class=gpt2_tokenizer(),
+        )
+        theirs = trainer.compute_loss(
+            trainer.model, DataCollatorForPreference(pad_token_id=0)(examples)
+        )
         theirs.backward()
     pairs = preferences.Pairs.of(rows)
-    ours_policy, ours_reference = GPT.from_hf(policy), GPT.from_hf(reference)
+    ours_policy = GPT.from_hf(policy)
+    ours_reference = GPT.from_hf(reference)
     for parameter in ours_policy.parameters():
         parameter.requires_grad_(True)
-    ours = preferences.dpo_loss(*preferences.pair_log_probs(ours_policy, pairs), *pairs.log_probs(ours_reference), beta=0.3)
+    ours = preferences.dpo_loss(
+        *preferences.pair_log_probs(ours_policy, pairs), *pairs.log_probs(ours_reference), beta=0.3
+    )
     ours.backward()
     assert abs(theirs.item() - math.log(2)) > 0.1
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(ours_policy.wpe.weight.grad, policy.transformer.wpe.weight.grad, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(
+        ours_policy.wpe.weight.grad, policy.transformer.wpe.weight.grad, atol=1e-5, rtol=1e-3
+    )
 
 
-# --- Rewards on a leash ----------------------------------------------------------------------------------------------
+# --- Rewards on a leash ---------------------------------------------------------------------------
 
 
 def test_the_leash_takes_beta_nats_for_each_nat_of_divergence_on_average():
-    p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), draw(6, seed=2, dtype=torch.float64).softmax(0)
+    p = draw(6, seed=1, dtype=torch.float64).softmax(0)
+    q = draw(6, seed=2, dtype=torch.float64).softmax(0)
     got = (p * reinforcement.leashed_reward(torch.zeros(6), p.log(), q.log(), beta=0.4)).sum()
     assert got.item() == pytest.approx(-0.4 * stats.entropy(p, q))
 
 
 def test_the_leash_passes_no_gradient_and_is_never_a_push():
     log_prob = torch.tensor([-1.0], requires_grad=True)
-    assert not reinforcement.leashed_reward(torch.ones(1), log_prob, torch.zeros(1), 0.1).requires_grad
+    assert not reinforcement.leashed_reward(
+        torch.ones(1), log_prob, torch.zeros(1), 0.1
+    ).requires_grad
     with pytest.raises(ValueError, match="0 or more"):
         reinforcement.leashed_reward(torch.ones(1), torch.zeros(1), torch.zeros(1), -0.1)
 
 
 def test_an_advantage_is_the_distance_from_the_mean_of_the_others():
     rewards = draw(3, 5, seed=3, dtype=torch.float64)
-    want = torch.tensor([[row[i] - np.delete(row.numpy(), i).mean() for i in range(5)] for row in rewards])
+    want = torch.tensor(
+        [[row[i] - np.delete(row.numpy(), i).mean() for i in range(5)] for row in rewards]
+    )
     torch.testing.assert_close(reinforcement.advantages(rewards), want)
     with pytest.raises(ValueError, match="at least 2"):
         reinforcement.advantages(torch.ones(3, 1))
@@ -332,26 +422,37 @@ def exact_gradient(theta, reward, baseline=None):
     return p * (reward - p @ reward)
 
 
-@pytest.mark.parametrize("weigh", [lambda r: r, reinforcement.advantages], ids=["no baseline", "leave one out"])
+@pytest.mark.parametrize(
+    "weigh", [lambda r: r, reinforcement.advantages], ids=["no baseline", "leave one out"]
+)
 def test_reinforce_has_the_exact_gradient_on_average(weigh):
     n, k = 4, 3
-    theta, reward = draw(n, seed=5, dtype=torch.float64).requires_grad_(), draw(n, seed=6, dtype=torch.float64)
+    theta = draw(n, seed=5, dtype=torch.float64).requires_grad_()
+    reward = draw(n, seed=6, dtype=torch.float64)
     total = torch.zeros(n, dtype=torch.float64)
-    for actions in itertools.product(range(n), repeat=k):  # every sample that there is, by its probability
-        log_p, chosen = theta.log_softmax(0), torch.tensor([actions])  # (1, k)
-        (gradient,) = torch.autograd.grad(reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta)
+    # every sample that there is, by its probability
+    for actions in itertools.product(range(n), repeat=k):
+        chosen = torch.tensor([actions])  # (1, k)
+        log_p = theta.log_softmax(0)
+        (gradient,) = torch.autograd.grad(
+            reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta
+        )
         total += log_p.detach()[chosen].sum().exp() * -gradient
     torch.testing.assert_close(total, exact_gradient(theta, reward))
 
 
 def test_a_baseline_makes_the_gradient_less_noisy():
-    theta, reward = torch.zeros(4, dtype=torch.float64), torch.tensor([3.0, 3.1, 3.2, 4.0], dtype=torch.float64)
+    theta = torch.zeros(4, dtype=torch.float64)
+    reward = torch.tensor([3.0, 3.1, 3.2, 4.0], dtype=torch.float64)
     theta.requires_grad_()
     actions = torch.randint(4, (500, 6), generator=dice())
 
     def spread(weigh):
         rows = [
-            torch.autograd.grad(reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])), theta)[0]
+            torch.autograd.grad(
+                reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])),
+                theta,
+            )[0]
             for a in actions
         ]
         return torch.stack(rows).var(0).sum().item()
@@ -360,59 +461,101 @@ def test_a_baseline_makes_the_gradient_less_noisy():
 
 
 def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
-    """Exact gradients of the leashed reward on a bandit: the policy becomes reference · exp(reward / beta)."""
+    """Exact gradients of the leashed reward on a bandit: the policy becomes reference · exp(reward
+    / beta).
+    """
     n, beta = 5, 0.5
-    reward, reference = draw(n, seed=1, dtype=torch.float64), draw(n, seed=2, dtype=torch.float64).log_softmax(0)
+    reward = draw(n, seed=1, dtype=torch.float64)
+    reference = draw(n, seed=2, dtype=torch.float64).log_softmax(0)
     theta = reference.clone().requires_grad_()
     optimizer = torch.optim.Adam([theta], 0.05)
     for _ in range(1500):
         log_p = theta.log_softmax(0)
         leashed = reinforcement.leashed_reward(reward, log_p, reference, beta)
         optimizer.zero_grad()
-        reinforcement.reinforce_loss(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
+        reinforcement.reinforce_loss(
+            log_p[None], (log_p.detach().exp() * leashed * n)[None]
+        ).backward()
         optimizer.step()
-    torch.testing.assert_close(theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0
+    )
 
 
 def test_the_estimates_of_the_divergence_are_right_on_average_where_they_claim_to_be():
-    p, q = draw(6, seed=1, dtype=torch.float64).softmax(0), (draw(6, seed=1, dtype=torch.float64) * 0.4).softmax(0)
+    p = draw(6, seed=1, dtype=torch.float64).softmax(0)
+    q = (draw(6, seed=1, dtype=torch.float64) * 0.4).softmax(0)
     exact = stats.entropy(p, q)
-    means = {name: (p * x).sum().item() for name, x in reinforcement.kl_estimates(p.log(), q.log()).items()}
+    means = {
+        name: (p * x).sum().item()
+        for name, x in reinforcement.kl_estimates(p.log(), q.log()).items()
+    }
     assert means["k1"] == pytest.approx(exact) and means["k3"] == pytest.approx(exact)
     assert means["k2"] == pytest.approx(exact, rel=0.3) and abs(means["k2"] - exact) > 1e-4
     estimates = reinforcement.kl_estimates(p.log(), q.log())
-    assert (estimates["k1"] < 0).any() and (estimates["k2"] >= 0).all() and (estimates["k3"] >= 0).all()
+    assert (
+        (estimates["k1"] < 0).any()
+        and (estimates["k2"] >= 0).all()
+        and (estimates["k3"] >= 0).all()
+    )
 
 
 def test_reinforce_teaches_a_small_model_and_the_leash_holds_it_back():
-    reference, prompts = tiny(spread=0.2), [torch.tensor([[1, 2], [1, 3]])]
-    likes_five = lambda i, answers: (answers == 5).float().mean(-1)  # noqa: E731
+    reference = tiny(spread=0.2)
+    prompts = [torch.tensor([[1, 2], [1, 3]])]
+    likes_five = lambda i, answers: (answers == 5).float().mean(-1)
     ends = {}
     for beta in (0.0, 1.0):
         policy = tiny(spread=0.2)
         rows = reinforcement.reinforce(
-            policy, reference, prompts, likes_five, 60, stop=STOP, n_new=3, k=16, beta=beta, lr=0.01, generator=dice()
+            policy,
+            reference,
+            prompts,
+            likes_five,
+            60,
+            stop=STOP,
+            n_new=3,
+            k=16,
+            beta=beta,
+            lr=0.01,
+            generator=dice(),
         )
-        assert [row["step"] for row in rows] == list(range(1, 61)) and rows[0]["kl"] == pytest.approx(0, abs=1e-5)
+        assert [row["step"] for row in rows] == list(range(1, 61)) and rows[0][
+            "kl"
+        ] == pytest.approx(0, abs=1e-5)
         ends[beta] = {key: sum(row[key] for row in rows[-10:]) / 10 for key in ("reward", "kl")}
     assert ends[0.0]["reward"] > 0.8 and ends[0.0]["kl"] > 2
     assert ends[1.0]["reward"] < ends[0.0]["reward"] - 0.2 and ends[1.0]["kl"] < ends[0.0]["kl"] / 4
 
 
 def test_reinforce_stops_when_it_is_told_to():
-    rows = reinforcement.reinforce(tiny(), tiny(), [torch.tensor([[1, 2]])], lambda i, a: torch.zeros(a.shape[:2]), 50, stop=STOP, n_new=2, k=2,
-                        generator=dice(), on_step=lambda row: row["step"] == 3)  # fmt: skip
+    rows = reinforcement.reinforce(
+        tiny(),
+        tiny(),
+        [torch.tensor([[1, 2]])],
+        lambda i, a: torch.zeros(a.shape[:2]),
+        50,
+        stop=STOP,
+        n_new=2,
+        k=2,
+        generator=dice(),
+        on_step=lambda row: row["step"] == 3,
+    )
     assert len(rows) == 3
 
 
-# --- Best of n -------------------------------------------------------------------------------------------------------
+# --- Best of n ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 30])
 def test_the_divergence_of_best_of_n_is_that_of_its_distribution(n):
-    m = 200_000  # many equally likely answers, ranked: the best of n is the i-th with probability (i^n - (i - 1)^n) / m^n
+    # many equally likely answers, ranked: the best of n is the i-th with probability (i^n - (i -
+    # 1)^n) / m^n
+    m = 200_000
     edges = (np.arange(m + 1) / m) ** n
-    assert reinforcement.best_of_n_kl(n) == pytest.approx(stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3)
+    assert reinforcement.best_of_n_kl(n) == pytest.approx(
+        stats.entropy(np.diff(edges), np.full(m, 1 / m)), abs=1e-3
+    )
 
 
 def test_best_of_none_is_refused():
@@ -423,13 +566,16 @@ def test_best_of_none_is_refused():
 @pytest.mark.parametrize("levels", [1000, 3], ids=["no ties", "ties"])
 @pytest.mark.parametrize("n", [1, 2, 4, 6])
 def test_the_mean_of_best_of_n_counts_every_choice(n, levels):
-    proxy, value = torch.randint(levels, (2, 6), generator=dice(n)).double(), draw(2, 6, seed=n, dtype=torch.float64)
+    proxy = torch.randint(levels, (2, 6), generator=dice(n)).double()
+    value = draw(2, 6, seed=n, dtype=torch.float64)
     for row in range(2):
         best = []
         for chosen in itertools.combinations(range(6), n):
             top = max(proxy[row, list(chosen)])
             best.append(np.mean([value[row, i] for i in chosen if proxy[row, i] == top]))
-        assert reinforcement.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(np.mean(best))
+        assert reinforcement.best_of_n_mean(proxy, value, n)[row].item() == pytest.approx(
+            np.mean(best)
+        )
     with pytest.raises(ValueError, match="number of samples"):
         reinforcement.best_of_n_mean(proxy, value, 7)
 
@@ -439,14 +585,20 @@ def test_best_of_n_by_the_truth_is_coverage():
 
     right = torch.rand(20, 16, generator=dice()) < 0.2
     for n in (1, 4, 16):
-        assert reinforcement.best_of_n_mean(right.double(), right.double(), n).mean().item() == pytest.approx(coverage(right, n))
+        assert reinforcement.best_of_n_mean(
+            right.double(), right.double(), n
+        ).mean().item() == pytest.approx(coverage(right, n))
 
 
-@pytest.mark.parametrize(("kind", "second"), [("best of n", lambda d: d), ("reinforcement", np.log)])
+@pytest.mark.parametrize(
+    ("kind", "second"), [("best of n", lambda d: d), ("reinforcement", np.log)]
+)
 def test_the_fit_finds_the_curve_that_made_the_points(kind, second):
     kl = np.linspace(0.1, 20, 30)
     d = np.sqrt(kl)
-    assert reinforcement.overoptimisation_fit([0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind) == pytest.approx((1.5, 0.4))
+    assert reinforcement.overoptimisation_fit(
+        [0, *kl], [0, *(d * (1.5 - 0.4 * second(d)))], kind
+    ) == pytest.approx((1.5, 0.4))
     with pytest.raises(ValueError, match="choose"):
         reinforcement.overoptimisation_fit(kl, d, "worst of n")
 
@@ -457,17 +609,22 @@ def test_the_fit_is_the_least_squares_of_a_general_solver():
     kl = np.linspace(0.1, 9, 25)
     gain = np.sqrt(kl) * (1 - 0.3 * np.sqrt(kl)) + 0.05 * np.random.default_rng(0).normal(size=25)
     want, _ = curve_fit(lambda x, a, b: np.sqrt(x) * (a - b * np.sqrt(x)), kl, gain)
-    assert reinforcement.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(tuple(want), rel=1e-4)
+    assert reinforcement.overoptimisation_fit(kl, gain, "best of n") == pytest.approx(
+        tuple(want), rel=1e-4
+    )
 
 
 def test_log_sigmoid_and_torch_agree_that_the_losses_are_the_same_idea():
     """DPO is Bradley-Terry with implicit rewards."""
     a, b, c, d = (draw(10, seed=s) for s in range(4))
-    torch.testing.assert_close(preferences.dpo_loss(a, b, c, d, 0.7), preferences.bradley_terry_loss(0.7 * (a - c), 0.7 * (b - d)))
+    torch.testing.assert_close(
+        preferences.dpo_loss(a, b, c, d, 0.7),
+        preferences.bradley_terry_loss(0.7 * (a - c), 0.7 * (b - d)),
+    )
     torch.testing.assert_close(preferences.bradley_terry_loss(a, b), F.softplus(b - a).mean())
 
 
-# --- The runs of the notebook ----------------------------------------------------------------------------------------
+# --- The runs of the notebook ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -487,14 +644,17 @@ def pairs(helper, questions):
 
 def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions):
     assert all(
-        prompts.shape[0] == len(tasks) == 4 for tasks, prompts in zip(questions.tasks, questions.prompts, strict=True)
+        prompts.shape[0] == len(tasks) == 4
+        for tasks, prompts in zip(questions.tasks, questions.prompts, strict=True)
     )
     users = [task.user for tasks in questions.tasks for task in tasks]
     assert len(set(users)) > 0.95 * len(users)
 
 
 def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
-    answers = reinforcement.sample_answers(helper, questions.prompts[0], 5, runs.N_NEW, END_OF_TURN, dice())
+    answers = reinforcement.sample_answers(
+        helper, questions.prompts[0], 5, runs.N_NEW, END_OF_TURN, dice()
+    )
     want = [
         [float(grade(task, runs.text_of(answer))) for answer in some]
         for task, some in zip(questions.tasks[0], answers, strict=True)
@@ -503,7 +663,9 @@ def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
 
 
 def right_and_wrong(tasks, pairs):
-    """Whether the grader accepts the preferred answer, and whether the other; a row for each pair."""
+    """Whether the grader accepts the preferred answer, and whether the other; a row for each
+    pair.
+    """
     by_prompt = {tuple(task.prompt.tolist()): task for batch in tasks for task in batch}
     for i in range(len(pairs)):
         start = int(pairs.chosen_mask[i].int().argmax())
@@ -526,7 +688,8 @@ def test_the_stored_pairs_are_pairs_of_the_questions_that_they_name(which, n):
 
 def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
     """On every processor: features differ in the last digits, and the loss has one minimum."""
-    judge, record = preferences.RewardModel(helper), runs.recorded()
+    judge = preferences.RewardModel(helper)
+    record = runs.recorded()
     seen, unseen = (runs.features(judge, runs.stored_pairs(which)) for which in ("seen", "unseen"))
     for name, n in (("few", runs.FEW), ("many", runs.PAIRS)):
         runs.fit_head(judge, seen[0][:n], seen[1][:n])
@@ -551,7 +714,10 @@ def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp
     train_preferences.draw_pairs(file)
     drawn = runs.make_pairs(helper, runs.Questions.draw(*runs.ASKED["seen"]), 3, dice())
     assert all(
-        torch.equal(*sides) for sides in zip(vars(runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True)
+        torch.equal(*sides)
+        for sides in zip(
+            vars(runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True
+        )
     )
     assert len(runs.stored_pairs("unseen")) == 2
     before = file.read_bytes()
@@ -561,28 +727,36 @@ def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp
 
 def test_too_few_questions_for_the_pairs_are_named(helper, questions):
     with pytest.raises(ValueError, match="of 5000 pairs"):
-        runs.make_pairs(helper, runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice())
+        runs.make_pairs(
+            helper, runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice()
+        )
 
 
 def test_the_head_is_the_minimum_that_another_solver_finds():
     from scipy.optimize import minimize
 
-    chosen, rejected = draw(40, 16, seed=1) + 0.3, draw(40, 16, seed=2)
+    chosen = draw(40, 16, seed=1) + 0.3
+    rejected = draw(40, 16, seed=2)
     model = runs.fit_head(preferences.RewardModel(tiny()), chosen, rejected, l2=0.05)
     gap = (chosen - rejected).double().numpy()
     best = minimize(lambda w: np.logaddexp(0, -gap @ w).mean() + 0.05 * w @ w, np.zeros(16)).x
     got = model.head.weight[0].detach().double().numpy()
     assert got @ best / np.linalg.norm(got) / np.linalg.norm(best) == pytest.approx(1, abs=1e-4)
-    assert (torch.cat([chosen, rejected]) @ model.head.weight[0]).std().item() == pytest.approx(1, rel=1e-4)
+    assert (torch.cat([chosen, rejected]) @ model.head.weight[0]).std().item() == pytest.approx(
+        1, rel=1e-4
+    )
 
 
 def test_the_count_of_flop_is_that_of_torch(helper):
     from torch.utils.flop_counter import FlopCounterMode
 
-    prompts, model = torch.randint(1, 600, (1, 60), generator=dice()), runs.copy_of(helper).set_attention("explicit")
+    prompts = torch.randint(1, 600, (1, 60), generator=dice())
+    model = runs.copy_of(helper).set_attention("explicit")
     with FlopCounterMode(display=False) as counter:
         reinforcement.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
-    assert runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(counter.get_total_flops(), rel=0.1)
+    assert runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(
+        counter.get_total_flops(), rel=0.1
+    )
     text = runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
     cost = {
         method: runs.training_flops(model.config, 60, 10, method, 30)
@@ -590,7 +764,9 @@ def test_the_count_of_flop_is_that_of_torch(helper):
     }
     assert cost["dpo"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text)
     assert cost["own answers"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text - 1200 * text)
-    assert cost["reinforcement"] == pytest.approx(30 * 8 * 5 * runs.answer_flops(model.config, 60, 10, 8))
+    assert cost["reinforcement"] == pytest.approx(
+        30 * 8 * 5 * runs.answer_flops(model.config, 60, 10, 8)
+    )
     with pytest.raises(ValueError, match="choose"):
         runs.training_flops(model.config, 60, 10, "hope", 30)
 
@@ -611,9 +787,17 @@ def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
 def test_a_live_run_begins_as_the_record_does(helper):
     record = runs.recorded()
     run = next(run for run in record["runs"] if run["method"] == "judged")
-    judge = runs.set_head(preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]]))
+    judge = runs.set_head(
+        preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]])
+    )
     live = runs.polish(
-        runs.copy_of(helper), helper, runs.Questions.draw(202, 1500), 3, judge=judge, beta=run["beta"], seed=run["seed"]
+        runs.copy_of(helper),
+        helper,
+        runs.Questions.draw(202, 1500),
+        3,
+        judge=judge,
+        beta=run["beta"],
+        seed=run["seed"],
     )
     assert live["reward"] == pytest.approx(run["reward"][:3], abs=0.15)
     assert live["truth"] == pytest.approx(run["truth"][:3], abs=0.15)
@@ -626,13 +810,24 @@ def test_the_record_is_whole():
     assert {"judged", "verified", "dpo", "own answers", "best of n"} == set(methods)
     for run in record["runs"]:
         if run["method"] in ("judged", "verified"):
-            assert len(run["reward"]) == len(run["truth"]) == len(run["kl"]) == len(run["distinct"]) >= 50
-            assert abs(run["kl"][0]) < 1e-3 and abs(run["truth"][0] - record["before"]["truth"]) < 0.25
-    assert record["command"].startswith("OMP_NUM_THREADS=1 python tools/record/train_preferences.py")
+            assert (
+                len(run["reward"])
+                == len(run["truth"])
+                == len(run["kl"])
+                == len(run["distinct"])
+                >= 50
+            )
+            assert (
+                abs(run["kl"][0]) < 1e-3 and abs(run["truth"][0] - record["before"]["truth"]) < 0.25
+            )
+    assert record["command"].startswith(
+        "OMP_NUM_THREADS=1 python tools/record/train_preferences.py"
+    )
 
 
 @pytest.mark.parametrize(
-    ("sizes", "beta"), [((3, 3, 2, 2), 0.1), ((3, 3, 1, 1), 0.1), ((3, 3, 3, 3), 0.0), ((3, 3, 3, 3), -1.0)]
+    ("sizes", "beta"),
+    [((3, 3, 2, 2), 0.1), ((3, 3, 1, 1), 0.1), ((3, 3, 3, 3), 0.0), ((3, 3, 3, 3), -1.0)],
 )
 def test_dpo_refuses_shapes_that_would_be_spread_out_and_a_leash_that_is_none(sizes, beta):
     with pytest.raises(ValueError, match="one shape"):

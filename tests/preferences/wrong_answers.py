@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 20: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 20: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- dpo_loss --------------------------------------------------------------------------------------------------------
+# --- dpo_loss -------------------------------------------------------------------------------------
+
 
 @wrong("dpo_loss")
 def dpo_swapped_models(pc, pr, rc, rr, beta):
@@ -129,7 +132,8 @@ def dpo_half_detached(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * ((pc - rc) - (pr.detach() - rr))).mean()
 
 
-# --- leashed_reward --------------------------------------------------------------------------------------------------
+# --- leashed_reward -------------------------------------------------------------------------------
+
 
 def _refuse(beta):
     if beta < 0:
@@ -232,7 +236,8 @@ def leash_any_beta(reward, p, q, beta):
     return reward - beta * (p - q).detach()
 
 
-# --- advantages ------------------------------------------------------------------------------------------------------
+# --- advantages -----------------------------------------------------------------------------------
+
 
 def _two(rewards):
     if rewards.size(-1) < 2:

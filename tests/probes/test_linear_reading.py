@@ -25,16 +25,22 @@ def test_students_have_the_scores_they_are_said_to_have():
 
 def test_the_fit_is_numpys_and_the_interval_of_a_slope_is_scipys():
     x, y = probes.students(40, dice())
-    np.testing.assert_allclose(probes.least_squares(x, y).beta, np.linalg.lstsq(x.numpy(), y.numpy(), rcond=None)[0])
-    fit, line = probes.least_squares(x[:, :2], y, level=0.9), stats.linregress(x[:, 1].numpy(), y.numpy())
+    np.testing.assert_allclose(
+        probes.least_squares(x, y).beta, np.linalg.lstsq(x.numpy(), y.numpy(), rcond=None)[0]
+    )
+    fit = probes.least_squares(x[:, :2], y, level=0.9)
+    line = stats.linregress(x[:, 1].numpy(), y.numpy())
     margin = stats.t.ppf(0.95, 38) * line.stderr
     np.testing.assert_allclose(
-        [fit.low[1], fit.beta[1], fit.high[1]], [line.slope - margin, line.slope, line.slope + margin]
+        [fit.low[1], fit.beta[1], fit.high[1]],
+        [line.slope - margin, line.slope, line.slope + margin],
     )
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    generator, truth, n = dice(), torch.tensor(probes.TRUTH, dtype=torch.float64), 1000
+    generator = dice()
+    truth = torch.tensor(probes.TRUTH, dtype=torch.float64)
+    n = 1000
     held = 0
     for _ in range(n):
         fit = probes.least_squares(*probes.students(12, generator), level=0.8)
@@ -54,8 +60,11 @@ def test_what_cannot_be_fitted_is_refused():
 def test_rotations_are_orthogonal_and_have_no_preferred_direction():
     generator = dice()
     draws = torch.stack([probes.random_rotation(3, generator) for _ in range(2000)])
-    torch.testing.assert_close(draws.mT @ draws, torch.eye(3, dtype=torch.float64).expand(2000, 3, 3))
-    for column in draws.permute(1, 2, 0).reshape(9, -1).numpy():  # each entry is uniform on [-1, 1] in three dimensions
+    torch.testing.assert_close(
+        draws.mT @ draws, torch.eye(3, dtype=torch.float64).expand(2000, 3, 3)
+    )
+    # each entry is uniform on [-1, 1] in three dimensions
+    for column in draws.permute(1, 2, 0).reshape(9, -1).numpy():
         assert stats.kstest((column + 1) / 2, "uniform").pvalue > 1e-4
 
 

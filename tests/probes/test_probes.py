@@ -17,24 +17,29 @@ def dice(seed):
 
 
 def clouds(n, d, k, seed, gap=1.5):
-    """k classes of normal points in d dimensions, whose means are `gap` from the origin along the first k axes."""
+    """k classes of normal points in d dimensions, whose means are `gap` from the origin along the
+    first k axes.
+    """
     y = torch.randint(k, (n,), generator=dice(seed))
     x = torch.randn(n, d, generator=dice(seed + 1))
     x[:, :k] += gap * torch.eye(k)[y]
     return x @ torch.randn(d, d, generator=dice(seed + 2)), y  # in a skew basis
 
 
-# --- Probes ----------------------------------------------------------------------------------------------------------
+# --- Probes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_a_probe_reaches_the_lowest_loss_that_scipy_finds(k):
     x, y = clouds(200, 6, k, seed=k)
-    z, Y = ((x - x.mean(0)) / x.std(0, correction=0)).double().numpy(), np.eye(k)[y.numpy()]
+    z = ((x - x.mean(0)) / x.std(0, correction=0)).double().numpy()
+    Y = np.eye(k)[y.numpy()]
 
     def loss(w):
         scores = z @ w[:-k].reshape(-1, k) + w[-k:]
-        return (logsumexp(scores, axis=1) - (Y * scores).sum(1)).mean() + 1e-3 / 2 * (w[:-k] ** 2).sum()
+        return (logsumexp(scores, axis=1) - (Y * scores).sum(1)).mean() + 1e-3 / 2 * (
+            w[:-k] ** 2
+        ).sum()
 
     probe = probes.fit_probe(x, y, decay=1e-3, steps=200)
     scale = x.std(0, correction=0)
@@ -54,17 +59,22 @@ def test_a_probe_is_right_on_new_examples_of_separate_classes():
 def test_a_feature_that_never_changes_does_no_harm():
     x, y = clouds(200, 4, 2, seed=3, gap=4.0)
     still = torch.cat([x, torch.full((200, 1), 7.0)], dim=1)
-    assert probes.fit_probe(still, y).accuracy(still, y) == pytest.approx(probes.fit_probe(x, y).accuracy(x, y), abs=0.02)
+    assert probes.fit_probe(still, y).accuracy(still, y) == pytest.approx(
+        probes.fit_probe(x, y).accuracy(x, y), abs=0.02
+    )
 
 
-@pytest.mark.parametrize(("x", "y", "message"), [
-    (torch.zeros(3, 2), torch.tensor([4, 4, 4]), "all 3 labels are 4"),
-    (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), "missing"),
-    (torch.zeros(3, 2), torch.tensor([-1, 0, 1]), "count from 0"),
-    (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 0.0]), "whole numbers"),
-    (torch.zeros(3, 2), torch.tensor([0, 1]), r"x \(3, 2\) and y \(2,\)"),
-    (torch.zeros(2, 3, 2), torch.tensor([0, 1]), "pass"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (torch.zeros(3, 2), torch.tensor([4, 4, 4]), "all 3 labels are 4"),
+        (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), "missing"),
+        (torch.zeros(3, 2), torch.tensor([-1, 0, 1]), "count from 0"),
+        (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 0.0]), "whole numbers"),
+        (torch.zeros(3, 2), torch.tensor([0, 1]), r"x \(3, 2\) and y \(2,\)"),
+        (torch.zeros(2, 3, 2), torch.tensor([0, 1]), "pass"),
+    ],
+)
 def test_labels_that_cannot_be_learnt_are_named(x, y, message):
     for use in (probes.fit_probe, probes.leace, probes.best_features):
         with pytest.raises(ValueError, match=message):
@@ -93,19 +103,25 @@ def test_what_is_in_the_words_has_no_selectivity_and_what_is_in_the_text_has():
     control = probes.control_labels(ids, y, dice(3))
     assert abs(probes.selectivity(words, y, control, train)) < 0.02
     assert probes.selectivity(
-        torch.cat([words, hidden[:, None].float()], 1), hidden, probes.control_labels(ids, hidden, dice(4)), train
+        torch.cat([words, hidden[:, None].float()], 1),
+        hidden,
+        probes.control_labels(ids, hidden, dice(4)),
+        train,
     ) == pytest.approx(0, abs=0.02)
     assert probes.selectivity(hidden[:, None].float(), hidden, control, train) > 0.3
 
 
-# --- Erasing ---------------------------------------------------------------------------------------------------------
+# --- Erasing --------------------------------------------------------------------------------------
 
 
 def test_erased_directions_are_at_the_mean_and_all_others_untouched():
-    x, mean = torch.randn(50, 7, generator=dice(0)), torch.randn(7, generator=dice(1))
+    x = torch.randn(50, 7, generator=dice(0))
+    mean = torch.randn(7, generator=dice(1))
     directions = torch.randn(3, 7, generator=dice(2))
     left = probes.erase_directions(x, directions, mean)
-    torch.testing.assert_close(left @ directions.T, (mean @ directions.T).expand(50, 3), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        left @ directions.T, (mean @ directions.T).expand(50, 3), rtol=1e-4, atol=1e-4
+    )
     away = torch.linalg.svd(directions, full_matrices=True).Vh[3:]  # orthogonal to all three
     torch.testing.assert_close(left @ away.T, x @ away.T, rtol=1e-4, atol=1e-4)
 
@@ -148,7 +164,7 @@ def test_leace_survives_directions_in_which_nothing_varies():
     torch.testing.assert_close(left[:, :4], probes.leace(x, y)(x), rtol=1e-2, atol=1e-2)
 
 
-# --- Few or many -----------------------------------------------------------------------------------------------------
+# --- Few or many ----------------------------------------------------------------------------------
 
 
 def test_one_feature_is_enough_where_it_holds_the_concept_and_not_in_a_random_basis():
@@ -159,11 +175,14 @@ def test_one_feature_is_enough_where_it_holds_the_concept_and_not_in_a_random_ba
     assert probes.best_features(x, y)[0] == 11
     own = probes.sparse_accuracy(x, y, train, (1, 16))
     turned = probes.sparse_accuracy(x @ random_rotation(16, dice(2)).float(), y, train, (1, 16))
-    assert own[0] > 0.9 and turned[0] < own[0] - 0.05 and turned[1] == pytest.approx(own[1], abs=0.03)
+    assert (
+        own[0] > 0.9 and turned[0] < own[0] - 0.05 and turned[1] == pytest.approx(own[1], abs=0.03)
+    )
 
 
 def test_features_are_chosen_on_training_examples_only():
-    x, y = torch.randn(400, 300, generator=dice(0)), torch.randint(2, (400,), generator=dice(1))
+    x = torch.randn(400, 300, generator=dice(0))
+    y = torch.randint(2, (400,), generator=dice(1))
     train = torch.arange(400) < 200
     assert probes.sparse_accuracy(x, y, train, (5,))[0] < 0.6  # noise: no better than a guess
 
@@ -173,19 +192,27 @@ def test_features_compare_two_classes():
         probes.best_features(torch.zeros(3, 2), torch.tensor([0, 1, 2]))
 
 
-# --- Noise -----------------------------------------------------------------------------------------------------------
+# --- Noise ----------------------------------------------------------------------------------------
 
 
 def separable(x, y):
-    """Can a hyperplane through the origin separate them? Is there a w with y (x · w) >= 1 everywhere: a linear program."""
+    """Can a hyperplane through the origin separate them? Is there a w with y (x · w) >= 1
+    everywhere: a linear program.
+    """
     sides = -(y[:, None] * x).numpy()
-    return linprog(np.zeros(x.size(1)), A_ub=sides, b_ub=-np.ones(len(x)), bounds=(None, None)).status == 0
+    return (
+        linprog(np.zeros(x.size(1)), A_ub=sides, b_ub=-np.ones(len(x)), bounds=(None, None)).status
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("n", "d"), [(3, 2), (4, 2), (5, 3), (6, 3)])
 def test_the_separable_share_is_a_count_over_all_labellings(n, d):
     x = torch.randn(n, d, generator=dice(n), dtype=torch.float64)
-    count = sum(separable(x, torch.tensor(y, dtype=torch.float64)) for y in itertools.product((-1, 1), repeat=n))
+    count = sum(
+        separable(x, torch.tensor(y, dtype=torch.float64))
+        for y in itertools.product((-1, 1), repeat=n)
+    )
     assert probes.separable_share(n, d) == count / 2**n
 
 
@@ -199,7 +226,8 @@ def test_the_explained_shares_are_the_eigenvalues_of_the_covariance():
 
 def test_a_random_walk_in_many_dimensions_looks_like_a_trajectory():
     walk = torch.randn(300, 3000, generator=dice(0)).cumsum(0)
-    published = [6 / (np.pi * k) ** 2 for k in (1, 2, 3)]  # Antognini & Sohl-Dickstein 2018, in the limit
+    # Antognini & Sohl-Dickstein 2018, in the limit
+    published = [6 / (np.pi * k) ** 2 for k in (1, 2, 3)]
     assert probes.explained(walk)[:3].tolist() == pytest.approx(published, abs=0.02)
 
 
@@ -224,7 +252,9 @@ def test_the_separable_share_of_thousands_of_points_is_a_number():
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.uint8])
 def test_labels_of_any_whole_type_give_the_same_probe_and_eraser(dtype):
     x, y = clouds(60, 3, 2, seed=0)
-    torch.testing.assert_close(probes.fit_probe(x, y.to(dtype)).weight, probes.fit_probe(x, y).weight)
+    torch.testing.assert_close(
+        probes.fit_probe(x, y.to(dtype)).weight, probes.fit_probe(x, y).weight
+    )
     torch.testing.assert_close(probes.leace(x, y.to(dtype)).P, probes.leace(x, y).P)
 
 

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 16: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 16: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from course_utils.probes import linear as probes
 wrong = WrongAnswers()
 
 
-# --- control_labels --------------------------------------------------------------------------------------------------
+# --- control_labels -------------------------------------------------------------------------------
+
 
 def types_of(ids):
     types, which = ids.unique(return_inverse=True)
@@ -55,7 +58,9 @@ def control_majority(ids, y, generator):
     """Each type's most frequent true label: not random, but the answer."""
     n, which = types_of(ids)
     torch.rand(1, generator=generator)
-    table = torch.zeros(n, int(y.max()) + 1).index_put((which, y), torch.ones(len(y)), accumulate=True)
+    table = torch.zeros(n, int(y.max()) + 1).index_put(
+        (which, y), torch.ones(len(y)), accumulate=True
+    )
     return table.argmax(-1)[which]
 
 
@@ -99,7 +104,9 @@ def control_sorted(ids, y, generator):
 def control_most_frequent_shuffled(ids, y, generator):
     """Takes each type's most frequent label, and shuffles these: rare classes get rarer."""
     types, which = ids.unique(return_inverse=True)
-    most = torch.stack([torch.bincount(y[which == k], minlength=3).argmax() for k in range(len(types))])
+    most = torch.stack(
+        [torch.bincount(y[which == k], minlength=3).argmax() for k in range(len(types))]
+    )
     return most[torch.randperm(len(types), generator=generator)][which]
 
 
@@ -130,10 +137,13 @@ def control_by_position(ids, y, generator):
     return block.repeat_interleave(10)[: len(y)]
 
 
-# --- selectivity -----------------------------------------------------------------------------------------------------
+# --- selectivity ----------------------------------------------------------------------------------
+
 
 def reach(x, labels, fit, judge, truth=None):
-    return probes.fit_probe(x[fit], labels[fit]).accuracy(x[judge], (labels if truth is None else truth)[judge])
+    return probes.fit_probe(x[fit], labels[fit]).accuracy(
+        x[judge], (labels if truth is None else truth)[judge]
+    )
 
 
 @wrong("selectivity")
@@ -222,7 +232,8 @@ def selectivity_pair(x, y, control, train):
     return reach(x, y, train, ~train), reach(x, control, train, ~train)
 
 
-# --- erase_directions ------------------------------------------------------------------------------------------------
+# --- erase_directions -----------------------------------------------------------------------------
+
 
 def unit(directions):
     return F.normalize(directions, dim=-1)

@@ -1,4 +1,6 @@
-"""Sampling against transformers' logits processors and generate(), drawing against the probabilities it is given."""
+"""Sampling against transformers' logits processors and generate(), drawing against the
+probabilities it is given.
+"""
 
 import pytest
 import torch
@@ -40,12 +42,22 @@ def models():
     """A GPT with lively weights, and transformers' model with the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        theirs = GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=23, n_positions=32, initializer_range=0.5,
-                                            bos_token_id=None, eos_token_id=None)).eval()  # fmt: skip
+        theirs = GPT2LMHeadModel(
+            GPT2Config(
+                n_layer=2,
+                n_head=2,
+                n_embd=16,
+                vocab_size=23,
+                n_positions=32,
+                initializer_range=0.5,
+                bos_token_id=None,
+                eos_token_id=None,
+            )
+        ).eval()
     return GPT.from_hf(theirs).eval(), theirs
 
 
-# --- Against transformers' processors --------------------------------------------------------------------------------
+# --- Against transformers' processors -------------------------------------------------------------
 
 ALL = [
     ("temperature", sampling.scale, TemperatureLogitsWarper, (0.1, 0.7, 1.0, 3.0)),
@@ -55,7 +67,9 @@ ALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ours", "theirs", "value"), [(o, t, v) for _, o, t, values in ALL for v in values])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "value"), [(o, t, v) for _, o, t, values in ALL for v in values]
+)
 @pytest.mark.parametrize("spread", [0.1, 2.0, 20.0])
 def test_each_setting_equals_transformers(ours, theirs, value, spread):
     for seed in range(10):
@@ -63,26 +77,39 @@ def test_each_setting_equals_transformers(ours, theirs, value, spread):
         want = theirs(value)(torch.zeros(5, 1, dtype=torch.long), logits.clone())
         torch.testing.assert_close(ours(logits, value), want, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(ours(logits[0], value), want[0], rtol=1e-6, atol=1e-6)
-        assert torch.equal(logits, some_logits(seed=seed, spread=spread))  # the argument is left as it was
+        # the argument is left as it was
+        assert torch.equal(logits, some_logits(seed=seed, spread=spread))
 
 
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.3, 5.0])
 def test_the_repetition_penalty_equals_transformers(penalty):
     for seed in range(10):
-        logits, ids = some_logits(seed=seed), some_ids(B=5, T=12, V=40, seed=seed)
+        logits = some_logits(seed=seed)
+        ids = some_ids(B=5, T=12, V=40, seed=seed)
         want = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
         torch.testing.assert_close(sampling.repetition_penalty(logits, ids, penalty), want)
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"temperature": 0.7, "top_k": 10, "top_p": 0.9}, {"min_p": 0.1, "temperature": 2.0},
-    {"top_p": 0.8, "repetition_penalty": 1.5}, {"min_p": 0.05, "top_p": 0.95, "top_k": 20, "temperature": 1.3, "repetition_penalty": 1.2},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.7, "top_k": 10, "top_p": 0.9},
+        {"min_p": 0.1, "temperature": 2.0},
+        {"top_p": 0.8, "repetition_penalty": 1.5},
+        {"min_p": 0.05, "top_p": 0.95, "top_k": 20, "temperature": 1.3, "repetition_penalty": 1.2},
+    ],
+)
 def test_all_settings_together_in_the_order_of_transformers(settings):
-    classes = {"repetition_penalty": RepetitionPenaltyLogitsProcessor} | {name: theirs for name, _, theirs, _ in ALL}
-    chain = LogitsProcessorList([make(settings[name]) for name, make in classes.items() if name in settings])
+    classes = {"repetition_penalty": RepetitionPenaltyLogitsProcessor} | {
+        name: theirs for name, _, theirs, _ in ALL
+    }
+    chain = LogitsProcessorList(
+        [make(settings[name]) for name, make in classes.items() if name in settings]
+    )
     for seed in range(10):
-        logits, ids = some_logits(seed=seed), some_ids(B=5, T=12, V=40, seed=seed)
+        logits = some_logits(seed=seed)
+        ids = some_ids(B=5, T=12, V=40, seed=seed)
         want = chain(ids, logits.clone()).softmax(-1)
         torch.testing.assert_close(sampling.distribution(logits, ids, **settings), want)
 
@@ -91,11 +118,27 @@ def test_the_order_is_that_of_transformers_generate(models):
     """Asked of generate() itself: the scores after all processors, for one step."""
     ours, theirs = models
     ids = some_ids()
-    settings = {"temperature": 1.3, "top_k": 9, "top_p": 0.9, "min_p": 0.05, "repetition_penalty": 1.4}
+    settings = {
+        "temperature": 1.3,
+        "top_k": 9,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "repetition_penalty": 1.4,
+    }
     with torch.random.fork_rng():
-        step = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=True, pad_token_id=0,
-                               return_dict_in_generate=True, output_scores=True, **settings)  # fmt: skip
-    torch.testing.assert_close(sampling.next_token(ours, ids, **settings), step.scores[0].softmax(-1), rtol=1e-4, atol=1e-5)
+        step = theirs.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=1,
+            do_sample=True,
+            pad_token_id=0,
+            return_dict_in_generate=True,
+            output_scores=True,
+            **settings,
+        )
+    torch.testing.assert_close(
+        sampling.next_token(ours, ids, **settings), step.scores[0].softmax(-1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_settings_that_cut_nothing_change_nothing():
@@ -114,26 +157,33 @@ def test_settings_that_cut_nothing_change_nothing():
 def test_the_nucleus_is_the_smallest_set_that_holds_p():
     for seed, share in ((0, 0.2), (1, 0.5), (2, 0.95)):
         p = some_logits(seed=seed).softmax(-1)
-        for row, kept in zip(p, sampling.top_p(some_logits(seed=seed), share).isfinite(), strict=True):
+        for row, kept in zip(
+            p, sampling.top_p(some_logits(seed=seed), share).isfinite(), strict=True
+        ):
             assert row[kept].sum() >= share > row[kept].sum() - row[kept].min()
             assert row[kept].min() >= row[~kept].max()
 
 
 def test_entropy_is_scipys_and_falls_as_settings_tighten():
     p = some_logits().softmax(-1)
-    torch.testing.assert_close(sampling.entropy(p), torch.from_numpy(stats.entropy(p.numpy(), axis=-1)).float())
+    torch.testing.assert_close(
+        sampling.entropy(p), torch.from_numpy(stats.entropy(p.numpy(), axis=-1)).float()
+    )
     for name, loose_to_tight in (
         ("temperature", (2.0, 1.0, 0.5)),
         ("top_k", (40, 10, 1)),
         ("top_p", (1.0, 0.7, 0.1)),
         ("min_p", (0.0, 0.05, 1.0)),
     ):
-        values = [sampling.entropy(sampling.distribution(some_logits(), **{name: value})) for value in loose_to_tight]
+        values = [
+            sampling.entropy(sampling.distribution(some_logits(), **{name: value}))
+            for value in loose_to_tight
+        ]
         assert (values[0] > values[1]).all() and (values[1] > values[2]).all(), name
     assert sampling.entropy(sampling.distribution(some_logits(), top_k=1)).abs().max() == 0
 
 
-# --- Drawing ---------------------------------------------------------------------------------------------------------
+# --- Drawing --------------------------------------------------------------------------------------
 
 
 def test_draws_come_as_often_as_their_probability_says():
@@ -144,7 +194,9 @@ def test_draws_come_as_often_as_their_probability_says():
         counts = torch.bincount(ids, minlength=5)
         possible = row > 0
         assert counts[~possible].sum() == 0
-        assert stats.chisquare(counts[possible].numpy(), 20_000 * row[possible].numpy()).pvalue > 1e-3
+        assert (
+            stats.chisquare(counts[possible].numpy(), 20_000 * row[possible].numpy()).pvalue > 1e-3
+        )
 
 
 def test_a_seed_gives_the_same_draws_and_another_seed_others():
@@ -170,7 +222,7 @@ def test_what_is_no_probability_is_refused(p):
         sampling.draw(torch.tensor(p), dice())
 
 
-# --- Generating ------------------------------------------------------------------------------------------------------
+# --- Generating -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("B", [1, 3])
@@ -179,7 +231,12 @@ def test_greedy_text_is_transformers_and_that_of_the_plain_loop(models, B, cache
     ours, theirs = models
     ids = some_ids(B)
     want = theirs.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, min_new_tokens=20, do_sample=False, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=20,
+        min_new_tokens=20,
+        do_sample=False,
+        pad_token_id=0,
     )
     got = sampling.generate(ours, ids, 20, cached=cached)
     assert torch.equal(got, want) and torch.equal(sampling.greedy(ours, ids, 20), want)
@@ -189,14 +246,27 @@ def test_greedy_text_is_transformers_and_that_of_the_plain_loop(models, B, cache
 def test_a_greedy_text_with_a_penalty_is_transformers(models):
     ours, theirs = models
     ids = some_ids()
-    want = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, min_new_tokens=20, do_sample=False,
-                           pad_token_id=0, repetition_penalty=1.7)  # fmt: skip
+    want = theirs.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=20,
+        min_new_tokens=20,
+        do_sample=False,
+        pad_token_id=0,
+        repetition_penalty=1.7,
+    )
     assert torch.equal(sampling.generate(ours, ids, 20, repetition_penalty=1.7), want)
     assert not torch.equal(sampling.generate(ours, ids, 20), want)
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"temperature": 0.8, "top_k": 5}, {"top_p": 0.9, "repetition_penalty": 1.3}, {"min_p": 0.1}]
+    "settings",
+    [
+        {},
+        {"temperature": 0.8, "top_k": 5},
+        {"top_p": 0.9, "repetition_penalty": 1.3},
+        {"min_p": 0.1},
+    ],
 )
 def test_with_the_cache_the_drawn_text_is_identical_and_a_seed_gives_one_text(models, settings):
     ours, _ = models
@@ -204,19 +274,27 @@ def test_with_the_cache_the_drawn_text_is_identical_and_a_seed_gives_one_text(mo
         sampling.generate(ours, some_ids(), 26, dice(seed), cached=cached, **settings)
         for seed, cached in ((5, True), (5, False), (5, True), (6, True))
     ]
-    assert torch.equal(texts[0], texts[1]) and torch.equal(texts[0], texts[2]) and not torch.equal(texts[0], texts[3])
+    assert (
+        torch.equal(texts[0], texts[1])
+        and torch.equal(texts[0], texts[2])
+        and not torch.equal(texts[0], texts[3])
+    )
 
 
 def test_drawn_tokens_follow_the_distribution_of_the_next_token(models):
     ours, _ = models
     ids = some_ids(B=1)
     p = sampling.next_token(ours, ids, temperature=0.9, top_k=6)[0]
-    drawn = sampling.generate(ours, ids.expand(4000, -1), 1, dice(), temperature=0.9, top_k=6)[:, -1]
-    counts, possible = torch.bincount(drawn, minlength=23), p > 0
+    drawn = sampling.generate(ours, ids.expand(4000, -1), 1, dice(), temperature=0.9, top_k=6)[
+        :, -1
+    ]
+    counts = torch.bincount(drawn, minlength=23)
+    possible = p > 0
     assert possible.sum() == 6 and counts[~possible].sum() == 0
     assert (
         stats.chisquare(
-            counts[possible].numpy(), (4000 * p[possible].double() / p[possible].double().sum()).numpy()
+            counts[possible].numpy(),
+            (4000 * p[possible].double() / p[possible].double().sum()).numpy(),
         ).pvalue
         > 1e-3
     )
@@ -226,7 +304,9 @@ def test_the_cache_makes_the_model_read_each_token_once(models, monkeypatch):
     ours, _ = models
     read = []
     monkeypatch.setattr(
-        ours, "forward", lambda ids, *a, run=ours.forward, **k: read.append(ids.size(1)) or run(ids, *a, **k)
+        ours,
+        "forward",
+        lambda ids, *a, run=ours.forward, **k: read.append(ids.size(1)) or run(ids, *a, **k),
     )
     sampling.generate(ours, some_ids(), 5)
     assert read == [6, 1, 1, 1, 1]
@@ -248,7 +328,12 @@ def test_a_stop_token_ends_each_text_and_at_last_the_work(models):
         assert torch.equal(row[: n + 1], plain[: n + 1]) and (row[n + 1 :] == stop).all()
     counted = []
     alone = sampling.generate(
-        ours, ids[:1], 20, dice(3), stop=int(sampling.generate(ours, ids[:1], 20, dice(3))[0, 8]), on_token=counted.append
+        ours,
+        ids[:1],
+        20,
+        dice(3),
+        stop=int(sampling.generate(ours, ids[:1], 20, dice(3))[0, 8]),
+        on_token=counted.append,
     )
     assert alone.size(1) <= 9 and counted == list(range(1, alone.size(1) - 6 + 1))
 
@@ -258,7 +343,12 @@ def test_a_stop_token_in_the_prompt_stops_nothing(models):
     ids = some_ids(B=1)
     free = sampling.generate(ours, ids, 8)
     unused = next(i for i in range(23) if i not in free[0, 6:].tolist())
-    assert sampling.generate(ours, torch.cat([torch.tensor([[unused]]), ids], 1), 8, stop=unused).size(1) == 15
+    assert (
+        sampling.generate(ours, torch.cat([torch.tensor([[unused]]), ids], 1), 8, stop=unused).size(
+            1
+        )
+        == 15
+    )
 
 
 def test_nothing_new_gives_the_prompt(models):
@@ -267,19 +357,28 @@ def test_nothing_new_gives_the_prompt(models):
 
 
 def test_a_model_without_a_cache_generates_too():
-    model = Transformer(ladder(5, vocab_size=23, n_positions=16, n_embd=8, n_layer=1, n_head=2), dice()).eval()
-    assert torch.equal(sampling.generate(model, some_ids(), 5), sampling.greedy(model, some_ids(), 5))
+    model = Transformer(
+        ladder(5, vocab_size=23, n_positions=16, n_embd=8, n_layer=1, n_head=2), dice()
+    ).eval()
+    assert torch.equal(
+        sampling.generate(model, some_ids(), 5), sampling.greedy(model, some_ids(), 5)
+    )
 
 
 def test_the_whole_context_can_be_used_and_not_a_token_more(models):
     ours, _ = models
     assert sampling.generate(ours, some_ids(), 26).shape == (3, 32)
-    with pytest.raises(ValueError, match=r"6 tokens and 27 new ones, but the model has n_positions=32: .* n_new <= 26"):
+    with pytest.raises(
+        ValueError,
+        match=r"6 tokens and 27 new ones, but the model has n_positions=32: .* n_new <= 26",
+    ):
         sampling.generate(ours, some_ids(), 27)
 
 
 def test_the_model_of_the_course_tells_stories_that_end():
-    model, starts = storyteller(), torch.zeros(8, 1, dtype=torch.long)  # 0 ends a story, so another begins
+    # 0 ends a story, so another begins
+    model = storyteller()
+    starts = torch.zeros(8, 1, dtype=torch.long)
     texts = sampling.generate(model, starts, 255, dice(), temperature=0.7, stop=0)
     lengths = (texts[:, 1:] != 0).sum(1)
     assert (lengths < 255).sum() >= 4 and (lengths > 20).all()
@@ -290,17 +389,30 @@ def test_the_model_of_the_course_tells_stories_that_end():
     )
 
 
-# --- Bad input -------------------------------------------------------------------------------------------------------
+# --- Bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "said"), [
-    (lambda x: sampling.scale(x, 0.0), "above 0"), (lambda x: sampling.scale(x, -1.0), "above 0"), (lambda x: sampling.scale(x, float("nan")), "above 0"),
-    (lambda x: sampling.top_k(x, 0), "at least 1"), (lambda x: sampling.top_k(x, -3), "at least 1"), (lambda x: sampling.top_k(x, 2.5), "whole number"),
-    (lambda x: sampling.top_p(x, 0.0), "at most 1"), (lambda x: sampling.top_p(x, 1.1), "at most 1"), (lambda x: sampling.top_p(x, float("nan")), "at most 1"),
-    (lambda x: sampling.min_p(x, -0.1), "at least 0"), (lambda x: sampling.min_p(x, 1.1), "at most 1"),
-    (lambda x: sampling.repetition_penalty(x, torch.zeros(5, 1, dtype=torch.long), 0.0), "above 0"),
-    (lambda x: sampling.distribution(x, repetition_penalty=1.2), "needs ids"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda x: sampling.scale(x, 0.0), "above 0"),
+        (lambda x: sampling.scale(x, -1.0), "above 0"),
+        (lambda x: sampling.scale(x, float("nan")), "above 0"),
+        (lambda x: sampling.top_k(x, 0), "at least 1"),
+        (lambda x: sampling.top_k(x, -3), "at least 1"),
+        (lambda x: sampling.top_k(x, 2.5), "whole number"),
+        (lambda x: sampling.top_p(x, 0.0), "at most 1"),
+        (lambda x: sampling.top_p(x, 1.1), "at most 1"),
+        (lambda x: sampling.top_p(x, float("nan")), "at most 1"),
+        (lambda x: sampling.min_p(x, -0.1), "at least 0"),
+        (lambda x: sampling.min_p(x, 1.1), "at most 1"),
+        (
+            lambda x: sampling.repetition_penalty(x, torch.zeros(5, 1, dtype=torch.long), 0.0),
+            "above 0",
+        ),
+        (lambda x: sampling.distribution(x, repetition_penalty=1.2), "needs ids"),
+    ],
+)
 def test_settings_that_make_no_sense_say_what_would(call, said):
     with pytest.raises(ValueError, match=said):
         call(some_logits())
@@ -313,21 +425,30 @@ def test_an_unknown_setting_lists_those_there_are(models):
         sampling.generate(models[0], some_ids(), 3, dice(), topp=0.9)
 
 
-@pytest.mark.parametrize(("ids", "n_new", "error", "said"), [
-    (torch.zeros(1, 0, dtype=torch.long), 3, ValueError, "prompt is empty"), (torch.zeros(0, 4, dtype=torch.long), 3, ValueError, "prompt is empty"),
-    (torch.zeros(4, dtype=torch.long), 3, TypeError, r"must be whole numbers \(B, T\)"), (torch.zeros(1, 4), 3, TypeError, "whole numbers"),
-    (torch.zeros(1, 4, dtype=torch.long), -1, ValueError, "at least 0"), (torch.zeros(1, 4, dtype=torch.long), 2.0, ValueError, "whole number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ids", "n_new", "error", "said"),
+    [
+        (torch.zeros(1, 0, dtype=torch.long), 3, ValueError, "prompt is empty"),
+        (torch.zeros(0, 4, dtype=torch.long), 3, ValueError, "prompt is empty"),
+        (torch.zeros(4, dtype=torch.long), 3, TypeError, r"must be whole numbers \(B, T\)"),
+        (torch.zeros(1, 4), 3, TypeError, "whole numbers"),
+        (torch.zeros(1, 4, dtype=torch.long), -1, ValueError, "at least 0"),
+        (torch.zeros(1, 4, dtype=torch.long), 2.0, ValueError, "whole number"),
+    ],
+)
 def test_prompts_that_make_no_sense_are_refused(models, ids, n_new, error, said):
     with pytest.raises(error, match=said):
         sampling.generate(models[0], ids, n_new)
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.9}, {"min_p": 0.1}])
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.9}, {"min_p": 0.1}]
+)
 def test_settings_without_dice_are_refused(models, settings):
     with pytest.raises(ValueError, match="pass a generator"):
         sampling.generate(models[0], some_ids(), 3, **settings)
-    assert sampling.generate(models[0], some_ids(), 3, **dict.fromkeys(settings)).shape == (3, 9)  # None is off
+    # None is off
+    assert sampling.generate(models[0], some_ids(), 3, **dict.fromkeys(settings)).shape == (3, 9)
 
 
 def test_generation_refuses_a_temperature_of_zero_with_dice(models):
@@ -335,7 +456,7 @@ def test_generation_refuses_a_temperature_of_zero_with_dice(models):
         sampling.generate(models[0], some_ids(), 3, dice(), temperature=0.0)
 
 
-# --- On an accelerator -----------------------------------------------------------------------------------------------
+# --- On an accelerator ----------------------------------------------------------------------------
 
 
 class Questions(TorchDispatchMode):
@@ -346,7 +467,11 @@ class Questions(TorchDispatchMode):
         self.asked = 0
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        self.asked += operator.name() in ("aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal")
+        self.asked += operator.name() in (
+            "aten::_local_scalar_dense",
+            "aten::is_nonzero",
+            "aten::equal",
+        )
         return operator(*args, **(kwargs or {}))
 
 
@@ -356,6 +481,12 @@ def test_a_drawn_token_waits_at_most_twice():
     asked = []
     for n in (4, 12):
         with Questions() as questions:
-            sampling.generate(model, torch.tensor([[3, 1, 4]]), n, torch.Generator().manual_seed(0), temperature=0.8)
+            sampling.generate(
+                model,
+                torch.tensor([[3, 1, 4]]),
+                n,
+                torch.Generator().manual_seed(0),
+                temperature=0.8,
+            )
         asked.append(questions.asked)
     assert asked[1] - asked[0] <= 2 * 8

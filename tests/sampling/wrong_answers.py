@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 09: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 09: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -8,7 +10,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- repetition_penalty ----------------------------------------------------------------------------------------------
+# --- repetition_penalty ---------------------------------------------------------------------------
+
 
 def penalised(penalty):
     if penalty <= 0:
@@ -35,7 +38,9 @@ def rep_always_multiplies(logits, ids, penalty):
 @wrong("repetition_penalty")
 def rep_swapped(logits, ids, penalty):
     penalised(penalty)
-    return torch.where(occurred(logits, ids), torch.where(logits > 0, logits * penalty, logits / penalty), logits)
+    return torch.where(
+        occurred(logits, ids), torch.where(logits > 0, logits * penalty, logits / penalty), logits
+    )
 
 
 @wrong("repetition_penalty")
@@ -89,7 +94,9 @@ def rep_last_token(logits, ids, penalty):
 @wrong("repetition_penalty")
 def rep_others(logits, ids, penalty):
     penalised(penalty)
-    return torch.where(occurred(logits, ids), logits, torch.where(logits > 0, logits / penalty, logits * penalty))
+    return torch.where(
+        occurred(logits, ids), logits, torch.where(logits > 0, logits / penalty, logits * penalty)
+    )
 
 
 @wrong("repetition_penalty")
@@ -110,10 +117,13 @@ def rep_probabilities(logits, ids, penalty):
 
 @wrong("repetition_penalty")
 def rep_no_error(logits, ids, penalty):
-    return torch.where(occurred(logits, ids), torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    return torch.where(
+        occurred(logits, ids), torch.where(logits > 0, logits / penalty, logits * penalty), logits
+    )
 
 
-# --- top_k -----------------------------------------------------------------------------------------------------------
+# --- top_k ----------------------------------------------------------------------------------------
+
 
 def checked_k(k):
     if k < 1:
@@ -130,20 +140,26 @@ def topk_zero(logits, k):
 @wrong("top_k")
 def topk_smallest(logits, k):
     checked_k(k)
-    return logits.masked_fill(logits > logits.topk(min(k, logits.size(-1)), largest=False).values[..., -1:], -math.inf)
+    return logits.masked_fill(
+        logits > logits.topk(min(k, logits.size(-1)), largest=False).values[..., -1:], -math.inf
+    )
 
 
 @wrong("top_k")
 def topk_strict(logits, k):
     """The k-th itself is cut."""
     checked_k(k)
-    return logits.masked_fill(logits <= logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf)
+    return logits.masked_fill(
+        logits <= logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf
+    )
 
 
 @wrong("top_k")
 def topk_k_plus_one(logits, k):
     checked_k(k)
-    return logits.masked_fill(logits < logits.topk(min(k + 1, logits.size(-1))).values[..., -1:], -math.inf)
+    return logits.masked_fill(
+        logits < logits.topk(min(k + 1, logits.size(-1))).values[..., -1:], -math.inf
+    )
 
 
 @wrong("top_k")
@@ -165,7 +181,9 @@ def topk_one_limit(logits, k):
 def topk_whole_batch(logits, k):
     """The k largest of the whole batch."""
     checked_k(k)
-    return logits.masked_fill(logits < logits.flatten().topk(min(k, logits.size(-1))).values[-1], -math.inf)
+    return logits.masked_fill(
+        logits < logits.flatten().topk(min(k, logits.size(-1))).values[-1], -math.inf
+    )
 
 
 @wrong("top_k")
@@ -186,7 +204,9 @@ def topk_sorted(logits, k):
 @wrong("top_k")
 def topk_probabilities(logits, k):
     checked_k(k)
-    return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf).softmax(-1)
+    return logits.masked_fill(
+        logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], -math.inf
+    ).softmax(-1)
 
 
 @wrong("top_k")
@@ -207,16 +227,21 @@ def topk_in_place(logits, k):
 def topk_first_axis(logits, k):
     """The k largest of each column."""
     checked_k(k)
-    return logits.masked_fill(logits < logits.topk(min(k, logits.size(0)), dim=0).values[-1:], -math.inf)
+    return logits.masked_fill(
+        logits < logits.topk(min(k, logits.size(0)), dim=0).values[-1:], -math.inf
+    )
 
 
 @wrong("top_k")
 def topk_no_error(logits, k):
     """k = 0 keeps everything."""
-    return logits.masked_fill(logits < logits.topk(max(1, min(k, logits.size(-1)))).values[..., -1:], -math.inf)
+    return logits.masked_fill(
+        logits < logits.topk(max(1, min(k, logits.size(-1)))).values[..., -1:], -math.inf
+    )
 
 
-# --- top_p -----------------------------------------------------------------------------------------------------------
+# --- top_p ----------------------------------------------------------------------------------------
+
 
 def checked_p(p):
     if not 0 < p <= 1:
@@ -352,7 +377,8 @@ def topp_no_error(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-# --- min_p -----------------------------------------------------------------------------------------------------------
+# --- min_p ----------------------------------------------------------------------------------------
+
 
 def checked_min(p):
     if not 0 <= p <= 1:
@@ -415,7 +441,9 @@ def minp_wrong_axis(logits, p):
 def minp_zero(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
-    return logits.where(probability >= p * probability.amax(-1, keepdim=True), torch.zeros_like(logits))
+    return logits.where(
+        probability >= p * probability.amax(-1, keepdim=True), torch.zeros_like(logits)
+    )
 
 
 @wrong("min_p")
@@ -451,7 +479,8 @@ def minp_no_error(logits, p):
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
 
 
-# --- greedy ----------------------------------------------------------------------------------------------------------
+# --- greedy ---------------------------------------------------------------------------------------
+
 
 @wrong("greedy")
 def greedy_new_only(model, ids, n_new):
@@ -555,5 +584,7 @@ def greedy_samples(model, ids, n_new):
     """Draws."""
     dice = torch.Generator().manual_seed(0)
     for _ in range(n_new):
-        ids = torch.cat([ids, torch.multinomial(model(ids)[:, -1].softmax(-1), 1, generator=dice)], 1)
+        ids = torch.cat(
+            [ids, torch.multinomial(model(ids)[:, -1].softmax(-1), 1, generator=dice)], 1
+        )
     return ids

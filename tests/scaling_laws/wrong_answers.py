@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 05: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 05: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 import random
@@ -10,7 +12,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- power_law_line --------------------------------------------------------------------------------------------------
+# --- power_law_line -------------------------------------------------------------------------------
+
 
 @wrong("power_law_line")
 def line_swapped(x, y):
@@ -105,12 +108,15 @@ def line_height_is_mean(x, y):
 @wrong("power_law_line")
 def line_cancellation(x, y):
     """n·Σxy - Σx·Σy in half the digits: wrong for compute of 1e20."""
-    a, b, n = np.log(x).astype(np.float16), np.log(y).astype(np.float16), len(x)
+    a = np.log(x).astype(np.float16)
+    b = np.log(y).astype(np.float16)
+    n = len(x)
     k = float((n * (a * b).sum() - a.sum() * b.sum()) / (n * (a * a).sum() - a.sum() ** 2))
     return float(np.exp(b.mean() - k * a.mean())), k
 
 
-# --- bootstrap -------------------------------------------------------------------------------------------------------
+# --- bootstrap ------------------------------------------------------------------------------------
+
 
 @wrong("bootstrap")
 def boot_permutes(statistic, rows, n_refits, rng):
@@ -121,13 +127,20 @@ def boot_permutes(statistic, rows, n_refits, rng):
 @wrong("bootstrap")
 def boot_halves(statistic, rows, n_refits, rng):
     """Half of the rows."""
-    return np.array([statistic(rows[rng.choice(len(rows), len(rows) // 2, replace=False)]) for _ in range(n_refits)])
+    return np.array(
+        [
+            statistic(rows[rng.choice(len(rows), len(rows) // 2, replace=False)])
+            for _ in range(n_refits)
+        ]
+    )
 
 
 @wrong("bootstrap")
 def boot_drops_one(statistic, rows, n_refits, rng):
     """The jackknife."""
-    return np.array([statistic(np.delete(rows, rng.integers(len(rows)), axis=0)) for _ in range(n_refits)])
+    return np.array(
+        [statistic(np.delete(rows, rng.integers(len(rows)), axis=0)) for _ in range(n_refits)]
+    )
 
 
 @wrong("bootstrap")
@@ -135,7 +148,10 @@ def boot_columns_apart(statistic, rows, n_refits, rng):
     """x and y drawn separately: the same where a row is one number."""
     n = len(rows)
     return np.array(
-        [statistic(np.stack([column[rng.integers(0, n, n)] for column in rows.T], axis=1)) for _ in range(n_refits)]
+        [
+            statistic(np.stack([column[rng.integers(0, n, n)] for column in rows.T], axis=1))
+            for _ in range(n_refits)
+        ]
     )
 
 
@@ -170,21 +186,30 @@ def boot_global(statistic, rows, n_refits, rng):
 def boot_python_random(statistic, rows, n_refits, rng):
     """Python's global generator."""
     n = len(rows)
-    return np.array([statistic(rows[[random.randrange(n) for _ in range(n)]]) for _ in range(n_refits)])
+    return np.array(
+        [statistic(rows[[random.randrange(n) for _ in range(n)]]) for _ in range(n_refits)]
+    )
 
 
 @wrong("bootstrap")
 def boot_own_seed(statistic, rows, n_refits, rng):
     """A generator of its own, always the same."""
-    own, n = np.random.default_rng(0), len(rows)
+    own = np.random.default_rng(0)
+    n = len(rows)
     return np.array([statistic(rows[own.integers(0, n, size=n)]) for _ in range(n_refits)])
 
 
 @wrong("bootstrap")
 def boot_restarts(statistic, rows, n_refits, rng):
     """The seed inside the loop: one sample, n_refits times."""
-    n, seed = len(rows), int(rng.integers(1 << 30))
-    return np.array([statistic(rows[np.random.default_rng(seed).integers(0, n, size=n)]) for _ in range(n_refits)])
+    n = len(rows)
+    seed = int(rng.integers(1 << 30))
+    return np.array(
+        [
+            statistic(rows[np.random.default_rng(seed).integers(0, n, size=n)])
+            for _ in range(n_refits)
+        ]
+    )
 
 
 @wrong("bootstrap")
@@ -231,7 +256,8 @@ def boot_noise(statistic, rows, n_refits, rng):
     return np.array([statistic(rows + rng.normal(size=rows.shape)) for _ in range(n_refits)])
 
 
-# --- chinchilla_objective --------------------------------------------------------------------------------------------
+# --- chinchilla_objective -------------------------------------------------------------------------
+
 
 def predicted(theta, N, D):
     a, b, e, alpha, beta = theta
@@ -322,7 +348,9 @@ def obj_e_first(theta, N, D, L, delta=1e-3):
 def obj_e_not_log(theta, N, D, L, delta=1e-3):
     """Takes theta[2] for E itself."""
     a, b, e, alpha, beta = theta
-    return float(huber(delta, np.log(e + np.exp(a) / N**alpha + np.exp(b) / D**beta) - np.log(L)).sum())
+    return float(
+        huber(delta, np.log(e + np.exp(a) / N**alpha + np.exp(b) / D**beta) - np.log(L)).sum()
+    )
 
 
 @wrong("chinchilla_objective")
@@ -330,7 +358,11 @@ def obj_overflows(theta, N, D, L, delta=1e-3):
     """exp and log: right for all moderate theta, and nan or inf for large ones."""
     a, b, e, alpha, beta = theta
     with np.errstate(all="ignore"):
-        return float(huber(delta, np.log(np.exp(a) / N**alpha + np.exp(b) / D**beta + np.exp(e)) - np.log(L)).sum())
+        return float(
+            huber(
+                delta, np.log(np.exp(a) / N**alpha + np.exp(b) / D**beta + np.exp(e)) - np.log(L)
+            ).sum()
+        )
 
 
 @wrong("chinchilla_objective")
@@ -355,7 +387,8 @@ def obj_right(theta, N, D, L, delta):
     return float(huber(delta, predicted(theta, N, D) - np.log(L)).sum())
 
 
-# --- optimal_allocation ----------------------------------------------------------------------------------------------
+# --- optimal_allocation ---------------------------------------------------------------------------
+
 
 def allocation(C, G, exponent):
     N = G * (C / 6) ** exponent
@@ -365,7 +398,9 @@ def allocation(C, G, exponent):
 @wrong("optimal_allocation")
 def opt_swapped(C, A, B, alpha, beta):
     """D first: right where size and data count the same."""
-    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))[::-1]
+    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))[
+        ::-1
+    ]
 
 
 @wrong("optimal_allocation")

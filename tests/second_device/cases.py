@@ -1,7 +1,9 @@
-"""Small calls of everything in the package that takes or makes tensors: on the CPU and on the device they give the same.
+"""Small calls of everything in the package that takes or makes tensors: on the CPU and on the
+device they give the same.
 
-A case is a function of the device; it returns tensors and numbers, in any nesting. Texts and dice come from the CPU, as
-in the notebooks; models are brought to the device with `.to`. walk.py runs the cases and sees what they called.
+A case is a function of the device; it returns tensors and numbers, in any nesting. Texts and dice
+come from the CPU, as in the notebooks; models are brought to the device with `.to`. walk.py runs
+the cases and sees what they called.
 """
 
 import copy
@@ -62,7 +64,13 @@ def noise(*shape, seed=0):
 
 def tiny(d, layers=2, V=12, positions=16, **more):
     config = gpt2.GPTConfig(
-        n_layer=layers, n_head=2, n_embd=8, vocab_size=V, n_positions=positions, initializer_range=0.5, **more
+        n_layer=layers,
+        n_head=2,
+        n_embd=8,
+        vocab_size=V,
+        n_positions=positions,
+        initializer_range=0.5,
+        **more,
     )
     return gpt2.GPT(config, dice()).to(d).eval()
 
@@ -72,7 +80,8 @@ def ids(d, B=3, T=6, V=12, seed=0):
 
 
 def memory_and_precision(d):
-    x, config = noise(64, 64).to(d), gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
+    x = noise(64, 64).to(d)
+    config = gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
     peak = memory.peak_bytes(lambda: x @ x, held=[x], device=d)
     model = gpt2.GPT(config, dice()).to(d)
     ratio = memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(config, 4, 64)
@@ -81,20 +90,22 @@ def memory_and_precision(d):
     with memory.enough_memory("This case"):
         fits = memory.if_it_fits(lambda: x.sum() + live.now)
     weight = torch.ones(4, 4).to(d).requires_grad_()
-    mixed, optimizer = precision.MixedPrecision(d, torch.float32), torch.optim.SGD([weight], 0.1)
+    mixed = precision.MixedPrecision(d, torch.float32)
+    optimizer = torch.optim.SGD([weight], 0.1)
     with mixed.forward():
         y = x[:4, :4] @ weight
     mixed.step(y.sum(), optimizer)
     return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
 
 
-# --- 02, 03 ----------------------------------------------------------------------------------------------------------
+# --- 02, 03 ---------------------------------------------------------------------------------------
 
 
 def attention_by_hand(d):
     q, k, v = (noise(2, 4, 6, seed=i).to(d) for i in range(3))
     mask = attention.causal_mask(4).to(d)
-    x, w = noise(2, 5, 6).to(d), [noise(6, 3, seed=i).to(d) for i in range(3)]
+    x = noise(2, 5, 6).to(d)
+    w = [noise(6, 3, seed=i).to(d) for i in range(3)]
     return (
         attention.softmax(q), attention.softmax(q, dim=0, temperature=2.0), attention.average_past_loop(x), attention.average_past_matrix(x), attention.average_past_softmax(x),
         attention.attention_weights(q, k, mask), attention.attention(q, k, v, mask), attention.causal_head(x, *w),
@@ -108,14 +119,17 @@ def attention_module(d):
         layer = attention.MultiHeadAttention(8, 2, fused=fused).to(d)
         for i, p in enumerate(layer.parameters()):
             p.data.copy_(noise(*p.shape, seed=i))
-        x, cache = noise(2, 5, 8).to(d), attention.KVCache()
+        x = noise(2, 5, 8).to(d)
+        cache = attention.KVCache()
         parts = [layer(x[:, :2], cache), layer(x[:, 2:4], cache), layer(x[:, 4:], cache)]
         out += [layer(x), layer.per_head(x), *parts]
     return out
 
 
 def blocks(d):
-    x, gain, shift = noise(2, 5, 8).to(d), noise(8, seed=1).to(d), noise(8, seed=2).to(d)
+    x = noise(2, 5, 8).to(d)
+    gain = noise(8, seed=1).to(d)
+    shift = noise(8, seed=2).to(d)
     parts = [lambda z: z * 2, lambda z: z + 1, transformer_block.gelu, transformer_block.gelu_tanh]
     torch.manual_seed(0)
     same = transformer_block.dropout(x, 0.0, True), transformer_block.dropout(x, 0.5, False)
@@ -127,8 +141,17 @@ def blocks(d):
         transformer_block.LayerNorm(8).to(d)(x),
         *same,
     ]
-    out += [form(x, *parts) for form in (transformer_block.pre_norm_block, transformer_block.post_norm_block, transformer_block.parallel_block)] + [transformer_block.rotary(x)]
-    config = transformer_block.TransformerConfig(n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16)
+    out += [
+        form(x, *parts)
+        for form in (
+            transformer_block.pre_norm_block,
+            transformer_block.post_norm_block,
+            transformer_block.parallel_block,
+        )
+    ] + [transformer_block.rotary(x)]
+    config = transformer_block.TransformerConfig(
+        n_embd=8, n_head=2, n_layer=1, vocab_size=12, n_positions=16
+    )
     block = transformer_block.Block(config).to(d)
     transformer.init_weights(block, config, dice())  # the generator stays on the CPU
     return *out, block(x), block.mlp(x), transformer_block.sinusoidal_positions(6, 8)
@@ -137,11 +160,15 @@ def blocks(d):
 def transformers(d):
     out = []
     for level in range(1, 6):
-        config = transformer.ladder(level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+        config = transformer.ladder(
+            level, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2
+        )
         model = transformer.Transformer(config, dice()).to(d)
         out += [model(ids(d)), model(ids(d), last=True)]
     for positions in ("none", "sinusoidal"):
-        config = transformer.ladder(5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions)
+        config = transformer.ladder(
+            5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions
+        )
         out.append(transformer.Transformer(config, dice()).to(d)(ids(d)))
     mask = transformer.architecture_mask("encoder-decoder", 6, 2).to(d)
     transformer.check_ids(ids(d))
@@ -155,7 +182,7 @@ def transformers(d):
     )
 
 
-# --- 04 --------------------------------------------------------------------------------------------------------------
+# --- 04 -------------------------------------------------------------------------------------------
 
 
 def gpt2_models(d):
@@ -186,7 +213,9 @@ def published_weights(d):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=12, n_positions=16)).eval()
+    theirs = GPT2LMHeadModel(
+        GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=12, n_positions=16)
+    ).eval()
     return gpt2.GPT.from_hf(theirs.to(d)).to(d)(ids(d)), gpt2.convert_weights(
         {"transformer.wte.weight": noise(4, 2).to(d)}
     )
@@ -215,7 +244,8 @@ def sampling_settings(d):
 
 
 def generating(d):
-    model, prompt = tiny(d), ids(d, B=2, T=4)
+    model = tiny(d)
+    prompt = ids(d, B=2, T=4)
     out = [
         sampling.generate(model, prompt, 6, dice(), temperature=0.9, top_p=0.9, cached=cached)
         for cached in (True, False)
@@ -245,7 +275,7 @@ def lesions(d):
     )
 
 
-# --- all: stories, training ------------------------------------------------------------------------------------------
+# --- all: stories, training -----------------------------------------------------------------------
 
 
 def stories_told(d):
@@ -298,13 +328,19 @@ def train_runs(d):
 
 
 def training_with_dropout(d):
-    """The seed decides, also on the device: two runs are the same, and another seed's is another."""
+    """The seed decides, also on the device: two runs are the same, and another seed's is
+    another.
+    """
     runs = []
     for seed in (0, 0, 1):
         model = tiny(d, embd_pdrop=0.3, resid_pdrop=0.3)
         runs.append(
             training.train(
-                model, training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), 4, progress=False, seed=seed
+                model,
+                training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6),
+                4,
+                progress=False,
+                seed=seed,
             ).losses
         )
     assert runs[0] == runs[1] != runs[2]
@@ -312,10 +348,13 @@ def training_with_dropout(d):
 
 
 def training_stays_where_the_model_is(d):
-    """Accelerate sees an accelerator here; a model on the CPU stays there, unless an accelerator is passed."""
+    """Accelerate sees an accelerator here; a model on the CPU stays there, unless an accelerator is
+    passed.
+    """
     from accelerate import Accelerator
 
-    data, met = training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6), []
+    data = training.token_batches(ids("cpu", B=1, T=200)[0], 4, 6)
+    met = []
 
     def loss(model, batch):
         met.append((devices.device_of(model).type, batch[0].device.type))
@@ -324,13 +363,19 @@ def training_stays_where_the_model_is(d):
     training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False)
     training.train(tiny(d), data, 1, loss_fn=loss, progress=False)
     training.train(tiny("cpu"), data, 1, loss_fn=loss, progress=False, accelerator=Accelerator())
-    here, there = "cpu", torch.device(d).type
-    assert met[:2] == [(here, here), (there, there)] and met[2][0] == met[2][1] == Accelerator().device.type
+    here = "cpu"
+    there = torch.device(d).type
+    assert (
+        met[:2] == [(here, here), (there, there)]
+        and met[2][0] == met[2][1] == Accelerator().device.type
+    )
     return len(met)
 
 
 def a_small_card(d):
-    """Out of memory is a sentence that names the remedy, and the model is still there afterwards."""
+    """Out of memory is a sentence that names the remedy, and the model is still there
+    afterwards.
+    """
     data = training.token_batches(ids("cpu", B=1, T=200)[0], 64, 16)
     if torch.device(d).type == "cpu":
         return "take fewer rows"
@@ -346,7 +391,8 @@ def a_small_card(d):
 
 def wrong_ids(d):
     """They are named before they reach the device, which would not come back from them."""
-    model, said = tiny(d), []
+    model = tiny(d)
+    said = []
     for bad in (12, -1):
         text = ids(d).clone()
         text[1, 2] = bad
@@ -364,14 +410,20 @@ def wrong_ids(d):
 
 
 def a_token_makes_the_host_wait_at_most_twice(d):
-    """A greedy one never; a drawn one for softmax's look at the scores and for draw's look at the probabilities."""
-    model, prompt, counted = tiny(d), ids(d, B=2, T=4), []
+    """A greedy one never; a drawn one for softmax's look at the scores and for draw's look at the
+    probabilities.
+    """
+    model = tiny(d)
+    prompt = ids(d, B=2, T=4)
+    counted = []
     for generator in (None, dice()):
         for n in (3, 8):
             before = 0 if d == "cpu" else torch.ops.second_device.counts()[3]
             sampling.generate(model, prompt, n, generator)
             counted.append(0 if d == "cpu" else torch.ops.second_device.counts()[3] - before)
-    greedy, drawn = counted[1] - counted[0], counted[3] - counted[2]  # of 5 tokens more
+    # of 5 tokens more
+    greedy = counted[1] - counted[0]
+    drawn = counted[3] - counted[2]
     assert (greedy, drawn) == ((0, 0) if d == "cpu" else (0, 10)), counted
     return None
 
@@ -394,12 +446,13 @@ def helpers(d):
     )
 
 
-# --- 05 --------------------------------------------------------------------------------------------------------------
+# --- 05 -------------------------------------------------------------------------------------------
 
 
 def test_time_sums(d):
     task = test_time_compute.RunningSum(p=5, n=4)
-    model, digits = task.model(16).to(d), task.problems(6, dice())
+    model = task.model(16).to(d)
+    digits = task.problems(6, dice())
     out = [
         task.sample(model, digits, style, 3, temperature, dice())
         for style in ("direct", "steps")
@@ -448,7 +501,11 @@ def probabilities_of_answers(d):
         return {"input_ids": [int(digit) for digit in text]}
 
     p = real_model.answer_probabilities(Wrapped(), tokenizer, ["0", "12"], ["3", "21"], ends="")
-    return p, real_model.coverage_of(p.float().to(d), 3), [str(row) for row in real_model.sums(1, 2, 1, dice())]
+    return (
+        p,
+        real_model.coverage_of(p.float().to(d), 3),
+        [str(row) for row in real_model.sums(1, 2, 1, dice())],
+    )
 
 
 def facts(d):
@@ -457,18 +514,21 @@ def facts(d):
     return log_p, emergence.exact_match(right, 3, 10, dice())
 
 
-# --- 06 --------------------------------------------------------------------------------------------------------------
+# --- 06 -------------------------------------------------------------------------------------------
 
 
 def toy_models(d):
-    S, own = torch.tensor([0.0, 0.7]).to(d), torch.Generator(d).manual_seed(0)
+    S = torch.tensor([0.0, 0.7]).to(d)
+    own = torch.Generator(d).manual_seed(0)
     model = superposition.ToyModel(2, 4, 2, generator=own)
     losses = superposition.train_toy(model, S, steps=4, batch=16, generator=own)
     more = superposition.train_toy(model, S, steps=2, batch=None)
     paired = superposition.train_toy(
         model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True)
     )
-    W, b, importance = model.W.detach(), model.b.detach(), torch.ones(4).to(d)
+    W = model.W.detach()
+    b = model.b.detach()
+    importance = torch.ones(4).to(d)
     x = superposition.feature_batch(S, 8, 4, own)
     ideal = superposition.ideal_losses(S[:2], torch.ones(2).to(d)) if d else None
     return (
@@ -483,7 +543,9 @@ def autoencoders(d):
     x = noise(60, 6).to(d)
     runs = [
         sparse_autoencoders.train_sae(x, 8, penalty=0.1, steps=4, batch=16),
-        sparse_autoencoders.train_sae(x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1)),
+        sparse_autoencoders.train_sae(
+            x, 8, top_k=2, steps=4, batch=16, generator=torch.Generator(d).manual_seed(1)
+        ),
     ]
     out = []
     for run in runs:
@@ -504,15 +566,17 @@ def autoencoders(d):
     )
 
 
-# --- 07 --------------------------------------------------------------------------------------------------------------
+# --- 07 -------------------------------------------------------------------------------------------
 
 
 def biases(d):
-    mask, model = torch.arange(12) < 3, tiny(d)
+    mask = torch.arange(12) < 3
+    model = tiny(d)
     run = kl_bias.train_bias(copy.deepcopy(model), mask, 4, B=2, T=6)
     p = model(ids(d)).softmax(-1)
     target = kl_bias.target_distribution(mask.to(d)).cpu()
-    loss, batch = kl_bias.KLTargetLoss(target), (ids(d), ids(d, seed=1))
+    loss = kl_bias.KLTargetLoss(target)
+    batch = (ids(d), ids(d, seed=1))
     kl_bias.check_distribution(target.to(d))
     kl_bias.check_fits(mask.to(d), p)
     tilted = [kl_bias.tilted_loss(tiny(d), mask, 3.0, trigger=t)(model, batch) for t in (None, 2)]
@@ -524,26 +588,31 @@ def biases(d):
 
 
 def audits(d):
-    before, after = tiny(d), tiny(d, layers=1)
+    before = tiny(d)
+    after = tiny(d, layers=1)
     found = audit.compare(before, after, ids(d))
     return [value for value in vars(found).values()], audit.count_interval(3, 10)
 
 
-# --- 08 --------------------------------------------------------------------------------------------------------------
+# --- 08 -------------------------------------------------------------------------------------------
 
 
 def hooks_and_patches(d):
-    model, text = tiny(d), ids(d)
+    model = tiny(d)
+    text = ids(d)
     seen = hooks.activations(model, text, ["h.*.attn.pattern", "h.1.in", "h.0.attn.heads"])
     with hooks.patched(model, {"h.*.mlp": torch.zeros_like}):
         without = model(text)
-    with hooks.patched(model, {"h.1.in": hooks.only(torch.zeros(3, 6, 8), slice(None), 2)}):  # a patch from the CPU
+    # a patch from the CPU
+    with hooks.patched(model, {"h.1.in": hooks.only(torch.zeros(3, 6, 8), slice(None), 2)}):
         part = model(text)
     return dict(seen), without, part, hooks.record(model, text, ["h.0"]), len(hooks.points(model))
 
 
 def reading(d):
-    model, clean, corrupt = tiny(d), ids(d, B=1), ids(d, B=1, seed=1)
+    model = tiny(d)
+    clean = ids(d, B=1)
+    corrupt = ids(d, B=1, seed=1)
     pattern = hooks.activations(model, clean, ["h.0.attn.pattern"])["h.0.attn.pattern"]
     parts = circuits.attribution(model, clean, 3, other=4)
     return (
@@ -555,10 +624,13 @@ def reading(d):
 
 
 def probing(d):
-    x, y = noise(40, 5).to(d), torch.randint(2, (40,), generator=dice()).to(d)
+    x = noise(40, 5).to(d)
+    y = torch.randint(2, (40,), generator=dice()).to(d)
     x = x + y[:, None]
-    train, control = (torch.arange(40) < 30).to(d), probes.control_labels(ids(d, B=1, T=40)[0], y, dice())
-    probe, eraser = probes.fit_probe(x, y), probes.leace(x, y)
+    train = (torch.arange(40) < 30).to(d)
+    control = probes.control_labels(ids(d, B=1, T=40)[0], y, dice())
+    probe = probes.fit_probe(x, y)
+    eraser = probes.leace(x, y)
     probes.check_labels(x, y)
     return (
         probe(x), probe.accuracy(x, y), control, probes.selectivity(x, y, control, train), probes.erase_directions(x, noise(2, 5).to(d), x.mean(0)),
@@ -567,7 +639,9 @@ def probing(d):
 
 
 def growing(d):
-    model = induction.attention_only(2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()).to(d)
+    model = induction.attention_only(
+        2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()
+    ).to(d)
     batch = tuple(x.to(d) for x in induction.repeat_batches(4, 12, 12, (3, 5))(dice()))
     late = induction.late_repeats(2, 2, 3, 12, dice())
     out = [
@@ -581,7 +655,9 @@ def growing(d):
 
 
 def ablating(d):
-    model = induction.attention_only(2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()).to(d)
+    model = induction.attention_only(
+        2, T=12, vocab_size=12, d_model=16, n_head=2, generator=dice()
+    ).to(d)
     batch = tuple(x.to(d) for x in induction.repeat_batches(4, 12, 12, (3, 5))(dice()))
     with ablation.ablated(model, [(0, 1)]):
         out = model(batch[0])
@@ -593,7 +669,8 @@ def ablating(d):
 
 
 def adding(d):
-    model, split = grokking.ModularAdder(5, 8, 2, 16, generator=dice()).to(d), grokking.split(5, 0.6, dice())
+    model = grokking.ModularAdder(5, 8, 2, 16, generator=dice()).to(d)
+    split = grokking.split(5, 0.6, dice())
     run = grokking.train_adder(model, split, steps=4, every=2)
     logits = run.logits[-1].to(d)
     sums = grokking.by_sum(logits)
@@ -611,19 +688,22 @@ def regression(d):
     )
 
 
-# --- 09 --------------------------------------------------------------------------------------------------------------
+# --- 09 -------------------------------------------------------------------------------------------
 
 CHAT = len(chat.CHAT_VOCAB)
 
 
 def talker(d, seed=0):
     """A small model of the chat's words."""
-    config = gpt2.GPTConfig(n_layer=1, n_head=2, n_embd=16, vocab_size=CHAT, n_positions=256, initializer_range=0.3)
+    config = gpt2.GPTConfig(
+        n_layer=1, n_head=2, n_embd=16, vocab_size=CHAT, n_positions=256, initializer_range=0.3
+    )
     return gpt2.GPT(config, dice(seed)).to(d).eval()
 
 
 def answering(d):
-    model, tasks = talker(d), instruction_tuning.instructions(0, 4)
+    model = talker(d)
+    tasks = instruction_tuning.instructions(0, 4)
     batch = fine_tuning.task_batches(tasks, 3)(dice())
     there = tuple(x.to(d) for x in batch)
     said = (
@@ -631,7 +711,11 @@ def answering(d):
         fine_tuning.answers(model, tasks, dice(), n_new=4, temperature=1.0),
     )
     history = training.train(
-        copy.deepcopy(model), fine_tuning.task_batches(tasks, 3), 2, loss_fn=fine_tuning.answer_loss, progress=False
+        copy.deepcopy(model),
+        fine_tuning.task_batches(tasks, 3),
+        2,
+        loss_fn=fine_tuning.answer_loss,
+        progress=False,
     )
     return (
         said,
@@ -658,8 +742,16 @@ def assistants(d):
 
 def low_rank(d):
     model = adapters.add_lora(tiny(d), 2, new_tokens=3)
-    training.train(model, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 3, progress=False, weight_decay=0.0)
-    W, A, B = noise(4, 6).to(d), noise(2, 6).to(d), noise(4, 2).to(d)
+    training.train(
+        model,
+        training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6),
+        3,
+        progress=False,
+        weight_decay=0.0,
+    )
+    W = noise(4, 6).to(d)
+    A = noise(2, 6).to(d)
+    B = noise(4, 2).to(d)
     layer = adapters.LoRALinear(nn.Linear(6, 4).to(d), 2, generator=dice())
     return (
         model(ids(d)),
@@ -680,12 +772,19 @@ def mixing(d):
 
 
 def preferring(d):
-    pairs = preferences.Pairs.of([([5, 6], [7, 1], [8, 9, 1]), ([5, 6], [7, 8, 1], [9, 1]), ([2, 3], [4, 1], [5, 1])], fill=1)
-    model, reference = tiny(d), tiny(d, layers=1)
+    pairs = preferences.Pairs.of(
+        [([5, 6], [7, 1], [8, 9, 1]), ([5, 6], [7, 8, 1], [9, 1]), ([2, 3], [4, 1], [5, 1])], fill=1
+    )
+    model = tiny(d)
+    reference = tiny(d, layers=1)
     judge = preferences.RewardModel(model)
     batches = pairs.batches(2, *pairs.log_probs(reference))
-    history = training.train(copy.deepcopy(model), batches, 2, loss_fn=preferences.dpo_objective(0.1), progress=False)
-    learnt = training.train(judge, pairs.batches(2), 3, loss_fn=preferences.reward_loss, progress=False)
+    history = training.train(
+        copy.deepcopy(model), batches, 2, loss_fn=preferences.dpo_objective(0.1), progress=False
+    )
+    learnt = training.train(
+        judge, pairs.batches(2), 3, loss_fn=preferences.reward_loss, progress=False
+    )
     chosen, rejected = preferences_runs.features(judge, pairs)
     head = preferences_runs.fit_head(copy.deepcopy(judge), chosen, rejected)
     there = pairs.to(d)
@@ -697,13 +796,28 @@ def preferring(d):
 
 
 def rewarding(d):
-    model, reference, prompts = tiny(d), tiny(d, layers=1), ids("cpu", B=2, T=3)
-    drawn, best = (reinforcement.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t) for t in (1.0, 0))
+    model = tiny(d)
+    reference = tiny(d, layers=1)
+    prompts = ids("cpu", B=2, T=3)
+    drawn, best = (
+        reinforcement.sample_answers(model, prompts, 4, 5, 1, dice(), temperature=t)
+        for t in (1.0, 0)
+    )
     log_p, other = (reinforcement.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(8))
     proxy = reinforcement.answer_reward(judge, prompts, drawn, 1)
-    rows = reinforcement.reinforce(copy.deepcopy(model), reference, [prompts, prompts.to(d)], lambda i, answers: (answers == 3).float().mean(-1).cpu(), 3, stop=1, n_new=5, k=4,
-                        beta=0.1, generator=dice())  # fmt: skip
+    rows = reinforcement.reinforce(
+        copy.deepcopy(model),
+        reference,
+        [prompts, prompts.to(d)],
+        lambda i, answers: (answers == 3).float().mean(-1).cpu(),
+        3,
+        stop=1,
+        n_new=5,
+        k=4,
+        beta=0.1,
+        generator=dice(),
+    )
     return (
         drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.advantages(proxy), reinforcement.reinforce_loss(log_p, proxy), reinforcement.kl_estimates(log_p, other),
         [list(row.values()) for row in rows], reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
@@ -711,14 +825,21 @@ def rewarding(d):
 
 
 def preference_experiments(d):
-    model, reference = talker(d), talker(d, seed=1)
+    model = talker(d)
+    reference = talker(d, seed=1)
     questions = preferences_runs.Questions.draw(0, 60, batch=2)
     questions = preferences_runs.Questions(questions.tasks[:2], questions.prompts[:2])
-    drawn = reinforcement.sample_answers(model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice())
-    pairs = preferences.Pairs.of([([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN)
+    drawn = reinforcement.sample_answers(
+        model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice()
+    )
+    pairs = preferences.Pairs.of(
+        [([5, 6], [7, chat.END_OF_TURN], [8, 9])] * 3, fill=chat.END_OF_TURN
+    )
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(16))
     teller = pretrained.assistant().to(d)
-    made = preferences_runs.make_pairs(teller, preferences_runs.Questions.draw(1, 200, batch=4), 1, dice())
+    made = preferences_runs.make_pairs(
+        teller, preferences_runs.Questions.draw(1, 200, batch=4), 1, dice()
+    )
     return (
         questions.grades(0, drawn), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 1).values()),
         preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.train_on_own(preferences_runs.copy_of(model), pairs, 2, progress=False).losses,
@@ -727,12 +848,20 @@ def preference_experiments(d):
 
 
 def compressing(d):
-    model, w, x = tiny(d), noise(6, 32).to(d), noise(5, 32, seed=1).to(d)
+    model = tiny(d)
+    w = noise(6, 32).to(d)
+    x = noise(5, 32, seed=1).to(d)
     masks = compression.magnitude_masks(model, 0.5)
     smaller = compression.pruned(model, masks)
-    training.train(smaller, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 2, progress=False)
+    training.train(
+        smaller, training.token_batches(ids("cpu", B=1, T=90)[0], 4, 6), 2, progress=False
+    )
     ints, scale = compression.quantize_absmax(w, dim=0)
-    rounded = [compression.rounded(w, 4, kind, zero) for kind in compression.GRANULARITIES for zero in (False, True)]
+    rounded = [
+        compression.rounded(w, 4, kind, zero)
+        for kind in compression.GRANULARITIES
+        for zero in (False, True)
+    ]
     return (
         smaller(ids(d)), compression.magnitude_masks(model, 0.5, "layer"), ints, scale, compression.quantize_zero_point(w, 4, 0), rounded, compression.quantized(model, 8)(ids(d)),
         compression.int8_linear(x, ints, scale, noise(6).to(d)), compression.stored_bytes(model, 8), compression.magnitude_mask(w, 0.3), compression.check_weights(w, 8, 0),
@@ -742,9 +871,14 @@ def compressing(d):
 
 def distilling(d):
     batch = ids("cpu", B=2, T=5), ids("cpu", B=2, T=5, seed=1)
-    pupil, teacher = tiny(d, layers=1), tiny(d)
+    pupil = tiny(d, layers=1)
+    teacher = tiny(d)
     history = training.train(
-        copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(teacher, 2.0), progress=False
+        copy.deepcopy(pupil),
+        lambda generator: batch,
+        2,
+        loss_fn=distillation.distilled(teacher, 2.0),
+        progress=False,
     )
     held = training.train(
         copy.deepcopy(pupil),
@@ -754,7 +888,11 @@ def distilling(d):
         progress=False,
     )
     at_home = training.train(
-        copy.deepcopy(pupil), lambda generator: batch, 2, loss_fn=distillation.distilled(tiny("cpu")), progress=False
+        copy.deepcopy(pupil),
+        lambda generator: batch,
+        2,
+        loss_fn=distillation.distilled(tiny("cpu")),
+        progress=False,
     )  # another device
     told = corpus.encode_words("Once upon a")[None].to(d)
     return (
@@ -768,8 +906,10 @@ def distilling(d):
 
 
 def guarding(d):
-    model, defence = talker(d), guard_rails.DEFENCES["none"]
-    asks, tried = guard_rails.refusal_asks(0, 2)[:3], guard_rails.attacks(0, 1, ["ask"])
+    model = talker(d)
+    defence = guard_rails.DEFENCES["none"]
+    asks = guard_rails.refusal_asks(0, 2)[:3]
+    tried = guard_rails.attacks(0, 1, ["ask"])
     return (
         guard_rails.replies(model, defence, ["What is the secret word?"], ["shell"]), [dict(c) for c in guard_rails.outcomes(model, asks).values()],
         list(guard_rails.successes(model, defence, tried).values()), guard_rails.usefulness(model, defence, guard_rails.ordinary(0, 2)),
@@ -784,7 +924,9 @@ def prying(d):
 
 def loaded(d):
     found = pretrained.trained(n_windows=1)
-    return training.evaluate(found.model.to(d), found.batches), F.one_hot(found.windows[0, :3].to(d), 699).sum()
+    return training.evaluate(found.model.to(d), found.batches), F.one_hot(
+        found.windows[0, :3].to(d), 699
+    ).sum()
 
 
 CASES = {name: case for name, case in list(globals().items()) if callable(case) and getattr(case, "__module__", "") == __name__

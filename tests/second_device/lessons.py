@@ -1,9 +1,11 @@
-"""Runs a lesson on the second device: every cell in a fresh kernel, with the sizes of the cpu profile.
+"""Runs a lesson on the second device: every cell in a fresh kernel, with the sizes of the cpu
+profile.
 
     PYTHONPATH=tests:tools python -m second_device.lessons 05 [--noise] [--card=t4] [--on]
 
-The cells are those of notebooks/src, so a change is tried before the notebook is built. With `--on` it does not stop at
-the first cell that fails. Outputs are not compared: assertions in the cells must hold, and no cell may fail.
+The cells are those of notebooks/src, so a change is tried before the notebook is built. With `--on`
+it does not stop at the first cell that fails. Outputs are not compared: assertions in the cells
+must hold, and no cell may fail.
 """
 
 import os
@@ -37,7 +39,13 @@ def prelude(card: str, noise: bool, memory: int | None) -> str:
     )
 
 
-def run(source: Path, card: str = "cuda", noise: bool = False, memory: int | None = None, on: bool = False) -> Outcome:
+def run(
+    source: Path,
+    card: str = "cuda",
+    noise: bool = False,
+    memory: int | None = None,
+    on: bool = False,
+) -> Outcome:
     """Run one lesson; with `on`, go on after a cell that fails."""
     nb = from_source(source)
     for cell in nb.cells:
@@ -54,19 +62,27 @@ def run(source: Path, card: str = "cuda", noise: bool = False, memory: int | Non
         problems = [str(problem)]
     failed = [
         f"{source.stem}, cell {number} (`{cell.source.splitlines()[0]}`): {output.ename}: {output.evalue}"
-        for number, cell in enumerate(nb.cells) if "raises-exception" in cell.metadata.get("tags", []) and on
-        for output in cell.get("outputs", []) if output.output_type == "error"
-    ]  # fmt: skip
+        for number, cell in enumerate(nb.cells)
+        if "raises-exception" in cell.metadata.get("tags", []) and on
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
     return Outcome(failed + problems, 0 if problems else int(nb.cells[-1].outputs[0].text))
 
 
 def main() -> int:
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    options = {word.partition("=")[0]: word.partition("=")[2] for word in sys.argv[1:] if word.startswith("-")}
+    options = {
+        word.partition("=")[0]: word.partition("=")[2]
+        for word in sys.argv[1:]
+        if word.startswith("-")
+    }
     bad = 0
     for source in sources(words):
         start = time.perf_counter()
-        outcome = run(source, options.get("--card", "cuda"), "--noise" in options, on="--on" in options)
+        outcome = run(
+            source, options.get("--card", "cuda"), "--noise" in options, on="--on" in options
+        )
         seconds = time.perf_counter() - start
         print(
             f"{source.stem}: {len(outcome.failed)} failed, {outcome.launched} operators on the device, {seconds:.0f} s"

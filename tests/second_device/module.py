@@ -1,4 +1,6 @@
-"""`torch.second`: what `torch.cuda` (or `torch.mps`) offers, for the device that this process plays."""
+"""`torch.second`: what `torch.cuda` (or `torch.mps`) offers, for the device that this process
+plays.
+"""
 
 import time
 from types import SimpleNamespace
@@ -11,7 +13,11 @@ OutOfMemoryError = torch.OutOfMemoryError
 
 def _counts():
     return dict(
-        zip(("current", "peak", "launched", "waits", "copied_in"), torch.ops.second_device.counts(), strict=True)
+        zip(
+            ("current", "peak", "launched", "waits", "copied_in"),
+            torch.ops.second_device.counts(),
+            strict=True,
+        )
     )
 
 
@@ -93,7 +99,9 @@ def launched():
 
 
 def waits():
-    """How often the host waited for the device (a number or a tensor came back) since the last reset of the peak."""
+    """How often the host waited for the device (a number or a tensor came back) since the last
+    reset of the peak.
+    """
     return _counts()["waits"]
 
 

@@ -1,4 +1,6 @@
-"""Runs a part of this folder in a process of its own: a process that has the second device keeps it."""
+"""Runs a part of this folder in a process of its own: a process that has the second device keeps
+it.
+"""
 
 import json
 import os
@@ -23,15 +25,24 @@ def built() -> None:
 
 @cache
 def _run(part: str, *arguments: str) -> dict:
-    paths = [str(TESTS.parent), str(TESTS), str(TESTS.parent / "tools"), os.environ.get("PYTHONPATH", "")]
+    paths = [
+        str(TESTS.parent),
+        str(TESTS),
+        str(TESTS.parent / "tools"),
+        os.environ.get("PYTHONPATH", ""),
+    ]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COURSE_QUIET": "1"}
     command = [sys.executable, "-m", f"second_device.{part}", *arguments]
-    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, cwd=CACHE.parent)
+    run = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=900, cwd=CACHE.parent
+    )
     assert run.returncode == 0, run.stderr[-4000:]
     return json.loads(run.stdout)
 
 
 def report_of(part: str, *arguments: str) -> dict:
-    """What `python -m second_device.PART` printed, as JSON; once for all tests. Skips where there is no compiler."""
+    """What `python -m second_device.PART` printed, as JSON; once for all tests. Skips where there
+    is no compiler.
+    """
     built()
     return _run(part, *arguments)

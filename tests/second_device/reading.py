@@ -1,7 +1,9 @@
-"""Reads "cuda" (or "mps") as the second device's name, in the course's modules and in a notebook's cells.
+"""Reads "cuda" (or "mps") as the second device's name, in the course's modules and in a notebook's
+cells.
 
-torch knows the real name as a device that is not there; so the name is changed in the source that is about to run:
-the string "cuda", and the modules torch.cuda and torch.backends.cuda. Nothing else of a source changes.
+torch knows the real name as a device that is not there; so the name is changed in the source that
+is about to run: the string "cuda", and the modules torch.cuda and torch.backends.cuda. Nothing else
+of a source changes.
 """
 
 import ast
@@ -13,10 +15,13 @@ PACKAGE = "course_utils"
 
 
 class Names(ast.NodeTransformer):
-    """`x.to("cuda")`, `device.type == "cuda"`, `torch.cuda.synchronize()` → the same with the second device's name."""
+    """`x.to("cuda")`, `device.type == "cuda"`, `torch.cuda.synchronize()` → the same with the
+    second device's name.
+    """
 
     def __init__(self, old: str, new: str):
-        self.old, self.new = old, new
+        self.old = old
+        self.new = new
 
     def visit_Constant(self, node):
         if node.value in (self.old, f"{self.old}:0"):
@@ -27,10 +32,14 @@ class Names(ast.NodeTransformer):
         self.generic_visit(node)
         of_torch = isinstance(node.value, ast.Name) and node.value.id == "torch"
         of_backends = (
-            isinstance(node.value, ast.Attribute) and ast.unparse(node.value) == "torch.backends" and self.old == "mps"
+            isinstance(node.value, ast.Attribute)
+            and ast.unparse(node.value) == "torch.backends"
+            and self.old == "mps"
         )
         if node.attr == self.old and (of_torch or of_backends):
-            return ast.copy_location(ast.Attribute(ast.Name("torch", ast.Load()), self.new, node.ctx), node)
+            return ast.copy_location(
+                ast.Attribute(ast.Name("torch", ast.Load()), self.new, node.ctx), node
+            )
         return node
 
     def visit_JoinedStr(self, node):
@@ -38,9 +47,12 @@ class Names(ast.NodeTransformer):
 
 
 class Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module of the course with the names changed; never from, nor into, the cache of bytecode."""
+    """Loads a module of the course with the names changed; never from, nor into, the cache of
+    bytecode.
+    """
 
-    names, patches = None, {}
+    names = None
+    patches = {}
 
     def path_stats(self, path):
         raise OSError("no bytecode")
@@ -64,7 +76,9 @@ class Finder:
             return None
         for finder in sys.meta_path:  # an editable installation has a finder of its own
             spec = (
-                None if finder is Finder or not hasattr(finder, "find_spec") else finder.find_spec(name, path, target)
+                None
+                if finder is Finder or not hasattr(finder, "find_spec")
+                else finder.find_spec(name, path, target)
             )
             if spec is not None:
                 if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
@@ -74,11 +88,15 @@ class Finder:
 
 
 def install(old: str, new: str, cpu_sizes: bool) -> None:
-    """Change the names from here on. Raises RuntimeError where the course has been imported already."""
+    """Change the names from here on. Raises RuntimeError where the course has been imported
+    already.
+    """
     import torch
 
     if PACKAGE in sys.modules and not isinstance(sys.modules[PACKAGE].__loader__, Loader):
-        raise RuntimeError(f"{PACKAGE} was imported before the second device: its modules have read the real names")
+        raise RuntimeError(
+            f"{PACKAGE} was imported before the second device: its modules have read the real names"
+        )
     Loader.names = Names(old, new)
     if cpu_sizes:
         runtime = {"profile": lambda: "cpu", "device": lambda: torch.device(new)}
@@ -91,12 +109,19 @@ def install(old: str, new: str, cpu_sizes: bool) -> None:
         from IPython import get_ipython
 
         shell = get_ipython() or shell
-    shell.ast_transformers[:] = [*(t for t in shell.ast_transformers if not isinstance(t, Names)), Loader.names]
+    shell.ast_transformers[:] = [
+        *(t for t in shell.ast_transformers if not isinstance(t, Names)),
+        Loader.names,
+    ]
 
 
 def _accelerate_sees(device) -> None:
-    """`Accelerator()` takes any cuda or mps that it finds: so it finds this one, unless told to use the CPU."""
+    """`Accelerator()` takes any cuda or mps that it finds: so it finds this one, unless told to use
+    the CPU.
+    """
     import torch
     from accelerate.state import PartialState
 
-    PartialState.default_device = property(lambda self: torch.device("cpu") if getattr(self, "_cpu", False) else device)
+    PartialState.default_device = property(
+        lambda self: torch.device("cpu") if getattr(self, "_cpu", False) else device
+    )

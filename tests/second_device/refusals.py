@@ -1,4 +1,6 @@
-"""What the second device must refuse, count or bear: each check is a function; `main` runs them in a process of their own."""
+"""What the second device must refuse, count or bear: each check is a function; `main` runs them in
+a process of their own.
+"""
 
 import copy
 import json
@@ -28,7 +30,7 @@ def ones(*shape, **more):
     return torch.ones(*shape, device=D, **more)
 
 
-# --- Two devices -----------------------------------------------------------------------------------------------------
+# --- Two devices ----------------------------------------------------------------------------------
 
 
 def two_devices_do_not_mix():
@@ -37,10 +39,18 @@ def two_devices_do_not_mix():
     refused(RuntimeError, "same device", lambda: ones(2, 2) @ torch.ones(2, 2))
     refused(RuntimeError, "same device", lambda: torch.cat([ones(2), torch.ones(2)]))
     refused(RuntimeError, "same device", lambda: torch.where(ones(2) > 0, ones(2), torch.ones(2)))
-    refused(RuntimeError, "same device", lambda: ones(3).masked_fill(torch.ones(3, dtype=torch.bool), 0.0))
+    refused(
+        RuntimeError,
+        "same device",
+        lambda: ones(3).masked_fill(torch.ones(3, dtype=torch.bool), 0.0),
+    )
     refused(RuntimeError, "same device", lambda: ones(3, 2).gather(0, torch.zeros(1, 2).long()))
     refused(RuntimeError, "same device", lambda: nn.Embedding(3, 2).to(D)(torch.tensor([1])))
-    refused(RuntimeError, "same device", lambda: nn.functional.cross_entropy(ones(2, 3), torch.tensor([0, 1])))
+    refused(
+        RuntimeError,
+        "same device",
+        lambda: nn.functional.cross_entropy(ones(2, 3), torch.tensor([0, 1])),
+    )
     refused(RuntimeError, "same device", lambda: torch.ones(2).add_(ones(2)))
     refused(RuntimeError, "", lambda: torch.ones(3)[torch.tensor([0], device=D)])
     refused(TypeError, "numpy", lambda: ones(2).numpy())
@@ -51,13 +61,16 @@ def what_cuda_lets_mix_may_mix():
     x = torch.arange(4.0).to(D)
     assert (x + torch.tensor(1.0)).tolist() == [1, 2, 3, 4]
     assert torch.where(x > 1, x, torch.tensor(0.0)).tolist() == [0, 0, 2, 3]
-    assert x[torch.tensor([3, 0])].tolist() == [3, 0] and x[torch.tensor([True, False, True, False])].tolist() == [0, 2]
+    assert x[torch.tensor([3, 0])].tolist() == [3, 0] and x[
+        torch.tensor([True, False, True, False])
+    ].tolist() == [0, 2]
     assert torch.ones(4).copy_(x).tolist() == x.tolist() == x.cpu().tolist()
 
 
 def dice_belong_to_one_device():
     play("cuda")
-    own, other = torch.Generator(D).manual_seed(0), torch.Generator().manual_seed(0)
+    own = torch.Generator(D).manual_seed(0)
+    other = torch.Generator().manual_seed(0)
     for call in (
         lambda g: torch.rand(3, device=D, generator=g),
         lambda g: torch.multinomial(ones(3), 1, generator=g),
@@ -72,7 +85,7 @@ def dice_belong_to_one_device():
     assert torch.equal(a.cpu(), torch.rand(3, device=D).cpu())
 
 
-# --- Kernels and types -----------------------------------------------------------------------------------------------
+# --- Kernels and types ----------------------------------------------------------------------------
 
 
 def cuda_multiplies_no_integers():
@@ -82,7 +95,10 @@ def cuda_multiplies_no_integers():
     refused(
         NotImplementedError,
         "not implemented for",
-        lambda: torch.ones(2, 2, dtype=torch.int32, device=D) @ torch.ones(2, dtype=torch.int32, device=D),
+        lambda: (
+            torch.ones(2, 2, dtype=torch.int32, device=D)
+            @ torch.ones(2, dtype=torch.int32, device=D)
+        ),
     )
     assert (whole * whole).sum().item() == 4
 
@@ -108,21 +124,28 @@ def a_t4_has_no_bfloat16():
     refused(TypeError, "bfloat16", lambda: ones(2).bfloat16())
     refused(TypeError, "bfloat16", lambda: torch.ones(2, dtype=torch.bfloat16).to(D))
     assert ones(2).half().dtype == torch.float16
-    assert torch.second.is_bf16_supported() and not torch.second.is_bf16_supported(including_emulation=False)
+    assert torch.second.is_bf16_supported() and not torch.second.is_bf16_supported(
+        including_emulation=False
+    )
     assert torch.second.get_device_capability() == (7, 5)
 
 
 def a_wrong_index_kills_the_device():
     play("cuda")
     table = ones(3, 2)
-    refused(RuntimeError, "device-side assert", lambda: nn.functional.embedding(torch.tensor([7], device=D), table))
+    refused(
+        RuntimeError,
+        "device-side assert",
+        lambda: nn.functional.embedding(torch.tensor([7], device=D), table),
+    )
     refused(RuntimeError, "device-side assert", lambda: table + 1)
     torch.second.revive()
-    refused(IndexError, "Dimension out of range", lambda: table.sum(5))  # seen before anything is launched
+    # seen before anything is launched
+    refused(IndexError, "Dimension out of range", lambda: table.sum(5))
     assert (table + 1).sum().item() == 12
 
 
-# --- Memory ----------------------------------------------------------------------------------------------------------
+# --- Memory ---------------------------------------------------------------------------------------
 
 
 def memory_is_counted():
@@ -160,7 +183,7 @@ def waits_are_counted():
     assert torch.second.waits() == 3
 
 
-# --- Training --------------------------------------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
 
 def tied_weights_stay_tied():
@@ -174,8 +197,10 @@ def tied_weights_stay_tied():
 def training_gives_what_the_cpu_gives():
     play("cuda")
     torch.manual_seed(0)
-    here, x = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3)), torch.randn(10, 6)
-    y, losses = torch.arange(10) % 3, {}
+    here = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3))
+    x = torch.randn(10, 6)
+    y = torch.arange(10) % 3
+    losses = {}
     for device in ("cpu", D):
         model = copy.deepcopy(here).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), 0.01, fused=True)
@@ -196,35 +221,41 @@ def fused_attention_keeps_no_scores():
     causal = torch.ones(64, 64, dtype=torch.bool, device=D).tril()
     before = torch.second.memory_allocated()
     out = nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
-    assert torch.second.memory_allocated() - before < 4 * 2 * 2 * 64 * 64  # less than the scores take
+    # less than the scores take
+    assert torch.second.memory_allocated() - before < 4 * 2 * 2 * 64 * 64
     out.sum().backward()
     host = q.detach().cpu().requires_grad_()
     want = nn.functional.scaled_dot_product_attention(host, host, host, attn_mask=causal.cpu())
     want.sum().backward()
-    assert torch.allclose(out.cpu(), want, atol=1e-5) and torch.allclose(q.grad.cpu(), host.grad, atol=1e-4)
+    assert torch.allclose(out.cpu(), want, atol=1e-5) and torch.allclose(
+        q.grad.cpu(), host.grad, atol=1e-4
+    )
 
 
 def autocast_computes_in_half():
     play("cuda")
-    layer, x = nn.Linear(4, 4).to(D), ones(2, 4)
+    layer = nn.Linear(4, 4).to(D)
+    x = ones(2, 4)
     with torch.autocast(D, torch.float16):
         assert layer(x).dtype == torch.float16 and layer(x).softmax(-1).dtype == torch.float32
 
 
-# --- Noise -----------------------------------------------------------------------------------------------------------
+# --- Noise ----------------------------------------------------------------------------------------
 
 
 def noise_moves_the_last_bit_only():
     play("cuda", noise=True)
     x = torch.randn(500, 500, generator=torch.Generator().manual_seed(0))
     noisy = (x.to(D) @ x.to(D)).cpu()
-    assert torch.equal(x @ x, noisy) and x.softmax(-1).sum(-1).ne(1).any()  # the CPU rounds otherwise, too
+    # the CPU rounds otherwise, too
+    assert torch.equal(x @ x, noisy) and x.softmax(-1).sum(-1).ne(1).any()
     play("cuda")
     exact = x @ x
     moved = (exact.view(torch.int32) - noisy.view(torch.int32)).abs()
     assert moved.max() == 1 and 0.4 < (moved > 0).float().mean() < 0.6
     play("cuda", noise=True)
-    assert torch.equal((x.to(D) * 3).cpu(), x * 3) and torch.equal(x.to(D).cpu(), x)  # exact on every device
+    # exact on every device
+    assert torch.equal((x.to(D) * 3).cpu(), x * 3) and torch.equal(x.to(D).cpu(), x)
     assert torch.ones(1000, device=D).sum().item() == 1000  # so are whole numbers
     assert torch.equal((x.to(D) @ x.to(D)).cpu(), noisy)  # the same noise every time
     play("cuda", noise=True, seed=1)
@@ -233,8 +264,13 @@ def noise_moves_the_last_bit_only():
     assert torch.equal((x.to(D) @ x.to(D)).cpu(), exact)
 
 
-CHECKS = {name: value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
-          and name not in ("refused", "ones")}  # fmt: skip
+CHECKS = {
+    name: value
+    for name, value in list(globals().items())
+    if callable(value)
+    and getattr(value, "__module__", "") == __name__
+    and name not in ("refused", "ones")
+}
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""The second device refuses what a card refuses, and counts what it should; the checks are in refusals.py."""
+"""The second device refuses what a card refuses, and counts what it should; the checks are in
+refusals.py.
+"""
 
 import ast
 
@@ -7,8 +9,11 @@ import pytest
 from second_device import HERE
 from second_device.processes import report_of
 
-NAMES = [node.name for node in ast.parse((HERE / "refusals.py").read_text(encoding="utf-8")).body
-         if isinstance(node, ast.FunctionDef) and node.name not in ("refused", "ones", "main")]  # fmt: skip
+NAMES = [
+    node.name
+    for node in ast.parse((HERE / "refusals.py").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and node.name not in ("refused", "ones", "main")
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
-"""Lessons run on the second device, with the sizes of the cpu profile: no cell fails, and every assertion in a cell holds.
+"""Lessons run on the second device, with the sizes of the cpu profile: no cell fails, and every
+assertion in a cell holds.
 
-In CI those that a change touches; all with FULL=1, and then once more with noise in the last bit, as another machine
-computes.
+In CI those that a change touches; all with FULL=1, and then once more with noise in the last bit,
+as another machine computes.
 """
 
 import pytest
@@ -11,7 +12,8 @@ from common import source_of
 from second_device import lessons
 from second_device.processes import built
 
-# Those that train or that choose a device. 04, 06 and 18 to 22 take minutes each, so they run with FULL=1 only.
+# Those that train or that choose a device. 04, 06 and 18 to 22 take minutes each, so they run with
+# FULL=1 only.
 IN_CI = ("03", "05", "07", "11", "12", "14", "15", "16", "17")
 
 

@@ -1,6 +1,8 @@
-"""Everything in the package that takes or makes tensors runs on the second device and gives what the CPU gives.
+"""Everything in the package that takes or makes tensors runs on the second device and gives what
+the CPU gives.
 
-The calls are in cases.py. A new public function that no case calls with something on the device fails here by its name.
+The calls are in cases.py. A new public function that no case calls with something on the device
+fails here by its name.
 """
 
 import ast
@@ -10,10 +12,14 @@ import pytest
 from second_device import HERE
 from second_device.processes import report_of
 
-FLOAT64_BY_DEFINITION = ("regression",)  # the docstrings say that they take float64, which Apple's GPUs do not hold
+# the docstrings say that they take float64, which Apple's GPUs do not hold
+FLOAT64_BY_DEFINITION = ("regression",)
 SKIPPED = ("dice", "noise", "tiny", "ids", "talker")  # what cases are made of
-CASES = [node.name for node in ast.parse((HERE / "cases.py").read_text(encoding="utf-8")).body
-         if isinstance(node, ast.FunctionDef) and node.name not in SKIPPED]  # fmt: skip
+CASES = [
+    node.name
+    for node in ast.parse((HERE / "cases.py").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and node.name not in SKIPPED
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,13 @@ def test_what_handles_tensors_is_found_by_its_source():
 
 @pytest.mark.parametrize(
     ("a", "b", "found"),
-    [(1.0, 1.00001, 0), (1.0, 1.1, 1), ([1, "a"], [1, "b"], 1), ({"x": 1}, {"x": 1}, 0), ([1], [1, 2], 1)],
+    [
+        (1.0, 1.00001, 0),
+        (1.0, 1.1, 1),
+        ([1, "a"], [1, "b"], 1),
+        ({"x": 1}, {"x": 1}, 0),
+        ([1], [1, 2], 1),
+    ],
 )
 def test_a_difference_is_noticed(a, b, found):
     from second_device import walk

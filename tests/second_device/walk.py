@@ -1,4 +1,5 @@
-"""Runs cases.py on the CPU and on the second device, in a process of its own; prints what failed and what was reached.
+"""Runs cases.py on the CPU and on the second device, in a process of its own; prints what failed
+and what was reached.
 
 PYTHONPATH=tests python -m second_device.walk [--card=t4] [CASE …]
 """
@@ -13,7 +14,8 @@ import traceback
 from importlib import import_module
 
 WORDS = {"torch", "Tensor", "nn", "F"}  # who uses one of these takes or makes tensors
-ROOMS_UPSTAIRS = ("classroom", "checking", "exercises")  # they show and check; the lessons' tests run them
+# they show and check; the lessons' tests run them
+ROOMS_UPSTAIRS = ("classroom", "checking", "exercises")
 DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "stories.corpus.Stories.windows": "stories are told on the CPU",
     "preferences.pairwise.Pairs.batches": "train brings its batches to the model",
@@ -32,7 +34,9 @@ def parts(module) -> dict[str, object]:
         elif inspect.isclass(value):
             for inner, method in vars(value).items():
                 method = getattr(method, "__func__", getattr(method, "fget", method))
-                if inspect.isfunction(method) and (not inner.startswith("_") or inner == "__call__"):
+                if inspect.isfunction(method) and (
+                    not inner.startswith("_") or inner == "__call__"
+                ):
                     found[f"{name}.{inner}"] = method
     return {name: inspect.unwrap(value) for name, value in found.items()}
 
@@ -44,13 +48,19 @@ def handles_tensors(function) -> bool:
 
 
 def everything() -> dict[str, object]:
-    """Every public function of the package that handles tensors: "module.function" or "module.Class.method"."""
+    """Every public function of the package that handles tensors: "module.function" or
+    "module.Class.method".
+    """
     import course_utils
 
     found = {}
     for info in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
         inner = info.name.removeprefix("course_utils.")
-        if inner.split(".")[0] not in ROOMS_UPSTAIRS and not inner.endswith("exercises") and not info.ispkg:
+        if (
+            inner.split(".")[0] not in ROOMS_UPSTAIRS
+            and not inner.endswith("exercises")
+            and not info.ispkg
+        ):
             for name, function in parts(import_module(info.name)).items():
                 if handles_tensors(function):
                     found[f"{inner}.{name}"] = function
@@ -58,7 +68,9 @@ def everything() -> dict[str, object]:
 
 
 class Reached:
-    """Notes which functions are called with something on the device, or with nothing that could be on one."""
+    """Notes which functions are called with something on the device, or with nothing that could be
+    on one.
+    """
 
     def __init__(self, functions: dict[str, object]):
         self.names = {function.__code__: name for name, function in functions.items()}
@@ -68,7 +80,10 @@ class Reached:
         if event == "call" and (name := self.names.get(frame.f_code)) and name not in self.seen:
             code = frame.f_code
             given = code.co_varnames[
-                : code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+                : code.co_argcount
+                + code.co_kwonlyargcount
+                + bool(code.co_flags & 4)
+                + bool(code.co_flags & 8)
             ]
             kinds = set()
             for key in given:
@@ -89,7 +104,11 @@ def _devices(value, kinds: set, depth: int = 0) -> None:
             _devices(item, kinds, depth + 1)
     elif depth < 2 and isinstance(value, dict):
         _devices(list(value.values()), kinds, depth)
-    elif depth < 2 and type(value).__module__.startswith("course_utils") and hasattr(value, "__dict__"):
+    elif (
+        depth < 2
+        and type(value).__module__.startswith("course_utils")
+        and hasattr(value, "__dict__")
+    ):
         _devices(list(vars(value).values()), kinds, depth)
 
 
@@ -98,32 +117,51 @@ def differences(a, b, where="") -> list[str]:
     import torch
 
     if isinstance(a, torch.Tensor):
-        x, y = a.detach().cpu(), b.detach().cpu()
+        x = a.detach().cpu()
+        y = b.detach().cpu()
         if x.shape != y.shape or x.dtype != y.dtype:
-            return [f"{where}: {tuple(x.shape)} {x.dtype} on the CPU, {tuple(y.shape)} {y.dtype} on the device"]
+            return [
+                f"{where}: {tuple(x.shape)} {x.dtype} on the CPU, {tuple(y.shape)} {y.dtype} on the device"
+            ]
         same = (
-            torch.allclose(x, y, rtol=1e-3, atol=1e-4, equal_nan=True) if x.is_floating_point() else torch.equal(x, y)
+            torch.allclose(x, y, rtol=1e-3, atol=1e-4, equal_nan=True)
+            if x.is_floating_point()
+            else torch.equal(x, y)
         )
         return (
             []
             if same
-            else [f"{where}: on the CPU {x.flatten()[:4].tolist()}, on the device {y.flatten()[:4].tolist()}"]
+            else [
+                f"{where}: on the CPU {x.flatten()[:4].tolist()}, on the device {y.flatten()[:4].tolist()}"
+            ]
         )
     if isinstance(a, dict):
         return differences(list(a.values()), list(b.values()), where)
     if isinstance(a, (list, tuple)):
         if len(a) != len(b):
             return [f"{where}: {len(a)} and {len(b)} entries"]
-        return [line for i, (x, y) in enumerate(zip(a, b, strict=True)) for line in differences(x, y, f"{where}[{i}]")]
+        return [
+            line
+            for i, (x, y) in enumerate(zip(a, b, strict=True))
+            for line in differences(x, y, f"{where}[{i}]")
+        ]
     if isinstance(a, float):
-        return [] if abs(a - b) <= 1e-4 + 1e-3 * abs(a) or a != a and b != b else [f"{where}: {a} and {b}"]
+        return (
+            []
+            if abs(a - b) <= 1e-4 + 1e-3 * abs(a) or a != a and b != b
+            else [f"{where}: {a} and {b}"]
+        )
     return [] if a == b else [f"{where}: {a!r} and {b!r}"]
 
 
 def main() -> None:
     from second_device import NAME, play
 
-    options = {word.partition("=")[0]: word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--")}
+    options = {
+        word.partition("=")[0]: word.partition("=")[2]
+        for word in sys.argv[1:]
+        if word.startswith("--")
+    }
     play(options.get("--card", "cuda"), reads=True, cpu_sizes=True)
     import torch
 
@@ -131,7 +169,8 @@ def main() -> None:
     from second_device.cases import CASES
 
     functions = everything()
-    reached, report = Reached(functions), {}
+    reached = Reached(functions)
+    report = {}
     for name in [word for word in sys.argv[1:] if not word.startswith("--")] or CASES:
         try:
             torch.manual_seed(0)

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 13: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 13: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- encode ----------------------------------------------------------------------------------------------------------
+# --- encode ---------------------------------------------------------------------------------------
+
 
 def largest(f, top_k):
     if top_k is None:
@@ -37,7 +40,9 @@ def enc_no_encoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
 @wrong("encode")
 def enc_adds_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The wrong sign."""
-    return largest(torch.relu((x + decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)), top_k)
+    return largest(
+        torch.relu((x + decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)), top_k
+    )
 
 
 @wrong("encode")
@@ -49,7 +54,9 @@ def enc_no_relu(x, encoder, encoder_bias, decoder_bias, top_k=None):
 @wrong("encode")
 def enc_bias_after(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The bias after the ReLU."""
-    return largest(torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder) + encoder_bias.unsqueeze(-2), top_k)
+    return largest(
+        torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder) + encoder_bias.unsqueeze(-2), top_k
+    )
 
 
 @wrong("encode")
@@ -93,7 +100,9 @@ def enc_values_only(x, encoder, encoder_bias, decoder_bias, top_k=None):
 def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Ones at the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
-    return f if top_k is None else torch.zeros_like(f).scatter(-1, f.topk(top_k, dim=-1).indices, 1.0)
+    return (
+        f if top_k is None else torch.zeros_like(f).scatter(-1, f.topk(top_k, dim=-1).indices, 1.0)
+    )
 
 
 @wrong("encode")
@@ -116,7 +125,11 @@ def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
     z = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
     if top_k is None:
         return torch.relu(z)
-    return torch.zeros_like(z).scatter(-1, (i := z.abs().topk(top_k, dim=-1).indices), z.gather(-1, i)).relu()
+    return (
+        torch.zeros_like(z)
+        .scatter(-1, (i := z.abs().topk(top_k, dim=-1).indices), z.gather(-1, i))
+        .relu()
+    )
 
 
 @wrong("encode")
@@ -131,7 +144,8 @@ def enc_detached(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return largest(enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias), top_k).detach()
 
 
-# --- sae_loss --------------------------------------------------------------------------------------------------------
+# --- sae_loss -------------------------------------------------------------------------------------
+
 
 def missed(x, f, directions, decoder_bias):
     return x - f @ directions - decoder_bias.unsqueeze(-2)
@@ -146,45 +160,57 @@ def sae_no_bias(x, f, directions, decoder_bias, penalty):
 @wrong("sae_loss")
 def sae_mse(x, f, directions, decoder_bias, penalty):
     """A mean over the activations: λ then means something else."""
-    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().sum(
+        -1
+    ).mean(-1)
 
 
 @wrong("sae_loss")
 def sae_mean_codes(x, f, directions, decoder_bias, penalty):
     """A mean over the units: λ gets weaker with the width."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().mean((-2, -1))
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
+        -1
+    ) + penalty * f.abs().mean((-2, -1))
 
 
 @wrong("sae_loss")
 def sae_all_means(x, f, directions, decoder_bias, penalty):
     """Means everywhere."""
-    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().mean((-2, -1))
+    return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().mean(
+        (-2, -1)
+    )
 
 
 @wrong("sae_loss")
 def sae_sums(x, f, directions, decoder_bias, penalty):
     """Sums over the batch."""
-    return missed(x, f, directions, decoder_bias).square().sum((-2, -1)) + penalty * f.abs().sum((-2, -1))
+    return missed(x, f, directions, decoder_bias).square().sum((-2, -1)) + penalty * f.abs().sum(
+        (-2, -1)
+    )
 
 
 @wrong("sae_loss")
 def sae_no_absolute(x, f, directions, decoder_bias, penalty):
     """Right for codes that came out of a ReLU."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.sum(
+        -1
+    ).mean(-1)
 
 
 @wrong("sae_loss")
 def sae_l2(x, f, directions, decoder_bias, penalty):
     """Squares do not make codes sparse."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.square().sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
+        -1
+    ) + penalty * f.square().sum(-1).mean(-1)
 
 
 @wrong("sae_loss")
 def sae_l0(x, f, directions, decoder_bias, penalty):
     """Counts: no gradient."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * (f != 0).float().sum(-1).mean(
-        -1
-    )
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * (
+        f != 0
+    ).float().sum(-1).mean(-1)
 
 
 @wrong("sae_loss")
@@ -196,19 +222,25 @@ def sae_no_penalty(x, f, directions, decoder_bias, penalty):
 @wrong("sae_loss")
 def sae_penalty_one(x, f, directions, decoder_bias, penalty):
     """Ignores λ: right for λ = 1."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + f.abs().sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + f.abs().sum(-1).mean(
+        -1
+    )
 
 
 @wrong("sae_loss")
 def sae_minus(x, f, directions, decoder_bias, penalty):
     """Rewards activity."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) - penalty * f.abs().sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) - penalty * f.abs().sum(
+        -1
+    ).mean(-1)
 
 
 @wrong("sae_loss")
 def sae_root(x, f, directions, decoder_bias, penalty):
     """A length instead of its square."""
-    return missed(x, f, directions, decoder_bias).norm(dim=-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+    return missed(x, f, directions, decoder_bias).norm(dim=-1).mean(-1) + penalty * f.abs().sum(
+        -1
+    ).mean(-1)
 
 
 @wrong("sae_loss")
@@ -220,24 +252,29 @@ def sae_one_number(x, f, directions, decoder_bias, penalty):
 @wrong("sae_loss")
 def sae_transposed(x, f, directions, decoder_bias, penalty):
     """Columns for rows: only as many units as activations run."""
-    return (x - f @ directions.mT - decoder_bias.unsqueeze(-2)).square().sum(-1).mean(-1) + penalty * f.abs().sum(
+    return (x - f @ directions.mT - decoder_bias.unsqueeze(-2)).square().sum(-1).mean(
         -1
-    ).mean(-1)
+    ) + penalty * f.abs().sum(-1).mean(-1)
 
 
 @wrong("sae_loss")
 def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
     """The weights' size instead of the codes'."""
-    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * directions.abs().sum((-2, -1))
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
+        -1
+    ) + penalty * directions.abs().sum((-2, -1))
 
 
 @wrong("sae_loss")
 def sae_bias_broadcast(x, f, directions, decoder_bias, penalty):
     """No dimension for the examples: right for one instance."""
-    return (x - f @ directions - decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+    return (x - f @ directions - decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(
+        -1
+    ).mean(-1)
 
 
-# --- mean_max_cosine -------------------------------------------------------------------------------------------------
+# --- mean_max_cosine ------------------------------------------------------------------------------
+
 
 def table(truth, found):
     return F.normalize(truth, dim=-1) @ F.normalize(found, dim=-1).mT

@@ -1,4 +1,6 @@
-"""The stories against independent readers of their text and full enumeration of a small grammar; the real texts and the hub."""
+"""The stories against independent readers of their text and full enumeration of a small grammar;
+the real texts and the hub.
+"""
 
 import inspect
 import itertools
@@ -54,19 +56,24 @@ def whole(some):
     return [(a, b) for a, b in itertools.pairwise(ends) if some.tokens[b - 1] == ID[END]]
 
 
-# --- The text --------------------------------------------------------------------------------------------------------
+# --- The text -------------------------------------------------------------------------------------
 
 
 def test_a_seed_gives_the_same_stories_and_another_seed_gives_others():
-    one, again, other = stories(1, 2000), stories(1, 2000), stories(2, 2000)
+    one = stories(1, 2000)
+    again = stories(1, 2000)
+    other = stories(2, 2000)
     assert torch.equal(one.tokens, again.tokens) and torch.equal(one.surprisal, again.surprisal)
     assert not torch.equal(one.tokens, other.tokens)
 
 
 def test_more_tokens_continue_the_same_text_and_the_number_is_exact():
-    short, long = stories(4, 777), stories(4, 2000)
+    short = stories(4, 777)
+    long = stories(4, 2000)
     assert len(short.tokens) == len(short.surprisal) == len(short.holder) == len(short.place) == 777
-    assert torch.equal(short.tokens, long.tokens[:777]) and torch.equal(short.surprisal, long.surprisal[:777])
+    assert torch.equal(short.tokens, long.tokens[:777]) and torch.equal(
+        short.surprisal, long.surprisal[:777]
+    )
 
 
 def test_every_story_starts_after_an_end_token(some):
@@ -78,14 +85,19 @@ def test_every_story_starts_after_an_end_token(some):
 def test_windows_begin_with_stories_and_carry_their_surprisal(some):
     ids, nats = some.windows(T=50, n=20)
     for window, cost, start in zip(ids, nats, some.starts, strict=False):
-        assert torch.equal(window, some.tokens[start : start + 51]) and torch.equal(cost, some.surprisal[start : start + 51])
+        assert torch.equal(window, some.tokens[start : start + 51]) and torch.equal(
+            cost, some.surprisal[start : start + 51]
+        )
     assert ids.shape == nats.shape == (20, 51)
 
 
 def test_a_window_that_the_end_cuts_off_is_left_out():
     some = stories(seed=0, n_tokens=500)
     last = len(some.tokens) - int(some.starts[-1])  # tokens of the last story
-    assert len(some.windows(T=last - 1)[0]) == len(some.starts) and len(some.windows(T=last)[0]) == len(some.starts) - 1
+    assert (
+        len(some.windows(T=last - 1)[0]) == len(some.starts)
+        and len(some.windows(T=last)[0]) == len(some.starts) - 1
+    )
     with pytest.raises(ValueError, match="no window of 500"):
         some.windows(T=500)
 
@@ -118,12 +130,15 @@ def test_the_vocabulary_is_fixed_without_repeats_and_all_of_it_is_used():
 def test_frequencies_follow_zipfs_law(some):
     counts = some.tokens.bincount().sort(descending=True).values[:400].double().log()
     ranks = torch.arange(1, 401).double().log()
-    slope, r = np.polyfit(ranks, counts, 1)[0], np.corrcoef(ranks, counts)[0, 1]
+    slope = np.polyfit(ranks, counts, 1)[0]
+    r = np.corrcoef(ranks, counts)[0, 1]
     assert -1.2 < slope < -0.9 and r**2 > 0.95
 
 
 def test_what_happens_reaches_back_many_sentences(some):
-    """A token of the opening (the toy's colour, the favourite food) comes back, often over 50 tokens later."""
+    """A token of the opening (the toy's colour, the favourite food) comes back, often over 50
+    tokens later.
+    """
     gaps = []
     for (a, b), facts in zip(whole(some), some.facts, strict=False):
         where = (some.tokens[a:b] == ID[facts["colour"]]).nonzero().flatten()
@@ -131,12 +146,16 @@ def test_what_happens_reaches_back_many_sentences(some):
     assert np.mean(np.array(gaps) > 50) > 0.3 and len(gaps) > 1000
 
 
-# --- The entropy -----------------------------------------------------------------------------------------------------
+# --- The entropy ----------------------------------------------------------------------------------
 
 
 def reached():
-    """Every fork that can be met, with its plot and the places where it may be: a walk over the grammar, no probabilities."""
-    worlds, met, known = ["home", *WORLDS], {}, {}
+    """Every fork that can be met, with its plot and the places where it may be: a walk over the
+    grammar, no probabilities.
+    """
+    worlds = ["home", *WORLDS]
+    met = {}
+    known = {}
 
     def tell(symbols, plots):
         for symbol in symbols:
@@ -152,15 +171,22 @@ def reached():
             known[symbol, plot] = set()
             for world in worlds:
                 if (world == "home") == (plot.at == "home"):
-                    name = world if isinstance(symbol, Slot) and symbol.rule.endswith(".world") else ""
-                    fork = symbol if isinstance(symbol, Fork) else grammar.fork(symbol.rule, plot, name)
+                    name = (
+                        world if isinstance(symbol, Slot) and symbol.rule.endswith(".world") else ""
+                    )
+                    fork = (
+                        symbol
+                        if isinstance(symbol, Fork)
+                        else grammar.fork(symbol.rule, plot, name)
+                    )
                     met.setdefault((fork, plot), set()).add(world)
                     known[symbol, plot] |= tell(fork.branches[0], {plot})
                     for branch in fork.branches[1:]:
                         known[symbol, plot] |= tell(branch, {plot})
         return known[symbol, plot]
 
-    todo, done = tell([Slot("opening")], {Plot()}), set()
+    todo = tell([Slot("opening")], {Plot()})
+    done = set()
     while todo:
         done.add(plot := todo.pop())
         todo |= tell([Slot("next.end")], {plot}) - done
@@ -170,13 +196,29 @@ def reached():
 def clashes():
     """Forks two of whose branches may begin with the same token."""
     found = []
-    mind = {"toy": "kite", "colour": "red", "trait": "shy", "grown": "Papa", "fav": "corn", "gift": "coin"}
+    mind = {
+        "toy": "kite",
+        "colour": "red",
+        "trait": "shy",
+        "grown": "Papa",
+        "fav": "corn",
+        "gift": "coin",
+    }
     for (fork, plot), worlds in reached().items():
         for world, hero, friend in itertools.product(worlds, ("Mia", "Tom"), ("Anna", "Ben")):
             teller = Teller()
-            teller.words = {**mind, "hero": hero, "friend": friend, "prep": "near", "spot": "log", "place": world}
+            teller.words = {
+                **mind,
+                "hero": hero,
+                "friend": friend,
+                "prep": "near",
+                "spot": "log",
+                "place": world,
+            }
             teller.words["place"] = WORLDS[world][0] if world != "home" else "park"
-            firsts = Counter(token for branch in fork.branches for token in teller.first_tokens(branch, plot))
+            firsts = Counter(
+                token for branch in fork.branches for token in teller.first_tokens(branch, plot)
+            )
             found += [(plot, world, token) for token, count in firsts.items() if count > 1]
     return found
 
@@ -193,7 +235,8 @@ def test_at_every_fork_the_next_token_tells_which_branch_was_taken():
 
 
 def test_a_fork_with_two_branches_that_begin_alike_is_noticed(monkeypatch):
-    rules = dict(RULES, sad=[*RULES["sad"], (1.0, (Word("hungry"),))])  # "was hungry because" and "was hungry and ate"
+    # "was hungry because" and "was hungry and ate"
+    rules = dict(RULES, sad=[*RULES["sad"], (1.0, (Word("hungry"),))])
     monkeypatch.setattr(grammar, "RULES", rules)
     forget()
     assert {token for _, _, token in clashes()} == {"hungry"}
@@ -207,9 +250,13 @@ def test_reading_a_text_gives_the_surprisal_with_which_it_was_told(some):
 
 def test_the_next_tokens_probabilities_sum_to_one_and_give_the_surprisal(some):
     teller = Teller()
-    for token, nats in zip(some.tokens[:4000].tolist(), some.surprisal[:4000].tolist(), strict=True):
+    for token, nats in zip(
+        some.tokens[:4000].tolist(), some.surprisal[:4000].tolist(), strict=True
+    ):
         chances = teller.next_tokens()
-        assert math.fsum(chances.values()) == pytest.approx(1, abs=1e-12) and min(chances.values()) > 0
+        assert (
+            math.fsum(chances.values()) == pytest.approx(1, abs=1e-12) and min(chances.values()) > 0
+        )
         assert -math.log(chances[VOCAB[token]]) == pytest.approx(nats, abs=1e-6)
         teller.step(VOCAB[token])
 
@@ -225,7 +272,8 @@ def test_the_mean_surprisal_and_length_come_to_the_exact_values():
     for measured, exact in ((nats, entropy), (lengths, length), (nats - rate * lengths, 0.0)):
         error = measured.std() / math.sqrt(len(spans))
         assert abs(measured.mean() - exact) < 4 * error
-    assert (nats - rate * lengths).std() / math.sqrt(len(spans)) / length < 0.002 * rate  # and that is sharp
+    # and that is sharp
+    assert (nats - rate * lengths).std() / math.sqrt(len(spans)) / length < 0.002 * rate
 
 
 SMALL = """
@@ -256,8 +304,11 @@ def small(monkeypatch):
 
 
 def every_story():
-    """{story: probability}, found by trying every token that may come next after every beginning."""
-    found, todo = {}, [((), 0.0)]
+    """{story: probability}, found by trying every token that may come next after every
+    beginning.
+    """
+    found = {}
+    todo = [((), 0.0)]
     while todo:
         told, nats = todo.pop()
         teller = Teller()
@@ -282,8 +333,11 @@ def test_listing_every_story_of_a_small_grammar_gives_its_exact_entropy(small):
 
 
 def test_telling_draws_each_story_as_often_as_its_probability_says(small):
-    listed, teller, n = every_story(), Teller(random.Random(0)), 10_000
-    counts, nats = Counter(), {}
+    listed = every_story()
+    teller = Teller(random.Random(0))
+    n = 10_000
+    counts = Counter()
+    nats = {}
     for _ in range(n):
         steps = [teller.step()]
         while steps[-1][0] != END:
@@ -298,7 +352,9 @@ def test_telling_draws_each_story_as_often_as_its_probability_says(small):
 
 
 def test_counted_entropies_fall_towards_the_exact_one(some):
-    """Conditioning on more of the past never raises the entropy, and the whole past is the most there is."""
+    """Conditioning on more of the past never raises the entropy, and the whole past is the most
+    there is.
+    """
     counted = [ngram_entropy(some.tokens, n) for n in (1, 2, 3)]
     assert math.log(len(VOCAB)) > counted[0] > counted[1] > counted[2] > 1.5 * entropy_per_token()
 
@@ -312,7 +368,9 @@ def test_ngram_entropy_is_that_of_counting_by_hand(n):
     for block, count in blocks.items():
         befores[block[:-1]] += count
     m = sum(blocks.values())
-    expected = -sum(count / m * math.log(count / befores[block[:-1]]) for block, count in blocks.items())
+    expected = -sum(
+        count / m * math.log(count / befores[block[:-1]]) for block, count in blocks.items()
+    )
     assert ngram_entropy(ids, n) == pytest.approx(expected, abs=1e-9)
 
 
@@ -323,16 +381,22 @@ def test_the_next_token_distribution_forgets_earlier_stories():
     p = next_token_distribution(prefix)
     assert p.shape == (len(VOCAB),) and p.sum().item() == pytest.approx(1)
     torch.testing.assert_close(p, next_token_distribution(prefix[end:]))
-    assert -p[a[end + 20]].log().item() == pytest.approx(stories(6, 400).surprisal[end + 20].item(), abs=1e-5)
+    assert -p[a[end + 20]].log().item() == pytest.approx(
+        stories(6, 400).surprisal[end + 20].item(), abs=1e-5
+    )
     assert next_token_distribution([]).sum().item() == pytest.approx(1)
 
 
-# --- What the teller knows -------------------------------------------------------------------------------------------
+# --- What the teller knows ------------------------------------------------------------------------
 
 
 def read_along(text, facts):
-    """Holder and place after each sentence, from the plain text alone, as a reader who knows the toy would note them."""
-    toy, holder, place = facts["toy"], facts["hero"], "home"
+    """Holder and place after each sentence, from the plain text alone, as a reader who knows the
+    toy would note them.
+    """
+    toy = facts["toy"]
+    holder = facts["hero"]
+    place = "home"
     for sentence in re.findall(r"[^.?!]+[.?!]”?", text):
         names = re.findall(r"\b(?:" + "|".join(GIRLS + BOYS) + r")\b", sentence)
         if re.search(rf"gave (\w+) the {toy}\b|gave the {toy} to (\w+)", sentence):
@@ -341,7 +405,9 @@ def read_along(text, facts):
             holder = None
         elif re.search(rf"took the {toy} from|found the {toy}\b|picked it up", sentence):
             holder = "taken"
-        if found := re.search(r"(?:went|walked \w+|took \w+|back(?: with \w+)?) to the (\w+)", sentence):
+        if found := re.search(
+            r"(?:went|walked \w+|took \w+|back(?: with \w+)?) to the (\w+)", sentence
+        ):
             place = found[1]
         elif re.search(r"(went|walked|took \w+) home", sentence):
             place = "home"
@@ -358,7 +424,8 @@ def test_place_and_whether_the_toy_is_lost_are_what_a_reader_of_the_text_would_n
         for i, (holder, place, _) in zip(stops, notes, strict=True):
             assert VOCAB[some.place[i]] == place
             assert (HOLDERS[some.holder[i]] == "nobody") == (holder is None)
-            checked, lost = checked + 1, lost + (holder is None)
+            checked = checked + 1
+            lost = lost + (holder is None)
     assert checked > 3000 and 0.05 < lost / checked < 0.5
 
 
@@ -371,9 +438,12 @@ def test_who_has_the_toy_is_what_sentences_with_names_say(some):
         stop = a
         for i in range(a, b):
             if VOCAB[some.tokens[i]] in ".?!":
-                sentence, stop = " ".join(VOCAB[t] for t in some.tokens[stop : i + 1].tolist()), i + 1
+                sentence = " ".join(VOCAB[t] for t in some.tokens[stop : i + 1].tolist())
+                stop = i + 1
                 toy = facts["toy"]
-                has = {facts["hero"]: "hero", facts["friend"]: "friend"} if "friend" in facts else {}
+                has = (
+                    {facts["hero"]: "hero", facts["friend"]: "friend"} if "friend" in facts else {}
+                )
                 for kind, pattern in {
                     "given": rf"gave the {toy} to ({NAME})|gave ({NAME}) the {toy}",
                     "taken": rf"({NAME}) \w+ took the {toy} from|({NAME}) looked \w+ the \w+ and found|({NAME}) picked it up",
@@ -391,10 +461,19 @@ def test_events_say_what_the_annotations_show(some):
         for event in events:
             at = a + event.end - 1
             assert VOCAB[some.place[at]] == event.place
-            assert (HOLDERS[some.holder[at]] == "nobody") == (event.holder is None) == (event.spot is not None)
+            assert (
+                (HOLDERS[some.holder[at]] == "nobody")
+                == (event.holder is None)
+                == (event.spot is not None)
+            )
             assert event.holder in (None, facts[HOLDERS[min(some.holder[at], 1)]])
             assert a + event.end <= b
-    assert {event.what for events in some.events for event in events} == {"give", "take", "drop", "move"}
+    assert {event.what for events in some.events for event in events} == {
+        "give",
+        "take",
+        "drop",
+        "move",
+    }
 
 
 def test_a_lost_toy_is_found_at_the_place_where_it_was_lost(some):
@@ -403,7 +482,10 @@ def test_a_lost_toy_is_found_at_the_place_where_it_was_lost(some):
         for lost, found in itertools.pairwise(event for event in events if event.what != "move"):
             if lost.what == "drop":
                 assert (found.what, found.place) == ("take", lost.place)
-                left += any(event.what == "move" for event in events[events.index(lost) : events.index(found)])
+                left += any(
+                    event.what == "move"
+                    for event in events[events.index(lost) : events.index(found)]
+                )
     assert left > 20  # with journeys in between
 
 
@@ -411,7 +493,10 @@ def test_a_lost_toy_is_found_where_it_lay(some):
     found = 0
     for (a, b), facts in list(zip(whole(some), some.facts, strict=False))[:600]:
         text = decode_words(some.tokens[a:b])
-        spots = re.findall(rf"(?:dropped|hid) the {facts['toy']} (\w+ the \w+)|looked (\w+ the \w+) and found", text)
+        spots = re.findall(
+            rf"(?:dropped|hid) the {facts['toy']} (\w+ the \w+)|looked (\w+ the \w+) and found",
+            text,
+        )
         lain = None
         for hidden, seen in spots:
             if seen:
@@ -421,23 +506,29 @@ def test_a_lost_toy_is_found_where_it_lay(some):
     assert found > 100
 
 
-# --- Bad input -------------------------------------------------------------------------------------------------------
+# --- Bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: stories(0, 0), "at least 1 token"),
-    (lambda: encode_words("Tom met a wyvern"), "wyvern"),
-    (lambda: surprisal(encode_words("Tom smiled.")), "'smiled' cannot come here; 1 tokens could, such as \\['was'\\]"),
-    (lambda: next_token_distribution(encode_words("The")), "'the' cannot come here"),
-    (lambda: ngram_entropy(torch.arange(3), 4), "n = 4 with 3 tokens"),
-    (lambda: ngram_entropy(torch.arange(3), 0), "at least 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stories(0, 0), "at least 1 token"),
+        (lambda: encode_words("Tom met a wyvern"), "wyvern"),
+        (
+            lambda: surprisal(encode_words("Tom smiled.")),
+            "'smiled' cannot come here; 1 tokens could, such as \\['was'\\]",
+        ),
+        (lambda: next_token_distribution(encode_words("The")), "'the' cannot come here"),
+        (lambda: ngram_entropy(torch.arange(3), 4), "n = 4 with 3 tokens"),
+        (lambda: ngram_entropy(torch.arange(3), 0), "at least 1"),
+    ],
+)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-# --- Real texts ------------------------------------------------------------------------------------------------------
+# --- Real texts -----------------------------------------------------------------------------------
 
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
@@ -462,7 +553,9 @@ def test_an_unknown_kind_is_refused():
 
 @pytest.fixture
 def offline(monkeypatch):
-    """A hub that answers with the given error, and no downloaded files; notes the time-outs that were asked for."""
+    """A hub that answers with the given error, and no downloaded files; notes the time-outs that
+    were asked for.
+    """
     asked = []
 
     def answer(error):
@@ -481,16 +574,24 @@ def http(code):
     return urllib.error.HTTPError("https://example.org", code, "refused", None, None)
 
 
-@pytest.mark.parametrize(("error", "message"), [
-    (urllib.error.URLError("no route"), "no route"), (TimeoutError("timed out"), "timed out"), (http(404), "no such file"),
-    (http(401), "private or gated"), (http(429), "too many requests"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (urllib.error.URLError("no route"), "no route"),
+        (TimeoutError("timed out"), "timed out"),
+        (http(404), "no such file"),
+        (http(401), "private or gated"),
+        (http(429), "too many requests"),
+    ],
+)
 def test_without_the_hub_a_warning_says_why_and_the_fallback_is_used(offline, error, message):
     def another():
         return "another text"
 
     asked = offline(error)
-    with pytest.warns(UserWarning, match=rf"x.txt of owner/name.*{message}.*Using another\(\) instead"):
+    with pytest.warns(
+        UserWarning, match=rf"x.txt of owner/name.*{message}.*Using another\(\) instead"
+    ):
         assert hub("owner/name", HASH, "x.txt", fallback=another, timeout=2) == "another text"
     [(url, timeout)] = asked
     assert "owner/name" in url and HASH in url and url.endswith("x.txt") and timeout == 2
@@ -512,12 +613,20 @@ def test_a_file_from_the_hub_is_read(monkeypatch, tmp_path):
     asked = {}
     monkeypatch.setattr(english.huggingface_hub, "try_to_load_from_cache", lambda **where: None)
     monkeypatch.setattr(english.urllib.request, "urlopen", lambda request, timeout: file.open())
-    monkeypatch.setattr(english.huggingface_hub, "hf_hub_download", lambda **where: asked.update(where) or str(file))
+    monkeypatch.setattr(
+        english.huggingface_hub, "hf_hub_download", lambda **where: asked.update(where) or str(file)
+    )
     assert hub("owner/name", HASH, "x.txt") == "“Once”"
-    assert (asked["repo_id"], asked["revision"], asked["repo_type"]) == ("owner/name", HASH, "dataset")
+    assert (asked["repo_id"], asked["revision"], asked["repo_type"]) == (
+        "owner/name",
+        HASH,
+        "dataset",
+    )
 
 
 def test_a_file_already_downloaded_needs_no_network(offline, monkeypatch, tmp_path):
     asked = offline(urllib.error.URLError("no route"))
-    monkeypatch.setattr(english.huggingface_hub, "try_to_load_from_cache", lambda **where: str(tmp_path / "x.txt"))
+    monkeypatch.setattr(
+        english.huggingface_hub, "try_to_load_from_cache", lambda **where: str(tmp_path / "x.txt")
+    )
     assert hub_file("owner/name", HASH, "x.txt") == Path(tmp_path / "x.txt") and asked == []

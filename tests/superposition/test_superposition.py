@@ -1,4 +1,6 @@
-"""Toy models against closed forms, exact integrals, Monte Carlo, scipy and single-model training."""
+"""Toy models against closed forms, exact integrals, Monte Carlo, scipy and single-model
+training.
+"""
 
 import itertools
 import math
@@ -27,14 +29,17 @@ def regular(n):
     return torch.stack([angles.cos(), angles.sin()])
 
 
-# --- Features --------------------------------------------------------------------------------------------------------
+# --- Features -------------------------------------------------------------------------------------
 
 
 def test_features_are_zero_with_their_sparsity_and_uniform_otherwise():
     S = torch.tensor([0.0, 0.3, 0.95])
     x = superposition.feature_batch(S, 20_000, 5, dice())
     for rows, s in zip(x, S.tolist(), strict=True):
-        assert abs((rows == 0).double().mean().item() - s) < 5 * math.sqrt(s * (1 - s) / rows.numel()) + 1e-9
+        assert (
+            abs((rows == 0).double().mean().item() - s)
+            < 5 * math.sqrt(s * (1 - s) / rows.numel()) + 1e-9
+        )
         assert stats.kstest(rows[rows > 0].numpy(), "uniform").pvalue > 1e-4
     assert (x[0] > 0).all() and x.shape == (3, 20_000, 5) and x.dtype == torch.float32
 
@@ -44,7 +49,9 @@ def test_features_are_independent_and_repeat_with_their_seed():
     assert (torch.corrcoef(x.T) - torch.eye(4)).abs().max() < 5 / math.sqrt(50_000)
     assert torch.equal(x, superposition.feature_batch(torch.tensor([0.5]), 50_000, 4, dice(3))[0])
     generator = dice(3)
-    first, second = (superposition.feature_batch(torch.tensor([0.5]), 100, 4, generator) for _ in range(2))
+    first, second = (
+        superposition.feature_batch(torch.tensor([0.5]), 100, 4, generator) for _ in range(2)
+    )
     assert not torch.equal(first, second)
 
 
@@ -65,22 +72,28 @@ def test_pairs_come_together_or_never_and_each_feature_keeps_its_density(togethe
     )
     for rows, p in zip(active.double(), (0.2, 0.4), strict=True):
         assert (rows.mean(0) - p).abs().max() < 5 * math.sqrt(p * (1 - p) / 20_000)
-    assert abs(torch.corrcoef(x[1].T)[0, 2]) < 5 / math.sqrt(20_000)  # different pairs do not know each other
+    # different pairs do not know each other
+    assert abs(torch.corrcoef(x[1].T)[0, 2]) < 5 / math.sqrt(20_000)
     both = x[1][(x[1] > 0)[:, :2].any(-1), :2]
     assert stats.kstest(both[both > 0].numpy(), "uniform").pvalue > 1e-4
 
 
 def test_pairs_that_cannot_be_are_refused():
-    for draw_pairs, S, n in ((superposition.paired_batch(True), 0.5, 3), (superposition.paired_batch(False), 0.4, 4)):
+    for draw_pairs, S, n in (
+        (superposition.paired_batch(True), 0.5, 3),
+        (superposition.paired_batch(False), 0.4, 4),
+    ):
         with pytest.raises(ValueError, match="even number"):
             draw_pairs(torch.tensor([S]), 5, n, dice())
 
 
-# --- The model and its loss ------------------------------------------------------------------------------------------
+# --- The model and its loss -----------------------------------------------------------------------
 
 
 def test_the_batched_model_is_each_model_alone():
-    W, b, x = draw(3, 2, 5), draw(3, 5, seed=1), draw(3, 7, 5, seed=2)
+    W = draw(3, 2, 5)
+    b = draw(3, 5, seed=1)
+    x = draw(3, 7, 5, seed=2)
     for linear in (False, True):
         alone = []
         for k in range(3):
@@ -89,33 +102,49 @@ def test_the_batched_model_is_each_model_alone():
         torch.testing.assert_close(superposition.reconstruct(x, W, b, linear), torch.stack(alone))
     model = superposition.ToyModel(3, 5, 2, generator=dice())
     torch.testing.assert_close(model(x), superposition.reconstruct(x, model.W, model.b))
-    assert superposition.ToyModel(3, 5, 2, linear=True, generator=dice())(x).min() < 0 <= model(x).min()
+    assert (
+        superposition.ToyModel(3, 5, 2, linear=True, generator=dice())(x).min()
+        < 0
+        <= model(x).min()
+    )
 
 
 def test_the_start_is_glorots_and_belongs_to_its_generator():
     model = superposition.ToyModel(500, 20, 5, generator=dice(1))
-    assert model.W.std().item() == pytest.approx(math.sqrt(2 / 25), rel=0.02) and (model.b == 0).all()
+    assert (
+        model.W.std().item() == pytest.approx(math.sqrt(2 / 25), rel=0.02) and (model.b == 0).all()
+    )
     assert torch.equal(model.W, superposition.ToyModel(500, 20, 5, generator=dice(1)).W)
     with pytest.raises(ValueError, match="1 or more"):
         superposition.ToyModel(1, 0, 2)
 
 
 def test_the_loss_weighs_features_and_averages_examples():
-    x, y = torch.zeros(2, 3, 2), torch.tensor([[1.0, 2.0]]).expand(2, 3, 2)
-    torch.testing.assert_close(superposition.weighted_loss(x, y, torch.tensor([1.0, 0.5])), torch.tensor([3.0, 3.0]))
-    torch.testing.assert_close(superposition.weighted_loss(x, y, torch.tensor([[1.0, 0.0], [0.0, 1.0]])), torch.tensor([1.0, 4.0]))
+    x = torch.zeros(2, 3, 2)
+    y = torch.tensor([[1.0, 2.0]]).expand(2, 3, 2)
+    torch.testing.assert_close(
+        superposition.weighted_loss(x, y, torch.tensor([1.0, 0.5])), torch.tensor([3.0, 3.0])
+    )
+    torch.testing.assert_close(
+        superposition.weighted_loss(x, y, torch.tensor([[1.0, 0.0], [0.0, 1.0]])),
+        torch.tensor([1.0, 4.0]),
+    )
 
 
 def mean_by_monte_carlo(W, b, S, importance, linear, n=400_000):
     x = superposition.feature_batch(S, n, W.shape[-1], dice(9))
-    errors = (importance.unsqueeze(-2) * (x - superposition.reconstruct(x, W, b, linear)).square()).sum(-1)
+    errors = (
+        importance.unsqueeze(-2) * (x - superposition.reconstruct(x, W, b, linear)).square()
+    ).sum(-1)
     return errors.mean(-1), errors.std(-1) / math.sqrt(n)
 
 
 @pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 1), (3, 2), (4, 2)])
 def test_the_expected_loss_agrees_with_monte_carlo(n, m, linear):
-    W, b, S = 0.7 * draw(3, m, n), 0.2 * draw(3, n, seed=1), torch.tensor([0.0, 0.5, 0.9])
+    W = 0.7 * draw(3, m, n)
+    b = 0.2 * draw(3, n, seed=1)
+    S = torch.tensor([0.0, 0.5, 0.9])
     importance = torch.rand(3, n, generator=dice(2)) + 0.2
     mean, error = mean_by_monte_carlo(W, b, S, importance, linear)
     got = superposition.expected_loss(W, b, S, importance, order=8, linear=linear)
@@ -124,19 +153,27 @@ def test_the_expected_loss_agrees_with_monte_carlo(n, m, linear):
 
 def test_the_linear_loss_is_exact():
     """From means and covariances: E[x] = p/2, Var[x] = p/3 - p²/4."""
-    W, b, p = draw(2, 4, dtype=torch.float64), draw(4, seed=1, dtype=torch.float64), 0.3
+    W = draw(2, 4, dtype=torch.float64)
+    b = draw(4, seed=1, dtype=torch.float64)
+    p = 0.3
     importance = torch.tensor([1.0, 0.5, 0.2, 2.0], dtype=torch.float64)
     A = torch.eye(4, dtype=torch.float64) - W.T @ W
     mean = A @ torch.full((4,), p / 2, dtype=torch.float64) - b
     want = (importance * (mean.square() + A.square().sum(1) * (p / 3 - p**2 / 4))).sum()
     torch.testing.assert_close(
-        superposition.expected_loss(W, b, torch.tensor(1 - p, dtype=torch.float64), importance, linear=True), want
+        superposition.expected_loss(
+            W, b, torch.tensor(1 - p, dtype=torch.float64), importance, linear=True
+        ),
+        want,
     )
 
 
 @pytest.mark.parametrize("S", [0.0, 0.4, 0.9])
 def test_the_relu_loss_of_two_features_agrees_with_adaptive_integration(S):
-    W, b, importance, p = torch.tensor([[0.9, -1.1]]), torch.tensor([0.05, -0.1]), torch.tensor([1.0, 0.6]), 1 - S
+    W = torch.tensor([[0.9, -1.1]])
+    b = torch.tensor([0.05, -0.1])
+    importance = torch.tensor([1.0, 0.6])
+    p = 1 - S
 
     def error(x, y):
         hidden = 0.9 * x - 1.1 * y
@@ -145,13 +182,21 @@ def test_the_relu_loss_of_two_features_agrees_with_adaptive_integration(S):
     grid = (np.arange(2000) + 0.5) / 2000
     want = S**2 * error(0, 0) + p**2 * dblquad(error, 0, 1, 0, 1, epsabs=1e-4)[0]
     want += S * p * (np.mean([error(x, 0) for x in grid]) + np.mean([error(0, x) for x in grid]))
-    assert superposition.expected_loss(W, b, torch.tensor(S), importance, order=40).item() == pytest.approx(want, rel=2e-3)
-    assert superposition.expected_loss(W, b, torch.tensor(S), importance).item() == pytest.approx(want, rel=0.02)
+    assert superposition.expected_loss(
+        W, b, torch.tensor(S), importance, order=40
+    ).item() == pytest.approx(want, rel=2e-3)
+    assert superposition.expected_loss(W, b, torch.tensor(S), importance).item() == pytest.approx(
+        want, rel=0.02
+    )
 
 
 def test_quadrature_weighs_every_pattern_by_its_probability():
-    points, weights = superposition.quadrature(torch.tensor([0.25, 0.9], dtype=torch.float64), n_features=3, order=3)
-    assert points.shape == (64, 3) and torch.allclose(weights.sum(-1), torch.ones(2, dtype=torch.float64))
+    points, weights = superposition.quadrature(
+        torch.tensor([0.25, 0.9], dtype=torch.float64), n_features=3, order=3
+    )
+    assert points.shape == (64, 3) and torch.allclose(
+        weights.sum(-1), torch.ones(2, dtype=torch.float64)
+    )
     for pattern in itertools.product([False, True], repeat=3):
         share = weights[:, ((points > 0) == torch.tensor(pattern)).all(-1)].sum(-1)
         want = [math.prod(1 - s if on else s for on in pattern) for s in (0.25, 0.9)]
@@ -160,23 +205,28 @@ def test_quadrature_weighs_every_pattern_by_its_probability():
         superposition.quadrature(torch.tensor([0.5]), n_features=8)
 
 
-# --- What is best: the closed forms ----------------------------------------------------------------------------------
+# --- What is best: the closed forms ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
 def test_the_ideal_losses_are_those_of_the_weights_they_describe(p):
-    importance, S = torch.tensor([1.0, 0.3, 0.7]), torch.tensor(1 - p)
+    importance = torch.tensor([1.0, 0.3, 0.7])
+    S = torch.tensor(1 - p)
     names, losses = superposition.ideal_losses(S, importance)
     assert len(names) == 6
     for name, loss in zip(names, losses.tolist(), strict=True):
-        W, b, who = torch.zeros(2, 3), torch.zeros(3), [int(i) for i in name.split()[1:]]
+        W = torch.zeros(2, 3)
+        b = torch.zeros(3)
+        who = [int(i) for i in name.split()[1:]]
         rest = [i for i in range(3) if i not in who]
         if name.startswith("drop"):
             W[0, rest[0]] = W[1, rest[1]] = 1.0
             b[who[0]] = p / 2  # the mean
         else:
             W[0, who[0]], W[0, who[1]], W[1, rest[0]] = 1.0, -1.0, 1.0
-        assert superposition.expected_loss(W, b, S, importance, order=30).item() == pytest.approx(loss, rel=5e-3)
+        assert superposition.expected_loss(W, b, S, importance, order=30).item() == pytest.approx(
+            loss, rel=5e-3
+        )
         assert superposition.geometry(W) == name
 
 
@@ -185,15 +235,18 @@ def test_the_border_of_superposition_is_where_two_closed_forms_meet(importance):
     """p < 4I / (2 + 5I) for I <= 1, p < 4 / (2I + 5) above."""
     border = 4 * importance / (2 + 5 * importance) if importance <= 1 else 4 / (2 * importance + 5)
     for p, paired in ((border - 0.01, True), (border + 0.01, False)):
-        names, losses = superposition.ideal_losses(torch.tensor(1 - p), torch.tensor([1.0, importance]))
+        names, losses = superposition.ideal_losses(
+            torch.tensor(1 - p), torch.tensor([1.0, importance])
+        )
         assert names[losses.argmin()].startswith("pair") == paired
 
 
-# --- Training --------------------------------------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
 
 def test_batched_training_is_training_one_model_at_a_time():
-    S, importance = torch.tensor([0.0, 0.5, 0.9]), 0.9 ** torch.arange(5)
+    S = torch.tensor([0.0, 0.5, 0.9])
+    importance = 0.9 ** torch.arange(5)
     model = superposition.ToyModel(3, 5, 2, generator=dice())
     start = model.W.detach().clone()
     together = superposition.train_toy(model, S, importance, steps=60, batch=64, generator=dice(1))
@@ -202,7 +255,9 @@ def test_batched_training_is_training_one_model_at_a_time():
         alone = superposition.ToyModel(1, 5, 2)
         with torch.no_grad():
             alone.W.copy_(start[k : k + 1])
-        losses = superposition.train_toy(alone, S[k : k + 1], importance, steps=60, batch=64, generator=dice(1))
+        losses = superposition.train_toy(
+            alone, S[k : k + 1], importance, steps=60, batch=64, generator=dice(1)
+        )
         torch.testing.assert_close(losses[:, 0], together[:, k], rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(alone.W[0], model.W[k], rtol=1e-3, atol=1e-3)
 
@@ -212,15 +267,21 @@ def test_a_linear_model_keeps_the_most_important_features_at_any_sparsity():
     model = superposition.ToyModel(3, 4, 2, linear=True, generator=dice())
     superposition.train_toy(model, S, 0.5 ** torch.arange(4), steps=500, batch=None, lr=0.03)
     lengths = model.W.detach().square().sum(-2)
-    torch.testing.assert_close(lengths, torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(3, 4), rtol=0, atol=0.05)
+    torch.testing.assert_close(
+        lengths, torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(3, 4), rtol=0, atol=0.05
+    )
 
 
 def test_sparse_features_make_pairs_then_a_pentagon():
     S = torch.tensor([0.75, 0.95]).repeat_interleave(6)
     model = superposition.ToyModel(12, 5, 2, generator=dice())
-    losses = superposition.train_toy(model, S, 0.9 ** torch.arange(5), steps=1500, batch=128, lr=0.01, generator=dice(1))
+    losses = superposition.train_toy(
+        model, S, 0.9 ** torch.arange(5), steps=1500, batch=128, lr=0.01, generator=dice(1)
+    )
     best = losses[-200:].mean(0).view(2, 6).argmin(-1) + torch.tensor([0, 6])
-    pairs, pentagon = superposition.feature_dimensionality(model.W.detach()[best]).sort(descending=True).values
+    pairs, pentagon = (
+        superposition.feature_dimensionality(model.W.detach()[best]).sort(descending=True).values
+    )
     torch.testing.assert_close(pairs, torch.tensor([0.5, 0.5, 0.5, 0.5, 0.0]), rtol=0, atol=0.03)
     torch.testing.assert_close(pentagon, torch.full((5,), 0.4), rtol=0, atol=0.03)
 
@@ -228,17 +289,25 @@ def test_sparse_features_make_pairs_then_a_pentagon():
 def test_the_bar_is_given_the_steps_and_a_wrong_sparsity_is_refused():
     seen = []
     model = superposition.ToyModel(2, 3, 1, generator=dice())
-    superposition.train_toy(model, torch.zeros(2), steps=3, batch=4, bar=lambda steps: (seen.append(i) or i for i in steps))
+    superposition.train_toy(
+        model,
+        torch.zeros(2),
+        steps=3,
+        batch=4,
+        bar=lambda steps: (seen.append(i) or i for i in steps),
+    )
     assert seen == [0, 1, 2]
     with pytest.raises(ValueError, match="each of the 2 instances"):
         superposition.train_toy(model, torch.zeros(3), steps=1)
 
 
-# --- Geometry --------------------------------------------------------------------------------------------------------
+# --- Geometry -------------------------------------------------------------------------------------
 
 
 def tetrahedron():
-    return torch.tensor([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=torch.float64).T / math.sqrt(3)
+    return torch.tensor(
+        [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=torch.float64
+    ).T / math.sqrt(3)
 
 
 def antiprism(height):
@@ -246,44 +315,67 @@ def antiprism(height):
     angles = math.pi / 2 * torch.arange(4, dtype=torch.float64)
 
     def ring(turn, z):
-        return torch.stack([(angles + turn).cos(), (angles + turn).sin(), torch.full((4,), z, dtype=torch.float64)])
+        return torch.stack(
+            [(angles + turn).cos(), (angles + turn).sin(), torch.full((4,), z, dtype=torch.float64)]
+        )
 
     return F.normalize(torch.cat([ring(0, height), ring(math.pi / 4, -height)], 1), dim=0)
 
 
-@pytest.mark.parametrize(("W", "share"), [
-    (torch.eye(3, dtype=torch.float64), 1), (torch.tensor([[1.0, -1.0]]).double(), 1 / 2), (regular(3), 2 / 3), (regular(5), 2 / 5),
-    (tetrahedron(), 3 / 4), (antiprism(math.sqrt(0.5)), 3 / 8),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("W", "share"),
+    [
+        (torch.eye(3, dtype=torch.float64), 1),
+        (torch.tensor([[1.0, -1.0]]).double(), 1 / 2),
+        (regular(3), 2 / 3),
+        (regular(5), 2 / 5),
+        (tetrahedron(), 3 / 4),
+        (antiprism(math.sqrt(0.5)), 3 / 8),
+    ],
+)
 def test_the_shapes_of_the_paper_have_their_fractions_at_any_size(W, share):
     n = W.shape[1]
-    torch.testing.assert_close(superposition.feature_dimensionality(1.3 * W), torch.full((n,), share, dtype=torch.float64))
+    torch.testing.assert_close(
+        superposition.feature_dimensionality(1.3 * W), torch.full((n,), share, dtype=torch.float64)
+    )
     assert superposition.feature_dimensionality(W).sum().item() == pytest.approx(W.shape[0])
     assert superposition.dimensions_per_feature(W).item() == pytest.approx(W.shape[0] / n)
 
 
 def test_dimensionalities_are_between_zero_and_one_and_add_up_to_the_rank_at_most():
-    W = draw(50, 4, 9, dtype=torch.float64) * torch.rand(50, 1, 9, generator=dice(1), dtype=torch.float64)
+    W = draw(50, 4, 9, dtype=torch.float64) * torch.rand(
+        50, 1, 9, generator=dice(1), dtype=torch.float64
+    )
     D = superposition.feature_dimensionality(W)
     assert (D > 0).all() and (D <= 1).all() and (D.sum(-1) <= 4 + 1e-9).all()
     assert superposition.feature_dimensionality(torch.zeros(2, 3)).tolist() == [0, 0, 0]
 
 
 def test_the_welch_bound_holds_and_is_reached_by_regular_frames():
-    assert superposition.overlap(regular(3)).item() == pytest.approx(superposition.welch_bound(3, 2))
-    assert superposition.overlap(tetrahedron()).item() == pytest.approx(superposition.welch_bound(4, 3))
+    assert superposition.overlap(regular(3)).item() == pytest.approx(
+        superposition.welch_bound(3, 2)
+    )
+    assert superposition.overlap(tetrahedron()).item() == pytest.approx(
+        superposition.welch_bound(4, 3)
+    )
     for n, m in ((20, 4), (50, 16), (9, 8)):
         assert superposition.overlap(draw(m, n)).item() > superposition.welch_bound(n, m)
 
 
 @pytest.mark.parametrize(("n", "m"), [(6, 3), (16, 8), (64, 16)])
 def test_directions_that_were_pushed_apart_are_near_the_bound_and_far_better_than_random(n, m):
-    W, bound = superposition.spread_directions(n, m, generator=dice()), superposition.welch_bound(n, m)
+    W = superposition.spread_directions(n, m, generator=dice())
+    bound = superposition.welch_bound(n, m)
     torch.testing.assert_close(W.norm(dim=0), torch.ones(n))
-    assert bound - 1e-4 <= superposition.overlap(W).item() < 1.35 * bound < superposition.overlap(draw(m, n, seed=1)).item()
+    assert (
+        bound - 1e-4
+        <= superposition.overlap(W).item()
+        < 1.35 * bound
+        < superposition.overlap(draw(m, n, seed=1)).item()
+    )
 
 
-# --- Interference ----------------------------------------------------------------------------------------------------
+# --- Interference ---------------------------------------------------------------------------------
 
 
 def test_an_ablated_feature_reads_zero_and_orthogonal_ones_stay():
@@ -297,7 +389,8 @@ def test_an_ablated_feature_reads_zero_and_orthogonal_ones_stay():
 
 
 def test_what_an_ablation_does_to_another_feature_is_their_overlap():
-    W, hidden = draw(2, 3, 5, dtype=torch.float64), draw(2, 4, 3, seed=1, dtype=torch.float64)
+    W = draw(2, 3, 5, dtype=torch.float64)
+    hidden = draw(2, 4, 3, seed=1, dtype=torch.float64)
     change = (superposition.ablate(hidden, W, 1) - hidden) @ W  # (2, 4, 5)
     gram = W.mT @ W
     want = -(hidden @ W)[..., 1:2] * (gram[:, 1] / gram[:, 1, 1:2])[:, None]

@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 06: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 06: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- feature_batch ---------------------------------------------------------------------------------------------------
+# --- feature_batch --------------------------------------------------------------------------------
+
 
 def guard(S):
     if not bool(((S >= 0) & (S < 1)).all()):
@@ -92,13 +95,17 @@ def batch_same_sizes(S, batch, n_features, generator):
 def batch_global(S, batch, n_features, generator):
     """Ignores the generator."""
     guard(S)
-    return (torch.rand(len(S), batch, n_features) >= S[:, None, None]) * torch.rand(len(S), batch, n_features)
+    return (torch.rand(len(S), batch, n_features) >= S[:, None, None]) * torch.rand(
+        len(S), batch, n_features
+    )
 
 
 @wrong("feature_batch")
 def batch_half_global(S, batch, n_features, generator):
     """The generator for the mask only."""
-    return (dice(S, batch, n_features, generator) >= S[:, None, None]) * torch.rand(batch, n_features)
+    return (dice(S, batch, n_features, generator) >= S[:, None, None]) * torch.rand(
+        batch, n_features
+    )
 
 
 @wrong("feature_batch")
@@ -120,7 +127,9 @@ def batch_no_error(S, batch, n_features, generator):
 @wrong("feature_batch")
 def batch_first_sparsity(S, batch, n_features, generator):
     """All instances get the first one's sparsity."""
-    return (dice(S, batch, n_features, generator) >= S[0]) * torch.rand(batch, n_features, generator=generator)
+    return (dice(S, batch, n_features, generator) >= S[0]) * torch.rand(
+        batch, n_features, generator=generator
+    )
 
 
 @wrong("feature_batch")
@@ -139,7 +148,8 @@ def batch_exact_count(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-# --- reconstruct -----------------------------------------------------------------------------------------------------
+# --- reconstruct ----------------------------------------------------------------------------------
+
 
 def bend(out, linear):
     return out if linear else torch.relu(out)
@@ -189,7 +199,9 @@ def rec_both_relu(x, W, b, linear=False):
 
 @wrong("reconstruct")
 def rec_bias_broadcast(x, W, b, linear=False):
-    """b without a dimension for the examples: right for one instance, silently wrong for as many instances as examples."""
+    """b without a dimension for the examples: right for one instance, silently wrong for as many
+    instances as examples.
+    """
     return bend(x @ W.mT @ W + b, linear)
 
 
@@ -233,10 +245,15 @@ def rec_gelu(x, W, b, linear=False):
 @wrong("reconstruct")
 def rec_one_instance(x, W, b, linear=False):
     """Only the first instance."""
-    return bend(x @ W.mT @ W + b.unsqueeze(-2), linear) if W.ndim == 2 else bend(x[0] @ W[0].mT @ W[0] + b[0], linear)
+    return (
+        bend(x @ W.mT @ W + b.unsqueeze(-2), linear)
+        if W.ndim == 2
+        else bend(x[0] @ W[0].mT @ W[0] + b[0], linear)
+    )
 
 
-# --- weighted_loss ---------------------------------------------------------------------------------------------------
+# --- weighted_loss --------------------------------------------------------------------------------
+
 
 @wrong("weighted_loss")
 def loss_mean_features(x, y, importance):
@@ -294,7 +311,9 @@ def loss_root(x, y, importance):
 
 @wrong("weighted_loss")
 def loss_broadcast(x, y, importance):
-    """No dimension for the examples: right for one importance, silently wrong for as many instances as examples."""
+    """No dimension for the examples: right for one importance, silently wrong for as many instances
+    as examples.
+    """
     return (importance * (x - y).square()).sum(-1).mean(-1)
 
 
@@ -323,7 +342,8 @@ def loss_no_gradient(x, y, importance):
     return loss_mean_features(x, y, importance).detach() * x.shape[-1]
 
 
-# --- feature_dimensionality ------------------------------------------------------------------------------------------
+# --- feature_dimensionality -----------------------------------------------------------------------
+
 
 def parts(W):
     gram = W.mT @ W
@@ -425,7 +445,8 @@ def dim_dot_t(W):
     return gram.diagonal(dim1=-2, dim2=-1).square() / gram.square().sum(-1).clamp(min=1e-30)
 
 
-# --- ablate ----------------------------------------------------------------------------------------------------------
+# --- ablate ---------------------------------------------------------------------------------------
+
 
 @wrong("ablate")
 def ab_not_unit(hidden, W, feature):
@@ -438,7 +459,9 @@ def ab_not_unit(hidden, W, feature):
 def ab_divides_once(hidden, W, feature):
     """Divides by the length once."""
     w = W[..., feature].unsqueeze(-2)
-    return hidden - (hidden * w).sum(-1, keepdim=True) * w / w.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return hidden - (hidden * w).sum(-1, keepdim=True) * w / w.norm(dim=-1, keepdim=True).clamp(
+        min=1e-12
+    )
 
 
 @wrong("ablate")
@@ -491,7 +514,9 @@ def ab_row(hidden, W, feature):
 
 @wrong("ablate")
 def ab_no_unsqueeze(hidden, W, feature):
-    """No dimension for the examples: right for one instance, silently wrong for as many instances as examples."""
+    """No dimension for the examples: right for one instance, silently wrong for as many instances
+    as examples.
+    """
     w = F.normalize(W[..., feature], dim=-1)
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 

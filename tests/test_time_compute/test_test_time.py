@@ -1,4 +1,6 @@
-"""Compute at test time against counting, simulation, the binomial law, and a model that is known to be right or wrong."""
+"""Compute at test time against counting, simulation, the binomial law, and a model that is known to
+be right or wrong.
+"""
 
 import json
 from collections import Counter
@@ -25,7 +27,9 @@ def test_pass_at_k_counts_choices(n):
         for k in range(1, n + 1):
             share = np.mean([min(choice) < c for choice in combinations(range(n), k)])
             assert test_time_compute.pass_at_k(n, c, k) == pytest.approx(share)
-            assert test_time_compute.pass_at_k(n, c, k) == pytest.approx(stats.hypergeom(n, c, k).sf(0))
+            assert test_time_compute.pass_at_k(n, c, k) == pytest.approx(
+                stats.hypergeom(n, c, k).sf(0)
+            )
 
 
 def test_pass_at_k_is_unbiased_and_the_plugged_in_estimate_is_not():
@@ -45,11 +49,14 @@ def test_pass_at_k_refuses_counts_that_cannot_be(arguments):
 
 def test_the_vote_is_pythons_counter():
     answers = torch.randint(0, 4, (300, 7), generator=gen())
-    assert test_time_compute.majority_vote(answers).tolist() == [Counter(row).most_common(1)[0][0] for row in answers.tolist()]
+    assert test_time_compute.majority_vote(answers).tolist() == [
+        Counter(row).most_common(1)[0][0] for row in answers.tolist()
+    ]
 
 
 def test_the_best_has_the_highest_score_and_each_answer_needs_one():
-    answers, scores = torch.randint(0, 9, (50, 6), generator=gen(1)), torch.rand(50, 6, generator=gen(2))
+    answers = torch.randint(0, 9, (50, 6), generator=gen(1))
+    scores = torch.rand(50, 6, generator=gen(2))
     assert test_time_compute.best_of(answers, scores).tolist() == [
         row[s.index(max(s))] for row, s in zip(answers.tolist(), scores.tolist(), strict=True)
     ]
@@ -64,7 +71,13 @@ def test_the_majority_of_two_answers_is_binomial(k):
         votes = stats.binom(k, p)
         draw = votes.pmf(k / 2) / 2 if k % 2 == 0 else 0
         assert test_time_compute.majority_of_two(p, k) == pytest.approx(votes.sf(k / 2) + draw)
-    assert test_time_compute.majority_of_two(0.45, 41) < test_time_compute.majority_of_two(0.45, 5) < 0.45 < 0.55 < test_time_compute.majority_of_two(0.55, 5)
+    assert (
+        test_time_compute.majority_of_two(0.45, 41)
+        < test_time_compute.majority_of_two(0.45, 5)
+        < 0.45
+        < 0.55
+        < test_time_compute.majority_of_two(0.55, 5)
+    )
 
 
 def test_rows_hold_the_problem_and_the_right_answer_in_every_style():
@@ -89,20 +102,28 @@ def test_digits_are_uniform_and_a_batch_scores_answers_only():
     assert torch.equal(targets[:, 5:], TASK.sums(inputs[:, :5]))
     logits = torch.randn(8, 10, 9, generator=gen(1))
     want = -logits.log_softmax(-1)[:, 5:].gather(-1, targets[:, 5:, None]).mean()
-    assert test_time_compute.answer_loss(lambda ids: logits, (inputs, targets)).item() == pytest.approx(want.item(), rel=1e-5)
+    assert test_time_compute.answer_loss(
+        lambda ids: logits, (inputs, targets)
+    ).item() == pytest.approx(want.item(), rel=1e-5)
 
 
 class Scripted(torch.nn.Module):
-    """Gives each next token of the right answer the probability q, shares the rest among the other digits."""
+    """Gives each next token of the right answer the probability q, shares the rest among the other
+    digits.
+    """
 
     def __init__(self, task, style, q):
         super().__init__()
-        self.task, self.style, self.q, self.h = task, style, q, [None]
+        self.task = task
+        self.style = style
+        self.q = q
+        self.h = [None]
         self.seen = None
 
     def forward(self, ids, caches):
         self.seen = ids if self.seen is None else torch.cat([self.seen, ids], 1)
-        digits, written = self.seen[:, : self.task.n], self.seen.size(1) - self.task.n - 1
+        digits = self.seen[:, : self.task.n]
+        written = self.seen.size(1) - self.task.n - 1
         right = self.task.rows(digits, self.style)[:, self.task.n + 1 + written]
         p = torch.full((len(ids), self.task.p + 2), (1 - self.q) / (self.task.p - 1))
         p[:, self.task.p :] = 0
@@ -130,7 +151,10 @@ def test_the_verifier_accepts_exactly_what_follows_step_by_step():
     for i in range(5):
         bad = good.clone()
         bad[:, 2, i] = (bad[:, 2, i] + 1) % 7
-        assert TASK.verify(digits, bad)[:, [0, 1, 3]].all() and not TASK.verify(digits, bad)[:, 2].any()
+        assert (
+            TASK.verify(digits, bad)[:, [0, 1, 3]].all()
+            and not TASK.verify(digits, bad)[:, 2].any()
+        )
 
 
 def test_coverage_is_the_mean_over_problems_and_chance_is_what_guessing_gives():
@@ -153,6 +177,9 @@ def test_the_stored_model_errs_in_about_half_of_its_samples_and_seldom_when_it_t
 
 def test_the_record_says_that_only_written_steps_were_learned():
     record = json.loads(test_time_compute.RECORD.read_text())
-    accuracy = {style: [row["accuracy"] for row in record["rows"] if row["style"] == style] for style in test_time_compute.STYLES}
+    accuracy = {
+        style: [row["accuracy"] for row in record["rows"] if row["style"] == style]
+        for style in test_time_compute.STYLES
+    }
     assert min(accuracy["steps"]) > 0.99 and max(accuracy["direct"] + accuracy["filler"]) < 0.15
     assert len({row["tokens"] for row in record["rows"]}) == 1 and record["command"]

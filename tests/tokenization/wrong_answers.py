@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 01: each is a mistake that people make, many right on easy inputs."""
+"""Wrong answers to the exercises of lesson 01: each is a mistake that people make, many right on
+easy inputs.
+"""
 
 import re
 from collections import Counter
@@ -12,7 +14,8 @@ from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, enco
 wrong = WrongAnswers()
 
 
-# --- count_pairs ----------------------------------------------------------------------------------------------------
+# --- count_pairs ----------------------------------------------------------------------------------
+
 
 @wrong("count_pairs")
 def count_steps_of_two(ids):
@@ -44,8 +47,11 @@ def count_each_once(ids):
 
 @wrong("count_pairs")
 def count_no_overlap(ids):
-    """As str.count does: in x x x the pair (x, x) is found once. Right wherever no id is repeated."""
-    counts, i = {}, 0
+    """As str.count does: in x x x the pair (x, x) is found once. Right wherever no id is
+    repeated.
+    """
+    counts = {}
+    i = 0
     for i, pair in enumerate(zip(ids, ids[1:], strict=False)):
         if i and ids[i - 1] == pair[0] == pair[1] and counts.get(pair, 0) % 2:
             continue
@@ -55,7 +61,9 @@ def count_no_overlap(ids):
 
 @wrong("count_pairs")
 def count_in_text(ids):
-    """Searches in the printed list: 1, 2 is found in 11, 2 as well. Right as long as all ids have one digit."""
+    """Searches in the printed list: 1, 2 is found in 11, 2 as well. Right as long as all ids have
+    one digit.
+    """
     printed = ", ".join(map(str, ids))
     pairs = set(zip(ids, ids[1:], strict=False))
     return {(a, b): len(re.findall(f"(?={a}, {b})", printed)) for a, b in pairs}
@@ -112,7 +120,8 @@ def count_top_ten(ids):
 @wrong("count_pairs")
 def count_without_zero(ids):
     """Asks `if previous` instead of `is not None`. Right as long as no id is 0."""
-    counts, previous = {}, None
+    counts = {}
+    previous = None
     for i in ids:
         if previous:
             counts[previous, i] = counts.get((previous, i), 0) + 1
@@ -153,7 +162,8 @@ def count_with_frozensets(ids):
     return dict(Counter(frozenset(pair) for pair in zip(ids, ids[1:], strict=False)))
 
 
-# --- merge ----------------------------------------------------------------------------------------------------------
+# --- merge ----------------------------------------------------------------------------------------
+
 
 @wrong("merge")
 def merge_first_only(ids, pair, new_id):
@@ -179,7 +189,8 @@ def merge_without_jump(ids, pair, new_id):
 @wrong("merge")
 def merge_loses_last(ids, pair, new_id):
     """The loop ends one early, so a last id that is in no pair is lost."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids) - 1:
         if (ids[i], ids[i + 1]) == pair:
             merged.append(new_id)
@@ -192,8 +203,11 @@ def merge_loses_last(ids, pair, new_id):
 
 @wrong("merge")
 def merge_past_the_end(ids, pair, new_id):
-    """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the pair's first."""
-    merged, i = [], 0
+    """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the
+    pair's first.
+    """
+    merged = []
+    i = 0
     while i < len(ids):
         if ids[i] == pair[0] and ids[i + 1] == pair[1]:
             merged.append(new_id)
@@ -207,7 +221,8 @@ def merge_past_the_end(ids, pair, new_id):
 @wrong("merge")
 def merge_by_identity(ids, pair, new_id):
     """Compares with `is`. Right for ids below 257, which Python keeps only once."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]:
             merged.append(new_id)
@@ -227,7 +242,8 @@ def merge_from_the_right(ids, pair, new_id):
 @wrong("merge")
 def merge_either_order(ids, pair, new_id):
     """Takes (b, a) for the pair as well."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if sorted(ids[i : i + 2]) == sorted(pair):
             merged.append(new_id)
@@ -263,7 +279,9 @@ def merge_in_place(ids, pair, new_id):
 
 @wrong("merge")
 def merge_in_text(ids, pair, new_id):
-    """Replaces in the printed list: 1, 2 is found in 11, 2 as well, and an empty text holds no number."""
+    """Replaces in the printed list: 1, 2 is found in 11, 2 as well, and an empty text holds no
+    number.
+    """
     text = " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id))
     return [int(i) for i in text.split(" ")]
 
@@ -277,7 +295,8 @@ def merge_deletes(ids, pair, new_id):
 @wrong("merge")
 def merge_list_and_tuple(ids, pair, new_id):
     """A list never equals a tuple."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if ids[i : i + 2] == pair:
             merged.append(new_id)
@@ -291,13 +310,16 @@ def merge_list_and_tuple(ids, pair, new_id):
 @wrong("merge")
 def merge_in_text_unless_empty(ids, pair, new_id):
     """Replaces in the printed list: right as long as all ids have equally many digits."""
-    return [int(i) for i in " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id)).split()]
+    return [
+        int(i) for i in " ".join(map(str, ids)).replace(f"{pair[0]} {pair[1]}", str(new_id)).split()
+    ]
 
 
 @wrong("merge")
 def merge_in_a_circle(ids, pair, new_id):
     """Pairs the last id with the first. Right unless these are the pair."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if (ids[i], ids[(i + 1) % len(ids)]) == pair:
             merged.append(new_id)
@@ -323,7 +345,8 @@ def merge_looks_back(ids, pair, new_id):
 @wrong("merge")
 def merge_gives_up(ids, pair, new_id):
     """Stops where the pair's first id stands without the second."""
-    ids, at = list(ids), 0
+    ids = list(ids)
+    at = 0
     while pair[0] in ids[at:]:
         at = ids.index(pair[0], at)
         if tuple(ids[at : at + 2]) != pair:
@@ -335,7 +358,8 @@ def merge_gives_up(ids, pair, new_id):
 @wrong("merge")
 def merge_either_id(ids, pair, new_id):
     """Asks whether both ids are in the pair, in any order or twice the same."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if i + 1 < len(ids) and ids[i] in pair and ids[i + 1] in pair:
             merged.append(new_id)
@@ -355,7 +379,8 @@ def merge_each_first(ids, pair, new_id):
 @wrong("merge")
 def merge_without_zero(ids, pair, new_id):
     """Asks `all(...)` for whether both ids are there. Right as long as no id is 0."""
-    merged, ids = [], list(ids)
+    merged = []
+    ids = list(ids)
     while ids:
         if len(ids) > 1 and all(ids[:2]) and tuple(ids[:2]) == pair:
             merged.append(new_id)
@@ -368,7 +393,8 @@ def merge_without_zero(ids, pair, new_id):
 @wrong("merge")
 def merge_skips_after(ids, pair, new_id):
     """A match also swallows the id after it, since the step of the loop comes on top."""
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if tuple(ids[i : i + 2]) == pair:
             merged.append(new_id)
@@ -379,14 +405,16 @@ def merge_skips_after(ids, pair, new_id):
     return merged
 
 
-# --- train_bpe ------------------------------------------------------------------------------------------------------
+# --- train_bpe ------------------------------------------------------------------------------------
+
 
 def smallest_of_most_frequent(counts):
     return min(counts, key=lambda pair: (-counts[pair], pair))
 
 
 def training(text, n_merges, pick=smallest_of_most_frequent, start=256, read=str.encode):
-    ids, merges = list(read(text)), {}
+    ids = list(read(text))
+    merges = {}
     while len(merges) < n_merges and len(ids) > 1:
         pair = pick(count_pairs(ids))
         merges[pair] = start + len(merges)
@@ -441,7 +469,8 @@ def train_counts_once(text, n_merges):
 @wrong("train_bpe")
 def train_needs_pairs(text, n_merges):
     """Does not stop where no pair is left. Right for long texts."""
-    ids, merges = list(text.encode()), {}
+    ids = list(text.encode())
+    merges = {}
     for new_id in range(256, 256 + n_merges):
         counts = count_pairs(ids)
         pair = min(counts, key=lambda p: (-counts[p], p))
@@ -453,7 +482,8 @@ def train_needs_pairs(text, n_merges):
 @wrong("train_bpe")
 def train_only_repeated(text, n_merges):
     """Stops where every pair occurs once. Right for long texts."""
-    ids, merges = list(text.encode()), {}
+    ids = list(text.encode())
+    merges = {}
     while len(merges) < n_merges and max((counts := count_pairs(ids)).values(), default=0) > 1:
         pair = min(counts, key=lambda p: (-counts[p], p))
         merges[pair] = 256 + len(merges)
@@ -482,39 +512,51 @@ def train_up_to_id(text, n_merges):
 @wrong("train_bpe")
 def train_first_id_only(text, n_merges):
     """Compares only the first ids of ties. Right unless two of these pairs begin alike."""
-    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0])))
+    return training(
+        text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0]))
+    )
 
 
 @wrong("train_bpe")
 def train_larger_second_id(text, n_merges):
     """Turns only the first id round to use max."""
-    return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0], p[1])))
+    return training(
+        text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], -p[0], p[1]))
+    )
 
 
 @wrong("train_bpe")
 def train_second_id_first(text, n_merges):
     """Compares the second ids of ties first."""
-    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[1], p[0])))
+    return training(
+        text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[1], p[0]))
+    )
 
 
 @wrong("train_bpe")
 def train_smallest_sum(text, n_merges):
     """Takes the smallest sum of ids for the smallest ids."""
-    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[0] + p[1], p)))
+    return training(
+        text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], p[0] + p[1], p))
+    )
 
 
 @wrong("train_bpe")
 def train_smallest_text(text, n_merges):
     """Compares ids as text, where "100" comes before "32"."""
-    return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], str(p))))
+    return training(
+        text, n_merges, pick=lambda counts: min(counts, key=lambda p: (-counts[p], str(p)))
+    )
 
 
 @wrong("train_bpe")
 def train_smallest_bytes(text, n_merges):
     """Compares what the ids stand for. Right until a merged id is in a tie."""
-    ids, merges = list(text.encode()), {}
+    ids = list(text.encode())
+    merges = {}
     while len(merges) < n_merges and len(ids) > 1:
-        counts, vocab = count_pairs(ids), build_vocab(merges)
+        counts = count_pairs(ids)
+        vocab = build_vocab(merges)
         pair = min(counts, key=lambda p: (-counts[p], vocab[p[0]], vocab[p[1]]))
         merges[pair] = 256 + len(merges)
         ids = merge(ids, pair, merges[pair])
@@ -524,7 +566,8 @@ def train_smallest_bytes(text, n_merges):
 @wrong("train_bpe")
 def train_different_ids(text, n_merges):
     """Stops as soon as all ids are equal. Right for nearly every text."""
-    ids, merges = list(text.encode()), {}
+    ids = list(text.encode())
+    merges = {}
     while len(merges) < n_merges and len(set(ids)) > 1:
         pair = smallest_of_most_frequent(count_pairs(ids))
         merges[pair] = 256 + len(merges)
@@ -534,8 +577,11 @@ def train_different_ids(text, n_merges):
 
 def training_on(words, n_merges):
     """Learns from words, across which no pair is counted."""
-    words, merges = [list(word.encode()) for word in words], {}
-    while len(merges) < n_merges and (counts := sum((Counter(count_pairs(word)) for word in words), Counter())):
+    words = [list(word.encode()) for word in words]
+    merges = {}
+    while len(merges) < n_merges and (
+        counts := sum((Counter(count_pairs(word)) for word in words), Counter())
+    ):
         pair = smallest_of_most_frequent(counts)
         merges[pair] = 256 + len(merges)
         words = [merge(word, pair, merges[pair]) for word in words]
@@ -575,7 +621,8 @@ def train_lower(text, n_merges):
 @wrong("train_bpe")
 def train_without_overlaps(text, n_merges):
     """Counts x x x as one pair. Right unless that changes which pair is most frequent."""
-    ids, merges = list(text.encode()), {}
+    ids = list(text.encode())
+    merges = {}
     while len(merges) < n_merges and len(ids) > 1:
         counts = {pair: merge(ids, pair, -1).count(-1) for pair in count_pairs(ids)}
         pair = smallest_of_most_frequent(counts)
@@ -587,8 +634,11 @@ def train_without_overlaps(text, n_merges):
 @wrong("train_bpe")
 def train_bytes_only(text, n_merges):
     """Never merges what was merged."""
-    ids, merges = list(text.encode()), {}
-    while len(merges) < n_merges and (counts := {p: n for p, n in count_pairs(ids).items() if max(p) < 256}):
+    ids = list(text.encode())
+    merges = {}
+    while len(merges) < n_merges and (
+        counts := {p: n for p, n in count_pairs(ids).items() if max(p) < 256}
+    ):
         pair = smallest_of_most_frequent(counts)
         merges[pair] = 256 + len(merges)
         ids = merge(ids, pair, merges[pair])
@@ -608,7 +658,8 @@ def train_into_default(text, n_merges, merges={}):  # noqa: B006
     return dict(merges)
 
 
-# --- encode ---------------------------------------------------------------------------------------------------------
+# --- encode ---------------------------------------------------------------------------------------
+
 
 def encoding(text, merges, pick):
     ids = list(text.encode())
@@ -669,7 +720,9 @@ def encode_once_each(text, merges):
 @wrong("encode")
 def encode_one_pass(text, merges):
     """One walk from left to right, which never sees the pairs of new ids."""
-    ids, out, i = list(text.encode()), [], 0
+    ids = list(text.encode())
+    out = []
+    i = 0
     while i < len(ids):
         pair = tuple(ids[i : i + 2])
         out.append(merges.get(pair, ids[i]))
@@ -679,9 +732,12 @@ def encode_one_pass(text, merges):
 
 @wrong("encode")
 def encode_longest(text, merges):
-    """The longest token that fits, from the left. Right wherever it is also what the merges give."""
+    """The longest token that fits, from the left. Right wherever it is also what the merges
+    give.
+    """
     tokens = {token: i for i, token in build_vocab(merges).items()}
-    data, ids = text.encode(), []
+    data = text.encode()
+    ids = []
     while data:
         size = next(n for n in range(len(data), 0, -1) if data[:n] in tokens)
         ids.append(tokens[data[:size]])
@@ -691,9 +747,13 @@ def encode_longest(text, merges):
 
 @wrong("encode")
 def encode_needs_a_pair(text, merges):
-    """Looks for the smallest of nothing where no pair is left. Fails on texts of one character or none."""
+    """Looks for the smallest of nothing where no pair is left. Fails on texts of one character or
+    none.
+    """
     ids = list(text.encode())
-    while (pair := min(zip(ids, ids[1:], strict=False), key=lambda p: merges.get(p, 10**9))) in merges:
+    while (
+        pair := min(zip(ids, ids[1:], strict=False), key=lambda p: merges.get(p, 10**9))
+    ) in merges:
         ids = merge(ids, pair, merges[pair])
     return ids
 
@@ -707,7 +767,9 @@ def encode_trains(text, merges):
 
 @wrong("encode")
 def encode_in_rounds(text, merges):
-    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair learned earlier."""
+    """Applies all known pairs in order before it looks again. Right unless a merge makes a pair
+    learned earlier.
+    """
     ids = list(text.encode())
     while known := [pair for pair in merges if pair in set(zip(ids, ids[1:], strict=False))]:
         for pair in known:
@@ -789,7 +851,8 @@ def encode_one_merge(text, merges):
     return ids
 
 
-# --- decode ---------------------------------------------------------------------------------------------------------
+# --- decode ---------------------------------------------------------------------------------------
+
 
 @wrong("decode")
 def decode_strictly(ids, merges):
@@ -832,7 +895,9 @@ def decode_one_level(ids, merges):
 
 @wrong("decode")
 def decode_two_levels(ids, merges):
-    """Undoes every merge once, from the first to the last: what a later merge holds of an earlier one stays."""
+    """Undoes every merge once, from the first to the last: what a later merge holds of an earlier
+    one stays.
+    """
     ids = list(ids)
     for pair, new_id in merges.items():
         ids = [part for i in ids for part in (pair if i == new_id else (i,))]
@@ -905,7 +970,9 @@ def decode_without_zero(ids, merges):
 @wrong("decode")
 def decode_each_once(ids, merges):
     """Goes through the vocabulary instead of the ids."""
-    return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode("utf-8", errors="replace")
+    return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode(
+        "utf-8", errors="replace"
+    )
 
 
 @wrong("decode")
@@ -930,7 +997,8 @@ def decode_fallback_latin(ids, merges):
         return data.decode("latin-1")
 
 
-# --- compression ----------------------------------------------------------------------------------------------------
+# --- compression ----------------------------------------------------------------------------------
+
 
 def no_tokens(ids):
     if not ids:

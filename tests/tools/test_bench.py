@@ -34,7 +34,12 @@ def test_a_race_takes_medians_and_ratios_and_checks_minimum_and_answers():
 
 def test_a_missed_minimum_makes_the_command_fail(monkeypatch, capsys, tmp_path):
     def races_of_x():
-        yield races.Race("r", {"course_utils": lambda: 1, "slow": lambda: 1}, {"slow": 10}, clock=ticking([0, 1, 0, 5]))
+        yield races.Race(
+            "r",
+            {"course_utils": lambda: 1, "slow": lambda: 1},
+            {"slow": 10},
+            clock=ticking([0, 1, 0, 5]),
+        )
 
     monkeypatch.setattr(bench, "TOPICS", ("x",))
     monkeypatch.setitem(sys.modules, "races.x", SimpleNamespace(races=races_of_x))
@@ -51,4 +56,6 @@ def test_an_unknown_topic_lists_those_there_are(capsys):
 
 
 def test_every_topic_has_races():
-    assert [topic for topic in races.TOPICS if not callable(import_module(f"races.{topic}").races)] == []
+    assert [
+        topic for topic in races.TOPICS if not callable(import_module(f"races.{topic}").races)
+    ] == []

@@ -16,9 +16,21 @@ def course(tmp_path):
     (root / "notebooks" / "src").mkdir(parents=True)
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "README.md").write_text(BADGE)
-    (root / "notebooks" / "src" / "01_x.py").write_text('# %pip install "course-utils @ git+https://github.com/ada/engine@main"\n')
-    settings = (("user.name", "course"), ("user.email", "course@example.org"), ("commit.gpgsign", "false"), ("tag.gpgsign", "false"))
-    for arguments in (["init", "-q", "-b", "main"], *(["config", *pair] for pair in settings), ["add", "-A"], ["commit", "-qm", "first"]):
+    (root / "notebooks" / "src" / "01_x.py").write_text(
+        '# %pip install "course-utils @ git+https://github.com/ada/engine@main"\n'
+    )
+    settings = (
+        ("user.name", "course"),
+        ("user.email", "course@example.org"),
+        ("commit.gpgsign", "false"),
+        ("tag.gpgsign", "false"),
+    )
+    for arguments in (
+        ["init", "-q", "-b", "main"],
+        *(["config", *pair] for pair in settings),
+        ["add", "-A"],
+        ["commit", "-qm", "first"],
+    ):
         subprocess.run(["git", *arguments], cwd=root, check=True)
     return root
 
@@ -26,10 +38,18 @@ def course(tmp_path):
 def test_the_tag_names_itself_and_the_branch_stays(course):
     head = release.git(course, "rev-parse", "HEAD")
     assert "git push origin v2.0" in release.release("v2.0", course)
-    tagged = release.git(course, "show", "v2.0:README.md") + release.git(course, "show", "v2.0:notebooks/src/01_x.py")
+    tagged = release.git(course, "show", "v2.0:README.md") + release.git(
+        course, "show", "v2.0:notebooks/src/01_x.py"
+    )
     assert "blob/v2.0/notebooks" in tagged and "engine@v2.0" in tagged and "main" not in tagged
-    assert release.git(course, "rev-parse", "HEAD") == head and "blob/main/" in (course / "README.md").read_text()
-    assert release.git(course, "status", "--porcelain") == "" and len(release.git(course, "worktree", "list").splitlines()) == 1
+    assert (
+        release.git(course, "rev-parse", "HEAD") == head
+        and "blob/main/" in (course / "README.md").read_text()
+    )
+    assert (
+        release.git(course, "status", "--porcelain") == ""
+        and len(release.git(course, "worktree", "list").splitlines()) == 1
+    )
 
 
 def test_an_edition_is_never_moved_and_holds_only_what_is_committed(course):

@@ -1,4 +1,6 @@
-"""Which lessons a change touches: on a small course of three lessons, in a git repository of its own; then on the course itself."""
+"""Which lessons a change touches: on a small course of three lessons, in a git repository of its
+own; then on the course itself.
+"""
 
 import os
 import shutil
@@ -21,7 +23,9 @@ FILES = {
     "course_utils/classroom/__init__.py": "show = print\n",
     "README.md": "A course.\n",
 }
-LONG_AGO, BEFORE, NOW = "2026-01-01T00:00:00 +0000", "2026-01-01T05:00:00 +0000", "2026-01-02T00:00:00 +0000"
+LONG_AGO = "2026-01-01T00:00:00 +0000"
+BEFORE = "2026-01-01T05:00:00 +0000"
+NOW = "2026-01-02T00:00:00 +0000"
 needs_git = pytest.mark.skipif(
     not shutil.which("git"), reason="git is not installed, and these tests make a repository"
 )
@@ -74,12 +78,20 @@ class Course:
         return [path.stem for path in scope.chosen()]
 
     def due_for(self, names, besides):
-        """What is due after a commit that changes these files, less the extra one, which is made to be none of `besides`."""
+        """What is due after a commit that changes these files, less the extra one, which is made to
+        be none of `besides`.
+        """
         for name in names:
             self.touch(name)
         self.commit(NOW)
         while self.extra() in besides:
-            self.git("commit", "--amend", "-qm", f"not {self.git('rev-parse', 'HEAD')}", GIT_COMMITTER_DATE=NOW)
+            self.git(
+                "commit",
+                "--amend",
+                "-qm",
+                f"not {self.git('rev-parse', 'HEAD')}",
+                GIT_COMMITTER_DATE=NOW,
+            )
         due = self.due()
         assert self.extra() in due
         return [name for name in due if name != self.extra()]
@@ -96,14 +108,17 @@ def course(tmp_path, monkeypatch):
 
 
 @needs_git
-@pytest.mark.parametrize(("changed", "lessons"), [
-    (["notebooks/src/02_draw.py"], ["02_draw"]),
-    (["course_utils/draw/lines.py"], ["02_draw"]),
-    (["course_utils/count/assets/numbers.json"], ["01_count"]),
-    (["course_utils/draw/lines.py", "notebooks/src/01_count.py"], ["01_count", "02_draw"]),
-    (["course_utils/classroom/__init__.py"], []),
-    (["course_utils/__init__.py", "README.md"], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changed", "lessons"),
+    [
+        (["notebooks/src/02_draw.py"], ["02_draw"]),
+        (["course_utils/draw/lines.py"], ["02_draw"]),
+        (["course_utils/count/assets/numbers.json"], ["01_count"]),
+        (["course_utils/draw/lines.py", "notebooks/src/01_count.py"], ["01_count", "02_draw"]),
+        (["course_utils/classroom/__init__.py"], []),
+        (["course_utils/__init__.py", "README.md"], []),
+    ],
+)
 def test_a_lesson_is_due_where_its_source_or_its_room_changed(course, changed, lessons):
     assert course.due_for(changed, besides=lessons) == lessons
 
@@ -112,7 +127,15 @@ def test_a_lesson_is_due_where_its_source_or_its_room_changed(course, changed, l
 def test_the_extra_lesson_goes_by_the_commit_and_reaches_every_lesson(course):
     seen = set()
     for n in range(40):
-        course.git("commit", "-q", "--allow-empty", "-m", f"commit {n}", GIT_AUTHOR_DATE=NOW, GIT_COMMITTER_DATE=NOW)
+        course.git(
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            f"commit {n}",
+            GIT_AUTHOR_DATE=NOW,
+            GIT_COMMITTER_DATE=NOW,
+        )
         assert course.due() == course.due() == [course.extra()]
         seen.add(course.extra())
     assert seen == {"01_count", "02_draw", "03_weigh"}
@@ -173,13 +196,18 @@ def test_every_lesson_is_due_where_git_does_not_say(course, why, tmp_path, monke
     else:
         course.git("clone", "-q", "--depth=1", course.folder.as_uri(), "clone")
         monkeypatch.setattr(scope, "ROOT", tmp_path / "clone")
-        monkeypatch.setattr(scope, "sources", lambda: common.sources(folder=tmp_path / "clone" / "notebooks"))
+        monkeypatch.setattr(
+            scope, "sources", lambda: common.sources(folder=tmp_path / "clone" / "notebooks")
+        )
     assert scope.changed_files() is None and course.due() == ["01_count", "02_draw", "03_weigh"]
     scope.main()
-    assert capsys.readouterr().out.startswith("every lesson, because git does not say what changed: 01_count")
+    assert capsys.readouterr().out.startswith(
+        "every lesson, because git does not say what changed: 01_count"
+    )
 
 
-# --- The course itself -----------------------------------------------------------------------------------------------
+# --- The course itself ----------------------------------------------------------------------------
+
 
 def test_every_lesson_has_its_room_and_every_room_its_lesson():
     lessons = {source.stem[3:] for source in common.sources()}

@@ -1,4 +1,6 @@
-"""The tool that writes exercises into a lesson: one line is enough, and what is stale is noticed."""
+"""The tool that writes exercises into a lesson: one line is enough, and what is stale is
+noticed.
+"""
 
 from types import SimpleNamespace
 
@@ -39,8 +41,13 @@ BOX = "*Difficulty 2 of 3 · 7 minutes*"
 
 
 def lesson(stub=STUB, box=BOX):
-    cells = [new_markdown_cell(f"### Exercise 1 · scale\n\n{box}\n\nMultiply."), new_code_cell(stub, metadata={"tags": ["exercise"]})]
-    return new_notebook(cells=[*cells, new_code_cell('check("toy.scaled", scaled)', metadata={"tags": ["check"]})])
+    cells = [
+        new_markdown_cell(f"### Exercise 1 · scale\n\n{box}\n\nMultiply."),
+        new_code_cell(stub, metadata={"tags": ["exercise"]}),
+    ]
+    return new_notebook(
+        cells=[*cells, new_code_cell('check("toy.scaled", scaled)', metadata={"tags": ["check"]})]
+    )
 
 
 def test_an_exercise_that_is_up_to_date_stays_as_it_is():
@@ -49,13 +56,16 @@ def test_an_exercise_that_is_up_to_date_stays_as_it_is():
     assert stubs.refresh(nb, EXERCISES.get) == [] and [cell.source for cell in nb.cells] == before
 
 
-@pytest.mark.parametrize(("spoiled", "said"), [
-    (lesson(stub=STUB.replace("2.0)", "3.0)")), "stub"),
-    (lesson(stub=STUB.replace("a factor", "two")), "stub"),
-    (lesson(stub=STUB.replace("...", "return x")), "stub"),
-    (lesson(box="*Difficulty 1 of 3 · 7 minutes*"), "difficulty"),
-    (lesson(box=""), "difficulty"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        (lesson(stub=STUB.replace("2.0)", "3.0)")), "stub"),
+        (lesson(stub=STUB.replace("a factor", "two")), "stub"),
+        (lesson(stub=STUB.replace("...", "return x")), "stub"),
+        (lesson(box="*Difficulty 1 of 3 · 7 minutes*"), "difficulty"),
+        (lesson(box=""), "difficulty"),
+    ],
+)
 def test_what_is_stale_is_said_and_written_anew(spoiled, said):
     found = stubs.refresh(spoiled, EXERCISES.get)
     assert len(found) == 1 and said in found[0]
@@ -64,18 +74,31 @@ def test_what_is_stale_is_said_and_written_anew(spoiled, said):
 
 
 def test_one_line_makes_an_exercise():
-    nb = new_notebook(cells=[new_markdown_cell("### Exercise 1 · count"), new_code_cell('check("toy.Counter", Counter)'),
-                             new_code_cell('check("toy.scaled", scaled)')])  # fmt: skip
+    nb = new_notebook(
+        cells=[
+            new_markdown_cell("### Exercise 1 · count"),
+            new_code_cell('check("toy.Counter", Counter)'),
+            new_code_cell('check("toy.scaled", scaled)'),
+        ]
+    )
     assert len(stubs.refresh(nb, EXERCISES.get)) == 4
     kinds = [(cell.cell_type, *cell.metadata.get("tags", [])) for cell in nb.cells]
     assert kinds == [("markdown",), ("code", "exercise"), ("code", "check")] * 2
     assert nb.cells[0].source.endswith("*Difficulty 1 of 3 · 3 minutes*")
     assert nb.cells[4].source == STUB and '# solution("toy.scaled")' in nb.cells[5].source
-    assert nb.cells[1].source.count("...") == 2 and "_clear" not in nb.cells[1].source and "+=" not in nb.cells[1].source
+    assert (
+        nb.cells[1].source.count("...") == 2
+        and "_clear" not in nb.cells[1].source
+        and "+=" not in nb.cells[1].source
+    )
     assert stubs.refresh(nb, EXERCISES.get) == []
 
 
 def test_a_class_keeps_the_methods_that_its_stub_gives():
     given = 'class Counter:\n    """Counts."""\n\n    def __init__(self) -> None:\n        self.n = 0\n\n    def show(self, things: list) -> None:\n        ...'
     written = stubs.stub_of(Counter, given)
-    assert "self.n = 0" in written and '"""Count these, too."""' in written and written.count("...") == 1
+    assert (
+        "self.n = 0" in written
+        and '"""Count these, too."""' in written
+        and written.count("...") == 1
+    )

@@ -1,4 +1,6 @@
-"""The maintainers' tools, on a small notebook of their own: build, check, run, solve, show, collect, address, set up."""
+"""The maintainers' tools, on a small notebook of their own: build, check, run, solve, show,
+collect, address, set up.
+"""
 
 import ast
 import json
@@ -136,7 +138,9 @@ def find(name, spoiled=False):
     finally:
         sys.path.pop(0)
     reference = toy.check if spoiled else toy.scaled
-    return SimpleNamespace(name="scaled", reference=reference, hints=["Think of ten."], difficulty=1, minutes=2)
+    return SimpleNamespace(
+        name="scaled", reference=reference, hints=["Think of ten."], difficulty=1, minutes=2
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -151,14 +155,17 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-# --- build and check -------------------------------------------------------------------------------------------------
+# --- build and check ------------------------------------------------------------------------------
 
 
 def test_a_built_notebook_is_executed_and_agrees_with_its_source(built):
     nb = common.read(common.pair_of(built))
     assert pairs.disagreements(common.pair_of(built)) == []
     assert [cell.execution_count for cell in pairs.code_cells(nb)] == [1, 2, 3, 4, 5]
-    assert set(nb.metadata) == {"kernelspec", "language_info"} and "version" not in nb.metadata.language_info
+    assert (
+        set(nb.metadata) == {"kernelspec", "language_info"}
+        and "version" not in nb.metadata.language_info
+    )
     assert not any("execution" in cell.metadata for cell in nb.cells)
 
 
@@ -182,8 +189,13 @@ def test_only_changed_keeps_the_outputs_where_prose_was_edited(source, monkeypat
     assert pairs.build(source, only_changed=True) == "prose refreshed"
     after = common.read(common.pair_of(source))
     assert any("More words." in cell.source for cell in after.cells)
-    assert [c.outputs[0].data.get("text/plain") for c in pairs.code_cells(after)[3:]] == ["one pixel", "X1"]
-    assert [c.outputs for c in pairs.code_cells(after)][2] == [c.outputs for c in pairs.code_cells(before)][2]
+    assert [c.outputs[0].data.get("text/plain") for c in pairs.code_cells(after)[3:]] == [
+        "one pixel",
+        "X1",
+    ]
+    assert [c.outputs for c in pairs.code_cells(after)][2] == [
+        c.outputs for c in pairs.code_cells(before)
+    ][2]
     assert pairs.disagreements(common.pair_of(source)) == []
 
 
@@ -195,19 +207,26 @@ def test_only_changed_executes_where_code_was_edited(source, monkeypatch):
     assert executed == ["00_toy"]
 
 
-@pytest.mark.parametrize(("code", "reason"), [("1 / 0", "ZeroDivisionError: division by zero"), ("%nonsense", "`%nonsense` not found")])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), ("%nonsense", "`%nonsense` not found")],
+)
 def test_a_failing_cell_is_named_and_the_saved_notebook_stays(source, code, reason):
     before = common.pair_of(source).read_bytes()
     source.write_text(f"{HEADER}# %% [markdown]\n# # Title\n\n# %%\n{code}\n", encoding="utf-8")
     with pytest.raises(Problem) as error:
         pairs.build(source)
-    assert re.search(r"00_toy, cell 2 of 2 \(`.*`\): ", str(error.value)) and reason in str(error.value)
+    assert re.search(r"00_toy, cell 2 of 2 \(`.*`\): ", str(error.value)) and reason in str(
+        error.value
+    )
     assert common.pair_of(source).read_bytes() == before
 
 
 def test_a_cell_that_takes_too_long_is_named(tmp_path):
     nb = pairs.new_notebook(cells=[new_code_cell("import time"), new_code_cell("time.sleep(600)")])
-    with pytest.raises(Problem, match=r"x, cell 2 of 2 \(`time.sleep\(600\)`\): still running after \d+ s"):
+    with pytest.raises(
+        Problem, match=r"x, cell 2 of 2 \(`time.sleep\(600\)`\): still running after \d+ s"
+    ):
         common.execute(nb, "x", tmp_path, timeout=common.patience(8))
 
 
@@ -224,13 +243,36 @@ SPOILED = [
     (lambda nb: nb.metadata.update(colab={}), "changes the file"),
     (lambda nb: nb.metadata.language_info.update(version="3.11.7"), "changes the file"),
     (lambda nb: nb.cells[0].update(id="other"), "changes the file"),
-    (lambda nb: nb.cells[7].outputs[0].data[pairs.VIEW].update(model_id="3fae"), "changes the file"),
-    (lambda nb: nb.cells[1].update(outputs=[output(name="stderr", text="Warning")]), "cell 2: it wrote to stderr: 'Warning'"),
-    (lambda nb: nb.cells[1].update(outputs=[output(name="stdout", text="in /home/ada/x.py")]), "a path of the machine"),
-    (lambda nb: nb.cells[1].update(outputs=[output({"text/html": f"<p>{ROOT}</p>"})]), "a path of the machine"),
-    (lambda nb: nb.cells[1].update(outputs=[output({"text/plain": "C:\\Users\\ada"})]), "a path of the machine"),
-    (lambda nb: nb.cells[1].update(outputs=[output({"text/plain": "<f at 0x7f2a91c3d0>"})]), "the address of an object"),
-    (lambda nb: nb.cells[1].update(outputs=[new_output("error", ename="E", evalue="", traceback=[])]), "its output is an error: E"),
+    (
+        lambda nb: nb.cells[7].outputs[0].data[pairs.VIEW].update(model_id="3fae"),
+        "changes the file",
+    ),
+    (
+        lambda nb: nb.cells[1].update(outputs=[output(name="stderr", text="Warning")]),
+        "cell 2: it wrote to stderr: 'Warning'",
+    ),
+    (
+        lambda nb: nb.cells[1].update(outputs=[output(name="stdout", text="in /home/ada/x.py")]),
+        "a path of the machine",
+    ),
+    (
+        lambda nb: nb.cells[1].update(outputs=[output({"text/html": f"<p>{ROOT}</p>"})]),
+        "a path of the machine",
+    ),
+    (
+        lambda nb: nb.cells[1].update(outputs=[output({"text/plain": "C:\\Users\\ada"})]),
+        "a path of the machine",
+    ),
+    (
+        lambda nb: nb.cells[1].update(outputs=[output({"text/plain": "<f at 0x7f2a91c3d0>"})]),
+        "the address of an object",
+    ),
+    (
+        lambda nb: nb.cells[1].update(
+            outputs=[new_output("error", ename="E", evalue="", traceback=[])]
+        ),
+        "its output is an error: E",
+    ),
 ]
 
 
@@ -245,10 +287,14 @@ def test_a_disagreement_is_noticed(source, spoil, message):
 
 def test_another_layout_of_either_file_is_noticed(source):
     pair = common.pair_of(source)
-    pair.write_text(json.dumps(json.loads(pair.read_text(encoding="utf-8")), indent=2), encoding="utf-8")
+    pair.write_text(
+        json.dumps(json.loads(pair.read_text(encoding="utf-8")), indent=2), encoding="utf-8"
+    )
     assert any("changes the file" in line for line in pairs.disagreements(pair))
     edit(source, "#   kernelspec:", "#   jupytext:\n#     formats: ipynb\n#   kernelspec:")
-    assert any("is not laid out as jupytext writes it" in line for line in pairs.disagreements(pair))
+    assert any(
+        "is not laid out as jupytext writes it" in line for line in pairs.disagreements(pair)
+    )
 
 
 def test_a_missing_file_is_noticed(source):
@@ -259,17 +305,24 @@ def test_a_missing_file_is_noticed(source):
 def test_pictures_and_plain_words_are_no_paths_of_a_machine(source):
     pair = common.pair_of(source)
     nb = common.read(pair)
-    fine = ["<img src='data:image/png;base64,ab/home/abcd' alt=''>", "homework/home and and/or /tokens", "https://example.org/tmp"]
+    fine = [
+        "<img src='data:image/png;base64,ab/home/abcd' alt=''>",
+        "homework/home and and/or /tokens",
+        "https://example.org/tmp",
+    ]
     nb.cells[1].outputs = [output({"text/html": text}) for text in fine]
     pair.write_text(common.dumps(nb), encoding="utf-8")
     assert pairs.disagreements(pair) == []
 
 
-@pytest.mark.parametrize("name", ["00", "0", "00_toy", "toy", "notebooks/00_toy.ipynb", "notebooks/src/00_toy.py"])
+@pytest.mark.parametrize(
+    "name", ["00", "0", "00_toy", "toy", "notebooks/00_toy.ipynb", "notebooks/src/00_toy.py"]
+)
 def test_a_notebook_has_several_names(source, name):
     if name == "0":
         source.rename(source.with_name("01_toy.py"))
-        source, name = source.with_name("01_toy.py"), "1"
+        source = source.with_name("01_toy.py")
+        name = "1"
     assert common.sources([name], source.parent.parent) == [source]
 
 
@@ -286,7 +339,7 @@ def test_edits_made_in_jupyter_go_back_into_the_source(source):
     assert pairs.disagreements(common.pair_of(source)) == []
 
 
-# --- run -------------------------------------------------------------------------------------------------------------
+# --- run ------------------------------------------------------------------------------------------
 
 
 def test_run_names_what_fails_and_goes_on(tmp_path, monkeypatch, capsys):
@@ -299,21 +352,28 @@ def test_run_names_what_fails_and_goes_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(Problem, match="1 failed: 01_bad"):
         run.main(tmp_path / "out", tmp_path)
     printed = capsys.readouterr()
-    assert "01_bad, cell 2 of 2 (`x = 1`): AttributeError: 'int' object has no attribute 'nothing'" in printed.err
+    assert (
+        "01_bad, cell 2 of 2 (`x = 1`): AttributeError: 'int' object has no attribute 'nothing'"
+        in printed.err
+    )
     line = re.search(r"02_good +1 cells +([\d.]+) s +(\d+) MiB", printed.out)
     assert float(line[1]) > 0 and int(line[2]) > 10
     assert "good" in (tmp_path / "out" / "02_good.html").read_text(encoding="utf-8")
-    assert common.read(tmp_path / "out" / "01_bad.ipynb").cells[1].outputs[0].ename == "AttributeError"
+    assert (
+        common.read(tmp_path / "out" / "01_bad.ipynb").cells[1].outputs[0].ename == "AttributeError"
+    )
 
 
-# --- instructor ------------------------------------------------------------------------------------------------------
+# --- instructor -----------------------------------------------------------------------------------
 
 
 def test_the_instructors_version_has_the_reference_in_it_and_passes(source, tmp_path):
     assert "1 exercises solved" in instructor.build(source, tmp_path / "out", find=find)
     nb = common.read(tmp_path / "out" / "00_toy.ipynb")
     solved = next(cell.source for cell in nb.cells if "def scaled" in cell.source)
-    assert solved.startswith("from toy import FACTOR\nimport math\nlimit = 10\n") and solved.endswith("return math.trunc(FACTOR * x)")
+    assert solved.startswith(
+        "from toy import FACTOR\nimport math\nlimit = 10\n"
+    ) and solved.endswith("return math.trunc(FACTOR * x)")
     assert instructor.answers(nb) == [("toy.scaled", "✓ scaled: right")]
     assert "return" in (tmp_path / "out" / "00_toy.html").read_text(encoding="utf-8")
 
@@ -325,17 +385,24 @@ def test_a_reference_that_fails_its_check_stops_the_instructors_version(source, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ('tags=["exercise"]', 'tags=["other"]', "no cell tagged `exercise` defines the stub for toy.scaled"),
-    ("def scaled", "def scaling", "tagged `exercise`, but no check"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'tags=["exercise"]',
+            'tags=["other"]',
+            "no cell tagged `exercise` defines the stub for toy.scaled",
+        ),
+        ("def scaled", "def scaling", "tagged `exercise`, but no check"),
+    ],
+)
 def test_a_stub_and_a_check_that_do_not_belong_together_are_noticed(source, old, new, message):
     edit(source, old, new)
     with pytest.raises(Problem, match=message):
         instructor.fill(pairs.from_source(source), find)
 
 
-# --- claims ----------------------------------------------------------------------------------------------------------
+# --- claims ---------------------------------------------------------------------------------------
 
 
 def test_the_table_of_claims_is_written_and_compared(source):
@@ -343,7 +410,10 @@ def test_the_table_of_claims_is_written_and_compared(source):
     assert "is missing" in claims.disagreements(folder)[0]
     claims.build(folder)
     text = (folder / "CLAIMS.md").read_text(encoding="utf-8")
-    assert r"| X1 | a \| b | s | 1 ± 1 | 1 | **reproduced** |" in text and "1 claims: reproduced 1." in text
+    assert (
+        r"| X1 | a \| b | s | 1 ± 1 | 1 | **reproduced** |" in text
+        and "1 claims: reproduced 1." in text
+    )
     assert claims.disagreements(folder) == []
     edit(folder / "CLAIMS.md", "reproduced", "differs")
     assert "is not what the notebooks say" in claims.disagreements(folder)[0]
@@ -363,7 +433,7 @@ def test_a_notebook_without_claims_is_refused(source):
         claims.table(source.parent.parent)
 
 
-# --- slides ----------------------------------------------------------------------------------------------------------
+# --- slides ---------------------------------------------------------------------------------------
 
 
 def prose(text, **metadata):
@@ -380,13 +450,17 @@ def types(*cells):
 
 
 def test_headings_start_slides_and_what_follows_continues():
-    assert types(prose("# T"), prose("## A\n\ntext"), new_code_cell("1"), prose("### B"), prose("text")) == ["slide", "slide", "-", "subslide", "-"]
+    assert types(
+        prose("# T"), prose("## A\n\ntext"), new_code_cell("1"), prose("### B"), prose("text")
+    ) == ["slide", "slide", "-", "subslide", "-"]
 
 
 def test_prose_that_is_too_long_is_cut_between_paragraphs_and_loses_nothing():
     paragraphs = [f"{n} " + "word " * 60 for n in range(12)]
     cells = layout.arrange([prose("## A\n\n" + "\n\n".join(paragraphs))])
-    assert len(cells) > 2 and [layout.kind(cell) for cell in cells] == ["slide"] + ["subslide"] * (len(cells) - 1)
+    assert len(cells) > 2 and [layout.kind(cell) for cell in cells] == ["slide"] + ["subslide"] * (
+        len(cells) - 1
+    )
     assert "\n\n".join(cell.source for cell in cells) == "## A\n\n" + "\n\n".join(paragraphs)
     assert all(layout.lines(cell) <= layout.ROOM for cell in cells)
     assert [cell.metadata.get("running") for cell in cells] == [None] + ["A"] * (len(cells) - 1)
@@ -396,48 +470,87 @@ def test_code_and_picture_that_do_not_fit_together_get_a_slide_each():
     code = new_code_cell("\n".join(["x = 1"] * 12), outputs=[picture()])
     cells = layout.arrange([prose("## A\n\ntext"), code])
     assert [layout.kind(cell) for cell in cells] == ["slide", "-", "subslide"]
-    assert cells[1].outputs == [] and cells[2].metadata.transient.remove_source and cells[2].outputs == [picture()]
+    assert (
+        cells[1].outputs == []
+        and cells[2].metadata.transient.remove_source
+        and cells[2].outputs == [picture()]
+    )
 
 
 def test_what_is_said_of_an_output_stays_with_it_and_the_next_question_does_not():
     code = new_code_cell("1", outputs=[new_output("stream", text="1")])
-    cells = layout.arrange([prose("## A"), code, prose("So it is one.\n\n**Predict.** And now?"), new_code_cell("2")])
-    assert [(cell.source, layout.kind(cell)) for cell in cells[2:]] == [("So it is one.", "-"), ("**Predict.** And now?", "subslide"), ("2", "-")]
+    cells = layout.arrange(
+        [prose("## A"), code, prose("So it is one.\n\n**Predict.** And now?"), new_code_cell("2")]
+    )
+    assert [(cell.source, layout.kind(cell)) for cell in cells[2:]] == [
+        ("So it is one.", "-"),
+        ("**Predict.** And now?", "subslide"),
+        ("2", "-"),
+    ]
 
 
 def test_what_is_for_the_speaker_leaves_the_slide():
     cell = prose("Look.\n<!-- speaker: Ask first.\nThen show. -->\nNow predict.")
     [notes] = slides.speakers_notes(cell, find=None)
-    assert notes.source == "Ask first.\nThen show." and notes.metadata.slideshow.slide_type == "notes"
-    assert cell.source == "Look.\nNow predict." and slides.speakers_notes(prose("Nothing."), find=None) == []
+    assert (
+        notes.source == "Ask first.\nThen show." and notes.metadata.slideshow.slide_type == "notes"
+    )
+    assert (
+        cell.source == "Look.\nNow predict."
+        and slides.speakers_notes(prose("Nothing."), find=None) == []
+    )
 
 
 def test_the_authors_slide_types_win():
-    typed = [prose(f"text {kind}", slideshow={"slide_type": kind}) for kind in ("slide", "subslide", "fragment", "skip", "notes", "-")]
+    typed = [
+        prose(f"text {kind}", slideshow={"slide_type": kind})
+        for kind in ("slide", "subslide", "fragment", "skip", "notes", "-")
+    ]
     assert types(prose("# T"), *typed) == ["slide", "slide", "subslide", "fragment", "notes", "-"]
 
 
 def test_the_setup_cell_is_left_out_with_its_prose():
-    cells = layout.arrange([prose("# T"), prose("Run this."), new_code_cell("setup", metadata={"tags": ["setup"]}), prose("text")])
+    cells = layout.arrange(
+        [
+            prose("# T"),
+            prose("Run this."),
+            new_code_cell("setup", metadata={"tags": ["setup"]}),
+            prose("text"),
+        ]
+    )
     assert [cell.source for cell in cells] == ["# T", "text"]
 
 
-@pytest.mark.parametrize(("page", "loads"), [
-    ('<script src="https://example.org/x.js"></script>', ["https://example.org/x.js"]),
-    ('<img src="//example.org/x.png">', ["//example.org/x.png"]),
-    ('<link rel="stylesheet" href="http://example.org/x.css">', ["http://example.org/x.css"]),
-    ("<style>@import 'https://example.org/x.css'; p { background: url(https://example.org/p.png) }</style>", ["https://example.org/x.css", "https://example.org/p.png"]),
-    ('<p style="background: url(http://example.org/p.png)">', ["http://example.org/p.png"]),
-    ('<iframe src="https://example.org"></iframe>', ["https://example.org"]),
-    ('<a href="https://example.org">a link to follow</a><img src="data:image/png;base64,AA"><script src="x.js"></script>', []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("page", "loads"),
+    [
+        ('<script src="https://example.org/x.js"></script>', ["https://example.org/x.js"]),
+        ('<img src="//example.org/x.png">', ["//example.org/x.png"]),
+        ('<link rel="stylesheet" href="http://example.org/x.css">', ["http://example.org/x.css"]),
+        (
+            "<style>@import 'https://example.org/x.css'; p { background: url(https://example.org/p.png) }</style>",
+            ["https://example.org/x.css", "https://example.org/p.png"],
+        ),
+        ('<p style="background: url(http://example.org/p.png)">', ["http://example.org/p.png"]),
+        ('<iframe src="https://example.org"></iframe>', ["https://example.org"]),
+        (
+            '<a href="https://example.org">a link to follow</a><img src="data:image/png;base64,AA"><script src="x.js"></script>',
+            [],
+        ),
+    ],
+)
 def test_what_a_page_would_load_from_the_network_is_found(page, loads):
     assert slides.external(page) == loads
 
 
-@pytest.mark.parametrize(("latex", "part"), [
-    (r"\frac{1}{\sqrt{d}}", "<mfrac>"), (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "<mtable"), ("1 &lt; 2", "&#x0003C;"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("latex", "part"),
+    [
+        (r"\frac{1}{\sqrt{d}}", "<mfrac>"),
+        (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "<mtable"),
+        ("1 &lt; 2", "&#x0003C;"),
+    ],
+)
 def test_formulas_become_mathml(latex, part):
     made = pages.mathematics(latex)
     assert made.startswith("<math") and part in made
@@ -490,7 +603,8 @@ def test_a_deck_opens_as_a_file_shows_every_slide_and_the_speakers_notes(deck):
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=browser.ARGUMENTS)
         context = chromium.new_context(viewport={"width": 1280, "height": 720})
-        requests, faults = [], []
+        requests = []
+        faults = []
         context.on("request", lambda request: requests.append(request.url))
         page = context.new_page()
         page.on("console", lambda message: faults.append(message.text))
@@ -502,19 +616,27 @@ def test_a_deck_opens_as_a_file_shows_every_slide_and_the_speakers_notes(deck):
             page.keyboard.press("Space")
             shown.append(page.evaluate("Reveal.getCurrentSlide().innerText"))
             assert page.evaluate("Reveal.getCurrentSlide().scrollHeight <= 720")
-        assert shown[0].startswith("A toy notebook") and "Exercise" in shown[1] and "What we verified" in shown[-1]
+        assert (
+            shown[0].startswith("A toy notebook")
+            and "Exercise" in shown[1]
+            and "What we verified" in shown[-1]
+        )
         assert page.locator("math mfrac").count() == 1 and page.locator("math mtable").count() == 1
         page.evaluate("Reveal.slide(1)")
         with page.expect_popup() as opened:
             page.keyboard.press("s")
         notes = opened.value.locator(".speaker-controls-notes .value")
         notes.filter(has_text="Say this aloud.").wait_for(timeout=1000 * common.patience(60))
-        assert "Think of ten." in notes.inner_text() and "math.trunc(FACTOR * x)" in notes.inner_text()
+        assert (
+            "Think of ten." in notes.inner_text() and "math.trunc(FACTOR * x)" in notes.inner_text()
+        )
         chromium.close()
-    assert [url for url in requests if not url.startswith(("file:", "data:", "about:"))] == [] and faults == []
+    assert [
+        url for url in requests if not url.startswith(("file:", "data:", "about:"))
+    ] == [] and faults == []
 
 
-# --- address ---------------------------------------------------------------------------------------------------------
+# --- address --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -532,13 +654,21 @@ def test_no_badge_or_setup_cell_has_another_address_than_the_one_set():
 
 
 def test_a_new_address_reaches_every_place_and_a_second_run_changes_nothing(tree):
-    old, new = address.read(tree), address.Address("https://github.com/ada-l/engine.2", "feature/x-1")
-    holding = {path for place in address.PLACES for path in tree.glob(place) if old.repository.split("/", 3)[3] in path.read_text(encoding="utf-8")}
+    old = address.read(tree)
+    new = address.Address("https://github.com/ada-l/engine.2", "feature/x-1")
+    holding = {
+        path
+        for place in address.PLACES
+        for path in tree.glob(place)
+        if old.repository.split("/", 3)[3] in path.read_text(encoding="utf-8")
+    }
     assert holding
     assert set(address.rewrite(new, tree)) == holding
     assert address.read(tree) == new and address.disagreements(tree) == []
     for path in [tree / "pyproject.toml", *holding]:
-        assert old.repository.split("/", 3)[3] not in path.read_text(encoding="utf-8"), f"{path.name} still has the old address"
+        assert old.repository.split("/", 3)[3] not in path.read_text(encoding="utf-8"), (
+            f"{path.name} still has the old address"
+        )
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     assert address.rewrite(new, tree) == []
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
@@ -554,20 +684,41 @@ def test_a_single_file_that_disagrees_is_named(tree):
     assert [line.split()[0] for line in address.disagreements(tree)] == ["README.md"]
 
 
-@pytest.mark.parametrize("text", [
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/{}/notebooks/01_x.ipynb)",
-    '    "    %pip install -q \\"course-utils @ git+https://github.com/{}@{}\\"\\n",',
-    "[![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{}/{}?urlpath=lab/tree/notebooks)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/{}/notebooks/01_x.ipynb)",
+        '    "    %pip install -q \\"course-utils @ git+https://github.com/{}@{}\\"\\n",',
+        "[![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{}/{}?urlpath=lab/tree/notebooks)",
+    ],
+)
 def test_an_address_is_replaced_where_it_stands_and_nowhere_else(text):
-    assert address.Address("https://github.com/n/m", "v1").written(text.format("o/p", "a/b")) == text.format("n/m", "v1")
+    assert address.Address("https://github.com/n/m", "v1").written(
+        text.format("o/p", "a/b")
+    ) == text.format("n/m", "v1")
 
 
 def test_git_clone_changes_with_its_folder():
-    assert address.Address("https://github.com/n/m", "v1").written("git clone https://github.com/o/p\ncd p\n") == "git clone https://github.com/n/m\ncd m\n"
+    assert (
+        address.Address("https://github.com/n/m", "v1").written(
+            "git clone https://github.com/o/p\ncd p\n"
+        )
+        == "git clone https://github.com/n/m\ncd m\n"
+    )
 
 
-@pytest.mark.parametrize("url", ["github.com/a/b", "http://github.com/a/b", "https://gitlab.com/a/b", "https://github.com/a", "https://github.com/a/b/c", "https://github.com/a/b c", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "github.com/a/b",
+        "http://github.com/a/b",
+        "https://gitlab.com/a/b",
+        "https://github.com/a",
+        "https://github.com/a/b/c",
+        "https://github.com/a/b c",
+        "",
+    ],
+)
 def test_a_bad_address_is_refused(url):
     with pytest.raises(ValueError, match="is no address that Colab can open"):
         address.Address(url, "main")
@@ -579,32 +730,59 @@ def test_a_bad_ref_is_refused(ref):
         address.Address("https://github.com/a/b", ref)
 
 
-@pytest.mark.parametrize("text", [
-    "[![tests](https://github.com/{0}/actions/workflows/tests.yml/badge.svg)](https://github.com/{0}/actions/workflows/tests.yml)",
-    "[Codespaces](https://codespaces.new/{0})",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[![tests](https://github.com/{0}/actions/workflows/tests.yml/badge.svg)](https://github.com/{0}/actions/workflows/tests.yml)",
+        "[Codespaces](https://codespaces.new/{0})",
+    ],
+)
 def test_an_address_without_a_branch_is_replaced_too(text):
-    assert address.Address("https://github.com/n/m", "v1").written(text.format("o/p")) == text.format("n/m")
+    assert address.Address("https://github.com/n/m", "v1").written(
+        text.format("o/p")
+    ) == text.format("n/m")
     other = "https://github.com/o/p/issues and https://github.com/actions/checkout"
     assert address.Address("https://github.com/n/m", "v1").written(other) == other
 
 
-@pytest.mark.parametrize("url", [
-    "https://github.com/ada/engine.2", "https://github.com/ada/engine.2.git", "https://ada:secret@github.com/ada/engine.2.git/",
-    "git@github.com:ada/engine.2.git", "ssh://git@github.com/ada/engine.2", "ssh://git@ssh.github.com:443/ada/engine.2.git",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/ada/engine.2",
+        "https://github.com/ada/engine.2.git",
+        "https://ada:secret@github.com/ada/engine.2.git/",
+        "git@github.com:ada/engine.2.git",
+        "ssh://git@github.com/ada/engine.2",
+        "ssh://git@ssh.github.com:443/ada/engine.2.git",
+    ],
+)
 def test_the_address_of_a_remote_on_github_is_understood_in_every_form(url):
     assert address.of_remote(url) == "https://github.com/ada/engine.2"
 
 
-@pytest.mark.parametrize("url", ["https://ada:secret@gitlab.com/ada/engine", "git@git.example.org:ada/engine.git", "/srv/engine.git", "https://github.com/ada", "https://github.com/a/b/c", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ada:secret@gitlab.com/ada/engine",
+        "git@git.example.org:ada/engine.git",
+        "/srv/engine.git",
+        "https://github.com/ada",
+        "https://github.com/a/b/c",
+        "",
+    ],
+)
 def test_a_remote_elsewhere_is_refused_and_its_password_not_shown(url):
-    with pytest.raises(ValueError, match=r"the remote `origin` is .* from https://github.com/OWNER/NAME only; .* --set") as error:
+    with pytest.raises(
+        ValueError,
+        match=r"the remote `origin` is .* from https://github.com/OWNER/NAME only; .* --set",
+    ) as error:
         address.of_remote(url)
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed, and the address is taken from its remote")
+@pytest.mark.skipif(
+    not shutil.which("git"), reason="git is not installed, and the address is taken from its remote"
+)
 def test_where_no_address_is_set_it_is_taken_from_the_remote_once(tree):
     address.rewrite(address.Address(f"https://github.com/{address.UNSET}/llm-inside", "main"), tree)
     (tree / "tools").mkdir()
@@ -614,23 +792,42 @@ def test_where_no_address_is_set_it_is_taken_from_the_remote_once(tree):
         subprocess.run(["git", *arguments], cwd=tree, check=True)
 
     def tool(*arguments):
-        run = subprocess.run([sys.executable, "tools/address.py", *arguments], cwd=tree, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "tools/address.py", *arguments],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+        )
         return run.returncode, (run.stdout + run.stderr).strip()
 
     git("init", "-q")
     status, said = tool()
-    assert status == 1 and said.startswith("address.py: no address is set, and git knows no remote `origin`") and "\n" not in said
+    assert (
+        status == 1
+        and said.startswith("address.py: no address is set, and git knows no remote `origin`")
+        and "\n" not in said
+    )
     git("remote", "add", "origin", "git@github.com:ada/engine.git")
     status, said = tool("--check")
     assert status == 1 and said.startswith("no address is set")
     assert tool()[1].endswith("the address is https://github.com/ada/engine at main")
-    assert [path for place in address.PLACES for path in tree.glob(place) if address.UNSET in path.read_text(encoding="utf-8")] == []
-    assert tool("--check") == (0, "every badge and set-up cell says https://github.com/ada/engine at main")
+    assert [
+        path
+        for place in address.PLACES
+        for path in tree.glob(place)
+        if address.UNSET in path.read_text(encoding="utf-8")
+    ] == []
+    assert tool("--check") == (
+        0,
+        "every badge and set-up cell says https://github.com/ada/engine at main",
+    )
     git("remote", "set-url", "origin", "git@github.com:eve/fork.git")
-    assert tool()[1] == "the address is https://github.com/ada/engine at main", "an address that is set stays"
+    assert tool()[1] == "the address is https://github.com/ada/engine at main", (
+        "an address that is set stays"
+    )
 
 
-# --- set-up and commands ---------------------------------------------------------------------------------------------
+# --- set-up and commands --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -644,14 +841,20 @@ def fresh(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "STAMP", str(tmp_path / "stamp"))
     done = []
     for name in ("call", "check_call"):
-        monkeypatch.setattr(environment.subprocess, name, lambda command, **_: done.append(" ".join(command)) or 0)
+        monkeypatch.setattr(
+            environment.subprocess, name, lambda command, **_: done.append(" ".join(command)) or 0
+        )
     return tmp_path, lambda: [line for line in done if "pip" in line and "install" in line]
 
 
 def test_set_up_installs_once_and_again_only_where_the_pins_changed(fresh):
     folder, installed = fresh
     environment.main()
-    assert len(installed()) == 2 and "requirements.txt" in installed()[0] and f"uninstall --quiet --yes {environment.SLOW}" in installed()[1]
+    assert (
+        len(installed()) == 2
+        and "requirements.txt" in installed()[0]
+        and f"uninstall --quiet --yes {environment.SLOW}" in installed()[1]
+    )
     environment.main()
     assert len(installed()) == 2
     os.utime(folder / "requirements.txt")  # another time, the same content
@@ -670,7 +873,11 @@ def test_the_newest_packages_are_taken_where_that_is_asked_for(fresh, monkeypatc
     environment.main()
     words = installed()[2].split()
     named = words[words.index("--upgrade") + 1 :]
-    pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
+    pinned = [
+        line.split("==")[0]
+        for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    ]
     assert named == [*pinned, "-e", "."] and "torch" in named
     environment.main()
     assert len(installed()) == 4
@@ -687,14 +894,20 @@ def test_a_failed_installation_is_tried_again(fresh, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(fresh, monkeypatch):
-    monkeypatch.setattr(environment.os, "access", lambda path, how: (path, how) != (environment.ROOT, os.W_OK))
-    with pytest.raises(SystemExit, match=r"cannot be written to, and .venv goes there: copy the course"):
+    monkeypatch.setattr(
+        environment.os, "access", lambda path, how: (path, how) != (environment.ROOT, os.W_OK)
+    )
+    with pytest.raises(
+        SystemExit, match=r"cannot be written to, and .venv goes there: copy the course"
+    ):
         environment.main()
     assert fresh[1]() == []
 
 
 def test_an_old_python_gets_a_sentence_and_no_syntax_error(fresh, monkeypatch):
-    ast.parse((ROOT / "tools" / "environment.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+    ast.parse(
+        (ROOT / "tools" / "environment.py").read_text(encoding="utf-8"), feature_version=(3, 6)
+    )
     monkeypatch.setattr(environment.sys, "version_info", (3, 10, 1))
     with pytest.raises(SystemExit, match=r"needs Python 3.11 or newer, and .* is 3.10: "):
         environment.main()
@@ -702,7 +915,12 @@ def test_an_old_python_gets_a_sentence_and_no_syntax_error(fresh, monkeypatch):
 
 def test_lab_opens_the_notebooks_at_the_port_asked_for():
     line = lab.arguments("9123", headless=True, root=True)
-    assert {"--port=9123", "--no-browser", "--allow-root", f"--ServerApp.root_dir={ROOT / 'notebooks'}"} <= set(line)
+    assert {
+        "--port=9123",
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.root_dir={ROOT / 'notebooks'}",
+    } <= set(line)
     assert not {"--no-browser", "--allow-root"} & set(lab.arguments("", headless=False, root=False))
 
 
@@ -726,9 +944,15 @@ def test_the_browser_is_found_or_said_to_be_missing(tmp_path, monkeypatch, capsy
     assert browser.find() is None
 
 
-@pytest.mark.parametrize(("words", "expected"), [
-    ([], set()), (["01"], {"--nb=01"}), (["01", "-x"], {"--nb=01", "-x"}), (["-k", "x"], {"-k", "x"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], set()),
+        (["01"], {"--nb=01"}),
+        (["01", "-x"], {"--nb=01", "-x"}),
+        (["-k", "x"], {"-k", "x"}),
+    ],
+)
 def test_the_suite_runs_one_notebook_or_all(monkeypatch, words, expected):
     called = []
     monkeypatch.setattr(suite.pytest, "main", lambda options, plugins: called.append(options) or 0)
@@ -736,34 +960,74 @@ def test_the_suite_runs_one_notebook_or_all(monkeypatch, words, expected):
     monkeypatch.setattr(sys, "argv", ["suite.py", *words])
     monkeypatch.chdir(ROOT)
     assert suite.main() == 0
-    assert set(called[0]) - {*suite.WORKERS, f"--durations={suite.SLOWEST}", "--durations-min=1"} == expected
+    assert (
+        set(called[0]) - {*suite.WORKERS, f"--durations={suite.SLOWEST}", "--durations-min=1"}
+        == expected
+    )
 
 
 def test_the_suite_adds_up_the_time_of_each_file():
-    timing, lines = suite.Timing(), []
-    for file, when, seconds in (("a.py", "setup", 1), ("a.py", "call", 2), ("b.py", "call", 9), ("a.py", "call", 3)):
-        timing.pytest_runtest_logreport(SimpleNamespace(nodeid=f"{file}::test", duration=seconds, when=when))
+    timing = suite.Timing()
+    lines = []
+    for file, when, seconds in (
+        ("a.py", "setup", 1),
+        ("a.py", "call", 2),
+        ("b.py", "call", 9),
+        ("a.py", "call", 3),
+    ):
+        timing.pytest_runtest_logreport(
+            SimpleNamespace(nodeid=f"{file}::test", duration=seconds, when=when)
+        )
     timing.pytest_terminal_summary(SimpleNamespace(section=lambda _: None, write_line=lines.append))
-    assert [line.split() for line in lines] == [["9.0", "s", "1", "tests", "b.py"], ["6.0", "s", "2", "tests", "a.py"]]
+    assert [line.split() for line in lines] == [
+        ["9.0", "s", "1", "tests", "b.py"],
+        ["6.0", "s", "2", "tests", "a.py"],
+    ]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make on this machine")
-@pytest.mark.parametrize(("target", "tool"), [
-    ("lab", "lab.py 9123"), ("run", "run.py 01"), ("test", "suite.py 01"), ("build", "notebooks.py build 01"), ("instructor", "notebooks.py instructor 01"),
-    ("slides", "notebooks.py slides 01"), ("wheels", "wheels.py"), ("bench", "bench.py"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("target", "tool"),
+    [
+        ("lab", "lab.py 9123"),
+        ("run", "run.py 01"),
+        ("test", "suite.py 01"),
+        ("build", "notebooks.py build 01"),
+        ("instructor", "notebooks.py instructor 01"),
+        ("slides", "notebooks.py slides 01"),
+        ("wheels", "wheels.py"),
+        ("bench", "bench.py"),
+    ],
+)
 def test_a_make_target_sets_up_and_calls_a_tool_that_exists(target, tool):
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}  # we may run inside make
-    plan = subprocess.run(["make", "-n", target, "NB=01", "PORT=9123"], cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    # we may run inside make
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    plan = subprocess.run(
+        ["make", "-n", target, "NB=01", "PORT=9123"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert "tools/environment.py" in plan.splitlines()[0] and f"tools/{tool}" in plan
     assert all((ROOT / path).is_file() for path in re.findall(r"tools/\w+\.py", plan))
-    listed = subprocess.run(["make", "help"], cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    ).stdout
     assert f"make {target} " in listed
 
 
 def test_ci_runs_make_test_and_nothing_else():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines == ["#!/usr/bin/env bash", "set -euo pipefail", 'cd "$(dirname "$0")/.."', "make test"]
+    assert lines == [
+        "#!/usr/bin/env bash",
+        "set -euo pipefail",
+        'cd "$(dirname "$0")/.."',
+        "make test",
+    ]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
@@ -785,12 +1049,22 @@ def test_check_says_what_disagrees_and_exits_with_1(source, monkeypatch, capsys)
 
 
 def test_a_checked_name_is_found_by_syntax_and_not_by_text():
-    nb = pairs.new_notebook(cells=[new_code_cell('check("a.b", b)\n# check("c.d", d)\nprint(\'check("e.f", f)\')'), new_code_cell("%magic\ncheck('g.h', h)")])
+    nb = pairs.new_notebook(
+        cells=[
+            new_code_cell('check("a.b", b)\n# check("c.d", d)\nprint(\'check("e.f", f)\')'),
+            new_code_cell("%magic\ncheck('g.h', h)"),
+        ]
+    )
     assert checked(nb) == ["a.b", "g.h"]
 
 
 def test_the_code_keeps_to_the_house_style():
-    got = subprocess.run([sys.executable, "-m", "ruff", "check", "--quiet", "."], cwd=ROOT, capture_output=True, text=True)
+    got = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--quiet", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert got.returncode == 0, got.stdout
 
 
@@ -799,7 +1073,8 @@ RECORDS = sorted((ROOT / "course_utils").glob("*/assets/*.json"))
 
 @pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
 def test_every_recorded_measurement_says_how_it_was_made(file):
-    record, fields = json.loads(file.read_text(encoding="utf-8")), stamp("any command", "torch")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    fields = stamp("any command", "torch")
     assert all(type(record[name]) is type(fields[name]) and record[name] for name in fields)
     script = re.search(r"tools/record/\w+\.py", record["command"])[0]
     assert (ROOT / script).is_file() and "python" in record["versions"]
@@ -809,4 +1084,6 @@ def test_every_recorded_measurement_says_how_it_was_made(file):
 def test_a_record_read_and_saved_again_is_the_same_file(name, tmp_path):
     asset = assets.path(name)
     save(tmp_path / "again.json", json.loads(asset.read_text(encoding="utf-8")))
-    assert (tmp_path / "again.json").read_bytes() == asset.read_bytes() and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "again.json").read_bytes() == asset.read_bytes() and len(
+        list(tmp_path.iterdir())
+    ) == 1

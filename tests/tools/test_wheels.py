@@ -1,4 +1,6 @@
-"""The folder of wheels for a class without a network: the pins it takes, and a small course that goes through it whole."""
+"""The folder of wheels for a class without a network: the pins it takes, and a small course that
+goes through it whole.
+"""
 
 import subprocess
 import sys
@@ -39,8 +41,11 @@ def test_the_pins_are_those_of_what_the_notebooks_need():
 
 @pytest.fixture
 def small(tmp_path):
-    """A course of one module that needs one package, and a folder that plays the package index: (root, its packages)."""
-    root, index = tmp_path / "course", tmp_path / "index"
+    """A course of one module that needs one package, and a folder that plays the package index:
+    (root, its packages).
+    """
+    root = tmp_path / "course"
+    index = tmp_path / "index"
     (root / "course_utils").mkdir(parents=True)
     (root / "course_utils" / "__init__.py").write_text('__version__ = "2.0.0"\n')
     for name, text in (
@@ -80,7 +85,10 @@ def wheel(folder, name, version):
 def build(small, lab=("laboratory",)):
     root, index = small
     return wheels.build(
-        ["--no-index", f"--find-links={index}", "--no-build-isolation"], root, root / "build" / "wheels", lab
+        ["--no-index", f"--find-links={index}", "--no-build-isolation"],
+        root,
+        root / "build" / "wheels",
+        lab,
     )
 
 
@@ -100,7 +108,8 @@ def test_the_folder_holds_the_pins_and_the_course_and_installs_without_an_index(
     assert {path for path in root.rglob("*") if "build" not in path.parts} == before, (
         "building leaves traces in the course's folder"
     )
-    target, folder = tmp_path / "target", root / "build" / "wheels"
+    target = tmp_path / "target"
+    folder = root / "build" / "wheels"
     command = [
         sys.executable,
         "-m",
@@ -114,20 +123,26 @@ def test_the_folder_holds_the_pins_and_the_course_and_installs_without_an_index(
         str(target),
     ]
     subprocess.run([*command, "course-utils", "laboratory"], check=True)
-    assert {"course_utils", "tiny_counter.py", "laboratory.py"} <= {path.name for path in target.iterdir()}
-    assert "--no-index --find-links WHEELS course-utils laboratory" in (folder / "README.txt").read_text(
-        encoding="utf-8"
-    )
+    assert {"course_utils", "tiny_counter.py", "laboratory.py"} <= {
+        path.name for path in target.iterdir()
+    }
+    assert "--no-index --find-links WHEELS course-utils laboratory" in (
+        folder / "README.txt"
+    ).read_text(encoding="utf-8")
 
 
 def test_a_package_that_cannot_be_had_stops_it(small):
     (small[1] / "tiny_counter-1.5-py3-none-any.whl").unlink()
-    with pytest.raises(ValueError, match="`pip wheel` failed; .* A network is needed here, though not in the class"):
+    with pytest.raises(
+        ValueError, match="`pip wheel` failed; .* A network is needed here, though not in the class"
+    ):
         build(small)
 
 
 def test_a_package_without_a_pin_is_named(small):
-    with pytest.raises(ValueError, match=r"requirements.txt pins no notebook; add the version that was tested"):
+    with pytest.raises(
+        ValueError, match=r"requirements.txt pins no notebook; add the version that was tested"
+    ):
         build(small, lab=("notebook",))
 
 

@@ -1,4 +1,6 @@
-"""Stop, pressed anywhere: whatever the package does with a model or with torch is undone, and the next run is a whole one."""
+"""Stop, pressed anywhere: whatever the package does with a model or with torch is undone, and the
+next run is a whole one.
+"""
 
 import copy
 import subprocess
@@ -35,7 +37,10 @@ def state_of(model):
         "devices": [str(x.device) for x in model.parameters()],
         "trainable": [x.requires_grad for x in model.parameters()],
         "gradients": [x.grad for x in model.parameters() if x.grad is not None],
-        "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()],
+        "hooks": [
+            (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+            for m in model.modules()
+        ],
         "gradients are on": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
         "dtype": torch.get_default_dtype(),
@@ -43,7 +48,7 @@ def state_of(model):
     }
 
 
-# --- Training --------------------------------------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
 
 def at(count, then=stop):
@@ -59,7 +64,8 @@ def at(count, then=stop):
 
 
 def in_batches(model, options):
-    draw, press = token_batches(TEXT, 4, T), at(4)
+    draw = token_batches(TEXT, 4, T)
+    press = at(4)
     options["batches"] = lambda generator: press() or draw(generator)
 
 
@@ -79,7 +85,8 @@ def in_the_backward_pass(model, options):
 
 def after_the_backward_pass(model, options):
     """Each weight has its gradient by then."""
-    clip, press = nn.utils.clip_grad_norm_, at(4)
+    clip = nn.utils.clip_grad_norm_
+    press = at(4)
     options["patch"] = (nn.utils, "clip_grad_norm_", lambda *args: press() or clip(*args))
 
 
@@ -88,8 +95,14 @@ def in_on_steps(model, options):
 
 
 def in_the_evaluation(model, options):
-    options |= {"eval_batches": [(TEXT[None, :-1], TEXT[None, 1:])], "eval_every": 4, "on_steps": None}
-    options["loss_fn"] = lambda model, batch: language_loss(model, batch) if model.training else stop()
+    options |= {
+        "eval_batches": [(TEXT[None, :-1], TEXT[None, 1:])],
+        "eval_every": 4,
+        "on_steps": None,
+    }
+    options["loss_fn"] = lambda model, batch: (
+        language_loss(model, batch) if model.training else stop()
+    )
 
 
 def in_the_checkpoint(model, options):
@@ -109,12 +122,15 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_stopped_training_leaves_nothing_behind_and_the_next_run_is_whole(place, tmp_path, monkeypatch):
+def test_stopped_training_leaves_nothing_behind_and_the_next_run_is_whole(
+    place, tmp_path, monkeypatch
+):
     torch.manual_seed(7)
     model = Tiny(dropout=0.3).eval()
     model.mix.train()
     model.norm.requires_grad_(False)
-    untouched, before = copy.deepcopy(model), state_of(model)
+    untouched = copy.deepcopy(model)
+    before = state_of(model)
     options = {"batches": token_batches(TEXT, 4, T), "checkpoint": tmp_path / "state.safetensors"}
     place(model, options)
     with monkeypatch.context() as patch:
@@ -125,13 +141,17 @@ def test_stopped_training_leaves_nothing_behind_and_the_next_run_is_whole(place,
     assert state_of(model) == before
     draw = token_batches(TEXT, 4, T)
     model.load_state_dict(untouched.state_dict())
-    again, first = train(model, draw, 12, lr=1e-2, **QUIET), train(untouched, draw, 12, lr=1e-2, **QUIET)
+    again = train(model, draw, 12, lr=1e-2, **QUIET)
+    first = train(untouched, draw, 12, lr=1e-2, **QUIET)
     assert again.losses == first.losses and again.grad_norms == first.grad_norms
 
 
 def test_gradients_from_before_do_not_count():
-    """A cell with a loop of its own may have been stopped between its backward pass and its step."""
-    clean, stained = Tiny(), Tiny()
+    """A cell with a loop of its own may have been stopped between its backward pass and its
+    step.
+    """
+    clean = Tiny()
+    stained = Tiny()
     language_loss(stained, (TEXT[None, :-1], TEXT[None, 1:])).backward()
     draw = token_batches(TEXT, 4, T)
     one, two = (train(model, draw, 3, **QUIET) for model in (clean, stained))
@@ -140,9 +160,19 @@ def test_gradients_from_before_do_not_count():
 
 @pytest.mark.parametrize("when", ["while it is written", "before it takes its name"])
 def test_a_checkpoint_stays_whole(when, tmp_path, monkeypatch):
-    file, draw = tmp_path / "state.safetensors", token_batches(TEXT, 4, T)
+    file = tmp_path / "state.safetensors"
+    draw = token_batches(TEXT, 4, T)
     with pytest.raises(KeyboardInterrupt):  # steps 1 to 4 are saved
-        train(Tiny(0.3), draw, 12, checkpoint=file, checkpoint_every=4, every=1, on_steps=at(5), **QUIET)
+        train(
+            Tiny(0.3),
+            draw,
+            12,
+            checkpoint=file,
+            checkpoint_every=4,
+            every=1,
+            on_steps=at(5),
+            **QUIET,
+        )
     whole = file.read_bytes()
 
     def half(tensors, target, metadata):
@@ -155,7 +185,8 @@ def test_a_checkpoint_stays_whole(when, tmp_path, monkeypatch):
         patch.setattr(training, "save_file", half)
         train(Tiny(0.3), draw, 12, checkpoint=file, checkpoint_every=4, **QUIET)
     assert file.read_bytes() == whole
-    resumed, straight = Tiny(0.3, seed=5), Tiny(0.3)
+    resumed = Tiny(0.3, seed=5)
+    straight = Tiny(0.3)
     assert (
         train(resumed, draw, 12, checkpoint=file, checkpoint_every=4, **QUIET).losses
         == train(straight, draw, 12, **QUIET).losses
@@ -191,12 +222,16 @@ print(sum(name.startswith("torch.") for name in set(sys.modules) - before))
 
 
 def test_the_first_optimizer_loads_nothing_that_stop_could_leave_half_loaded():
-    """Stop during the import of torch._dynamo gives "partially initialized module" ever after: it is loaded with the course."""
-    run = subprocess.run([sys.executable, "-c", LOADS], cwd=ROOT, capture_output=True, text=True, check=True)
+    """Stop during the import of torch._dynamo gives "partially initialized module" ever after: it
+    is loaded with the course.
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", LOADS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert int(run.stdout) < 10
 
 
-# --- Looking into models ---------------------------------------------------------------------------------------------
+# --- Looking into models --------------------------------------------------------------------------
 
 
 class Stopping(nn.Module):
@@ -209,7 +244,8 @@ class Stopping(nn.Module):
 def small():
     torch.manual_seed(0)
     return Transformer(
-        TransformerConfig(vocab_size=V, n_positions=8, n_embd=8, n_layer=2, n_head=2), torch.Generator().manual_seed(0)
+        TransformerConfig(vocab_size=V, n_positions=8, n_embd=8, n_layer=2, n_head=2),
+        torch.Generator().manual_seed(0),
     )
 
 
@@ -237,7 +273,8 @@ LOOKS = {
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_stopped_look_into_a_model_takes_its_hooks_off(look):
-    model, ids = small(), torch.zeros(1, 5, dtype=torch.long)
+    model = small()
+    ids = torch.zeros(1, 5, dtype=torch.long)
     model.h[1].mlp = Stopping()
     before = state_of(model)
     with pytest.raises(KeyboardInterrupt):
@@ -247,8 +284,11 @@ def test_a_stopped_look_into_a_model_takes_its_hooks_off(look):
 
 def test_a_pattern_that_is_replaced_is_put_back_where_stop_is_pressed_inside(monkeypatch):
     """The second look at a layer switches the hooks of its last matrix off for a moment."""
-    model, ids = small(), torch.zeros(1, 5, dtype=torch.long)
-    before, forward, press = state_of(model), MultiHeadAttention.forward, at(1)
+    model = small()
+    ids = torch.zeros(1, 5, dtype=torch.long)
+    before = state_of(model)
+    forward = MultiHeadAttention.forward
+    press = at(1)
 
     def stopped_at_the_second_look(self, *args, return_weights=False, **options):
         if return_weights:
@@ -256,16 +296,21 @@ def test_a_pattern_that_is_replaced_is_put_back_where_stop_is_pressed_inside(mon
         return forward(self, *args, return_weights=return_weights, **options)
 
     monkeypatch.setattr(MultiHeadAttention, "forward", stopped_at_the_second_look)
-    with pytest.raises(KeyboardInterrupt), ActivationCache(model, ["h.0.attn.heads", "h.0.attn.pattern"]):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ActivationCache(model, ["h.0.attn.heads", "h.0.attn.pattern"]),
+    ):
         model(ids)
     assert state_of(model) == before
 
 
-# --- Checks ----------------------------------------------------------------------------------------------------------
+# --- Checks ---------------------------------------------------------------------------------------
 
 
 def interrupted_main(work, **limits):
-    """Runs work() under limits, and presses Stop in this thread as soon as work() calls what it is given."""
+    """Runs work() under limits, and presses Stop in this thread as soon as work() calls what it is
+    given.
+    """
     import _thread
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,6 @@
-"""The training loop against a loop written out by hand, against itself resumed, and on two processes."""
+"""The training loop against a loop written out by hand, against itself resumed, and on two
+processes.
+"""
 
 import json
 import math
@@ -16,10 +18,19 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_utils import training
-from course_utils.training import History, adamw, evaluate, language_loss, learning_rate, token_batches, train
+from course_utils.training import (
+    History,
+    adamw,
+    evaluate,
+    language_loss,
+    learning_rate,
+    token_batches,
+    train,
+)
 
 V, T = 11, 6
-TEXT = torch.randint(V, (400,), generator=torch.Generator().manual_seed(0)).sort().values  # long runs: learnable
+# long runs: learnable
+TEXT = torch.randint(V, (400,), generator=torch.Generator().manual_seed(0)).sort().values
 QUIET = {"progress": False, "accelerator": Accelerator(cpu=True)}
 
 
@@ -30,7 +41,9 @@ class Tiny(nn.Module):
         super().__init__()
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
-            self.embed, self.mix, self.norm = nn.Embedding(V, 8), nn.Linear(8, 8), nn.LayerNorm(8)
+            self.embed = nn.Embedding(V, 8)
+            self.mix = nn.Linear(8, 8)
+            self.norm = nn.LayerNorm(8)
             self.head = nn.Linear(8, V, bias=False)
         self.head.weight = self.embed.weight
         self.drop = nn.Dropout(dropout)
@@ -44,25 +57,34 @@ class Tiny(nn.Module):
 
 def run(steps=30, dropout=0.0, seed=0, model=None, **options):
     model = model or Tiny(dropout)
-    return model, train(model, token_batches(TEXT, 4, T), steps, seed=seed, **{**QUIET, "lr": 1e-2, **options})
+    return model, train(
+        model, token_batches(TEXT, 4, T), steps, seed=seed, **{**QUIET, "lr": 1e-2, **options}
+    )
 
 
 def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
-# --- One run ---------------------------------------------------------------------------------------------------------
+# --- One run --------------------------------------------------------------------------------------
 
 
 def test_one_seed_gives_one_run_and_another_seed_another():
-    (a, one), (b, two), (_, three) = run(dropout=0.3), run(dropout=0.3), run(dropout=0.3, seed=1)
+    a, one = run(dropout=0.3)
+    b, two = run(dropout=0.3)
+    _, three = run(dropout=0.3, seed=1)
     assert one.losses == two.losses and one.grad_norms == two.grad_norms and same(a, b)
     assert one.losses != three.losses
 
 
 def test_the_losses_are_those_of_a_loop_written_out_by_hand():
     model, history = run(steps=12, warmup=0.25, final=0.0, weight_decay=0.5, clip=0.3)
-    other, batches, generator = Tiny(), token_batches(TEXT, 4, T), torch.Generator()
+    other = Tiny()
+    batches = token_batches(TEXT, 4, T)
+    generator = torch.Generator()
     first = {name: p.detach().clone() for name, p in other.named_parameters()}
     m, v = ({name: torch.zeros_like(p) for name, p in first.items()} for _ in range(2))
     for step, loss in enumerate(history.losses):
@@ -80,16 +102,24 @@ def test_the_losses_are_those_of_a_loop_written_out_by_hand():
                 g = grads[name] * min(1.0, 0.3 / (norm + 1e-6))
                 m[name], v[name] = 0.9 * m[name] + 0.1 * g, 0.95 * v[name] + 0.05 * g**2
                 p *= 1 - rate * (0.5 if p.dim() == 2 else 0.0)
-                p -= rate * (m[name] / (1 - 0.9 ** (step + 1))) / ((v[name] / (1 - 0.95 ** (step + 1))).sqrt() + 1e-8)
+                p -= (
+                    rate
+                    * (m[name] / (1 - 0.9 ** (step + 1)))
+                    / ((v[name] / (1 - 0.95 ** (step + 1))).sqrt() + 1e-8)
+                )
     for name, p in model.named_parameters():
         torch.testing.assert_close(p, dict(other.named_parameters())[name], atol=1e-5, rtol=1e-4)
         assert not torch.equal(p, first[name])
 
 
 def test_a_model_learns_and_the_history_says_how():
-    model, history = run(steps=150, lr=3e-2, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])], eval_every=60)
+    model, history = run(
+        steps=150, lr=3e-2, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])], eval_every=60
+    )
     assert history.losses[0] > 2 and history.losses[-1] < 0.8
-    assert history.steps == list(range(1, 151)) and history.tokens == [4 * T * step for step in history.steps]
+    assert history.steps == list(range(1, 151)) and history.tokens == [
+        4 * T * step for step in history.steps
+    ]
     assert history.eval_steps == [60, 120, 150] and sorted(history.seconds) == history.seconds
     exact = F.cross_entropy(model(TEXT[:-1]), TEXT[1:]).item()
     assert history.eval_losses[-1] == pytest.approx(exact, abs=1e-5)
@@ -97,8 +127,11 @@ def test_a_model_learns_and_the_history_says_how():
 
 def test_evaluating_in_between_changes_nothing():
     batches = [token_batches(TEXT, 4, T)(torch.Generator().manual_seed(9))]
-    (a, one), (b, two) = run(dropout=0.3), run(dropout=0.3, eval_batches=batches, eval_every=7, every=3)
-    assert one.losses == two.losses and all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    a, one = run(dropout=0.3)
+    b, two = run(dropout=0.3, eval_batches=batches, eval_every=7, every=3)
+    assert one.losses == two.losses and all(
+        torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True)
+    )
 
 
 def test_frozen_parameters_stay_and_the_rest_moves():
@@ -130,7 +163,11 @@ def test_the_hidden_random_state_is_left_alone():
 
 def test_a_callback_sees_the_losses_and_can_stop():
     seen = []
-    _, history = run(steps=50, every=10, on_steps=lambda history: seen.append(len(history.losses)) or len(history.losses) >= 30)
+    _, history = run(
+        steps=50,
+        every=10,
+        on_steps=lambda history: seen.append(len(history.losses)) or len(history.losses) >= 30,
+    )
     assert seen == [10, 20, 30] and len(history.losses) == 30
 
 
@@ -152,7 +189,9 @@ def test_the_bar_is_silent_when_the_course_is_quiet(monkeypatch, capfd):
 
 
 def test_a_notebook_gets_the_classrooms_bar_and_a_cluster_needs_no_notebook(monkeypatch):
-    """The file keeps a widget of tqdm, dead; the classroom's bar leaves nothing (tests/test_frontend.py)."""
+    """The file keeps a widget of tqdm, dead; the classroom's bar leaves nothing
+    (tests/test_frontend.py).
+    """
     from course_utils.classroom import bars
 
     assert isinstance(training._bar(total=1, disable=True), bars.Bar)
@@ -160,12 +199,13 @@ def test_a_notebook_gets_the_classrooms_bar_and_a_cluster_needs_no_notebook(monk
     assert type(training._bar(total=1, disable=True)).__module__ == "tqdm.std"
 
 
-# --- Resuming --------------------------------------------------------------------------------------------------------
+# --- Resuming -------------------------------------------------------------------------------------
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path):
     whole, expected = run(steps=40, dropout=0.3)
-    file, model = tmp_path / "run" / "state.safetensors", Tiny(0.3)
+    file = tmp_path / "run" / "state.safetensors"
+    model = Tiny(0.3)
 
     def power_cut(history):
         if len(history.losses) == 30:
@@ -174,8 +214,14 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(steps=40, model=model, checkpoint=file, checkpoint_every=20, on_steps=power_cut)
     resumed, history = run(steps=40, model=Tiny(0.3, seed=5), checkpoint=file, checkpoint_every=20)
-    assert history.losses == expected.losses and same(resumed, whole) and history.tokens == expected.tokens
-    assert sorted(history.seconds) == history.seconds and resumed.head.weight is resumed.embed.weight
+    assert (
+        history.losses == expected.losses
+        and same(resumed, whole)
+        and history.tokens == expected.tokens
+    )
+    assert (
+        sorted(history.seconds) == history.seconds and resumed.head.weight is resumed.embed.weight
+    )
     done, again = run(steps=40, model=Tiny(0.3, seed=6), checkpoint=file)  # nothing is left to do
     assert again == history and same(done, whole)
 
@@ -187,8 +233,17 @@ def test_a_checkpoint_is_one_safe_file_with_tied_weights_once(tmp_path):
         names = set(stored.keys())
         assert History(**json.loads(stored.metadata()["history"])).steps == [1, 2, 3]
     own = {name for name in names if name.startswith("model.")}
-    assert own == {"model.embed.weight", "model.mix.weight", "model.mix.bias", "model.norm.weight", "model.norm.bias", "model.seen"}
-    assert len(names - own) == 3 * 5 and [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+    assert own == {
+        "model.embed.weight",
+        "model.mix.weight",
+        "model.mix.bias",
+        "model.norm.weight",
+        "model.norm.bias",
+        "model.seen",
+    }
+    assert len(names - own) == 3 * 5 and [path.name for path in tmp_path.iterdir()] == [
+        "state.safetensors"
+    ]
 
 
 def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
@@ -202,7 +257,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         run(steps=3, model=model, checkpoint=file)
 
 
-# --- Several processes -----------------------------------------------------------------------------------------------
+# --- Several processes ----------------------------------------------------------------------------
 
 SCRIPT = """
 import json, sys
@@ -234,35 +289,45 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     root = Path(__file__).resolve().parents[2]
     folders = [str(root / name) for name in ("tests/training", "tests", "tools", "")]
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(folders=folders, file=str(tmp_path / "two.safetensors")), encoding="utf-8")
+    script.write_text(
+        SCRIPT.format(folders=folders, file=str(tmp_path / "two.safetensors")), encoding="utf-8"
+    )
     losses, norms, evals, refused = json.loads(two_processes(script).strip().splitlines()[-1])
     model, one = run(steps=25, eval_batches=[(TEXT[None, :-1], TEXT[None, 1:])])
     np.testing.assert_allclose(losses, one.losses, atol=1e-5)
     np.testing.assert_allclose(norms, one.grad_norms, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(evals, one.eval_losses, atol=1e-5)
     with safe_open(tmp_path / "two.safetensors", framework="pt") as stored:
-        torch.testing.assert_close(stored.get_tensor("model.mix.weight"), model.mix.weight.detach(), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(
+            stored.get_tensor("model.mix.weight"), model.mix.weight.detach(), atol=1e-4, rtol=1e-3
+        )
     assert "3 rows do not split evenly over 2 processes" in refused
 
 
-# --- Parts -----------------------------------------------------------------------------------------------------------
+# --- Parts ----------------------------------------------------------------------------------------
 
 
 def test_batches_are_windows_of_the_text_and_targets_are_one_further():
     text = torch.arange(50)
     inputs, targets = token_batches(text, 200, 5)(torch.Generator().manual_seed(0))
     assert inputs.shape == targets.shape == (200, 5)
-    assert torch.equal(inputs - inputs[:, :1], torch.arange(5).expand(200, 5)) and torch.equal(targets, inputs + 1)
+    assert torch.equal(inputs - inputs[:, :1], torch.arange(5).expand(200, 5)) and torch.equal(
+        targets, inputs + 1
+    )
     assert (inputs[:, 0].min(), inputs[:, 0].max()) == (0, 44)  # every window that fits
 
 
 def test_batches_can_begin_at_chosen_places_only():
-    inputs, _ = token_batches(torch.arange(50), 100, 5, starts=torch.tensor([3, 20, 47]))(torch.Generator().manual_seed(0))
+    inputs, _ = token_batches(torch.arange(50), 100, 5, starts=torch.tensor([3, 20, 47]))(
+        torch.Generator().manual_seed(0)
+    )
     assert set(inputs[:, 0].tolist()) == {3, 20}  # from 47 on, 5 + 1 tokens do not fit
 
 
 def test_the_rate_rises_in_a_line_and_falls_along_a_cosine():
-    rates = np.array([learning_rate(step, 100, lr=2.0, warmup=0.2, final=0.1) for step in range(100)])
+    rates = np.array(
+        [learning_rate(step, 100, lr=2.0, warmup=0.2, final=0.1) for step in range(100)]
+    )
     assert np.allclose(np.diff(rates[:20]), 0.1) and rates[19] == rates[20] == rates.max() == 2.0
     assert rates[-1] == pytest.approx(0.2) and (np.diff(rates[20:]) < 0).all()
     assert rates[20 + 79 // 2 : 20 + 79 // 2 + 2].mean() == pytest.approx((2.0 + 0.2) / 2)
@@ -271,7 +336,10 @@ def test_the_rate_rises_in_a_line_and_falls_along_a_cosine():
 
 def test_only_matrices_decay():
     groups = adamw(Tiny(), 1e-3, 0.1, (0.9, 0.95)).param_groups
-    assert {p.dim(): group["weight_decay"] for group in groups for p in group["params"]} == {2: 0.1, 1: 0.0}
+    assert {p.dim(): group["weight_decay"] for group in groups for p in group["params"]} == {
+        2: 0.1,
+        1: 0.0,
+    }
     assert sum(len(group["params"]) for group in groups) == 5
 
 
@@ -280,7 +348,9 @@ def test_evaluation_weighs_batches_by_their_targets_without_dropout_or_gradients
     model.mix.eval()
     batches = [(TEXT[None, :9], TEXT[None, 1:10]), (TEXT[None, 50:250], TEXT[None, 51:251])]
     mean = evaluate(model, batches)
-    assert [model.training, model.drop.training, model.mix.training] == [True, True, False] and all(p.grad is None for p in model.parameters())
+    assert [model.training, model.drop.training, model.mix.training] == [True, True, False] and all(
+        p.grad is None for p in model.parameters()
+    )
     losses = [language_loss(model.eval(), batch).item() for batch in batches]
     assert mean == pytest.approx((9 * losses[0] + 200 * losses[1]) / 209, abs=1e-6)
 
@@ -299,7 +369,9 @@ def test_a_step_asks_torch_for_little_more_than_a_bare_loop():
     """The loss and the norm are kept for the history: a handful of operations."""
 
     def bare(steps):
-        model, batches, generator = Tiny(), token_batches(TEXT, 4, T), torch.Generator().manual_seed(0)
+        model = Tiny()
+        batches = token_batches(TEXT, 4, T)
+        generator = torch.Generator().manual_seed(0)
         optimizer = adamw(model, 1e-2, 0.1, (0.9, 0.95))
         for _ in range(steps):
             loss = language_loss(model, batches(generator))
@@ -316,11 +388,12 @@ def test_a_step_asks_torch_for_little_more_than_a_bare_loop():
             counts.append(counting.asked)
         return (counts[1] - counts[0]) / 20  # for each step
 
-    ours, theirs = asked(lambda steps: run(steps=steps)), asked(bare)
+    ours = asked(lambda steps: run(steps=steps))
+    theirs = asked(bare)
     assert 0 < theirs <= ours <= theirs + 7
 
 
-# --- Bad input -------------------------------------------------------------------------------------------------------
+# --- Bad input ------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_not_finite_is_named_with_step_rate_and_remedy():
@@ -346,14 +419,17 @@ def frozen():
     return model
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: run(steps=0), "1 or more"),
-    (lambda: run(every=0), "1 or more"),
-    (lambda: run(model=frozen()), "every parameter is frozen"),
-    (lambda: token_batches(torch.arange(5), 2, 5), r"no window of 5 \+ 1 tokens fits in 5"),
-    (lambda: token_batches(torch.arange(50), 2, 5, starts=torch.tensor([47])), "no window"),
-    (lambda: evaluate(Tiny(), []), "no batch"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: run(steps=0), "1 or more"),
+        (lambda: run(every=0), "1 or more"),
+        (lambda: run(model=frozen()), "every parameter is frozen"),
+        (lambda: token_batches(torch.arange(5), 2, 5), r"no window of 5 \+ 1 tokens fits in 5"),
+        (lambda: token_batches(torch.arange(50), 2, 5, starts=torch.tensor([47])), "no window"),
+        (lambda: evaluate(Tiny(), []), "no batch"),
+    ],
+)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

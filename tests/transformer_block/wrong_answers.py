@@ -1,4 +1,6 @@
-"""Wrong answers to the exercises of lesson 03: mistakes that people make. Every checker must reject every one."""
+"""Wrong answers to the exercises of lesson 03: mistakes that people make. Every checker must reject
+every one.
+"""
 
 import math
 
@@ -10,7 +12,8 @@ from wrong import WrongAnswers
 wrong = WrongAnswers()
 
 
-# --- layer_norm ------------------------------------------------------------------------------------------------------
+# --- layer_norm -----------------------------------------------------------------------------------
+
 
 @wrong("layer_norm")
 def ln_over_batch(x, weight, bias, eps=1e-5):
@@ -22,14 +25,18 @@ def ln_over_batch(x, weight, bias, eps=1e-5):
 def ln_over_positions(x, weight, bias, eps=1e-5):
     """Statistics over time: the future leaks."""
     dim = -2 if x.ndim > 1 else -1
-    return (x - x.mean(dim, keepdim=True)) / torch.sqrt(x.var(dim, correction=0, keepdim=True) + eps) * weight + bias
+    return (x - x.mean(dim, keepdim=True)) / torch.sqrt(
+        x.var(dim, correction=0, keepdim=True) + eps
+    ) * weight + bias
 
 
 @wrong("layer_norm")
 def ln_over_sequence(x, weight, bias, eps=1e-5):
     """One mean and variance for all positions of a sequence."""
     dim = (-2, -1) if x.ndim > 1 else (-1,)
-    return (x - x.mean(dim, keepdim=True)) / torch.sqrt(x.var(dim, correction=0, keepdim=True) + eps) * weight + bias
+    return (x - x.mean(dim, keepdim=True)) / torch.sqrt(
+        x.var(dim, correction=0, keepdim=True) + eps
+    ) * weight + bias
 
 
 @wrong("layer_norm")
@@ -41,13 +48,17 @@ def ln_over_everything(x, weight, bias, eps=1e-5):
 @wrong("layer_norm")
 def ln_unbiased(x, weight, bias, eps=1e-5):
     """torch's default variance divides by d - 1: hard to see for many features."""
-    return (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.var(-1, keepdim=True) + eps) * weight + bias
+    return (x - x.mean(-1, keepdim=True)) / torch.sqrt(
+        x.var(-1, keepdim=True) + eps
+    ) * weight + bias
 
 
 @wrong("layer_norm")
 def ln_eps_outside(x, weight, bias, eps=1e-5):
     """eps beside the root instead of under it: no difference to see while eps is small."""
-    return (x - x.mean(-1, keepdim=True)) / (x.std(-1, correction=0, keepdim=True) + eps) * weight + bias
+    return (x - x.mean(-1, keepdim=True)) / (
+        x.std(-1, correction=0, keepdim=True) + eps
+    ) * weight + bias
 
 
 @wrong("layer_norm")
@@ -95,7 +106,9 @@ def ln_rms(x, weight, bias, eps=1e-5):
 @wrong("layer_norm")
 def ln_by_variance(x, weight, bias, eps=1e-5):
     """Forgets the root."""
-    return (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + eps) * weight + bias
+    return (x - x.mean(-1, keepdim=True)) / (
+        x.var(-1, correction=0, keepdim=True) + eps
+    ) * weight + bias
 
 
 @wrong("layer_norm")
@@ -109,7 +122,8 @@ def ln_cancellation(x, weight, bias, eps=1e-5):
 @wrong("layer_norm")
 def ln_constant_statistics(x, weight, bias, eps=1e-5):
     """Right values, but the gradient takes mean and variance for constants."""
-    mean, variance = x.mean(-1, keepdim=True).detach(), x.var(-1, correction=0, keepdim=True).detach()
+    mean = x.mean(-1, keepdim=True).detach()
+    variance = x.var(-1, correction=0, keepdim=True).detach()
     return (x - mean) / torch.sqrt(variance + eps) * weight + bias
 
 
@@ -126,7 +140,7 @@ def ln_in_place(x, weight, bias, eps=1e-5):
     return x / torch.sqrt(x.square().mean(-1, keepdim=True) + eps) * weight + bias
 
 
-# --- gelu_tanh -------------------------------------------------------------------------------------------------------
+# --- gelu_tanh ------------------------------------------------------------------------------------
 
 C = math.sqrt(2 / math.pi)
 
@@ -211,7 +225,8 @@ def gelu_numpy(x):
     return torch.from_numpy(0.5 * z * (1 + np.tanh(C * (z + 0.044715 * z**3)))).to(x.dtype)
 
 
-# --- dropout ---------------------------------------------------------------------------------------------------------
+# --- dropout --------------------------------------------------------------------------------------
+
 
 def guard(p):
     if not 0 <= p < 1:
@@ -326,7 +341,8 @@ def drop_scales_all(x, p, training=True):
     return (x * (torch.rand(x.shape) >= p) if training and p else x) / (1 - p)
 
 
-# --- sinusoidal_positions --------------------------------------------------------------------------------------------
+# --- sinusoidal_positions -------------------------------------------------------------------------
+
 
 def paired(d_model):
     if d_model % 2:
@@ -361,7 +377,11 @@ def sin_swapped(T, d_model, base=10_000.0):
 def sin_exponent_i(T, d_model, base=10_000.0):
     """i / d for the i-th pair: the longest wave is √base."""
     paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), base ** (-torch.arange(d_model // 2).double() / d_model)))
+    return interleave(
+        torch.outer(
+            torch.arange(T).double(), base ** (-torch.arange(d_model // 2).double() / d_model)
+        )
+    )
 
 
 @wrong("sinusoidal_positions")
@@ -441,10 +461,13 @@ def sin_odd_is_fine(T, d_model, base=10_000.0):
 def sin_bfloat_angles(T, d_model, base=10_000.0):
     """Angles in half precision: right near the start only."""
     paired(d_model)
-    return interleave(torch.outer(torch.arange(T).float(), rates(d_model, base).float()).bfloat16().float())
+    return interleave(
+        torch.outer(torch.arange(T).float(), rates(d_model, base).float()).bfloat16().float()
+    )
 
 
-# --- pre_norm_block --------------------------------------------------------------------------------------------------
+# --- pre_norm_block -------------------------------------------------------------------------------
+
 
 @wrong("pre_norm_block")
 def block_post_norm(x, attn, mlp, ln_1, ln_2):
@@ -571,7 +594,8 @@ def block_detached(x, attn, mlp, ln_1, ln_2):
     return x + mlp(ln_2(x))
 
 
-# --- frozen_layer_norm -----------------------------------------------------------------------------------------------
+# --- frozen_layer_norm ----------------------------------------------------------------------------
+
 
 def centre(writes):
     return writes - writes.mean(-1, keepdim=True)
@@ -596,31 +620,49 @@ def frozen_not_centred(writes, weight, eps=1e-5):
 @wrong("frozen_layer_norm")
 def frozen_common_mean(writes, weight, eps=1e-5):
     """The sum's mean from every write."""
-    return (writes - writes.sum(0).mean(-1, keepdim=True)) / torch.sqrt(variance(writes) + eps) * weight
+    return (
+        (writes - writes.sum(0).mean(-1, keepdim=True))
+        / torch.sqrt(variance(writes) + eps)
+        * weight
+    )
 
 
 @wrong("frozen_layer_norm")
 def frozen_shared_mean(writes, weight, eps=1e-5):
     """The sum's mean in equal parts: the total is right, the parts are not."""
-    return (writes - writes.mean(0).mean(-1, keepdim=True)) / torch.sqrt(variance(writes) + eps) * weight
+    return (
+        (writes - writes.mean(0).mean(-1, keepdim=True))
+        / torch.sqrt(variance(writes) + eps)
+        * weight
+    )
 
 
 @wrong("frozen_layer_norm")
 def frozen_sum_of_variances(writes, weight, eps=1e-5):
     """As if the writes were independent."""
-    return centre(writes) / torch.sqrt(writes.var(-1, correction=0, keepdim=True).sum(0) + eps) * weight
+    return (
+        centre(writes)
+        / torch.sqrt(writes.var(-1, correction=0, keepdim=True).sum(0) + eps)
+        * weight
+    )
 
 
 @wrong("frozen_layer_norm")
 def frozen_mean_scale(writes, weight, eps=1e-5):
     """The scale of the mean of the writes."""
-    return centre(writes) / torch.sqrt(writes.mean(0).var(-1, correction=0, keepdim=True) + eps) * weight
+    return (
+        centre(writes)
+        / torch.sqrt(writes.mean(0).var(-1, correction=0, keepdim=True) + eps)
+        * weight
+    )
 
 
 @wrong("frozen_layer_norm")
 def frozen_last_scale(writes, weight, eps=1e-5):
     """The scale of the last write only."""
-    return centre(writes) / torch.sqrt(writes[-1].var(-1, correction=0, keepdim=True) + eps) * weight
+    return (
+        centre(writes) / torch.sqrt(writes[-1].var(-1, correction=0, keepdim=True) + eps) * weight
+    )
 
 
 @wrong("frozen_layer_norm")

@@ -13,11 +13,14 @@ TOPICS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.p
 
 @dataclass(frozen=True)
 class Race:
-    """Contenders by name, `course_utils` among them; `required` says how many times as long the others must take."""
+    """Contenders by name, `course_utils` among them; `required` says how many times as long the
+    others must take.
+    """
 
     title: str
     contenders: Mapping[str, Callable[[], Any]]
     required: Mapping[str, float] = field(default_factory=dict)
     same: frozenset[str] = frozenset()  # those whose answer must be ours
-    clock: Callable[[], float] = time.process_time  # work on one thread: other programs on the machine change little
+    # work on one thread: other programs on the machine change little
+    clock: Callable[[], float] = time.process_time
     equal: Callable[[Any, Any], bool] = operator.eq

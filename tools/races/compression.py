@@ -1,4 +1,6 @@
-"""Smaller models at work: a GPT-2 with its weights in 8 bits (torch's dynamic int8) beside the same in floats."""
+"""Smaller models at work: a GPT-2 with its weights in 8 bits (torch's dynamic int8) beside the same
+in floats.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -15,8 +17,13 @@ def races(n_embd: int = 768, n_layer: int = 4, T: int = 128) -> Iterator[Race]:
 
     torch.set_num_threads(1)
     dice = torch.Generator().manual_seed(0)
-    sizes = GPTConfig(n_layer=n_layer, n_head=n_embd // 64, n_embd=n_embd, vocab_size=5000, n_positions=256)
-    for title, model in (("the storyteller", storyteller()), (f"a GPT-2 of width {n_embd}", GPT(sizes, dice).eval())):
+    sizes = GPTConfig(
+        n_layer=n_layer, n_head=n_embd // 64, n_embd=n_embd, vocab_size=5000, n_positions=256
+    )
+    for title, model in (
+        ("the storyteller", storyteller()),
+        (f"a GPT-2 of width {n_embd}", GPT(sizes, dice).eval()),
+    ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated
             int8 = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)

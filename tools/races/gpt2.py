@@ -21,7 +21,10 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
     logging.set_verbosity_error()
     config = GPTConfig.preset("gpt2", **changes)
     dice = torch.Generator().manual_seed(0)
-    sizes = {name: getattr(config, name) for name in ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")}
+    sizes = {
+        name: getattr(config, name)
+        for name in ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
+    }
     no_dropout = {"embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -36,11 +39,14 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
             return model(ids, use_cache=False).logits if model is theirs else model(ids)
 
     def step(model: torch.nn.Module, adam: torch.optim.Optimizer, ids: torch.Tensor) -> float:
-        """One step of training; the learning rate is 0, so that every round has the same work and the same answer."""
+        """One step of training; the learning rate is 0, so that every round has the same work and
+        the same answer.
+        """
         if model is theirs:
             loss = theirs(ids, labels=ids, use_cache=False).loss
         else:
-            targets = F.pad(ids[:, 1:], (0, 1), value=-100)  # as in transformers: nothing to predict at the end
+            # as in transformers: nothing to predict at the end
+            targets = F.pad(ids[:, 1:], (0, 1), value=-100)
             loss = F.cross_entropy(ours(ids).flatten(0, 1), targets.flatten())
         adam.zero_grad()
         loss.backward()
@@ -48,7 +54,12 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
         return loss.item() + sum(p.grad.norm().item() for p in model.parameters())
 
     def theirs_generates(ids: torch.Tensor) -> torch.Tensor:
-        settings = {"do_sample": False, "min_new_tokens": n_new, "max_new_tokens": n_new, "pad_token_id": 0}
+        settings = {
+            "do_sample": False,
+            "min_new_tokens": n_new,
+            "max_new_tokens": n_new,
+            "pad_token_id": 0,
+        }
         return theirs.generate(ids, attention_mask=torch.ones_like(ids), **settings)
 
     def close(a: Any, b: Any, tol: float = 1e-4) -> bool:
@@ -60,8 +71,8 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
         yield Race(
             f"forward, {B} x {T_now} tokens, logits for all",
             {
-                OURS: lambda: forward(text, ours),  # noqa: B023
-                THEIRS: lambda: forward(text, theirs),  # noqa: B023
+                OURS: lambda: forward(text, ours),
+                THEIRS: lambda: forward(text, theirs),
             },
             required={THEIRS: 1.0},
             same=frozenset({THEIRS}),
@@ -72,8 +83,8 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
         yield Race(
             f"generation of {n_new} tokens from {prompt}, batch {B}, greedy, with a cache",
             {
-                OURS: lambda: generate(ours, text, n_new),  # noqa: B023
-                THEIRS: lambda: theirs_generates(text),  # noqa: B023
+                OURS: lambda: generate(ours, text, n_new),
+                THEIRS: lambda: theirs_generates(text),
             },
             required={THEIRS: 1.0 if B == 1 else 1.3},
             same=frozenset({THEIRS}),
@@ -82,11 +93,15 @@ def races(T: int = 128, prompt: int = 16, n_new: int = 128, **changes: int) -> I
     theirs.train(), ours.train()
     text = ids(2, T)
     adams = {
-        model: torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0, fused=True) for model in (ours, theirs)
+        model: torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0, fused=True)
+        for model in (ours, theirs)
     }
     yield Race(
         f"training step with AdamW, 2 x {T} tokens",
-        {OURS: lambda: step(ours, adams[ours], text), THEIRS: lambda: step(theirs, adams[theirs], text)},
+        {
+            OURS: lambda: step(ours, adams[ours], text),
+            THEIRS: lambda: step(theirs, adams[theirs], text),
+        },
         required={THEIRS: 1.0},
         same=frozenset({THEIRS}),
         equal=close,

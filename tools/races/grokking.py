@@ -1,4 +1,6 @@
-"""The restricted loss of a grokking run: from tables with one row a sum, and from the Fourier transform of all pairs."""
+"""The restricted loss of a grokking run: from tables with one row a sum, and from the Fourier
+transform of all pairs.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +13,9 @@ def races(p: int = 53, snapshots: int = 20) -> Iterator[Race]:
     from course_utils.grokking import modular_addition as grokking
 
     logits = torch.randn(snapshots, p, p, p, generator=torch.Generator().manual_seed(0))
-    sums, everything = grokking.by_sum(logits), torch.ones(p, p, dtype=torch.bool)  # a view computes the sums once
+    # a view computes the sums once
+    sums = grokking.by_sum(logits)
+    everything = torch.ones(p, p, dtype=torch.bool)
 
     def transform() -> torch.Tensor:
         kept = (grokking.restricted_logits(x, [3, 10, 12]) for x in logits)

@@ -1,4 +1,6 @@
-"""The Chinchilla law on simulated points: our fit and its bootstrap beside the replication's method, at equal minima."""
+"""The Chinchilla law on simulated points: our fit and its bootstrap beside the replication's
+method, at equal minima.
+"""
 
 from collections.abc import Iterator
 from itertools import product
@@ -12,39 +14,63 @@ THEIRS = "replication"
 
 
 def grid(every: int = 1) -> list[tuple[float, ...]]:
-    """The starts of Hoffmann et al. 2022, section 3.3 (log A, log B, log E, alpha, beta), or one in `every`, evenly spread."""
-    exponents, heights, floors = np.arange(0, 2.5, 0.5), np.arange(0, 30, 5), np.arange(-1, 1.5, 0.5)
-    return [(a, b, e, alpha, beta) for alpha, beta, e, a, b in product(exponents, exponents, floors, heights, heights)][
-        every // 2 :: every
-    ]
+    """The starts of Hoffmann et al. 2022, section 3.3 (log A, log B, log E, alpha, beta), or one in
+    `every`, evenly spread.
+    """
+    exponents = np.arange(0, 2.5, 0.5)
+    heights = np.arange(0, 30, 5)
+    floors = np.arange(-1, 1.5, 0.5)
+    return [
+        (a, b, e, alpha, beta)
+        for alpha, beta, e, a, b in product(exponents, exponents, floors, heights, heights)
+    ][every // 2 :: every]
 
 
 def races(n_points: int = 240, every: int = 9, n_refits: int = 50) -> Iterator[Race]:
-    """`every`=9 gives the replication 500 of the published 4500 starts: the ratio for all of them is nine times as large."""
+    """`every`=9 gives the replication 500 of the published 4500 starts: the ratio for all of them
+    is nine times as large.
+    """
     from course_utils.scaling_laws import laws as scaling_laws
 
     rng = np.random.default_rng(0)
     N = 10 ** rng.uniform(7.7, 10.2, n_points)
     D = 10 ** rng.uniform(18, 22, n_points) / (6 * N)
-    N, D = N[D > 1e8], D[D > 1e8]
+    N = N[D > 1e8]
+    D = D[D > 1e8]
     L = scaling_laws.simulate(scaling_laws.BESIROGLU, N, D, rng, spread=0.004, tails=2.7)
 
     def objective(theta: np.ndarray, N: np.ndarray, D: np.ndarray, L: np.ndarray) -> float:
         a, b, e, alpha, beta = theta
-        error = np.log(np.exp(a - alpha * np.log(N)) + np.exp(b - beta * np.log(D)) + np.exp(e)) - np.log(L)
+        error = np.log(
+            np.exp(a - alpha * np.log(N)) + np.exp(b - beta * np.log(D)) + np.exp(e)
+        ) - np.log(L)
         size = np.abs(error)
         return np.where(size <= 1e-3, 0.5 * error**2, 1e-3 * (size - 0.5e-3)).sum()
 
     def gradient(theta: np.ndarray, N: np.ndarray, D: np.ndarray, L: np.ndarray) -> np.ndarray:
         a, b, e, alpha, beta = theta
-        terms = np.stack([np.exp(a - alpha * np.log(N)), np.exp(b - beta * np.log(D)), np.full(len(N), np.exp(e))])
+        terms = np.stack(
+            [
+                np.exp(a - alpha * np.log(N)),
+                np.exp(b - beta * np.log(D)),
+                np.full(len(N), np.exp(e)),
+            ]
+        )
         pull = np.clip(np.log(terms.sum(0)) - np.log(L), -1e-3, 1e-3) * terms / terms.sum(0)
         return np.array(
-            [pull[0].sum(), pull[1].sum(), pull[2].sum(), -(pull[0] * np.log(N)).sum(), -(pull[1] * np.log(D)).sum()]
+            [
+                pull[0].sum(),
+                pull[1].sum(),
+                pull[2].sum(),
+                -(pull[0] * np.log(N)).sum(),
+                -(pull[1] * np.log(D)).sum(),
+            ]
         )
 
     def theirs() -> float:
-        """L-BFGS with differences for the gradient, from each start; the best of those that report success."""
+        """L-BFGS with differences for the gradient, from each start; the best of those that report
+        success.
+        """
         with np.errstate(all="ignore"):
             runs = [minimize(objective, start, (N, D, L), "L-BFGS-B") for start in grid(every)]
         return min(run.fun for run in runs if run.success and np.isfinite(run.fun))
@@ -56,18 +82,33 @@ def races(n_points: int = 240, every: int = 9, n_refits: int = 50) -> Iterator[R
     def their_refits() -> list[float]:
         """BFGS with the gradient of the objective, from Hoffmann's values, for each sample."""
         with np.errstate(all="ignore"):
-            return [minimize(objective, scaling_laws.HOFFMANN.theta, (N[i], D[i], L[i]), "BFGS", gradient).fun for i in samples()]
+            return [
+                minimize(
+                    objective, scaling_laws.HOFFMANN.theta, (N[i], D[i], L[i]), "BFGS", gradient
+                ).fun
+                for i in samples()
+            ]
 
     best = scaling_laws.fit_chinchilla(N, D, L)
 
     def our_refits() -> list[float]:
-        return [scaling_laws.fit_chinchilla(N[i], D[i], L[i], start=best).objective for i in samples()]
+        return [
+            scaling_laws.fit_chinchilla(N[i], D[i], L[i], start=best).objective for i in samples()
+        ]
 
     def near(a: float | list[float], b: float | list[float]) -> bool:
         return bool(np.allclose(np.median(a), np.median(b), rtol=5e-3))
 
-    yield Race(f"fitting the Chinchilla law to {len(N)} points, starts on a grid (ours 32, theirs {len(grid(every))})",
-               {OURS: lambda: scaling_laws.fit_chinchilla(N, D, L).objective, THEIRS: theirs},
-               required={THEIRS: 10}, same=frozenset({THEIRS}), equal=near)  # fmt: skip
-    yield Race(f"{n_refits} bootstrap refits, one start each",
-               {OURS: our_refits, THEIRS: their_refits}, same=frozenset({THEIRS}), equal=near)  # fmt: skip
+    yield Race(
+        f"fitting the Chinchilla law to {len(N)} points, starts on a grid (ours 32, theirs {len(grid(every))})",
+        {OURS: lambda: scaling_laws.fit_chinchilla(N, D, L).objective, THEIRS: theirs},
+        required={THEIRS: 10},
+        same=frozenset({THEIRS}),
+        equal=near,
+    )
+    yield Race(
+        f"{n_refits} bootstrap refits, one start each",
+        {OURS: our_refits, THEIRS: their_refits},
+        same=frozenset({THEIRS}),
+        equal=near,
+    )

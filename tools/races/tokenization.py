@@ -13,7 +13,9 @@ from races import OURS, Race
 
 @cache
 def sample(n_bytes: int) -> str:
-    """English prose (the manual of Python), then the documentation of its library: the same on every machine."""
+    """English prose (the manual of Python), then the documentation of its library: the same on
+    every machine.
+    """
     data = (manual() + documentation()).encode("utf-8")
     if len(data) < n_bytes:
         raise ValueError(f"{n_bytes:,} bytes wanted, and the stored texts have {len(data):,}")
@@ -21,8 +23,11 @@ def sample(n_bytes: int) -> str:
 
 
 def naive_train(pieces: list[str], n_merges: int) -> dict[tuple[int, int], int]:
-    """The textbook loop, as minbpe has it: count all pairs, merge the most frequent one everywhere, start again."""
-    rows, merges = [list(piece.encode("utf-8")) for piece in pieces], {}
+    """The textbook loop, as minbpe has it: count all pairs, merge the most frequent one everywhere,
+    start again.
+    """
+    rows = [list(piece.encode("utf-8")) for piece in pieces]
+    merges = {}
     for new_id in range(256, 256 + n_merges):
         counts = count_of_pairs(rows)
         if not counts:
@@ -33,8 +38,12 @@ def naive_train(pieces: list[str], n_merges: int) -> dict[tuple[int, int], int]:
     return merges
 
 
-def naive_encode(pieces: list[str], merges: Mapping[tuple[int, int], int], byte_ids: list[int]) -> list[int]:
-    """The textbook loop, as minbpe has it: in each piece, count the pairs, apply the merge learned first, look again."""
+def naive_encode(
+    pieces: list[str], merges: Mapping[tuple[int, int], int], byte_ids: list[int]
+) -> list[int]:
+    """The textbook loop, as minbpe has it: in each piece, count the pairs, apply the merge learned
+    first, look again.
+    """
     out = []
     for piece in pieces:
         ids = [byte_ids[byte] for byte in piece.encode("utf-8")]
@@ -56,7 +65,8 @@ def count_of_pairs(rows: list[list[int]]) -> dict[tuple[int, int], int]:
 
 
 def naive_merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    merged, i = [], 0
+    merged = []
+    i = 0
     while i < len(ids):
         if i + 1 < len(ids) and ids[i] == pair[0] and ids[i + 1] == pair[1]:
             merged.append(new_id)
@@ -68,13 +78,17 @@ def naive_merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]
 
 
 def remembering(tokenizer: Any, known: Mapping[str, list[int]]) -> Any:
-    """The tokenizer with a memory of its own, of just these pieces, so that a round teaches the next one nothing."""
+    """The tokenizer with a memory of its own, of just these pieces, so that a round teaches the
+    next one nothing.
+    """
     tokenizer = copy(tokenizer)
     tokenizer._known = dict(known)
     return tokenizer
 
 
-def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: int = 1000) -> Iterator[Race]:
+def races(
+    train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: int = 1000
+) -> Iterator[Race]:
     import tiktoken
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -83,9 +97,13 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
     def rust_train(text: str, cut: bool) -> Callable[[], Any]:
         def work() -> Tokenizer:
             tokenizer = Tokenizer(models.BPE())
-            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut)
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+                add_prefix_space=False, use_regex=cut
+            )
             alphabet = pre_tokenizers.ByteLevel.alphabet()
-            trainer = trainers.BpeTrainer(vocab_size=256 + n_merges, initial_alphabet=alphabet, show_progress=False)
+            trainer = trainers.BpeTrainer(
+                vocab_size=256 + n_merges, initial_alphabet=alphabet, show_progress=False
+            )
             tokenizer.train_from_iterator([text], trainer)
             return tokenizer
 
@@ -98,17 +116,26 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
         yield Race(
             f"training to {n_merges:,} merges, {size:,} bytes {how}",
             {
-                OURS: lambda: tokenization.BPETokenizer.train(text, 256 + n_merges, pattern).merges,  # noqa: B023
-                "naive loop": lambda: naive_train(tokenization.pretokenize(text) if cut else [text], n_merges),  # noqa: B023
+                OURS: lambda: tokenization.BPETokenizer.train(text, 256 + n_merges, pattern).merges,
+                "naive loop": lambda: naive_train(
+                    tokenization.pretokenize(text) if cut else [text], n_merges
+                ),
                 "tokenizers": rust_train(text, cut),
             },
             required={"naive loop": 20} if cut else {},
             same=frozenset({"naive loop"}),
         )
 
-    text, ours, hf = sample(encode_bytes), tokenization.BPETokenizer.from_gpt2(), published.gpt2_tokenizer().backend_tokenizer
+    text = sample(encode_bytes)
+    ours = tokenization.BPETokenizer.from_gpt2()
+    hf = published.gpt2_tokenizer().backend_tokenizer
     ranks = {ours.vocab[i]: i for i in range(len(ours) - 1)}
-    rust = tiktoken.Encoding("gpt2", pat_str=tokenization.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special)
+    rust = tiktoken.Encoding(
+        "gpt2",
+        pat_str=tokenization.GPT2_PATTERN,
+        mergeable_ranks=ranks,
+        special_tokens=ours.special,
+    )
     byte_ids = [ranks[bytes([byte])] for byte in range(256)]
     used = remembering(ours, {})  # in use: it has met another text, never this one
     used.encode(sample(2 * encode_bytes)[len(text) :])
@@ -117,14 +144,17 @@ def races(train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: in
         {
             OURS: lambda: remembering(ours, used._known).encode(text),
             "ours, 1st call": lambda: remembering(ours, {}).encode(text),
-            "naive loop": lambda: naive_encode(tokenization.pretokenize(text), ours.merges, byte_ids),
+            "naive loop": lambda: naive_encode(
+                tokenization.pretokenize(text), ours.merges, byte_ids
+            ),
             "tokenizers": lambda: hf.encode(text).ids,
             "tiktoken": lambda: rust.encode_ordinary(text),
         },
         required={"naive loop": 10},
         same=frozenset({"ours, 1st call", "naive loop", "tokenizers", "tiktoken"}),
     )
-    ids, coder = ours.encode(text), decoders.ByteLevel()
+    ids = ours.encode(text)
+    coder = decoders.ByteLevel()
     yield Race(
         f"decoding {len(ids):,} tokens",
         {

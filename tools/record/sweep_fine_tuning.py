@@ -1,10 +1,11 @@
-"""Measure the fine-tuning runs of lesson 19 and store the rows, after each run, in course_utils/lora/assets.
+"""Measure the fine-tuning runs of lesson 19 and store the rows, after each run, in
+course_utils/lora/assets.
 
     OMP_NUM_THREADS=1 python tools/record/sweep_fine_tuning.py [--out FILE] [PART …]
 
-Parts: short (what the lesson does live), methods (all weights and LoRA of rank 8 at three rates each, LoRA of five
-ranks), loss (on everything; with plain stories mixed in), generalise (fewer wordings, fewer examples, a kind of task left
-out). Rows that the file holds already are kept.
+Parts: short (what the lesson does live), methods (all weights and LoRA of rank 8 at three rates
+each, LoRA of five ranks), loss (on everything; with plain stories mixed in), generalise (fewer
+wordings, fewer examples, a kind of task left out). Rows that the file holds already are kept.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 (reads the line above)
-from records import stamp  # noqa: E402
+import torch  # reads the line above
+from records import stamp
 
-from course_utils.instruction_tuning.tasks import SPLITS  # noqa: E402
-from course_utils.lora.runs import ASSET, Run, measure  # noqa: E402
+from course_utils.instruction_tuning.tasks import SPLITS
+from course_utils.lora.runs import ASSET, Run, measure
 
-RANKS, RATES = (1, 2, 4, 8, 16), (2e-3, 1e-3, 5e-4)
+RANKS = (1, 2, 4, 8, 16)
+RATES = (2e-3, 1e-3, 5e-4)
 PARTS = {
     "short": [Run(steps=60), Run(rank=8, lr=1e-2, steps=60)],
     "methods": [Run(lr=lr) for lr in RATES] + [Run(rank=rank, lr=1e-2) for rank in RANKS]
@@ -35,7 +37,9 @@ PARTS = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)"
+    )
     parser.add_argument("--out", type=Path, default=ASSET)
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.parts) - set(PARTS)):
@@ -50,23 +54,38 @@ def main(arguments: list[str] | None = None) -> int:
             row = measure(run, SPLITS, every=min(100, run.steps))
             parts[name].append(row)
             record = {
-                **stamp("OMP_NUM_THREADS=1 python tools/record/sweep_fine_tuning.py", "torch", "numpy"),
+                **stamp(
+                    "OMP_NUM_THREADS=1 python tools/record/sweep_fine_tuning.py", "torch", "numpy"
+                ),
                 "what": "fine-tuning of the storyteller (course_utils.lora.runs): shares of right answers by split and "
                 "task, loss on unseen stories in nats a token, and both on the way",
                 "seconds": round(sum(row["seconds"] for rows in parts.values() for row in rows)),
                 "parts": parts,
             }
             options.out.write_text(layout(record), encoding="utf-8")
-            print(name, run, row["shares"]["train"]["all"], row["story_loss"], row["seconds"], flush=True)
+            print(
+                name,
+                run,
+                row["shares"]["train"]["all"],
+                row["story_loss"],
+                row["seconds"],
+                flush=True,
+            )
     return 0
 
 
 def layout(record: dict) -> str:
     """JSON with one line a row."""
     parts = record["parts"]
-    lines = ",\n  ".join(f'"{name}": [\n   ' + ",\n   ".join(map(json.dumps, rows)) + "\n  ]" if rows else f'"{name}": []'
-                         for name, rows in parts.items())  # fmt: skip
-    head = json.dumps({key: value for key, value in record.items() if key != "parts"}, indent=1)[:-2]
+    lines = ",\n  ".join(
+        f'"{name}": [\n   ' + ",\n   ".join(map(json.dumps, rows)) + "\n  ]"
+        if rows
+        else f'"{name}": []'
+        for name, rows in parts.items()
+    )
+    head = json.dumps({key: value for key, value in record.items() if key != "parts"}, indent=1)[
+        :-2
+    ]
     return f'{head},\n "parts": {{\n  {lines}\n }}\n}}\n'
 
 

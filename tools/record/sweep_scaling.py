@@ -1,9 +1,11 @@
-"""Measure the family of small GPTs of lesson 05 and store the rows, after each run, in course_utils/scaling_laws/assets.
+"""Measure the family of small GPTs of lesson 05 and store the rows, after each run, in
+course_utils/scaling_laws/assets.
 
     OMP_NUM_THREADS=1 python tools/record/sweep_scaling.py [--jobs N] [--out FILE] [PART …]
 
-Parts: isoflop, size, data, wall, stories. Rows that the file holds already are kept. With --dask ADDRESS the runs go to
-that Dask cluster ("local": one on this machine, of --jobs processes of one thread each); each worker needs this package.
+Parts: isoflop, size, data, wall, stories. Rows that the file holds already are kept. With --dask
+ADDRESS the runs go to that Dask cluster ("local": one on this machine, of --jobs processes of one
+thread each); each worker needs this package.
 """
 
 import argparse
@@ -17,11 +19,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 (reads the line above)
-from joblib import Parallel, delayed  # noqa: E402
-from records import save, stamp  # noqa: E402
+import torch  # reads the line above
+from joblib import Parallel, delayed
+from records import save, stamp
 
-from course_utils.scaling_laws.runs import ASSET, Run, measure, model_for  # noqa: E402
+from course_utils.scaling_laws.runs import ASSET, Run, measure, model_for
 
 SEEDS = (0, 1, 2)
 BUDGETS = {1e10: (6, 8, 12, 16, 24), 3.16e10: (6, 8, 12, 16, 24, 32), 1e11: (8, 12, 16, 24, 32, 48),
@@ -56,12 +58,14 @@ def sweep(
     on_row: Callable[[list[dict]], None] | None = None,
     work: Callable[[Run], dict] = measure,
 ) -> list[dict]:
-    """Measure runs on `jobs` processes and return their rows; runs that are among the `known` rows are not done again.
+    """Measure runs on `jobs` processes and return their rows; runs that are among the `known` rows
+    are not done again.
 
-    on_row(rows so far) is called after each run. The processes are joblib's: inside `joblib.parallel_config("dask")` or
-    `("ray")` the same call spreads over that cluster.
+    on_row(rows so far) is called after each run. The processes are joblib's: inside
+    `joblib.parallel_config("dask")` or `("ray")` the same call spreads over that cluster.
     """
-    rows, done = list(known), {_key(row) for row in known}
+    rows = list(known)
+    done = {_key(row) for row in known}
     todo = [run for run in runs if _key(asdict(run)) not in done]
     for row in Parallel(n_jobs=jobs, return_as="generator")(delayed(work)(run) for run in todo):
         rows.append(row)
@@ -76,15 +80,24 @@ def _key(row: dict) -> tuple:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each (default 1)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes, of one thread each (default 1)"
+    )
     parser.add_argument("--dask", metavar="ADDRESS", help='a Dask scheduler, or "local"')
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--out", type=Path, default=ASSET)
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.parts) - set(PARTS)):
         parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    wanted = [(part, run) for seed in options.seeds for part in options.parts or PARTS for run in PARTS[part](seed)]
+    wanted = [
+        (part, run)
+        for seed in options.seeds
+        for part in options.parts or PARTS
+        for run in PARTS[part](seed)
+    ]
     part_of = {}
     for part, run in wanted:
         part_of.setdefault(run, []).append(part)
@@ -107,7 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def cluster(address: str | None, jobs: int = 1) -> Iterator[None]:
-    """Inside, joblib's work goes to the Dask scheduler at this address; "local" starts one with `jobs` processes."""
+    """Inside, joblib's work goes to the Dask scheduler at this address; "local" starts one with
+    `jobs` processes.
+    """
     if address is None:
         yield
         return

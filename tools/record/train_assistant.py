@@ -1,6 +1,8 @@
-"""Teach the storyteller to answer: supervised fine-tuning of all its weights on generated tasks, and a model card.
+"""Teach the storyteller to answer: supervised fine-tuning of all its weights on generated tasks,
+and a model card.
 
-OMP_NUM_THREADS=1 python tools/record/train_assistant.py        # course_utils/instruction_tuning/assets/assistant.*, some 12 minutes
+OMP_NUM_THREADS=1 python tools/record/train_assistant.py        #
+course_utils/instruction_tuning/assets/assistant.*, some 12 minutes
 """
 
 import argparse
@@ -13,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from course_utils.instruction_tuning.chat import CHAT_VOCAB  # noqa: E402 (reads the line above)
+from course_utils.instruction_tuning.chat import CHAT_VOCAB  # reads the line above
 from course_utils.instruction_tuning.fine_tuning import (
     accuracy,
     answer_loss,
@@ -21,16 +23,25 @@ from course_utils.instruction_tuning.fine_tuning import (
     story_loss,
     task_batches,
 )
-from course_utils.instruction_tuning.tasks import SPLITS, TASKS, instructions  # noqa: E402
-from course_utils.pretrained import ASSISTANT_FILE, UNSEEN  # noqa: E402
-from course_utils.training import train  # noqa: E402
+from course_utils.instruction_tuning.tasks import SPLITS, TASKS, instructions
+from course_utils.pretrained import ASSISTANT_FILE, UNSEEN
+from course_utils.training import train
 
 
-def card(options: argparse.Namespace, shares: dict[str, dict[str, float]], losses: list[float], minutes: float) -> str:
+def card(
+    options: argparse.Namespace,
+    shares: dict[str, dict[str, float]],
+    losses: list[float],
+    minutes: float,
+) -> str:
     """The model card, in Markdown."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "accelerate", "safetensors"))
-    rows = "\n".join(f"| {name} | " + " | ".join(f"{shares[split][name]:.3f}" for split in SPLITS) + " |"
-                     for name in [*TASKS, "all"])  # fmt: skip
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "accelerate", "safetensors")
+    )
+    rows = "\n".join(
+        f"| {name} | " + " | ".join(f"{shares[split][name]:.3f}" for split in SPLITS) + " |"
+        for name in [*TASKS, "all"]
+    )
     return f"""# Model card: the assistant
 
 The storyteller (see storyteller.md), taught to answer questions about small stories, to refuse three themes and to keep a
@@ -62,14 +73,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", type=int, default=700, help="tasks to test on, of each split")
     parser.add_argument(
-        "--out", type=Path, default=ASSISTANT_FILE, help="the .safetensors file; the card's name ends in .md"
+        "--out",
+        type=Path,
+        default=ASSISTANT_FILE,
+        help="the .safetensors file; the card's name ends in .md",
     )
     options = parser.parse_args(arguments)
     model = base_with_chat()
     before = story_loss(model)
     batches = task_batches(instructions(options.seed, options.tasks), options.batch)
-    history = train(model, batches, options.steps, lr=options.lr, final=0.02, weight_decay=0.0, loss_fn=answer_loss,
-                    seed=options.seed, every=50)  # fmt: skip
+    history = train(
+        model,
+        batches,
+        options.steps,
+        lr=options.lr,
+        final=0.02,
+        weight_decay=0.0,
+        loss_fn=answer_loss,
+        seed=options.seed,
+        every=50,
+    )
     model.eval()
     shares = {split: accuracy(model, instructions(UNSEEN, options.test, split)) for split in SPLITS}
     model.save(options.out, steps=str(options.steps), accuracy=f"{shares['train']['all']:.3f}")

@@ -1,8 +1,10 @@
-"""Train the models of lesson 12, test-time compute: store one stopped half-way, and what all of them reached.
+"""Train the models of lesson 12, test-time compute: store one stopped half-way, and what all of
+them reached.
 
     OMP_NUM_THREADS=1 python tools/record/train_running_sum.py [--out FOLDER]
 
-Writes running_sum.safetensors (32 kB) and test_time.json into course_utils/test_time_compute/assets; six minutes.
+Writes running_sum.safetensors (32 kB) and test_time.json into
+course_utils/test_time_compute/assets; six minutes.
 """
 
 import argparse
@@ -14,37 +16,80 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 (reads the line above)
-from records import stamp  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+import torch  # reads the line above
+from records import stamp
+from safetensors.torch import save_file
 
-from course_utils.test_time_compute.running_sum import HALF_TRAINED, RECORD, STYLES, RunningSum, answer_loss
-from course_utils.training import train  # noqa: E402
+from course_utils.test_time_compute.running_sum import (
+    HALF_TRAINED,
+    RECORD,
+    STYLES,
+    RunningSum,
+    answer_loss,
+)
+from course_utils.training import train
 
-TASK, TOKENS, WIDTH, BATCH = RunningSum(p=10, n=8), 3_000_000, 32, 64
+TASK = RunningSum(p=10, n=8)
+TOKENS = 3_000_000
+WIDTH = 32
+BATCH = 64
 HALF = dict(width=16, steps=977, below=0.3)  # stop where the mean loss of 10 steps falls below
 
 
 def half_way(seed: int = 0):
     """A narrow model on written-out steps, stopped where it errs in about half of its samples."""
     model = TASK.model(HALF["width"], seed)
-    history = train(model, TASK.batches("steps", BATCH), HALF["steps"], lr=3e-3, final=0.0, weight_decay=0.0, seed=seed,
-                    loss_fn=answer_loss, progress=False, on_steps=lambda h: sum(h.losses[-10:]) / 10 < HALF["below"])  # fmt: skip
+    history = train(
+        model,
+        TASK.batches("steps", BATCH),
+        HALF["steps"],
+        lr=3e-3,
+        final=0.0,
+        weight_decay=0.0,
+        seed=seed,
+        loss_fn=answer_loss,
+        progress=False,
+        on_steps=lambda h: sum(h.losses[-10:]) / 10 < HALF["below"],
+    )
     return model.eval(), len(history.losses)
 
 
 def full(style: str, seed: int) -> dict:
-    """One style, trained on TOKENS tokens; its accuracy on 1000 problems, taking the likeliest token."""
-    model, m, begun = TASK.model(WIDTH, seed), 1 if style == "direct" else TASK.n, time.process_time()
+    """One style, trained on TOKENS tokens; its accuracy on 1000 problems, taking the likeliest
+    token.
+    """
+    model = TASK.model(WIDTH, seed)
+    m = 1 if style == "direct" else TASK.n
+    begun = time.process_time()
     steps = round(TOKENS / (BATCH * (TASK.n + 1 + m)))
-    train(model, TASK.batches(style, BATCH), steps, lr=3e-3, final=0.0, weight_decay=0.0, seed=seed, loss_fn=answer_loss,
-          progress=False)  # fmt: skip
+    train(
+        model,
+        TASK.batches(style, BATCH),
+        steps,
+        lr=3e-3,
+        final=0.0,
+        weight_decay=0.0,
+        seed=seed,
+        loss_fn=answer_loss,
+        progress=False,
+    )
     generator = torch.Generator().manual_seed(1000 + seed)
     digits = TASK.problems(1000, generator)
-    right = TASK.sample(model.eval(), digits, style, 1, 0, generator)[:, 0, -1] == TASK.sums(digits)[:, -1]
+    right = (
+        TASK.sample(model.eval(), digits, style, 1, 0, generator)[:, 0, -1]
+        == TASK.sums(digits)[:, -1]
+    )
     N = sum(p.numel() for p in model.parameters())
-    return dict(style=style, seed=seed, width=WIDTH, N=N, steps=steps, tokens=TOKENS, accuracy=round(right.float().mean().item(), 4),
-                seconds=round(time.process_time() - begun, 1))  # fmt: skip
+    return dict(
+        style=style,
+        seed=seed,
+        width=WIDTH,
+        N=N,
+        steps=steps,
+        tokens=TOKENS,
+        accuracy=round(right.float().mean().item(), 4),
+        seconds=round(time.process_time() - begun, 1),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
