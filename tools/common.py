@@ -45,7 +45,7 @@ class Problem(Exception):
 
 
 @dataclass
-class Run:
+class Execution:
     """One execution of a notebook: code cells run, wall-clock seconds, peak memory of the kernel in
     MiB.
     """
@@ -117,14 +117,14 @@ def execute(
     env: dict[str, str] | None = None,
     timeout: float | None = patience(600),
     done: Callable[[], None] = lambda: None,
-) -> Run:
+) -> Execution:
     """Runs every cell in `folder`, in a fresh kernel of this very Python; the outputs land in `nb`.
 
     `env` is added to the kernel's environment, `done` is called after each cell. Raises Problem
     naming the notebook and the cell where a cell fails; `nb` then holds the outputs up to there,
     and the Problem's `run` what was measured.
     """
-    run = Run()
+    run = Execution()
     current = [0]
     started = time.perf_counter()
     # no start-up files of the user, no shared history

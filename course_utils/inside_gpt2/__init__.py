@@ -3,10 +3,10 @@
 from course_utils.inside_gpt2.lesion import (
     MATRICES,
     excess_kurtosis,
-    interval,
     lesioned,
     loss_rise,
     matrices,
+    mean_interval,
     spreading,
     tail_share,
 )
@@ -14,7 +14,7 @@ from course_utils.inside_gpt2.lesion import (
 __all__ = [
     "MATRICES",
     "excess_kurtosis",
-    "interval",
+    "mean_interval",
     "lesioned",
     "loss_rise",
     "matrices",

@@ -129,14 +129,14 @@ def loss_rise(
     return torch.tensor([evaluate(copy, batches) - whole for copy in broken])
 
 
-def interval(values: Tensor, level: float = 0.95) -> tuple[float, float]:
+def mean_interval(values: Tensor, level: float = 0.95) -> tuple[float, float]:
     """The mean of measurements and the half width of its confidence interval, by Student's t.
 
     Shapes: values (n,), n > 1. Units: those of the values. Raises: ValueError for fewer than 2
     values.
     Source: Student 1908, "The Probable Error of a Mean".
 
-    >>> mean, half = interval(torch.tensor([1.0, 2.0, 3.0]))
+    >>> mean, half = mean_interval(torch.tensor([1.0, 2.0, 3.0]))
     >>> print(f"{mean:.2f} ± {half:.2f}")
     2.00 ± 2.48
     """

@@ -1,13 +1,13 @@
 """LoRA: thin matrices beside frozen ones, as lesson 19 builds them."""
 
 from course_utils.lora.adapters import MATRICES, LoRALinear, add_lora, lora_size, merge_lora
-from course_utils.lora.runs import NEW, Run, find, fine_tune, recorded
+from course_utils.lora.runs import NEW, FineTuningRun, find, fine_tune, recorded
 
 __all__ = [
     "LoRALinear",
     "MATRICES",
     "NEW",
-    "Run",
+    "FineTuningRun",
     "add_lora",
     "find",
     "fine_tune",

@@ -40,7 +40,7 @@ LOSSES = ("answer", "everything", "answer and stories")
 
 
 @dataclass(frozen=True)
-class Run:
+class FineTuningRun:
     """One run: all weights (rank 0) or LoRA of this rank and the new words' rows, on n tasks.
 
     loss: on the answer's tokens, on everything, or on the answer and, as much, on a window of plain
@@ -48,7 +48,7 @@ class Run:
     templates: wordings of each kind (None: all six). without: a kind of task that is left out.
     Raises: ValueError for a loss or a task that there is not, and for a negative rank.
 
-    >>> Run(rank=4, lr=1e-2).trained
+    >>> FineTuningRun(rank=4, lr=1e-2).trained
     37248
     """
 
@@ -100,12 +100,12 @@ def mixed_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def fine_tune(
-    run: Run, on_steps: Callable[[GPT, History], object] | None = None, every: int = 50
+    run: FineTuningRun, on_steps: Callable[[GPT, History], object] | None = None, every: int = 50
 ) -> tuple[GPT, History]:
     """Do a run: the model after it, in evaluation mode, and the history. on_steps(model, history)
     is called on the way.
 
-    >>> model, history = fine_tune(Run(rank=1, steps=1, n=7))
+    >>> model, history = fine_tune(FineTuningRun(rank=1, steps=1, n=7))
     >>> len(history.losses)
     1
     """
@@ -137,8 +137,8 @@ def fine_tune(
     return model.eval(), history
 
 
-def measure(
-    run: Run, splits: Sequence[str] = ("train",), n_test: int = 280, every: int = 100
+def measure_run(
+    run: FineTuningRun, splits: Sequence[str] = ("train",), n_test: int = 280, every: int = 100
 ) -> dict:
     """Do a run and return its row: the run, `curve` (step, accuracy, story loss), `shares` a split,
     seconds on the way.
@@ -147,7 +147,9 @@ def measure(
     tasks a split, for each kind of task and over "all". Losses are in nats a token.
     Raises: ValueError for an unknown split, and FloatingPointError where the run diverges.
 
-    >>> row = measure(Run(rank=1, steps=1, n=7), n_test=1)  # a single step, then a single question
+    >>> row = measure_run(
+    ...     FineTuningRun(rank=1, steps=1, n=7), n_test=1
+    ... )  # a single step, then a single question
     >>> row["rank"], row["trained"], row["curve"], row["shares"]
     (1, 12672, [], {'train': {'who': 0.0, 'all': 0.0}})
     """
@@ -189,10 +191,10 @@ def recorded(file: Path = ASSET) -> dict:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def find(run: Run) -> dict:
+def find(run: FineTuningRun) -> dict:
     """The recorded row of this very run. Raises: ValueError where there is none.
 
-    >>> find(Run(rank=8, lr=1e-2, steps=60))["trained"]
+    >>> find(FineTuningRun(rank=8, lr=1e-2, steps=60))["trained"]
     70016
     """
     for row in (row for rows in recorded()["parts"].values() for row in rows):

@@ -409,7 +409,7 @@ def train_on_own(
     )
 
 
-def measure(
+def measure_policy(
     policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed: int = 0
 ) -> dict[str, float]:
     """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct"
@@ -420,7 +420,7 @@ def measure(
 
     >>> from course_utils.pretrained import assistant
     >>> model, questions = assistant(), Questions.draw(seed=2, n=12, batch=2)
-    >>> found = measure(model, model, questions, k=2)
+    >>> found = measure_policy(model, model, questions, k=2)
     >>> sorted(found), found["kl"], found["truth"] > 0.5
     (['distinct', 'greedy', 'kl', 'truth'], 0.0, True)
     """

@@ -20,10 +20,18 @@ from course_utils.scaling_laws.power_laws import (
     broken_power_law,
     fit_power_law,
     fit_saturating,
-    interval,
+    percentile_interval,
     power_law_line,
 )
-from course_utils.scaling_laws.runs import BATCH, Run, T, corpus, measure, model_for, recorded
+from course_utils.scaling_laws.runs import (
+    BATCH,
+    T,
+    TrainingRun,
+    corpus,
+    measure_run,
+    model_for,
+    recorded,
+)
 
 __all__ = [
     "Array",
@@ -33,7 +41,7 @@ __all__ = [
     "HOFFMANN",
     "HOFFMANN_PRINTED",
     "KAPLAN",
-    "Run",
+    "TrainingRun",
     "T",
     "bootstrap",
     "bootstrap_chinchilla",
@@ -45,8 +53,8 @@ __all__ = [
     "fit_isoflop",
     "fit_power_law",
     "fit_saturating",
-    "interval",
-    "measure",
+    "percentile_interval",
+    "measure_run",
     "model_for",
     "optimal_allocation",
     "power_law_line",

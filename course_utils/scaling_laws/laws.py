@@ -219,8 +219,8 @@ def bootstrap_chinchilla(
     >>> N, D = np.repeat([1e8, 1e9, 1e10], 4), np.tile([1e9, 3e9, 1e10, 1e11], 3)
     >>> noise = np.exp(0.002 * np.random.default_rng(0).normal(size=12))
     >>> refits = bootstrap_chinchilla(N, D, HOFFMANN.loss(N, D) * noise, n_refits=20)
-    >>> from course_utils.scaling_laws import interval
-    >>> low, high = interval(np.array([law.a for law in refits]))
+    >>> from course_utils.scaling_laws import percentile_interval
+    >>> low, high = percentile_interval(np.array([law.a for law in refits]))
     >>> bool(low < HOFFMANN.a < high)
     True
     """

@@ -71,12 +71,12 @@ def bootstrap(statistic: Callable, rows: Array, n_refits: int, rng: np.random.Ge
     return np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)])
 
 
-def interval(values: Array, level: float = 0.95) -> tuple:
+def percentile_interval(values: Array, level: float = 0.95) -> tuple:
     """The middle `level` of the values: their percentiles at both ends, along the first dimension.
 
     Raises: ValueError unless 0 < level < 1.
 
-    >>> low, high = interval(np.arange(101))
+    >>> low, high = percentile_interval(np.arange(101))
     >>> round(low, 6), round(high, 6)
     (2.5, 97.5)
     """
@@ -108,7 +108,7 @@ class PowerLaw:
 
     def predict_interval(self, x: float, level: float = 0.95) -> tuple[float, float]:
         """The middle `level` of what the bootstrap's lines say at x."""
-        return interval(self.refits[:, 0] * x ** self.refits[:, 1], level)
+        return percentile_interval(self.refits[:, 0] * x ** self.refits[:, 1], level)
 
 
 def fit_power_law(
@@ -144,7 +144,7 @@ def fit_power_law(
         if len(np.unique(sample[:, 0])) > 1:
             refits.append(power_law_line(*sample.T))
     refits = np.array(refits)
-    ends = [tuple(map(float, interval(column, level))) for column in refits.T]
+    ends = [tuple(map(float, percentile_interval(column, level))) for column in refits.T]
     return PowerLaw(c, k, *ends, r2=float(1 - residual.var() / log_y.var()), refits=refits)
 
 

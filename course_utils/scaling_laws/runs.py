@@ -29,7 +29,7 @@ WINDOWS = 1024  # windows of T tokens that a loss is measured on
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """One model to train: `width` features, `tokens` to read, out of the first `unique` tokens
     (None: as many as there are).
 
@@ -38,7 +38,7 @@ class Run:
     known. The start and the order of the batches follow from the seed. Raises: ValueError for a
     corpus, a width or a number of tokens that cannot be.
 
-    >>> Run("text", width=32, tokens=1_000_000).steps
+    >>> TrainingRun("text", width=32, tokens=1_000_000).steps
     1953
     """
 
@@ -100,10 +100,10 @@ def corpus(name: str, n_tokens: int) -> tuple[Tensor, Tensor | None, Tensor, Ten
     return text.tokens, text.starts, held[:, :-1], held[:, 1:], nats[:, 1:].mean().item()
 
 
-def model_for(run: Run) -> Transformer:
+def model_for(run: TrainingRun) -> Transformer:
     """The untrained model of a run: two blocks, a head for 16 features, tied embeddings.
 
-    >>> sum(p.numel() for p in model_for(Run("text", width=32, tokens=10_000)).parameters())
+    >>> sum(p.numel() for p in model_for(TrainingRun("text", width=32, tokens=10_000)).parameters())
     35712
     """
     config = ladder(
@@ -118,13 +118,13 @@ def model_for(run: Run) -> Transformer:
     return Transformer(config, torch.Generator().manual_seed(run.seed))
 
 
-def measure(run: Run) -> dict:
+def measure_run(run: TrainingRun) -> dict:
     """Train the model of a run and return its row: the fields of the run, N, D, C in FLOP, the loss
     in nats, seconds.
 
     Where a perfect model's loss on the held-out tokens is known, it is there as "floor".
 
-    >>> row = measure(Run("stories", width=8, tokens=50_000))
+    >>> row = measure_run(TrainingRun("stories", width=8, tokens=50_000))
     >>> row["N"], row["D"], round(row["floor"], 2), row["floor"] < row["loss"] < 6.5
     (7864, 50176, 0.78, True)
     """

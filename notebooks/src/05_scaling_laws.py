@@ -326,7 +326,7 @@ found = scaling_laws.fit_chinchilla(N, D, L)
 refits = scaling_laws.bootstrap_chinchilla(N, D, L, n_refits=200)
 names = ("E", "A", "B", "alpha", "beta", "a")
 for name in names:
-    low, high = scaling_laws.interval(np.array([getattr(law, name) for law in refits]))
+    low, high = scaling_laws.percentile_interval(np.array([getattr(law, name) for law in refits]))
     true, got = getattr(truth, name), getattr(found, name)
     print(f"{name:<6} true {true:8.3g}   found {got:8.3g}   95 % {low:.3g} to {high:.3g}")
 
@@ -356,7 +356,7 @@ held, center = [], []
 for seed in progress(range(20), "worlds"):
     points = world(seed)
     laws = scaling_laws.bootstrap_chinchilla(*points, n_refits=40, seed=seed)
-    low, high = scaling_laws.interval(np.array([law.a for law in laws]))
+    low, high = scaling_laws.percentile_interval(np.array([law.a for law in laws]))
     held.append(low < truth.a < high)
     center.append(scaling_laws.fit_chinchilla(*points, start=truth).a)
 print(f"the interval of a holds the truth in most of 20 worlds (16 or more): {sum(held) >= 16}")
@@ -587,7 +587,7 @@ recorded = [
 cheapest = [row for row in recorded if abs(row["C"] / 1e10 - 1) < 0.02 and row["seed"] == 0]
 cheapest = [row for row in cheapest if row["width"] > 6]
 runs = [
-    scaling_laws.Run(**{name: row[name] for name in scaling_laws.Run.__dataclass_fields__})
+    scaling_laws.TrainingRun(**{name: row[name] for name in scaling_laws.TrainingRun.__dataclass_fields__})
     for row in cheapest
 ]
 again = Parallel(n_jobs=2)(delayed(scaling_laws.measure)(run) for run in runs)
@@ -719,7 +719,7 @@ show(fig, f"Fresh text keeps helping; repeated text is {behind[-1]:.2f} nats beh
 told = [row for row in scaling_laws.recorded() if row["corpus"] == "stories"]
 table = np.array([[row["N"], row["D"], row["loss"]] for row in told]).T  # (3, runs)
 fit = scaling_laws.fit_chinchilla(*table)
-low, high = scaling_laws.interval(
+low, high = scaling_laws.percentile_interval(
     np.array([law.E for law in scaling_laws.bootstrap_chinchilla(*table, n_refits=200)])
 )
 print(f"{len(told)} runs, lowest loss {table[2].min():.2f}")

@@ -333,7 +333,7 @@ def judged(**settings):
     written = sampling.generate(model, prompt.expand(64, -1), 100, generator(0), **settings)
     words = set(written[:, prompt.size(1) :].flatten().tolist())
     lasted = torch.tensor([float(unbroken(row)) for row in written])
-    return *inside_gpt2.interval(lasted), len(words)  # mean, half width, number of words
+    return *inside_gpt2.mean_interval(lasted), len(words)  # mean, half width, number of words
 
 
 # %% [markdown]

@@ -319,7 +319,7 @@ for matrix in inside_gpt2.MATRICES:
 fig, axes = subplots(1, 3, figsize=(11.5, 4.2), sharey=True)
 for ax, order in zip(axes, ORDERS, strict=True):
     for n, matrix in enumerate(inside_gpt2.MATRICES):
-        centre, half = zip(*(inside_gpt2.interval(row) for row in hurt[matrix, order]), strict=True)
+        centre, half = zip(*(inside_gpt2.mean_interval(row) for row in hurt[matrix, order]), strict=True)
         x = [layer + 0.1 * (n - 2) for layer in range(1, layers + 1)]
         ax.errorbar(x, centre, yerr=half, fmt="o-", capsize=3, linewidth=1.4, label=matrix)
     alone = order == "one block alone"
@@ -410,7 +410,7 @@ for order in list(ORDERS)[1:]:
 
 # %%
 one = [
-    inside_gpt2.interval(row) for row in hurt["W_Q", "one block alone"]
+    inside_gpt2.mean_interval(row) for row in hurt["W_Q", "one block alone"]
 ]  # (mean, half width) by block
 least, most, every = min(one)[0], max(one)[0], together["W_Q"]
 claims.add(
@@ -446,7 +446,7 @@ def broken(matrix, order, blocks):
         y = hurt[name, order].mean(-1)
         color, label = (COLORS["vermillion"], matrix) if name == matrix else ("#BBBBBB", None)
         ax.plot(range(1, layers + 1), y, "o-", color=color, label=label, zorder=3 if label else 2)
-    mean, half = inside_gpt2.interval(hurt[matrix, order][blocks - 1])
+    mean, half = inside_gpt2.mean_interval(hurt[matrix, order][blocks - 1])
     ax.plot(blocks, mean, "o", color="black", markersize=11, zorder=9)
     alone = ORDERS[order] == "single"
     which = f"block {blocks - 1}" if alone else f"{blocks} of {layers} blocks, {order}"

@@ -152,7 +152,7 @@ for name, steps, more in progress(
     [("labels", 250, {}), ("labels, 3 × longer", 750, {}), ("teacher", 250, {"loss_fn": imitate})],
     "students",
 ):
-    model = scaling_laws.model_for(scaling_laws.Run("stories", 16, 100_000))
+    model = scaling_laws.model_for(scaling_laws.TrainingRun("stories", 16, 100_000))
     train(
         model,
         token_batches(words, scaling_laws.BATCH, scaling_laws.T, starts_at),

@@ -246,7 +246,7 @@ def watch(run, every=10):
 
 
 STEPS = pick(cpu=60, gpu=300)
-short_run = lora.Run(lr=2e-3, steps=STEPS)
+short_run = lora.FineTuningRun(lr=2e-3, steps=STEPS)
 tuned, sft_history, forgotten = watch(short_run)
 
 # %% [markdown]

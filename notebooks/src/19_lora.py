@@ -78,7 +78,7 @@ def watch(run, every=10):
 
 
 STEPS = pick(cpu=60, gpu=300)
-short_run = lora_room.Run(lr=2e-3, steps=STEPS)
+short_run = lora_room.FineTuningRun(lr=2e-3, steps=STEPS)
 tuned, sft_history, forgotten = watch(short_run)
 
 # %% [markdown]
@@ -277,7 +277,7 @@ print(f"here a step with LoRA takes {ratio:.1f} times as long as one with all we
 # First a run of your own, 60 steps as before, with rank 8. LoRA is usually given a higher rate, here five times as high. Some 20 seconds. **Predict** where its two curves will run.
 
 # %%
-lora_run = lora_room.Run(rank=8, lr=1e-2, steps=STEPS)
+lora_run = lora_room.FineTuningRun(rank=8, lr=1e-2, steps=STEPS)
 lora_tuned, lora_history, lora_forgotten = watch(lora_run)
 
 # %% [markdown]

@@ -11,10 +11,10 @@ from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.inside_gpt2.lesion import (
     MATRICES,
     excess_kurtosis,
-    interval,
     lesioned,
     loss_rise,
     matrices,
+    mean_interval,
     noise_like,
     spreading,
     tail_share,
@@ -109,7 +109,7 @@ def test_the_orders_of_spreading():
         (lambda m: matrices(m, -1, "W_Q"), "counted from 0"),
         (lambda m: lesioned(m, [(0, "MPL")], seeded(0)), "there is no matrix 'MPL'"),
         (lambda m: spreading(3, "W_Q", "sideways"), "choose"),
-        (lambda m: interval(torch.tensor([1.0])), "two seeds"),
+        (lambda m: mean_interval(torch.tensor([1.0])), "two seeds"),
     ],
 )
 def test_mistakes_are_named(model, call, message):
@@ -125,7 +125,7 @@ def test_statistics_agree_with_scipy():
     assert excess_kurtosis(x) == pytest.approx(stats.kurtosis(x.double().numpy()), rel=1e-9)
     z = stats.zscore(x.double().numpy())
     assert tail_share(x, 2.5) == pytest.approx(float((abs(z) > 2.5).mean()))
-    mean, half = interval(x[:6].double())
+    mean, half = mean_interval(x[:6].double())
     low, high = stats.t.interval(
         0.95, 5, loc=x[:6].double().mean(), scale=stats.sem(x[:6].double().numpy())
     )

@@ -200,8 +200,8 @@ def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
             ),
             "marks no token",
         ),
-        (lambda: runs.Run(loss="all"), "loss"),
-        (lambda: runs.Run(without="sing"), "task"),
+        (lambda: runs.FineTuningRun(loss="all"), "loss"),
+        (lambda: runs.FineTuningRun(without="sing"), "task"),
     ],
 )
 def test_bad_requests_are_refused(call, said):
@@ -218,7 +218,9 @@ def test_the_record_says_how_it_was_made_and_holds_every_run():
     ranks = {row["rank"]: row for row in record["parts"]["methods"]}
     assert set(ranks) == {0, 1, 2, 4, 8, 16}
     for row in [row for rows in record["parts"].values() for row in rows]:
-        run = runs.Run(**{name: row[name] for name in runs.Run.__dataclass_fields__})
+        run = runs.FineTuningRun(
+            **{name: row[name] for name in runs.FineTuningRun.__dataclass_fields__}
+        )
         assert (
             run.trained == row["trained"]
             and 0 <= row["shares"]["train"]["all"] <= 1 < 100 * row["story_loss"]
@@ -229,7 +231,7 @@ def test_the_record_says_how_it_was_made_and_holds_every_run():
 def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
     record = runs.recorded()
     wanted = {name: [asdict(run) for run in part] for name, part in sweep_fine_tuning.PARTS.items()}
-    names = list(runs.Run.__dataclass_fields__)
+    names = list(runs.FineTuningRun.__dataclass_fields__)
     kept = {
         name: [{key: row[key] for key in names} for row in rows]
         for name, rows in record["parts"].items()
@@ -237,7 +239,7 @@ def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
     assert kept == wanted
     assert json.loads(sweep_fine_tuning.layout(record)) == record
     with pytest.raises(ValueError, match="not in the record"):
-        runs.find(runs.Run(steps=7))
+        runs.find(runs.FineTuningRun(steps=7))
 
 
 def test_a_batch_of_both_kinds_gives_both_losses(tasks):

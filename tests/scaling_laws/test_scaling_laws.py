@@ -119,7 +119,7 @@ def test_the_broken_law_has_both_slopes_and_bends_at_its_break():
         (lambda: power_laws.fit_power_law([1, 2, 3], [1, 2]), "y has shape"),
         (lambda: power_laws.fit_power_law([1, 1, 2], [1, 2, 3]), "2 different x"),
         (lambda: power_laws.fit_saturating([1, 2, 3], [3, 2, 1]), "3 points"),
-        (lambda: power_laws.interval(np.arange(5), 95), "level=95"),
+        (lambda: power_laws.percentile_interval(np.arange(5), 95), "level=95"),
         (lambda: scaling_laws.fit_isoflop([1, 2, 3], [3, 2, 1]), "no minimum"),
         (lambda: scaling_laws.fit_isoflop([1, 2, 3], [1, 3, 1]), "no minimum"),
         (lambda: scaling_laws.fit_chinchilla([1] * 5, [2] * 5, [3] * 5), "5 points"),
@@ -227,7 +227,7 @@ def test_the_bootstrap_varies_about_the_fit_and_repeats_itself():
     N, D, L = design(spread=0.004)
     best = scaling_laws.fit_chinchilla(N, D, L)
     refits = scaling_laws.bootstrap_chinchilla(N, D, L, 60)
-    low, high = power_laws.interval(np.array([law.theta for law in refits]))
+    low, high = power_laws.percentile_interval(np.array([law.theta for law in refits]))
     assert (np.array(low) < best.theta).all() and (best.theta < np.array(high)).all()
     assert [law.theta.tolist() for law in scaling_laws.bootstrap_chinchilla(N, D, L, 3)] == [
         law.theta.tolist() for law in refits[:3]
@@ -239,7 +239,7 @@ def test_intervals_of_simulated_points_hold_the_law_they_came_from():
     inside = []
     for seed in range(25):
         N, D, L = design(seed=seed, spread=0.004, tails=2.7)
-        low, high = power_laws.interval(
+        low, high = power_laws.percentile_interval(
             np.array([law.a for law in scaling_laws.bootstrap_chinchilla(N, D, L, 80, seed)])
         )
         inside.append(low < scaling_laws.BESIROGLU.a < high)
@@ -310,7 +310,7 @@ def test_the_published_points_give_besiroglus_parameters_inside_their_intervals(
     refits = np.array(
         [[r.E, r.A, r.B, r.alpha, r.beta] for r in scaling_laws.bootstrap_chinchilla(N, D, L, 200)]
     )
-    low, high = power_laws.interval(refits)
+    low, high = power_laws.percentile_interval(refits)
     for name, one, other in zip(("E", "A", "B", "alpha", "beta"), low, high, strict=True):
         assert (one, other) == pytest.approx(PUBLISHED[name], rel=0.2), name
     record = points.recorded_refit()
@@ -371,8 +371,8 @@ def test_a_download_is_checked_and_a_missing_network_is_named(monkeypatch):
 
 
 def test_a_run_counts_its_parameters_tokens_and_operations():
-    run = runs.Run("stories", width=16, tokens=20_000)
-    row = runs.measure(run)
+    run = runs.TrainingRun("stories", width=16, tokens=20_000)
+    row = runs.measure_run(run)
     assert (
         row["N"]
         == sum(p.numel() for p in runs.model_for(run).parameters())
@@ -380,9 +380,9 @@ def test_a_run_counts_its_parameters_tokens_and_operations():
     )
     assert row["D"] == run.steps * runs.BATCH * runs.T == pytest.approx(20_000, rel=0.02)
     assert (
-        runs.measure(run)["loss"]
+        runs.measure_run(run)["loss"]
         == row["loss"]
-        != runs.measure(runs.Run("stories", 16, 20_000, seed=1))["loss"]
+        != runs.measure_run(runs.TrainingRun("stories", 16, 20_000, seed=1))["loss"]
     )
 
 
@@ -406,7 +406,7 @@ def test_no_model_of_the_stories_is_told_to_beat_a_perfect_one():
 )
 def test_a_run_that_cannot_be_is_refused(fields, said):
     with pytest.raises(ValueError, match=said):
-        runs.Run(**fields)
+        runs.TrainingRun(**fields)
 
 
 def test_the_recorded_sweep_holds_every_run_of_the_tool_and_says_where_it_comes_from():
@@ -428,7 +428,7 @@ def fake(run):
     return vars(run) | {"loss": float(run.width), "process": os.getpid()}
 
 
-RUNS = [runs.Run("text", width, 10_240) for width in (8, 16, 24)]
+RUNS = [runs.TrainingRun("text", width, 10_240) for width in (8, 16, 24)]
 
 
 def test_a_sweep_runs_in_other_processes_keeps_the_order_and_does_nothing_twice():

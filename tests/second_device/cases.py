@@ -269,7 +269,7 @@ def lesions(d):
         own,
         lesion.excess_kurtosis(w),
         lesion.tail_share(w),
-        lesion.interval(rise.to(d)),
+        lesion.mean_interval(rise.to(d)),
         lesion.matrices(model, 0, "MLP"),
         lesion.lesioned(model, [(0, "W_K")], dice())(ids(d)),
     )
@@ -480,7 +480,7 @@ def a_model_half_trained(d):
 
 
 def scaling(d):
-    run = scaling_laws.Run("stories", width=8, tokens=1000)
+    run = scaling_laws.TrainingRun("stories", width=8, tokens=1000)
     model = scaling_laws.model_for(run).to(d)
     tokens, starts, inputs, targets, floor = scaling_laws.corpus("stories", 1000)
     return training.evaluate(model, [(inputs[:4], targets[:4])]), floor
@@ -843,7 +843,7 @@ def preference_experiments(d):
     return (
         questions.grades(0, drawn), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 1).values()),
         preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.train_on_own(preferences_runs.copy_of(model), pairs, 2, progress=False).losses,
-        list(preferences_runs.measure(model, reference, questions, k=2).values()), made.chosen, preferences_runs.text_of(drawn[0, 0]),
+        list(preferences_runs.measure_policy(model, reference, questions, k=2).values()), made.chosen, preferences_runs.text_of(drawn[0, 0]),
     )  # fmt: skip
 
 

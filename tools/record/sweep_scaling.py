@@ -23,7 +23,7 @@ import torch  # reads the line above
 from joblib import Parallel, delayed
 from records import save, stamp
 
-from course_utils.scaling_laws.runs import ASSET, Run, measure, model_for
+from course_utils.scaling_laws.runs import ASSET, TrainingRun, measure_run, model_for
 
 SEEDS = (0, 1, 2)
 BUDGETS = {1e10: (6, 8, 12, 16, 24), 3.16e10: (6, 8, 12, 16, 24, 32), 1e11: (8, 12, 16, 24, 32, 48),
@@ -31,32 +31,32 @@ BUDGETS = {1e10: (6, 8, 12, 16, 24), 3.16e10: (6, 8, 12, 16, 24, 32), 1e11: (8, 
 UNIQUE = 62_500  # tokens of the data wall's text
 
 
-def isoflop(seed: int) -> list[Run]:
+def isoflop(seed: int) -> list[TrainingRun]:
     """All sizes at each budget: D = C / (6 N)."""
     runs = []
     for budget, widths in BUDGETS.items():
         for width in widths:
-            N = sum(p.numel() for p in model_for(Run("text", width, 10_000)).parameters())
-            runs.append(Run("text", width, round(budget / (6 * N)), seed))
+            N = sum(p.numel() for p in model_for(TrainingRun("text", width, 10_000)).parameters())
+            runs.append(TrainingRun("text", width, round(budget / (6 * N)), seed))
     return runs
 
 
 PARTS = {
     "isoflop": isoflop,
-    "stories": lambda seed: [Run("stories", width, 125_000 * 2**k, seed) for k in range(5 if seed == 0 else 3)
+    "stories": lambda seed: [TrainingRun("stories", width, 125_000 * 2**k, seed) for k in range(5 if seed == 0 else 3)
                              for width in (8, 16, 32, 64)],
-    "data": lambda seed: [Run("text", 48, UNIQUE * 2**k, seed) for k in range(6 if seed == 0 else 4)],
-    "wall": lambda seed: [Run("text", 48, UNIQUE * 2**k, seed, UNIQUE) for k in range(1, 6 if seed == 0 else 4)],
-    "size": lambda seed: [Run("text", width, 500_000, seed) for width in (6, 8, 12, 16, 24, 32, 48, 64)],
+    "data": lambda seed: [TrainingRun("text", 48, UNIQUE * 2**k, seed) for k in range(6 if seed == 0 else 4)],
+    "wall": lambda seed: [TrainingRun("text", 48, UNIQUE * 2**k, seed, UNIQUE) for k in range(1, 6 if seed == 0 else 4)],
+    "size": lambda seed: [TrainingRun("text", width, 500_000, seed) for width in (6, 8, 12, 16, 24, 32, 48, 64)],
 }  # fmt: skip
 
 
 def sweep(
-    runs: Iterable[Run],
+    runs: Iterable[TrainingRun],
     jobs: int = 1,
     known: Sequence[dict] = (),
     on_row: Callable[[list[dict]], None] | None = None,
-    work: Callable[[Run], dict] = measure,
+    work: Callable[[TrainingRun], dict] = measure_run,
 ) -> list[dict]:
     """Measure runs on `jobs` processes and return their rows; runs that are among the `known` rows
     are not done again.
@@ -75,7 +75,7 @@ def sweep(
 
 
 def _key(row: dict) -> tuple:
-    return tuple(row.get(name) for name in Run.__dataclass_fields__)
+    return tuple(row.get(name) for name in TrainingRun.__dataclass_fields__)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -114,7 +114,10 @@ class Recorder:
             policy, self.test.prompts[0][:4], 2, preferences_runs.N_NEW, END_OF_TURN, generator
         )
         texts = [preferences_runs.text_of(answer) for answer in answers.flatten(0, 1)]
-        return {"after": preferences_runs.measure(policy, self.model, self.test), "texts": texts}
+        return {
+            "after": preferences_runs.measure_policy(policy, self.model, self.test),
+            "texts": texts,
+        }
 
     def judge(self, name: str) -> preferences.RewardModel:
         return preferences_runs.set_head(
@@ -166,7 +169,7 @@ class Recorder:
             heads=heads,
             accuracy=right,
             tokens=lengths,
-            before=preferences_runs.measure(self.model, self.model, self.test),
+            before=preferences_runs.measure_policy(self.model, self.model, self.test),
         )
         print(rounded(right), rounded(self.record["before"]), lengths, flush=True)
 
@@ -196,7 +199,7 @@ class Recorder:
                 if len(history.losses) % (steps // 4) == 0:
                     checks.append(
                         {"step": len(history.losses)}
-                        | preferences_runs.measure(policy.eval(), self.model, self.test, k=2)
+                        | preferences_runs.measure_policy(policy.eval(), self.model, self.test, k=2)
                     )
                     policy.train()
 
