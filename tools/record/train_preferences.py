@@ -10,8 +10,6 @@ reward), dpo, own (fine-tuning on own right answers), best (best of n). Runs tha
 kept. Takes about 12 minutes of one thread.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
@@ -21,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import save, stamp
+from records import chosen, is_known, load, parser_of, save, stamp
 
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.preferences import pairwise as preferences
@@ -79,27 +77,20 @@ class Recorder:
         self.out = out
         self.steps = steps
         self.model = assistant().requires_grad_(False)
-        self.record = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"runs": []}
+        self.record = {"runs": []} | load(out)
         self.asked = preferences_runs.Questions.draw(ASKED, 1500)
         test = preferences_runs.Questions.draw(TEST, 1500, batch=32)
         self.test = preferences_runs.Questions(test.tasks[:4], test.prompts[:4])
 
     def save(self, **more) -> None:
         self.record = stamp(COMMAND, "torch", "numpy") | self.record | more
-        runs = ",\n  ".join(json.dumps(rounded(run)) for run in self.record["runs"])
-        rest = json.dumps(rounded({key: x for key, x in self.record.items() if key != "runs"}))
-        part = self.out.with_suffix(".part")
-        part.write_text(f'{rest[:-1]},\n "runs": [\n  {runs}\n ]}}\n', encoding="utf-8")
-        part.replace(self.out)
+        save(self.out, rounded(self.record))
 
     def run(self, work, **key) -> None:
         """Do a run unless the record holds it: work() gives what is to be recorded beside the
         key.
         """
-        if any(
-            all(run.get(name) == value for name, value in key.items())
-            for run in self.record["runs"]
-        ):
+        if is_known(self.record["runs"], key):
             return
         begun = time.perf_counter()
         row = key | work() | {"seconds": round(time.perf_counter() - begun)}
@@ -271,21 +262,16 @@ class Recorder:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"any of: {', '.join(PARTS)} (default: all)"
-    )
-    parser.add_argument("--out", type=Path, default=preferences_runs.ASSET)
+    parser = parser_of(__doc__, preferences_runs.ASSET, PARTS)
     parser.add_argument(
         "--steps", type=int, default=STEPS, help=f"of reinforcement with a judge (default {STEPS})"
     )
     options = parser.parse_args(arguments)
-    if unknown := sorted(set(options.parts) - set(PARTS)):
-        parser.error(f"no parts {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts = chosen(parser, options.parts, PARTS)
     torch.set_num_threads(1)
     draw_pairs(preferences_runs.PAIRS_ASSET)
     recorder = Recorder(options.out, options.steps)
-    for part in options.parts or PARTS:
+    for part in parts:
         getattr(recorder, part)()
     return 0
 

@@ -7,17 +7,15 @@ Writes running_sum.safetensors (32 kB) and test_time.json into
 course_utils/test_time_compute/assets; six minutes.
 """
 
-import argparse
 import json
 import os
 import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import stamp
+from records import parser_of, save, stamp
 from safetensors.torch import save_file
 
 from course_utils.test_time_compute.running_sum import (
@@ -93,9 +91,7 @@ def full(style: str, seed: int) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=RECORD.parent)
-    options = parser.parse_args(arguments)
+    options = parser_of(__doc__, RECORD.parent).parse_args(arguments)
     torch.set_num_threads(1)
     model, steps = half_way()
     record = {"p": TASK.p, "n": TASK.n, **HALF, "steps": steps}
@@ -112,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         "what": f"sums of {TASK.n} digits modulo {TASK.p}: accuracy after equal training tokens, by style of the answer",
         "half_way": record, "rows": rows,
     }  # fmt: skip
-    (options.out / RECORD.name).write_text(json.dumps(out, indent=1) + "\n", encoding="utf-8")
+    save(options.out / RECORD.name, out)
     return 0
 
 

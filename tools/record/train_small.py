@@ -7,16 +7,14 @@ Writes compression.json after each run and student.safetensors at the end; about
 thread.
 """
 
-import argparse
 import os
 import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import save, stamp
+from records import parser_of, save, stamp
 
 from course_utils.compression.distillation import RECORD, School
 from course_utils.pretrained import trained
@@ -44,9 +42,7 @@ def plan() -> list[tuple[str, str, int, int]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=RECORD.parent)
-    options = parser.parse_args(arguments)
+    options = parser_of(__doc__, RECORD.parent).parse_args(arguments)
     torch.set_num_threads(1)
     schools = {text: School(text) for text in ("few", "fresh")}
     rows = []
