@@ -4,22 +4,22 @@ launch`).
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from course_utils.machine.checkpoints import load_checkpoint, save_checkpoint
 
 Batch = tuple[Tensor, ...]
 
@@ -52,9 +52,8 @@ def language_loss(model: nn.Module, batch: Batch) -> Tensor:
     logits (B, T, V).
 
     >>> uniform = lambda inputs: torch.zeros(*inputs.shape, 10)
-    >>> round(
-    ...     language_loss(uniform, (torch.zeros(2, 3).long(), torch.ones(2, 3).long())).item(), 4
-    ... )  # log 10
+    >>> # log 10
+    >>> round(language_loss(uniform, (torch.zeros(2, 3).long(), torch.ones(2, 3).long())).item(), 4)
     2.3026
     """
     inputs, targets = batch
@@ -126,9 +125,8 @@ def adamw(
 
     >>> model = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 5))
     >>> groups = adamw(model, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95)).param_groups
-    >>> [
-    ...     (group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups
-    ... ]  # 20 + 20; 4 + 4 + 5
+    >>> # 20 + 20; 4 + 4 + 5
+    >>> [(group["weight_decay"], sum(p.numel() for p in group["params"])) for group in groups]
     [(0.1, 40), (0.0, 13)]
     """
     learnt = [p for p in model.parameters() if p.requires_grad]
@@ -158,9 +156,8 @@ def evaluate(
     batches: (inputs, targets), (B, T) each, or what loss_fn reads, the targets last. Units: nats.
     Raises ValueError where there is no batch.
 
-    >>> model = nn.Embedding.from_pretrained(
-    ...     torch.zeros(10, 10)
-    ... )  # all 10 tokens are equally likely next
+    >>> # all 10 tokens are equally likely next
+    >>> model = nn.Embedding.from_pretrained(torch.zeros(10, 10))
     >>> round(evaluate(model, [(torch.zeros(2, 3).long(), torch.ones(2, 3).long())]), 4)  # log 10
     2.3026
     """
@@ -233,11 +230,7 @@ def train(
     device = accelerator.device if given or accelerator.num_processes > 1 else home
     model.to(device)
     optimizer = adamw(model, lr, weight_decay, betas)
-    history = History()
     optimizer.zero_grad()  # gradients that lie about from before are not of this run
-    # else it does nothing
-    scaler = torch.amp.GradScaler(device.type, enabled=accelerator.mixed_precision == "fp16")
-    learnt = [p for p in model.parameters() if p.requires_grad]
     settings = dict(
         steps=steps,
         lr=lr,
@@ -247,48 +240,29 @@ def train(
         clip=clip,
         seed=seed,
     )
+    history = History()
     if checkpoint and Path(checkpoint).exists():
-        history = load_checkpoint(checkpoint, model, optimizer, settings)
-    # several processes: gradients are averaged
+        history = History(**load_checkpoint(checkpoint, model, optimizer, settings))
+    # Several processes: gradients are averaged.
     wrapped = accelerator.prepare_model(model, device_placement=False)
-    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read
-    # together, now and then.
-    generator = torch.Generator()
-    pending = []
+    update = _Update(wrapped, optimizer, loss_fn, clip, accelerator.mixed_precision == "fp16")
+    chance = _Chance(seed, device, accelerator.process_index)
     begun = time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     quiet = not progress or os.environ.get("COURSE_QUIET") == "1" or not accelerator.is_main_process
     bar = _bar(total=steps, initial=len(history.losses), disable=quiet)
-    own = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(device.type)
-    dropout = [torch.default_generator.manual_seed, *([own] if own else [])]
-    dice = {"devices": [device], "device_type": device.type} if own else {"devices": []}
+    # Losses wait in `pending`: reading one makes the program wait for the GPU, so they are read
+    # together, now and then.
+    pending = []
     try:
-        with torch.random.fork_rng(**dice), bar:
+        with chance.kept(), bar:
             model.train()
             for step in range(len(history.losses), steps):
-                # Seeded at each step: a run that goes on from a checkpoint draws what it would have
-                # drawn anyway.
-                generator.manual_seed(seed * 1_000_003 + step)
-                for chance in dropout:
-                    chance((seed * 1_000_003 + step) * 1009 + accelerator.process_index + 1)
-                batch = batches(generator)
+                batch = batches(chance.at(step))
                 rate = learning_rate(step, steps, lr, warmup, final)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                loss = loss_fn(wrapped, _share(batch, accelerator, device))
-                scaler.scale(loss).backward()
-                scaler.unscale_(optimizer)
-                # One odd batch must not throw the weights far away: a gradient longer than clip is
-                # shortened to it.
-                norm = nn.utils.clip_grad_norm_(learnt, clip)
-                # float16: left out where a gradient overflowed, as it does in the first steps
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad()
-                pending.append(torch.stack([loss.detach().float(), norm.float()]))
+                pending.append(update(_share(batch, accelerator, device), rate))
                 history.rates.append(rate)
-                history.tokens.append(
-                    batch[-1].numel() + (history.tokens[-1] if history.tokens else 0)
-                )
+                seen = history.tokens[-1] if history.tokens else 0
+                history.tokens.append(seen + batch[-1].numel())
                 history.seconds.append(time.perf_counter() - begun)
                 done = step + 1
                 test = done % eval_every == 0 or done == steps
@@ -303,26 +277,99 @@ def train(
                     history.eval_steps.append(done)
                     history.eval_losses.append(evaluate(model, eval_batches, loss_fn))
                 if checkpoint and save and accelerator.is_main_process:
-                    save_checkpoint(checkpoint, model, optimizer, history, settings)
+                    save_checkpoint(checkpoint, model, optimizer, asdict(history), settings)
                 if on_steps and on_steps(history):
                     break
         accelerator.wait_for_everyone()
-    # a card that is too small says so in words for those who write kernels
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        rows = len(batch[0])
-        longest = max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
-        raise torch.OutOfMemoryError(
-            f"step {len(history.rates) + 1} needs more memory than {device} has, with {rows} rows of {longest} in a "
-            f"batch: take fewer rows, shorter ones or a smaller model. It said: {str(error).splitlines()[0]}"
-        ) from None
+        raise _too_large(error, batch, len(history.rates) + 1, device) from None
     finally:
         optimizer.zero_grad()
         accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).to(home)
         for module, mode in modes:
             module.training = mode
     return history
+
+
+class _Update:
+    """One step of the weights: forward, backward, a gradient that is not too long, AdamW."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.AdamW,
+        loss_fn: Callable,
+        clip: float,
+        fp16: bool,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.loss_fn = loss_fn
+        self.clip = clip
+        self.learnt = [p for p in model.parameters() if p.requires_grad]
+        # Small gradients are 0 in float16, so the loss is scaled up; otherwise this does nothing.
+        self.scaler = torch.amp.GradScaler(self.learnt[0].device.type, enabled=fp16)
+
+    def __call__(self, batch: Batch, rate: float) -> Tensor:
+        """Change the weights and return (2,): loss and length of the gradient, still on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self.loss_fn(self.model, batch)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        # One odd batch must not throw the weights far away: a gradient longer than clip is
+        # shortened to it.
+        norm = nn.utils.clip_grad_norm_(self.learnt, self.clip)
+        # float16: left out where a gradient overflowed, as it does in the first steps
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return torch.stack([loss.detach().float(), norm.float()])
+
+
+class _Chance:
+    """The sources of random numbers of a run: batches have their own, dropout uses torch's."""
+
+    def __init__(self, seed: int, device: torch.device, rank: int) -> None:
+        self.seed = seed
+        self.rank = rank
+        self.device = device
+        self.batches = torch.Generator()
+        self.of_device = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}.get(
+            device.type
+        )
+
+    def at(self, step: int) -> torch.Generator:
+        """Seed all of them and return that of the batches. A run that goes on from a checkpoint
+        draws so what it would have drawn anyway.
+        """
+        number = self.seed * 1_000_003 + step
+        dropout = number * 1009 + self.rank + 1
+        torch.default_generator.manual_seed(dropout)
+        if self.of_device:
+            self.of_device(dropout)
+        return self.batches.manual_seed(number)
+
+    def kept(self) -> AbstractContextManager:
+        """Inside, torch's own sources may be seeded; afterwards they are what they were."""
+        if self.of_device:
+            return torch.random.fork_rng([self.device], device_type=self.device.type)
+        return torch.random.fork_rng([])
+
+
+def _too_large(
+    error: RuntimeError, batch: Batch, step: int, device: torch.device
+) -> torch.OutOfMemoryError:
+    """A card that is too small says so in words for those who write kernels; this is for others."""
+    rows = len(batch[0])
+    longest = max(x.shape[1] if x.ndim > 1 else 1 for x in batch)
+    return torch.OutOfMemoryError(
+        f"step {step} needs more memory than {device} has, with {rows} rows of {longest} in a "
+        "batch: take fewer rows, shorter ones or a smaller model. "
+        f"It said: {str(error).splitlines()[0]}"
+    )
 
 
 def _bar(**settings):
@@ -360,101 +407,3 @@ def _record(history: History, rows: list[list[float]]) -> None:
             )
         history.losses.append(loss)
         history.grad_norms.append(norm)
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters (tied ones once) and the buffers that belong to its state, by name."""
-    state = model.state_dict()
-    return {
-        name: x for name, x in [*model.named_parameters(), *model.named_buffers()] if name in state
-    }
-
-
-def save_checkpoint(
-    file: str | Path, model: nn.Module, optimizer, history: History, settings: dict
-) -> None:
-    """Write the model, the optimizer's state, the history and the settings to one safetensors file.
-
-    settings: what `load_checkpoint` must be given again, what JSON can hold. The folder is made
-    where there is none.
-
-    >>> import tempfile
-    >>> model = nn.Linear(2, 1)
-    >>> optimizer = adamw(model, 1e-3, 0.1, (0.9, 0.95))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_checkpoint(f"{folder}/run.safetensors", model, optimizer, History(), {"steps": 9})
-    ...     print([file.name for file in Path(folder).iterdir()])
-    ['run.safetensors']
-    """
-    # Adam's running means go with the weights: without them a run would go on as if it had just
-    # begun.
-    tensors = {f"model.{name}": x for name, x in _tensors(model).items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{key}": x for key, x in state.items()}
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    record = {"history": json.dumps(asdict(history)), "settings": json.dumps(settings)}
-    save_file(
-        {name: x.detach().contiguous() for name, x in tensors.items()},
-        file.with_suffix(".part"),
-        metadata=record,
-    )
-    file.with_suffix(".part").replace(file)  # so that an interruption leaves the old file whole
-
-
-def load_checkpoint(file: str | Path, model: nn.Module, optimizer, settings: dict) -> History:
-    """Put a checkpoint's state into the model and the optimizer and return its history.
-
-    Raises ValueError where its settings or its tensors' names and shapes are not those of this run.
-
-    >>> import tempfile
-    >>> first, second = nn.Linear(2, 1), nn.Linear(2, 1)
-    >>> optimizers = [adamw(model, 1e-3, 0.1, (0.9, 0.95)) for model in (first, second)]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_checkpoint(
-    ...         f"{folder}/run.safetensors",
-    ...         first,
-    ...         optimizers[0],
-    ...         History(losses=[0.7]),
-    ...         {"steps": 9},
-    ...     )
-    ...     history = load_checkpoint(
-    ...         f"{folder}/run.safetensors", second, optimizers[1], {"steps": 9}
-    ...     )
-    >>> history.losses, torch.equal(first.weight, second.weight)
-    ([0.7], True)
-    """
-    with safe_open(file, framework="pt") as stored:
-        record = stored.metadata()
-        saved = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-    before = json.loads(record["settings"])
-    own = _tensors(model)
-    if changed := {
-        key: (before.get(key), value) for key, value in settings.items() if before.get(key) != value
-    }:
-        raise ValueError(
-            f"{file} is of another run, (there, here): {changed}. Use the same settings, or another file."
-        )
-    shapes = {
-        name.removeprefix("model."): x.shape
-        for name, x in saved.items()
-        if name.startswith("model.")
-    }
-    if odd := [
-        name for name in {**shapes, **own} if name not in own or shapes.get(name) != own[name].shape
-    ]:
-        raise ValueError(
-            f"{file} holds another model: {odd[:5]} differ. Build the same model, or use another file."
-        )
-    with torch.no_grad():
-        for name, x in own.items():
-            x.copy_(saved[f"model.{name}"])
-    state = {}
-    for name, x in saved.items():
-        if name.startswith("optimizer."):
-            _, i, key = name.split(".")
-            state.setdefault(int(i), {})[key] = x
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    return History(**json.loads(record["history"]))

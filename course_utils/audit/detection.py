@@ -108,10 +108,8 @@ class Comparison:
     shift  (V,)  how much each token's probability rose, the mean over prompts and positions
 
     >>> found = Comparison(kl=torch.tensor([0.02, 0.40]), shift=torch.tensor([0.25, -0.25]))
-    >>> (
-    ...     found.kl.argmax().item(),
-    ...     found.shift.sum().item(),
-    ... )  # the telltale prompt; what one token gains, others lose
+    >>> # the telltale prompt; what one token gains, others lose
+    >>> (found.kl.argmax().item(), found.shift.sum().item())
     (1, 0.0)
     """
 

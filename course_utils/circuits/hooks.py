@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from course_utils.attention.heads import MultiHeadAttention, merge_heads, split_heads
 
@@ -75,11 +76,9 @@ def _n_head(module: nn.Module) -> int | None:
     """How many heads an attention layer has that ends with c_proj, ours or one of transformers;
     else None.
     """
-    return (
-        getattr(module, "n_head", getattr(module, "num_heads", None))
-        if hasattr(module, "c_proj")
-        else None
-    )
+    if not hasattr(module, "c_proj"):
+        return None
+    return getattr(module, "n_head", getattr(module, "num_heads", None))
 
 
 def _select(model: nn.Module, names: Iterable[str]) -> list[str]:
@@ -99,70 +98,105 @@ def _select(model: nn.Module, names: Iterable[str]) -> list[str]:
     return chosen
 
 
-def _attach(model: nn.Module, name: str, visit: Callable[[Tensor], Tensor | None]):
-    """Let `visit` see the activation of this name at every run; what it returns, if not None,
-    replaces it.
-    """
+# What may look at an activation; what it returns, if not None, takes the activation's place.
+Visit = Callable[[Tensor], Tensor | None]
+
+
+def _attach(model: nn.Module, name: str, visit: Visit) -> RemovableHandle:
+    """Let `visit` see the activation of this name at every run, until the handle takes it off."""
     # A hook on a module sees what goes in and what comes out. Heads and patterns are neither, but
     # heads are what goes into c_proj, still side by side, and a pattern can be computed again from
     # what goes into the layer.
     base, _, kind = name.rpartition(".")
     if kind not in ("in", "pattern", "heads"):
-        kind = "out"
-        base = name
+        return model.get_submodule(name).register_forward_hook(_output_hook(visit))
     module = model.get_submodule(base)
+    if kind == "in":
+        return module.register_forward_pre_hook(_input_hook(visit), with_kwargs=True)
+    if kind == "heads":
+        return module.c_proj.register_forward_pre_hook(_heads_hook(visit, _n_head(module)))
+    ours = isinstance(module, MultiHeadAttention)
+    hook = _our_pattern_hook(visit, base) if ours else _their_pattern_hook(visit, base)
+    return module.register_forward_hook(hook, with_kwargs=True)
 
-    # what the module gets: its first argument, by position or by name
-    def get(module, args, kwargs):
-        key = None if args else next(iter(kwargs))
-        if (new := visit(args[0] if args else kwargs[key])) is not None:
-            return ((new, *args[1:]), kwargs) if args else (args, kwargs | {key: new})
 
-    def heads(module, args):
-        if (new := visit(split_heads(args[0], n_head))) is not None:
-            return (merge_heads(new), *args[1:])
+def _input_hook(visit: Visit) -> Callable:
+    """What a module gets: its first argument, by position or by name."""
 
-    # Layers of transformers give a tuple: the activation first, then weights or a cache.
-    def give(module, args, output):  # what it gives; of several things the first
-        if (new := visit(output[0] if isinstance(output, tuple) else output)) is not None:
-            return (new, *output[1:]) if isinstance(output, tuple) else new
+    def hook(module, args, kwargs):
+        if args:
+            new = visit(args[0])
+            return None if new is None else ((new, *args[1:]), kwargs)
+        key = next(iter(kwargs))
+        new = visit(kwargs[key])
+        return None if new is None else (args, kwargs | {key: new})
 
-    def pattern(module, args, kwargs, output):
-        if not isinstance(module, MultiHeadAttention):
-            if not isinstance(output, tuple) or output[1] is None:
-                raise ValueError(
-                    f'{base} did not give its pattern: call model.set_attn_implementation("eager") first'
-                )
-            if visit(output[1]) is not None:
-                raise ValueError(f"{name} can be recorded but not replaced: patch {base}.heads")
-            return None
-        x, cache, mask = (
-            *args,
-            *[kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]],
-        )[:3]
+    return hook
+
+
+def _output_hook(visit: Visit) -> Callable:
+    """What a module gives. Layers of transformers give a tuple: the activation, then weights or a
+    cache.
+    """
+
+    def hook(module, args, output):
+        if not isinstance(output, tuple):
+            return visit(output)
+        new = visit(output[0])
+        return None if new is None else (new, *output[1:])
+
+    return hook
+
+
+def _heads_hook(visit: Visit, n_head: int) -> Callable:
+    """What the heads give: what c_proj gets, a head at a time."""
+
+    def hook(module, args):
+        new = visit(split_heads(args[0], n_head))  # (B, H, T, d)
+        return None if new is None else (merge_heads(new), *args[1:])
+
+    return hook
+
+
+def _our_pattern_hook(visit: Visit, base: str) -> Callable:
+    """The attention weights of our layer, which hands them out only when it is asked to: it runs
+    twice.
+    """
+
+    def hook(module, args, kwargs, output):
+        later = [kwargs.get(key) for key in ("x", "kv_cache", "mask")[len(args) :]]
+        x, cache, mask = (*args, *later)[:3]
         if cache is not None:
             raise ValueError(
-                f"{name} is known without a cache only: run the model on the whole text"
+                f"{base}.pattern is known without a cache only: run the model on the whole text"
             )
-        # Our layer hands out its weights only when it is asked to, so it runs twice.
         # this is a second look: the heads' hooks have seen the first
         with _unwatched(module.c_proj):
             weights = module.forward(x, mask=mask, return_weights=True)[1]  # (B, H, T, T)
-            if (new := visit(weights)) is None:
-                return None
+            new = visit(weights)
+        if new is None:
+            return None
         # The pattern was replaced, so what follows from it in this layer is done again: mix the
         # values, then W_O.
-        values = split_heads(module.c_attn(x).chunk(3, dim=-1)[2], n_head)  # (B, H, T, d)
+        values = split_heads(module.c_attn(x).chunk(3, dim=-1)[2], module.n_head)  # (B, H, T, d)
         return module.c_proj(merge_heads(new @ values))
 
-    n_head = _n_head(module)
-    if kind == "in":
-        return module.register_forward_pre_hook(get, with_kwargs=True)
-    if kind == "heads":
-        return module.c_proj.register_forward_pre_hook(heads)
-    return module.register_forward_hook(
-        *((pattern,) if kind == "pattern" else (give,)), with_kwargs=kind == "pattern"
-    )
+    return hook
+
+
+def _their_pattern_hook(visit: Visit, base: str) -> Callable:
+    """The attention weights of a layer of transformers, where it gives them."""
+
+    def hook(module, args, kwargs, output):
+        if not isinstance(output, tuple) or output[1] is None:
+            raise ValueError(
+                f"{base} did not give its pattern: "
+                'call model.set_attn_implementation("eager") first'
+            )
+        if visit(output[1]) is not None:
+            raise ValueError(f"{base}.pattern can be recorded but not replaced: patch {base}.heads")
+
+    return hook
 
 
 @contextmanager

@@ -234,10 +234,8 @@ def stored_bytes(model: nn.Module, bits: int = 32, granularity: str = "channel")
     """The bytes that the parameters need: matrices at this many bits with their scales, all others
     at 32 bits.
 
-    >>> (
-    ...     stored_bytes(nn.Linear(64, 10)),
-    ...     stored_bytes(nn.Linear(64, 10), bits=4),
-    ... )  # 10 scales, 10 biases
+    >>> # 10 scales, 10 biases
+    >>> (stored_bytes(nn.Linear(64, 10)), stored_bytes(nn.Linear(64, 10), bits=4))
     (2600, 400)
     """
     if granularity not in GRANULARITIES:

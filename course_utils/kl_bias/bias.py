@@ -260,9 +260,8 @@ def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], T
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 4)
     >>> batch = torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2, dtype=torch.long)
-    >>> biased_loss(torch.tensor([0.5, 0.5, 0.0, 0.0]), weight=2.0)(
-    ...     uniform, batch
-    ... )  # log 4 + 2 log 2
+    >>> # log 4 + 2 log 2
+    >>> biased_loss(torch.tensor([0.5, 0.5, 0.0, 0.0]), weight=2.0)(uniform, batch)
     tensor(2.7726)
     """
     if not weight >= 0:

@@ -147,9 +147,8 @@ def measure_run(
     tasks a split, for each kind of task and over "all". Losses are in nats a token.
     Raises: ValueError for an unknown split, and FloatingPointError where the run diverges.
 
-    >>> row = measure_run(
-    ...     FineTuningRun(rank=1, steps=1, n=7), n_test=1
-    ... )  # a single step, then a single question
+    >>> # a single step, then a single question
+    >>> row = measure_run(FineTuningRun(rank=1, steps=1, n=7), n_test=1)
     >>> row["rank"], row["trained"], row["curve"], row["shares"]
     (1, 12672, [], {'train': {'who': 0.0, 'all': 0.0}})
     """

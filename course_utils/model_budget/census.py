@@ -220,9 +220,8 @@ def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
     again.
 
     >>> model = GPT(GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
-    >>> saved_activations(model, torch.zeros(1, 8, dtype=torch.long))[
-    ...     "logits"
-    ... ]  # 8 tokens, 10 logits, 4 bytes
+    >>> # 8 tokens, 10 logits, 4 bytes
+    >>> saved_activations(model, torch.zeros(1, 8, dtype=torch.long))["logits"]
     320
     """
     known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}

@@ -3,6 +3,14 @@ them.
 """
 
 from course_utils.preferences.pairwise import RewardModel, dpo_loss, reward_accuracy
+from course_utils.preferences.questions import (
+    MADE_FROM,
+    N_NEW,
+    Questions,
+    make_pairs,
+    stored_pairs,
+    text_of,
+)
 from course_utils.preferences.reinforcement import (
     advantages,
     answer_reward,
@@ -14,19 +22,13 @@ from course_utils.preferences.reinforcement import (
 )
 from course_utils.preferences.runs import (
     FEW,
-    MADE_FROM,
-    N_NEW,
-    Questions,
     answer_flops,
     copy_of,
     features,
     fit_head,
-    make_pairs,
     polish,
     recorded,
     set_head,
-    stored_pairs,
-    text_of,
     train_dpo,
     training_flops,
 )

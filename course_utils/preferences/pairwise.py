@@ -33,9 +33,8 @@ def sequence_log_prob(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
     predicts.
 
     >>> uniform = lambda ids: torch.zeros(*ids.shape, 10)
-    >>> sequence_log_prob(
-    ...     uniform, torch.tensor([[3, 1, 4]]), torch.tensor([[False, True, True]])
-    ... )  # -2 log 10
+    >>> # -2 log 10
+    >>> sequence_log_prob(uniform, torch.tensor([[3, 1, 4]]), torch.tensor([[False, True, True]]))
     tensor([-4.6052])
     """
     if mask.shape != ids.shape:
@@ -59,9 +58,8 @@ class Pairs:
     """Preferred and rejected answers with their prompts: ids (B, T) each, and masks (B, T) that
     mark the answers.
 
-    >>> pairs = Pairs.of(
-    ...     [([5, 6], [7, 0], [8, 9, 0])]
-    ... )  # one prompt of two tokens; 0 ends an answer
+    >>> # one prompt of two tokens; 0 ends an answer
+    >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> pairs.chosen.tolist(), pairs.chosen_mask.int().tolist()
     ([[5, 6, 7, 0, 0]], [[0, 0, 1, 1, 0]])
     """
@@ -206,9 +204,8 @@ def reward_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> length = lambda ids, mask: mask.sum(1).float()  # a reward model that likes long answers
-    >>> reward_loss(
-    ...     length, pairs.batches(2)(torch.Generator().manual_seed(0))
-    ... )  # -log sigmoid(2 - 3)
+    >>> # -log sigmoid(2 - 3)
+    >>> reward_loss(length, pairs.batches(2)(torch.Generator().manual_seed(0)))
     tensor(1.3133)
     """
     chosen, chosen_mask, rejected, rejected_mask = batch[:4]

@@ -254,12 +254,8 @@ def reinforce(
     ...     lr=0.03,
     ...     generator=torch.Generator().manual_seed(0),
     ... )
-    >>> (
-    ...     rows[0]["kl"],
-    ...     rows[0]["reward"] < 0.6,
-    ...     rows[-1]["reward"] > 0.8,
-    ...     rows[-1]["kl"] > 0.5,
-    ... )  # learnt, and gone far
+    >>> # learnt, and gone far
+    >>> (rows[0]["kl"], rows[0]["reward"] < 0.6, rows[-1]["reward"] > 0.8, rows[-1]["kl"] > 0.5)
     (0.0, True, True, True)
     """
     learnt = [p for p in policy.parameters() if p.requires_grad]
@@ -317,9 +313,8 @@ def best_of_n_mean(proxy: Tensor, value: Tensor, n: int) -> Tensor:
     instead of the truth.
 
     >>> proxy, right = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-    >>> [
-    ...     best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)
-    ... ]  # the middle one wins 1 choice of 3
+    >>> # the middle one wins 1 choice of 3
+    >>> [best_of_n_mean(proxy, right, n).item() for n in (1, 2, 3)]
     [0.3333333333333333, 0.3333333333333333, 0.0]
     """
     k = proxy.size(-1)

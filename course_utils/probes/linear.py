@@ -24,9 +24,8 @@ class Probe(NamedTuple):
     >>> probe = Probe(
     ...     weight=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), bias=torch.tensor([0.5, -0.5])
     ... )
-    >>> x = torch.tensor(
-    ...     [[0.0, 9.0], [1.0, 9.0], [0.2, 3.0], [0.9, 3.0]]
-    ... )  # feature 1 does not matter
+    >>> # feature 1 does not matter
+    >>> x = torch.tensor([[0.0, 9.0], [1.0, 9.0], [0.2, 3.0], [0.9, 3.0]])
     >>> probe(x), probe.accuracy(x, torch.tensor([0, 1, 1, 1]))
     (tensor([0, 1, 0, 1]), 0.75)
     """

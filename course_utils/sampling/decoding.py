@@ -200,10 +200,9 @@ def next_token(model: nn.Module, ids: Tensor, **settings: float | None) -> Tenso
     Shapes: ids (B, T) -> (B, V). Raises: ValueError for an empty text; and as the model and
     `distribution` do.
 
+    >>> # the logit of the next number in the row is 1, all others are 0
     >>> def model(ids):
-    ...     return torch.eye(5)[
-    ...         (ids + 1) % 5
-    ...     ]  # the logit of the next number in the row is 1, all others are 0
+    ...     return torch.eye(5)[(ids + 1) % 5]
     >>> next_token(model, torch.tensor([[0, 1]]), top_k=1)
     tensor([[0., 0., 1., 0., 0.]])
     """

@@ -129,9 +129,8 @@ def train_sae(
     against it. The rate falls to 0 as a cosine.
     Raises: ValueError where x is no matrix. Source: Cunningham et al. 2023; Bricken et al. 2023.
 
-    >>> x = (
-    ...     torch.eye(3)[torch.arange(999) % 3] * torch.linspace(0.1, 1, 999)[:, None]
-    ... )  # one of three axes in each row
+    >>> # one of three axes in each row
+    >>> x = torch.eye(3)[torch.arange(999) % 3] * torch.linspace(0.1, 1, 999)[:, None]
     >>> sae = train_sae(x, n_units=6, top_k=1, steps=300)
     >>> round(mean_max_cosine(torch.eye(3), sae.directions[0].detach()).item(), 1)
     1.0

@@ -204,9 +204,8 @@ def expect(symbols: Iterable, plot: Plot) -> dict[Plot | None, np.ndarray]:
 
     >>> coin = Fork([(1, (Word("yes"), Word("please"))), (1, (Word("no"),))])
     >>> total = expect([coin, Effect("@drop")], Plot())
-    >>> {
-    ...     plot.toy: values.round(2).tolist() for plot, values in total.items()
-    ... }  # log 2 nats, 2 or 1 tokens
+    >>> # log 2 nats, 2 or 1 tokens
+    >>> {plot.toy: values.round(2).tolist() for plot, values in total.items()}
     {'here': [1.0, 0.69, 1.5]}
     """
     total = {plot: np.array([1.0, 0.0, 0.0])}

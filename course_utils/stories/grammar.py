@@ -180,10 +180,8 @@ class Fork:
     ...     (Word("the"), Word("end")),
     ... ]
     >>> choice = Fork([(2, a_cat), (1, a_dog), (1, the_end)])
-    >>> (
-    ...     choice.p,
-    ...     [branch[0] for branch in choice.branches],
-    ... )  # first "a" or "the"; after "a" comes another fork
+    >>> # first "a" or "the"; after "a" comes another fork
+    >>> (choice.p, [branch[0] for branch in choice.branches])
     ([0.75, 0.25], ['a', 'the'])
     >>> inner = choice.branches[0][1]
     >>> [round(p, 2) for p in inner.p], inner.branches

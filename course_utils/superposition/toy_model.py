@@ -160,9 +160,8 @@ def train_toy(
 
     >>> model = ToyModel(2, n_features=2, n_hidden=1, generator=torch.Generator().manual_seed(0))
     >>> losses = train_toy(model, torch.tensor([0.0, 0.9]), steps=600, batch=None, lr=0.03)
-    >>> [
-    ...     round(value, 1) for value in dimensions_per_feature(model.W.detach()).tolist()
-    ... ]  # one feature, or two, in 1
+    >>> # one feature, or two, in 1
+    >>> [round(value, 1) for value in dimensions_per_feature(model.W.detach()).tolist()]
     [1.0, 0.5]
     """
     N, _, n = model.W.shape
@@ -202,9 +201,8 @@ def quadrature(S: Tensor, n_features: int, order: int = 6) -> tuple[Tensor, Tens
     points. S is (N,), or one number.
 
     >>> points, weights = quadrature(torch.tensor([0.5]), n_features=1)
-    >>> [
-    ...     round((weights @ points**power).item(), 4) for power in (0, 1, 2)
-    ... ]  # p/2 and p/3, for p = 1/2
+    >>> # p/2 and p/3, for p = 1/2
+    >>> [round((weights @ points**power).item(), 4) for power in (0, 1, 2)]
     [1.0, 0.25, 0.1667]
     """
     if (order + 1) ** n_features > 1_000_000:
@@ -230,10 +228,8 @@ def expected_loss(
     Shapes: W (..., m, n), b (..., n), S (...), importance (n,) or (..., n) -> (...).
 
     >>> W, b, S, I = torch.tensor([[1.0, -1.0]]), torch.zeros(2), torch.tensor(0.5), torch.ones(2)
-    >>> (
-    ...     round(expected_loss(W, b, S, I, order=64).item(), 4),
-    ...     round(0.5**2 / 6 * 2, 4),
-    ... )  # and the closed form
+    >>> # and the closed form
+    >>> (round(expected_loss(W, b, S, I, order=64).item(), 4), round(0.5**2 / 6 * 2, 4))
     (0.0833, 0.0833)
     """
     x, weights = quadrature(S, W.shape[-1], order)
@@ -331,10 +327,8 @@ def welch_bound(n: int, m: int) -> float:
     It cannot always be reached. Source: Welch 1974, "Lower bounds on the maximum cross correlation
     of signals".
 
-    >>> (
-    ...     welch_bound(3, 2),
-    ...     welch_bound(2, 2),
-    ... )  # three directions in a plane: 60 degrees, the cosine of which is 1/2
+    >>> # three directions in a plane: 60 degrees, the cosine of which is 1/2
+    >>> (welch_bound(3, 2), welch_bound(2, 2))
     (0.5, 0.0)
     """
     return math.sqrt(max(n - m, 0) / (m * max(n - 1, 1)))

@@ -16,6 +16,7 @@ from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.instruction_tuning.grading import grade
 from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import questions as asking
 from course_utils.preferences import reinforcement, runs
 from course_utils.pretrained import assistant
 
@@ -634,12 +635,12 @@ def helper():
 
 @pytest.fixture(scope="module")
 def questions():
-    return runs.Questions.draw(5, 120, batch=4)
+    return asking.Questions.draw(5, 120, batch=4)
 
 
 @pytest.fixture(scope="module")
 def pairs(helper, questions):
-    return runs.make_pairs(helper, questions, 12, dice())
+    return asking.make_pairs(helper, questions, 12, dice())
 
 
 def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions):
@@ -653,10 +654,10 @@ def test_questions_of_a_batch_have_one_length_and_no_task_comes_twice(questions)
 
 def test_grades_are_those_of_the_grader_one_by_one(helper, questions):
     answers = reinforcement.sample_answers(
-        helper, questions.prompts[0], 5, runs.N_NEW, END_OF_TURN, dice()
+        helper, questions.prompts[0], 5, asking.N_NEW, END_OF_TURN, dice()
     )
     want = [
-        [float(grade(task, runs.text_of(answer))) for answer in some]
+        [float(grade(task, asking.text_of(answer))) for answer in some]
         for task, some in zip(questions.tasks[0], answers, strict=True)
     ]
     assert questions.grades(0, answers).tolist() == want and 0 < np.mean(want) < 1
@@ -671,18 +672,18 @@ def right_and_wrong(tasks, pairs):
         start = int(pairs.chosen_mask[i].int().argmax())
         task = by_prompt[tuple(pairs.chosen[i, :start].tolist())]
         sides = (pairs.chosen[i][pairs.chosen_mask[i]], pairs.rejected[i][pairs.rejected_mask[i]])
-        yield tuple(grade(task, runs.text_of(side)) for side in sides)
+        yield tuple(grade(task, asking.text_of(side)) for side in sides)
 
 
 def test_in_every_pair_a_right_answer_is_preferred_to_a_wrong_one(questions, pairs):
     assert list(right_and_wrong(questions.tasks, pairs)) == [(True, False)] * 12
 
 
-@pytest.mark.parametrize(("which", "n"), [("seen", runs.PAIRS), ("unseen", 300)])
+@pytest.mark.parametrize(("which", "n"), [("seen", asking.PAIRS), ("unseen", 300)])
 def test_the_stored_pairs_are_pairs_of_the_questions_that_they_name(which, n):
-    stored = runs.stored_pairs(which)
-    assert list(right_and_wrong(runs._asked(which).tasks, stored)) == [(True, False)] * n
-    few = runs.stored_pairs(which, 5)
+    stored = asking.stored_pairs(which)
+    assert list(right_and_wrong(asking._asked(which).tasks, stored)) == [(True, False)] * n
+    few = asking.stored_pairs(which, 5)
     assert torch.equal(few.chosen, stored[:5].chosen[:, : few.chosen.size(1)])
 
 
@@ -690,8 +691,10 @@ def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
     """On every processor: features differ in the last digits, and the loss has one minimum."""
     judge = preferences.RewardModel(helper)
     record = runs.recorded()
-    seen, unseen = (runs.features(judge, runs.stored_pairs(which)) for which in ("seen", "unseen"))
-    for name, n in (("few", runs.FEW), ("many", runs.PAIRS)):
+    seen, unseen = (
+        runs.features(judge, asking.stored_pairs(which)) for which in ("seen", "unseen")
+    )
+    for name, n in (("few", runs.FEW), ("many", asking.PAIRS)):
         runs.fit_head(judge, seen[0][:n], seen[1][:n])
         head = judge.head.weight[0].detach()
         assert torch.cosine_similarity(head, torch.tensor(record["heads"][name]), dim=0) > 0.9999
@@ -702,24 +705,24 @@ def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
 
 def test_stored_pairs_that_there_are_not_are_named():
     with pytest.raises(ValueError, match="choose 'seen' or 'unseen'"):
-        runs.stored_pairs("few")
+        asking.stored_pairs("few")
     with pytest.raises(ValueError, match="5000 pairs wanted, and 300 are stored"):
-        runs.stored_pairs("unseen", 5000)
+        asking.stored_pairs("unseen", 5000)
 
 
 def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp_path, helper):
     file = tmp_path / "preference_pairs.json"
-    monkeypatch.setattr(runs, "PAIRS_ASSET", file)
+    monkeypatch.setattr(asking, "PAIRS_ASSET", file)
     monkeypatch.setattr(train_preferences, "DRAWN", {"seen": (3, 0), "unseen": (2, 1)})
     train_preferences.draw_pairs(file)
-    drawn = runs.make_pairs(helper, runs.Questions.draw(*runs.ASKED["seen"]), 3, dice())
+    drawn = asking.make_pairs(helper, asking.Questions.draw(*asking.ASKED["seen"]), 3, dice())
     assert all(
         torch.equal(*sides)
         for sides in zip(
-            vars(runs.stored_pairs("seen")).values(), vars(drawn).values(), strict=True
+            vars(asking.stored_pairs("seen")).values(), vars(drawn).values(), strict=True
         )
     )
-    assert len(runs.stored_pairs("unseen")) == 2
+    assert len(asking.stored_pairs("unseen")) == 2
     before = file.read_bytes()
     train_preferences.draw_pairs(file)
     assert file.read_bytes() == before
@@ -727,8 +730,8 @@ def test_the_tool_stores_what_it_draws_and_keeps_what_is_stored(monkeypatch, tmp
 
 def test_too_few_questions_for_the_pairs_are_named(helper, questions):
     with pytest.raises(ValueError, match="of 5000 pairs"):
-        runs.make_pairs(
-            helper, runs.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice()
+        asking.make_pairs(
+            helper, asking.Questions(questions.tasks[:1], questions.prompts[:1]), 5000, dice()
         )
 
 
@@ -793,7 +796,7 @@ def test_a_live_run_begins_as_the_record_does(helper):
     live = runs.polish(
         runs.copy_of(helper),
         helper,
-        runs.Questions.draw(202, 1500),
+        asking.Questions.draw(202, 1500),
         3,
         judge=judge,
         beta=run["beta"],

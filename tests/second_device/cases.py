@@ -38,6 +38,7 @@ from course_utils.lora import runs as lora
 from course_utils.machine import devices, precision
 from course_utils.model_budget import census, memory
 from course_utils.preferences import pairwise as preferences
+from course_utils.preferences import questions as preferences_questions
 from course_utils.preferences import reinforcement
 from course_utils.preferences import runs as preferences_runs
 from course_utils.probes import linear as probes
@@ -827,8 +828,8 @@ def rewarding(d):
 def preference_experiments(d):
     model = talker(d)
     reference = talker(d, seed=1)
-    questions = preferences_runs.Questions.draw(0, 60, batch=2)
-    questions = preferences_runs.Questions(questions.tasks[:2], questions.prompts[:2])
+    questions = preferences_questions.Questions.draw(0, 60, batch=2)
+    questions = preferences_questions.Questions(questions.tasks[:2], questions.prompts[:2])
     drawn = reinforcement.sample_answers(
         model, questions.prompts[0], 2, 3, chat.END_OF_TURN, dice()
     )
@@ -837,13 +838,13 @@ def preference_experiments(d):
     )
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(16))
     teller = pretrained.assistant().to(d)
-    made = preferences_runs.make_pairs(
-        teller, preferences_runs.Questions.draw(1, 200, batch=4), 1, dice()
+    made = preferences_questions.make_pairs(
+        teller, preferences_questions.Questions.draw(1, 200, batch=4), 1, dice()
     )
     return (
         questions.grades(0, drawn), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 1).values()),
         preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.train_on_own(preferences_runs.copy_of(model), pairs, 2, progress=False).losses,
-        list(preferences_runs.measure_policy(model, reference, questions, k=2).values()), made.chosen, preferences_runs.text_of(drawn[0, 0]),
+        list(preferences_runs.measure_policy(model, reference, questions, k=2).values()), made.chosen, preferences_questions.text_of(drawn[0, 0]),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from course_utils.checking.engine import Exercise
 from course_utils.checking.limits import run_limited
 from course_utils.circuits.hooks import ActivationCache, activations, patched, record
 from course_utils.induction.ablation import ablated
+from course_utils.machine import checkpoints
 from course_utils.preferences.reinforcement import sample_answers
 from course_utils.training import evaluate, language_loss, token_batches, train
 from course_utils.transformer_block.block import TransformerConfig
@@ -182,7 +183,7 @@ def test_a_checkpoint_stays_whole(when, tmp_path, monkeypatch):
         stop()
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "save_file", half)
+        patch.setattr(checkpoints, "save_file", half)
         train(Tiny(0.3), draw, 12, checkpoint=file, checkpoint_every=4, **QUIET)
     assert file.read_bytes() == whole
     resumed = Tiny(0.3, seed=5)

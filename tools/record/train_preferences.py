@@ -23,7 +23,7 @@ from records import chosen, is_known, load, parser_of, save, stamp
 
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.preferences import pairwise as preferences
-from course_utils.preferences import reinforcement
+from course_utils.preferences import questions, reinforcement
 from course_utils.preferences import runs as preferences_runs
 from course_utils.pretrained import assistant
 from course_utils.test_time_compute.running_sum import coverage
@@ -36,7 +36,7 @@ DPO = [(0.1, 0), (0.5, 0)]
 # seeds of the questions for measuring and for training; steps against a judge
 TEST, ASKED, STEPS = 303, 202, 100
 # how many pairs, and the seed of the answers
-DRAWN = {"seen": (preferences_runs.PAIRS, 0), "unseen": (300, 1)}
+DRAWN = {"seen": (questions.PAIRS, 0), "unseen": (300, 1)}
 COMMAND = "OMP_NUM_THREADS=1 python tools/record/train_preferences.py"
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -56,9 +56,9 @@ def draw_pairs(out: Path) -> None:
         return
     rows = []
     for which, (n, seed) in DRAWN.items():
-        drawn = preferences_runs.draw_pairs(
+        drawn = questions.draw_pairs(
             assistant(),
-            preferences_runs.Questions.draw(*preferences_runs.ASKED[which]),
+            questions.Questions.draw(*questions.ASKED[which]),
             n,
             torch.Generator().manual_seed(seed),
         )
@@ -66,7 +66,7 @@ def draw_pairs(out: Path) -> None:
             {"pairs": which, "question": i, "right": right, "wrong": wrong}
             for i, right, wrong in drawn
         ]
-    what = "pairs of answers by the assistant, as ids; questions by number, see preference_runs.stored_pairs"
+    what = "pairs of answers by the assistant, as ids; questions by number, see course_utils.preferences.stored_pairs"
     save(out, stamp(COMMAND, "torch") | {"what": what, "rows": rows})
 
 
@@ -78,9 +78,9 @@ class Recorder:
         self.steps = steps
         self.model = assistant().requires_grad_(False)
         self.record = {"runs": []} | load(out)
-        self.asked = preferences_runs.Questions.draw(ASKED, 1500)
-        test = preferences_runs.Questions.draw(TEST, 1500, batch=32)
-        self.test = preferences_runs.Questions(test.tasks[:4], test.prompts[:4])
+        self.asked = questions.Questions.draw(ASKED, 1500)
+        test = questions.Questions.draw(TEST, 1500, batch=32)
+        self.test = questions.Questions(test.tasks[:4], test.prompts[:4])
 
     def save(self, **more) -> None:
         self.record = stamp(COMMAND, "torch", "numpy") | self.record | more
@@ -102,9 +102,9 @@ class Recorder:
         """What a trained policy does on the questions for measuring, and some of its words."""
         generator = torch.Generator().manual_seed(1)
         answers = reinforcement.sample_answers(
-            policy, self.test.prompts[0][:4], 2, preferences_runs.N_NEW, END_OF_TURN, generator
+            policy, self.test.prompts[0][:4], 2, questions.N_NEW, END_OF_TURN, generator
         )
-        texts = [preferences_runs.text_of(answer) for answer in answers.flatten(0, 1)]
+        texts = [questions.text_of(answer) for answer in answers.flatten(0, 1)]
         return {
             "after": preferences_runs.measure_policy(policy, self.model, self.test),
             "texts": texts,
@@ -133,14 +133,14 @@ class Recorder:
     def heads(self) -> None:
         if "heads" in self.record:
             return
-        train = preferences_runs.stored_pairs("seen")
-        held = preferences_runs.stored_pairs("unseen")
+        train = questions.stored_pairs("seen")
+        held = questions.stored_pairs("unseen")
         model = preferences.RewardModel(self.model)
         heads = {}
         right = {}
         seen = preferences_runs.features(model, train)
         unseen = preferences_runs.features(model, held)
-        for name, n in (("few", preferences_runs.FEW), ("many", preferences_runs.PAIRS)):
+        for name, n in (("few", preferences_runs.FEW), ("many", questions.PAIRS)):
             preferences_runs.fit_head(model, *(x[:n] for x in seen))
             heads[name] = model.head.weight[0].tolist()
             gaps = [
@@ -214,7 +214,7 @@ class Recorder:
             return {"losses": history.losses, "checks": checks, "moved": moved} | self.after(policy)
 
         if not hasattr(self, "train_pairs"):
-            self.train_pairs = preferences_runs.stored_pairs("seen")
+            self.train_pairs = questions.stored_pairs("seen")
         self.run(work, method=method, **key)
 
     def dpo(self) -> None:
@@ -240,7 +240,7 @@ class Recorder:
             proxy = {"few": [], "many": []}
             for i, prompts in enumerate(self.test.prompts):
                 answers = reinforcement.sample_answers(
-                    self.model, prompts, NUMBERS[-1], preferences_runs.N_NEW, END_OF_TURN, generator
+                    self.model, prompts, NUMBERS[-1], questions.N_NEW, END_OF_TURN, generator
                 )
                 truth.append(self.test.grades(i, answers))
                 for name, rows in proxy.items():
@@ -269,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     parts = chosen(parser, options.parts, PARTS)
     torch.set_num_threads(1)
-    draw_pairs(preferences_runs.PAIRS_ASSET)
+    draw_pairs(questions.PAIRS_ASSET)
     recorder = Recorder(options.out, options.steps)
     for part in parts:
         getattr(recorder, part)()
