@@ -271,8 +271,16 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     draw_pairs(questions.PAIRS_ASSET)
     recorder = Recorder(options.out, options.steps)
+    work = {
+        "heads": recorder.heads,
+        "judged": recorder.judged,
+        "verified": recorder.verified,
+        "dpo": recorder.dpo,
+        "own": recorder.own,
+        "best": recorder.best,
+    }
     for part in parts:
-        getattr(recorder, part)()
+        work[part]()
     return 0
 
 
