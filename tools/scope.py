@@ -1,10 +1,10 @@
-"""Which lessons CI runs in the long ways (second device, other processors, every cell twice): those
-that a change touches, and one more.
+"""Which lessons CI runs in the long ways (second device, other processors, Colab, a browser, every
+cell twice): those that a change touches, and one more.
 
     python tools/scope.py        say which, and why
 
-With FULL=1 in the environment it is every lesson. Of a change that touches more than six lessons,
-six or fewer are taken. A change in what the rooms share touches no lesson by itself: it has tests
+With FULL=1 in the environment it is every lesson. Of a change that touches more than three lessons,
+three or fewer are taken. A change in what the rooms share touches no lesson by itself: it has tests
 of its own, and the lesson by the commit's hash runs with it. A change is what the commits of the
 four hours before the newest one hold, and what is not yet committed; COURSE_BASE=REVISION names
 another start.
@@ -18,7 +18,7 @@ from common import ROOT, pair_of, sources
 
 FULL = os.environ.get("FULL") == "1"
 # lessons that CI runs in the long ways at a time; which ones of more, the commit's hash decides
-MOST = 6
+MOST = 3
 HOURS = 4  # commits this close before the newest one belong to the same change
 
 

@@ -1,8 +1,9 @@
-"""A real browser: each notebook in JupyterLab, a control moved by mouse or keyboard, an exercise
-attempted and checked.
+"""A real browser: the lessons that are due in JupyterLab, a control moved by mouse or keyboard, an
+exercise attempted and checked.
 
 Run are the cells above the first view, then that view, then the first exercise: what a reader does
-in the first minutes. Then notebooks that were run to their end, saved, and opened again when their
+in the first minutes. (The controls of every view of every lesson are moved without a browser, where
+nbval runs the lessons.) Then notebooks that were run to their end, saved, and opened again when their
 kernel is gone: one of ours with every kind of output, and one lesson (all of them with FULL=1). The
 notebooks are copies in a temporary folder, and Lab keeps its settings there too.
 """
@@ -216,8 +217,8 @@ def opened(lab, chromium, name, picture):
 
 
 @pytest.fixture
-def page(lab, chromium, notebook, tmp_path):
-    with opened(lab, chromium, notebook.name, tmp_path / "page.png") as page:
+def page(lab, chromium, due, tmp_path):
+    with opened(lab, chromium, due.name, tmp_path / "page.png") as page:
         yield page
 
 
@@ -348,11 +349,11 @@ def something_to_see(cell, picture):
     return bool(cell.locator(".jp-OutputArea").first.inner_text().strip())
 
 
-def test_a_view_moves_and_an_exercise_is_checked(page, notebook):
-    nb = common.read(notebook)
+def test_a_view_moves_and_an_exercise_is_checked(page, due):
+    nb = common.read(due)
     view = first_view(nb)
     exercise = first_exercise(nb)
-    assert (view is not None and exercise) or notebook.stem in AWAITING
+    assert (view is not None and exercise) or due.stem in AWAITING
     assert page.evaluate(DEAD) == []
     if view is not None:
         the_view_moves(page, nb, view)

@@ -251,13 +251,14 @@ def set_up(nb):
     return next(cell.source for cell in code_cells(nb) if "setup" in tags(cell))
 
 
-def test_set_up_and_imports_work_on_colab(notebook, shared_colab, tmp_path):
+def test_set_up_and_imports_work_on_colab(shared_colab, tmp_path):
+    """Of every lesson, in one kernel: what one of them would lack, none of the others brings."""
     environment, variables, before = shared_colab
-    nb = common.read(notebook)
-    assert "course_utils" in imports(nb)
-    short = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (set_up(nb), imports(nb), WHERE)]
-    )
+    lessons = {path.stem: common.read(path) for path in notebook_paths()}
+    sources = [f"# {name}\n{imports(nb)}" for name, nb in lessons.items()]
+    assert all("course_utils" in source for source in sources)
+    cells = [set_up(lessons["01_tokenization"]), *sources, WHERE]
+    short = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     (content := tmp_path / "content").mkdir()
     run_alone(short, environment, variables, content)
     assert changed(before, environment, variables) == {}, (
