@@ -77,10 +77,8 @@ def answer_loss(model: nn.Module, batch: Batch) -> Tensor:
     Raises: ValueError where no token counts.
 
     >>> uniform = lambda inputs: torch.zeros(*inputs.shape, 10)
-    >>> ids, mask = (
-    ...     torch.ones(2, 3).long(),
-    ...     torch.tensor([[False, True, True], [False, False, True]]),
-    ... )
+    >>> ids = torch.ones(2, 3).long()
+    >>> mask = torch.tensor([[False, True, True], [False, False, True]])
     >>> round(answer_loss(uniform, (ids, ids, mask)).item(), 4)  # log 10
     2.3026
     """

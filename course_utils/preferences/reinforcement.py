@@ -145,11 +145,9 @@ def leashed_reward(
     Shapes: all (...,) -> (...,). Units: log-probabilities in nats, beta in reward a nat.
     Raises: ValueError for a negative beta. Source: Ouyang et al. 2022, equation 2.
 
-    >>> reward, policy, reference = (
-    ...     torch.ones(2),
-    ...     torch.tensor([-1.0, -4.0]),
-    ...     torch.tensor([-3.0, -4.0]),
-    ... )
+    >>> reward = torch.ones(2)
+    >>> policy = torch.tensor([-1.0, -4.0])
+    >>> reference = torch.tensor([-3.0, -4.0])
     >>> leashed_reward(reward, policy, reference, beta=0.25)
     tensor([0.5000, 1.0000])
     """

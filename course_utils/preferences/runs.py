@@ -79,10 +79,8 @@ def fit_head(
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
     ... )
-    >>> chosen, rejected = (
-    ...     torch.tensor([[1.0, 0.0], [2.0, 1.0]]),
-    ...     torch.tensor([[0.0, 1.0], [1.0, 2.0]]),
-    ... )
+    >>> chosen = torch.tensor([[1.0, 0.0], [2.0, 1.0]])
+    >>> rejected = torch.tensor([[0.0, 1.0], [1.0, 2.0]])
     >>> # likes feature 0, dislikes feature 1
     >>> fit_head(judge, chosen, rejected).head.weight.detach().round(decimals=2)
     tensor([[ 0.8700, -0.8700]])

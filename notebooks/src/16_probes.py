@@ -322,10 +322,8 @@ def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
     Shapes: x (..., d), directions (k, d), linearly independent, mean (d,) -> (..., d).
     Source: Ravfogel et al. 2020, "Null It Out", section 3.
 
-    >>> x, slanted = (
-    ...     torch.tensor([[1.0, 2.0, 3.0]]),
-    ...     torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]),
-    ... )
+    >>> x = torch.tensor([[1.0, 2.0, 3.0]])
+    >>> slanted = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
     >>> erase_directions(x, slanted, mean=torch.tensor([0.5, 0.5, 0.5])) + 0.0
     tensor([[0.5000, 0.5000, 3.0000]])
     """
