@@ -1,5 +1,6 @@
 """Comparing an answer with what was expected, in words that a student understands."""
 
+import numbers
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,11 +64,12 @@ def difference(got: Any, want: Any, tol: float) -> str | None:
     if isinstance(want, np.ndarray):
         return _array_difference(got, want, tol, np.ndarray)
     if isinstance(want, float):
-        number = isinstance(got, (int, float, np.floating)) and not isinstance(got, bool)
+        number = isinstance(got, (numbers.Real, np.floating)) and not isinstance(got, bool)
         if not number:
             return f"expected a number, got {kind_of(got)}"
         close = bool(np.isclose(float(got), want, rtol=tol, atol=tol, equal_nan=True))
-        return None if close else f"expected {want:.6g}, got {float(got):.6g}"
+        expected, came = apart(want, float(got))
+        return None if close else f"expected {expected}, got {came}"
     if isinstance(want, dict):
         return _dict_difference(got, want, tol)
     if isinstance(want, (list, tuple)):
@@ -80,28 +82,51 @@ def difference(got: Any, want: Any, tol: float) -> str | None:
 def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None:
     if not isinstance(got, kind):
         return f"expected a {kind.__name__} of shape {tuple(want.shape)}, got {kind_of(got)}"
+    if isinstance(got, torch.Tensor) and (odd := _odd_tensor(got)):
+        return odd
     if tuple(got.shape) != tuple(want.shape):
-        return f"expected shape {tuple(want.shape)}, got {tuple(got.shape)}"
+        dtypes = f" of {want.dtype}", f" of {got.dtype}"
+        more = dtypes if got.dtype != want.dtype else ("", "")
+        return f"expected shape {tuple(want.shape)}{more[0]}, got {tuple(got.shape)}{more[1]}"
     if got.dtype != want.dtype:
         return f"expected dtype {want.dtype}, got {got.dtype}"
     a, b = (torch.as_tensor(x).detach() for x in (got, want))
-    if (
-        a.dtype.is_floating_point
-        and not bool(torch.isfinite(a).all())
-        and bool(torch.isfinite(b).all())
-    ):
-        return "there are values that are not finite (nan or inf)"
     exact = not (a.dtype.is_floating_point or a.dtype.is_complex)
     close = torch.isclose(a, b, rtol=0 if exact else tol, atol=0 if exact else tol, equal_nan=True)
     if bool(close.all()):
         return None
-    where = tuple((~close).nonzero()[0].tolist())
-    share = f"{int((~close).sum())} of {close.numel()} values differ"
-    return f"{share}; at index {where} expected {_number(b[where])}, got {_number(a[where])}"
+    # What is not finite says most, where it should be finite.
+    lost = ~torch.isfinite(a) & torch.isfinite(b)
+    where = tuple((lost if bool(lost.any()) else ~close).nonzero()[0].tolist())
+    expected, came = apart(b[where].item(), a[where].item())
+    place = f"at index {where} " if where else ""
+    share = f"{int((~close).sum())} of {close.numel()} values differ; " if where else ""
+    if bool(lost.any()):
+        share = "there are values that are not finite (nan or inf); "
+    return f"{share}{place}expected {expected}, got {came}"
 
 
-def _number(x: torch.Tensor) -> str:
-    return f"{x.item():.6g}" if x.dtype.is_floating_point else str(x.item())
+def _odd_tensor(got: torch.Tensor) -> str | None:
+    """What is said of a tensor whose values cannot be read like others."""
+    if got.is_meta:
+        return "got a tensor on the device meta, which has a shape and no values"
+    if got.is_nested:
+        return "got a nested tensor; give a plain one"
+    if got.layout is not torch.strided:
+        return "got a sparse tensor; give a plain one, such as by .to_dense()"
+    return None
+
+
+def apart(want: Any, got: Any) -> tuple[str, str]:
+    """Two different numbers in as few digits, from 6 on, as show that they differ.
+
+    >>> apart(0.6415671, 0.6415673)
+    ('0.6415671', '0.6415673')
+    """
+    if isinstance(want, complex) or not isinstance(want, float) or not isinstance(got, float):
+        return str(want), str(got)
+    texts = ((f"{want:.{digits}g}", f"{got:.{digits}g}") for digits in range(6, 18))
+    return next((pair for pair in texts if pair[0] != pair[1]), (repr(want), repr(got)))
 
 
 def _dict_difference(got: Any, want: dict, tol: float) -> str | None:
@@ -120,7 +145,8 @@ def _dict_difference(got: Any, want: dict, tol: float) -> str | None:
 
 
 def _sequence_difference(got: Any, want: Sequence, tol: float) -> str | None:
-    if type(got) is not type(want):
+    # A named tuple is a tuple, too; a list is none.
+    if type(got) is not type(want) and not (type(want) is tuple and isinstance(got, tuple)):
         return f"expected a {type(want).__name__}, got {kind_of(got)}"
     for index, (a, b) in enumerate(zip(got, want, strict=False)):
         if (inner := difference(a, b, tol)) is not None:

@@ -3,7 +3,6 @@ solution's source.
 """
 
 import contextlib
-import copy
 import inspect
 import io
 import random
@@ -12,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-
 from course_utils.classroom.frontend import say
 
-from .compare import Wrong, difference, kind_of, show_value
+from .compare import Wrong, kind_of, show_value
+from .examples import example_fault
+from .guard import Guarded, copied, guarded_class
 from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
+from .switches import preserved
+from .variants import try_variants
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Exercise:
 
     `check(student, rng)` calls the student's function on inputs drawn from `rng` (a
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
-    is 1 to 3; `minutes` is what a beginner needs. A check may use `time_limit` seconds of processor
+    is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
+    each, for which the reference raises what the answer must raise as well. A check may use `time_limit` seconds of processor
     time, and `wall_limit` seconds on the clock where it only waits.
     """
 
@@ -51,6 +52,7 @@ class Exercise:
     minutes: int
     time_limit: float = CPU_LIMIT
     wall_limit: float = WALL_LIMIT
+    refuses: Sequence[tuple] = ()
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
@@ -69,12 +71,14 @@ class Exercise:
             return Result(
                 None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
             )
-        guarded = _Guarded(answer, self.name)
+        if fault := _gives_no_result(answer, self.reference):
+            return Result(False, f"{self.name}: {fault}")
+        guarded = Guarded(answer, self.name)
         outcome: list[Result] = []
 
         def work() -> None:
             try:
-                self.check(guarded if not inspect.isclass(answer) else answer, random.Random(seed))
+                self._examine(guarded, seed)
                 outcome.append(Result(True, f"{self.name}: all checks pass."))
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
@@ -83,7 +87,8 @@ class Exercise:
                     Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}.")
                 )
 
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+        with preserved(seed), quiet[0], quiet[1]:
             passed_limit = run_limited(work, self.time_limit, self.wall_limit)
         if passed_limit == "cpu":
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"
@@ -95,6 +100,21 @@ class Exercise:
                 f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
             )
         return outcome[0]
+
+    def _examine(self, guarded: Guarded, seed: int) -> None:
+        """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
+        answer = guarded.function
+        is_class = inspect.isclass(answer)
+        examined = guarded_class(answer) if is_class else guarded
+        self.check(examined, random.Random(seed))
+        for arguments in self.refuses:
+            _must_refuse(examined, self.reference, arguments)
+        if fault := example_fault(self.reference, examined):
+            raise Wrong(fault)
+        if not is_class:
+            try_variants(guarded, self.reference)
+        # The same object once more, on other numbers: nothing may be kept from the first time.
+        self.check(examined, random.Random(f"again {seed}"))
 
 
 class Exercises(list[Exercise]):
@@ -122,6 +142,7 @@ class Exercises(list[Exercise]):
         difficulty: int,
         minutes: int,
         time_limit: float = CPU_LIMIT,
+        refuses: Sequence[tuple] = (),
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
         function or class.
@@ -130,7 +151,14 @@ class Exercises(list[Exercise]):
         def register(check: Callable) -> Callable:
             self.append(
                 Exercise(
-                    reference.__name__, reference, check, hints, difficulty, minutes, time_limit
+                    reference.__name__,
+                    reference,
+                    check,
+                    hints,
+                    difficulty,
+                    minutes,
+                    time_limit,
+                    refuses=refuses,
                 )
             )
             return check
@@ -138,40 +166,32 @@ class Exercises(list[Exercise]):
         return register
 
 
-class _Guarded:
-    """The student's function, called with copies of its arguments; remembers the last call for the
-    messages.
-    """
-
-    def __init__(self, function: Callable, name: str):
-        self.function = function
-        self.call = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        shown = [show_value(a) for a in args] + [f"{k}={show_value(v)}" for k, v in kwargs.items()]
-        self.call = f"{self.call.split('(')[0]}({', '.join(shown)})"
-        given = [_copy(a) for a in args]
-        named = {k: _copy(v) for k, v in kwargs.items()}
-        got = self.function(*given, **named)
-        for before, after in [
-            *zip(args, given, strict=True),
-            *((kwargs[k], named[k]) for k in named),
-        ]:
-            if (
-                isinstance(before, (list, dict, set, torch.Tensor, np.ndarray))
-                and difference(after, before, 0) is not None
-            ):
-                raise Wrong(
-                    f"{self.call} changed its argument in place. Build a new one and leave what you were given as it is."
-                )
-        return got
+def _gives_no_result(answer: Callable, reference: Callable) -> str | None:
+    """What is said to a generator or an async function where a plain function was asked for."""
+    if inspect.isgeneratorfunction(answer) and not inspect.isgeneratorfunction(reference):
+        return "there is a `yield` in your function, so that a call only makes a generator. Use `return`."
+    if inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer):
+        return "your function is `async`, so that a call only makes a coroutine. Write `def` alone."
+    return None
 
 
-def _copy(value: Any) -> Any:
+def _must_refuse(student: Callable, reference: Callable, arguments: tuple) -> None:
+    """Raises Wrong unless the answer raises what the reference raises for these arguments."""
     try:
-        return copy.deepcopy(value)
-    except Exception:  # e.g. a random generator: shared, not copied
-        return value
+        reference(*copied(arguments))
+    except Exception as error:
+        wanted = error
+    shown = f"{reference.__name__}({', '.join(map(show_value, arguments))})"
+    kind = type(wanted).__name__
+    try:
+        student(*copied(arguments))
+    except Wrong:
+        raise
+    except type(wanted):
+        return
+    except Exception as error:
+        raise Wrong(f"{shown} must raise {kind}, and raised {_describe(error)}") from None
+    raise Wrong(f"{shown} must raise {kind}: {_describe(wanted).partition(': ')[2]}")
 
 
 def _describe(error: BaseException) -> str:

@@ -586,10 +586,8 @@ recorded = [
 ]
 cheapest = [row for row in recorded if abs(row["C"] / 1e10 - 1) < 0.02 and row["seed"] == 0]
 cheapest = [row for row in cheapest if row["width"] > 6]
-runs = [
-    scaling_laws.TrainingRun(**{name: row[name] for name in scaling_laws.TrainingRun.__dataclass_fields__})
-    for row in cheapest
-]
+fields = scaling_laws.TrainingRun.__dataclass_fields__
+runs = [scaling_laws.TrainingRun(**{name: row[name] for name in fields}) for row in cheapest]
 again = Parallel(n_jobs=2)(delayed(scaling_laws.measure_run)(run) for run in runs)
 gaps = [abs(new["loss"] - old["loss"]) for new, old in zip(again, cheapest, strict=True)]
 print(f"{len(runs)} models trained again; all within 0.1 nats of the record: {max(gaps) < 0.1}")

@@ -1,0 +1,133 @@
+"""Around a student's function or class: arguments stay as they were, and calls are remembered."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .compare import Wrong, difference, show_value
+
+WATCHED = (list, dict, set, torch.Tensor, np.ndarray)
+KEPT = 24  # calls that are remembered, each of another shape
+
+
+class Guarded:
+    """The student's function, called with copies of its arguments; remembers its calls.
+
+    call: the last one, as text, for the messages. calls: (args, kwargs, result) of some of them.
+    """
+
+    def __init__(self, function: Callable, name: str):
+        self.function = function
+        self.call = name
+        self.calls: list[tuple[tuple, dict, Any]] = []
+        self._shapes: set[str] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        shown = [show_value(a) for a in args] + [f"{k}={show_value(v)}" for k, v in kwargs.items()]
+        self.call = f"{self.call.split('(')[0]}({', '.join(shown)})"
+        given = [copied(a) for a in args]
+        named = {k: copied(v) for k, v in kwargs.items()}
+        models = [(x, _state(x)) for x in (*given, *named.values()) if isinstance(x, nn.Module)]
+        with torch.set_grad_enabled(torch.is_grad_enabled()):
+            got = self.function(*given, **named)
+        changed = any(
+            isinstance(before, WATCHED) and difference(after, before, 0) is not None
+            for before, after in [
+                *zip(args, given, strict=True),
+                *((kwargs[k], named[k]) for k in named),
+            ]
+        )
+        if changed:
+            raise Wrong(
+                f"{self.call} changed its argument in place. "
+                "Build a new one and leave what you were given as it is."
+            )
+        for model, before in models:
+            if left := _left(before, _state(model)):
+                raise Wrong(f"{self.call} leaves the model changed: {left}. Leave it as it was.")
+        self._remember(given, named, got)
+        return got
+
+    def _remember(self, given: list, named: dict, got: Any) -> None:
+        shape = repr([_outline(x) for x in (*given, *named.values())])
+        if shape not in self._shapes and len(self.calls) < KEPT:
+            self._shapes.add(shape)
+            self.calls.append((tuple(given), named, got))
+
+
+def copied(value: Any) -> Any:
+    """A deep copy, or the value itself where there is none, such as of a random generator."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        return value
+
+
+def _outline(value: Any) -> Any:
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return tuple(value.shape), str(value.dtype)
+    return type(value).__name__
+
+
+def _state(model: nn.Module) -> dict[str, list]:
+    """What an answer may leave behind in a model."""
+    parts = list(model.modules())
+    hooks = (
+        len(part._forward_hooks) + len(part._forward_pre_hooks) + len(part._backward_hooks)
+        for part in parts
+    )
+    return {
+        "it is in another mode (train or eval)": [part.training for part in parts],
+        "there are hooks on it": list(hooks),
+        "its forward is another one": [vars(part).get("forward") for part in parts],
+        "requires_grad is another": [p.requires_grad for p in model.parameters()],
+    }
+
+
+def _left(before: dict[str, list], after: dict[str, list]) -> str:
+    return next((what for what in before if before[what] != after[what]), "")
+
+
+def guarded_class(answer: type) -> type:
+    """The student's class with methods that complain where they change an argument in place; the
+    class itself where it cannot be the base of another.
+    """
+    methods = {}
+    for base in inspect.getmro(answer):
+        if base.__module__.split(".")[0] in ("builtins", "torch", "abc", "typing"):
+            continue
+        for name, method in vars(base).items():
+            public = not name.startswith("_") or name == "__call__"
+            if public and inspect.isfunction(method) and name not in methods:
+                methods[name] = _watching(method, f"{answer.__name__}.{name}")
+    methods["__module__"] = answer.__module__
+    methods["__doc__"] = answer.__doc__
+    try:
+        return type(answer)(answer.__name__, (answer,), methods)
+    except TypeError:
+        return answer
+
+
+def _watching(method: Callable, name: str) -> Callable:
+    def watching(self: Any, *args: Any, **kwargs: Any) -> Any:
+        values = [x for x in (*args, *kwargs.values()) if isinstance(x, WATCHED)]
+        before = [_snapshot(x) for x in values]
+        got = method(self, *args, **kwargs)
+        for value, kept in zip(values, before, strict=True):
+            if difference(_snapshot(value), kept, 0) is not None:
+                raise Wrong(
+                    f"{name} changed its argument in place. "
+                    "Build a new one and leave what you were given as it is."
+                )
+        return got
+
+    return watching
+
+
+def _snapshot(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else copied(value)

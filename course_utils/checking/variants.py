@@ -1,0 +1,131 @@
+"""Inputs that no checker has to think of: what a student's function was called with, laid out
+otherwise or with only one of each kind. There the reference says what is right.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .compare import Wrong, difference
+from .guard import Guarded, copied
+
+NEAR = 1e-3
+MOST = 40  # variants that are tried
+KNOWN = (
+    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype, torch.Generator, np.random.Generator, random.Random, nn.Module
+)  # fmt: skip
+
+
+def try_variants(student: Guarded, reference: Callable) -> None:
+    """Call the student's function again with variants of what it was called with, and raise Wrong
+    where it gives something else than the reference.
+
+    Left out is what shows nothing: calls with arguments of an unknown kind, those for which the two
+    differ already (they draw in another order, or a tie was broken otherwise), and variants that
+    the reference refuses or answers with nan.
+    """
+    tried = 0
+    for args, kwargs, _ in list(student.calls):
+        if not _is_known([*args, *kwargs.values()]):
+            continue
+        both = _both(student, reference, args, kwargs)
+        if both is None or difference(*both, NEAR) is not None:
+            continue
+        for why, change in _variants((args, kwargs)):
+            both = _both(student, reference, change(args), change(kwargs))
+            if both is None:
+                continue
+            if (what := difference(*both, NEAR)) is not None:
+                raise Wrong(f"{student.call}{why}: {what}.")
+            tried += 1
+            if tried == MOST:
+                return
+
+
+def _both(student: Callable, reference: Callable, args: tuple, kwargs: dict) -> tuple | None:
+    """What the two give; None where the reference refuses, or gives nan."""
+    try:
+        want = reference(*_anew(args), **_anew(kwargs))
+    except Exception:
+        return None
+    return None if _has_nan(want) else (student(*_anew(args), **_anew(kwargs)), want)
+
+
+def _anew(value: Any) -> Any:
+    """A copy, in which sources of random numbers stand where the given ones do."""
+    if isinstance(value, torch.Generator):
+        other = torch.Generator(value.device)
+        other.set_state(value.get_state())
+        return other
+    if isinstance(value, dict):
+        return {key: _anew(x) for key, x in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_anew, value))
+    return copied(value)
+
+
+def _variants(value: Any) -> Iterator[tuple[str, Callable]]:
+    """(what is special, as a part of a sentence, function that changes all arrays) for each."""
+    sizes = sorted({size for x in _arrays(value) for size in x.shape if size > 1})
+    for size in sizes[:4]:
+        yield "", lambda x, size=size: _mapped(x, lambda array: _single(array, size))
+    if any(x.ndim for x in _arrays(value)):
+        yield (
+            " with tensors that do not lie in one piece (as after a transpose)",
+            lambda x: _mapped(x, _scattered),
+        )
+
+
+def _single(x: Any, size: int) -> Any:
+    """Only the first along every dimension of this size."""
+    return x[tuple(slice(0, 1) if n == size else slice(None) for n in x.shape)]
+
+
+def _scattered(x: Any) -> Any:
+    """The same numbers, every second place of a larger block of memory."""
+    if x.ndim == 0:
+        return x
+    if isinstance(x, np.ndarray):
+        return np.repeat(x, 2, axis=-1)[..., ::2]
+    return x.repeat_interleave(2, dim=-1)[..., ::2]
+
+
+def _mapped(value: Any, change: Callable) -> Any:
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(x, change) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(x, change) for x in value)
+    return value
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        yield value
+    elif isinstance(value, dict):
+        for x in value.values():
+            yield from _arrays(x)
+    elif isinstance(value, (list, tuple)):
+        for x in value:
+            yield from _arrays(x)
+
+
+def _is_known(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return not value.requires_grad
+    if isinstance(value, dict):
+        return all(_is_known(x) for x in value.values())
+    if type(value) in (list, tuple):
+        return all(_is_known(x) for x in value)
+    return isinstance(value, KNOWN)
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return value != value
+    return any(bool(torch.as_tensor(x).isnan().any()) for x in _arrays(value))
