@@ -80,6 +80,39 @@ def unhalves(x: Tensor) -> Tensor:
     return x.unflatten(-1, (-1, 2)).mT.flatten(-2)
 
 
+def _rotary_mistakes(x: Tensor, base: float, want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of x, turned with this base."""
+    T = x.size(-2)
+    d = x.size(-1)
+    even = x[..., 0::2]
+    odd = x[..., 1::2]
+    cos = table(T, d, base)[..., 1]
+    sin = table(T, d, base)[..., 0]
+    mistakes = {
+        "feature i is paired with i + d/2 (as in Llama); here neighbours 2i and 2i + 1 are a pair":
+            unhalves(turn(halves(x), base)),
+        "you turned the other way: even' = even·cos - odd·sin, odd' = even·sin + odd·cos": turn(x, base, sign=-1),
+        "both halves of a pair have the same sign; a rotation has one minus":
+            torch.stack([even * cos + odd * sin, even * sin + odd * cos], -1).flatten(-2),
+        "the turned features are side by side, all even ones first; put them back in turns":
+            unhalves(want),
+        "the first position is turned by 0: count positions from 0": turn(x, base, first=1),
+        "the exponent is -2i / d for the i-th pair; yours is -i / d": turn(x, base, step=1.0),
+        "the exponent is -2i / d; yours is -4i / d": turn(x, base, step=4.0),
+        "you used another base": turn(x, 1_000.0),
+        "you ignored the base that was given": turn(x),
+        "all pairs turn at the same rate": turn(x, 1.0),
+        "you added the positions; rotary turns x and adds nothing": x + table(T, d, base).flatten(1),
+        "you multiplied x with the table; each pair is turned": x * table(T, d, base).flatten(1),
+        "nothing was turned": x,
+    }  # fmt: skip
+    if x.ndim > 2 and x.size(-3) > 1:
+        mistakes[
+            "the positions are the second to last dimension; you counted along another one"
+        ] = turn(x.transpose(-2, -3), base).transpose(-2, -3)
+    return mistakes
+
+
 @EXERCISES.add(
     transformer_block.rotary,
     difficulty=3,
@@ -99,34 +132,7 @@ def check_rotary(student: Callable, rng: random.Random) -> None:
             b = 10_000.0 if base is None else base
             x = normal(rng, *shape)
             want = turn(x, b)
-            T = shape[-2]
-            d = shape[-1]
-            even = x[..., 0::2]
-            odd = x[..., 1::2]
-            cos = table(T, d, b)[..., 1]
-            sin = table(T, d, b)[..., 0]
-            mistakes = {
-                "feature i is paired with i + d/2 (as in Llama); here neighbours 2i and 2i + 1 are a pair":
-                    unhalves(turn(halves(x), b)),
-                "you turned the other way: even' = even·cos - odd·sin, odd' = even·sin + odd·cos": turn(x, b, sign=-1),
-                "both halves of a pair have the same sign; a rotation has one minus":
-                    torch.stack([even * cos + odd * sin, even * sin + odd * cos], -1).flatten(-2),
-                "the turned features are side by side, all even ones first; put them back in turns":
-                    unhalves(want),
-                "the first position is turned by 0: count positions from 0": turn(x, b, first=1),
-                "the exponent is -2i / d for the i-th pair; yours is -i / d": turn(x, b, step=1.0),
-                "the exponent is -2i / d; yours is -4i / d": turn(x, b, step=4.0),
-                "you used another base": turn(x, 1_000.0),
-                "you ignored the base that was given": turn(x),
-                "all pairs turn at the same rate": turn(x, 1.0),
-                "you added the positions; rotary turns x and adds nothing": x + table(T, d, b).flatten(1),
-                "you multiplied x with the table; each pair is turned": x * table(T, d, b).flatten(1),
-                "nothing was turned": x,
-            }  # fmt: skip
-            if x.ndim > 2 and x.size(-3) > 1:
-                mistakes[
-                    "the positions are the second to last dimension; you counted along another one"
-                ] = turn(x.transpose(-2, -3), b).transpose(-2, -3)
+            mistakes = _rotary_mistakes(x, b, want)
             if base is None:
                 mistakes.pop("you ignored the base that was given")
             mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}

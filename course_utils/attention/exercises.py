@@ -83,6 +83,17 @@ def check_softmax(student: Callable, rng: random.Random) -> None:
                 f"softmax(x, dim={dim}) with x of shape {shape}",
                 mistakes=wrong,
             )
+    _check_temperature(student, rng)
+    check_extreme_softmax(student, rng)
+    x = normal(rng, 3, 5, dtype=torch.float64)
+    check_double(student(x), x.softmax(-1), "softmax(x) with x in torch.float64")
+    x = normal(rng, 3, 5, dtype=torch.bfloat16)
+    expect(student(x), x.softmax(-1), "softmax(x) with x in torch.bfloat16", tol=1e-2)
+    check_gradient(student, lambda x: x.softmax(-1), normal(rng, 2, 5), "softmax(x)")
+
+
+def _check_temperature(student: Callable, rng: random.Random) -> None:
+    """Temperatures below and above 1."""
     x = normal(rng, 2, 4) * 2
     for temperature in (rng.uniform(0.3, 0.7), rng.uniform(1.5, 4.0)):
         call = f"softmax(x, temperature={temperature:.2f})"
@@ -99,12 +110,6 @@ def check_softmax(student: Callable, rng: random.Random) -> None:
                 / temperature,
             },
         )
-    check_extreme_softmax(student, rng)
-    x = normal(rng, 3, 5, dtype=torch.float64)
-    check_double(student(x), x.softmax(-1), "softmax(x) with x in torch.float64")
-    x = normal(rng, 3, 5, dtype=torch.bfloat16)
-    expect(student(x), x.softmax(-1), "softmax(x) with x in torch.bfloat16", tol=1e-2)
-    check_gradient(student, lambda x: x.softmax(-1), normal(rng, 2, 5), "softmax(x)")
 
 
 def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
@@ -312,6 +317,12 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
     check_masked(
         student, q, k, mask, "attention_weights(q, k, mask) with another mask for each sequence"
     )
+    _check_weights_dtypes(student, rng)
+    _check_weights_gradients(student, rng)
+
+
+def _check_weights_dtypes(student: Callable, rng: random.Random) -> None:
+    """float64 and bfloat16, with a causal mask."""
     q = normal(rng, 3, 4, dtype=torch.float64)
     k = normal(rng, 3, 4, dtype=torch.float64)
     mask = torch.ones(3, 3, dtype=torch.bool).tril()
@@ -324,19 +335,27 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
     k = normal(rng, 3, 4, dtype=torch.bfloat16)
     want = weights_oracle(q.float(), k.float(), mask).bfloat16()
     expect(student(q, k, mask), want, "attention_weights(q, k, mask) in torch.bfloat16", tol=2e-2)
-    for name in ("q", "k"):
-        q = normal(rng, 3, 4)
-        k = normal(rng, 3, 4)
 
-        def of(function, x, q=q, k=k, name=name):
-            return function(x, k, mask) if name == "q" else function(q, x, mask)
 
-        check_gradient(
-            lambda x, of=of: of(student, x),
-            lambda x, of=of: of(weights_oracle, x),
-            q if name == "q" else k,
-            f"attention_weights(q, k, mask) with respect to {name}",
-        )
+def _check_weights_gradients(student: Callable, rng: random.Random) -> None:
+    """The gradients that reach the queries and the keys."""
+    mask = torch.ones(3, 3, dtype=torch.bool).tril()
+    q = normal(rng, 3, 4)
+    k = normal(rng, 3, 4)
+    check_gradient(
+        lambda x: student(x, k, mask),
+        lambda x: weights_oracle(x, k, mask),
+        q,
+        "attention_weights(q, k, mask) with respect to q",
+    )
+    q = normal(rng, 3, 4)
+    k = normal(rng, 3, 4)
+    check_gradient(
+        lambda x: student(q, x, mask),
+        lambda x: weights_oracle(q, x, mask),
+        k,
+        "attention_weights(q, k, mask) with respect to k",
+    )
 
 
 def check_masked(student: Callable, q: Tensor, k: Tensor, mask: Tensor, call: str) -> None:
@@ -420,6 +439,59 @@ def head_oracle(
     )
 
 
+def _head_mistakes(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of x: in the scale, and in what is averaged."""
+    T, d_model = x.shape[-2:]
+    d = w_q.size(-1)
+    k = x @ w_k
+    v = x @ w_v
+    weights = (
+        (x @ w_q @ k.mT / math.sqrt(d))
+        .masked_fill(torch.ones(T, T).triu(1).bool(), -INF)
+        .softmax(-1)
+    )
+    mistakes = {
+        "you forgot 1/sqrt(d)": head_oracle(x, w_q, w_k, w_v, scale=1.0),
+        "you divided by sqrt(d_model); d is the size of a query": head_oracle(
+            x, w_q, w_k, w_v, 1 / math.sqrt(d_model)
+        ),
+        "you averaged x itself; average the values x @ w_v": weights @ x,
+        "you returned the values without mixing the positions": v,
+        "you returned the attention map; multiply it with the values": weights,
+    }
+    if d == w_v.size(-1):
+        mistakes["you averaged the keys; average the values"] = weights @ k
+    return mistakes
+
+
+def _hiding_mistakes(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of x: in what hides the future, and in who asks whom."""
+    T = x.size(-2)
+    v = x @ w_v
+    scores = x @ w_q @ (x @ w_k).mT / math.sqrt(w_q.size(-1))
+    mask = torch.ones(T, T, dtype=torch.bool).tril()
+    return {
+        "nothing hides the future: you forgot the causal mask": head_oracle(
+            x, w_q, w_k, w_v, causal=False
+        ),
+        "queries and keys are swapped: x @ w_q asks, x @ w_k is looked at": head_oracle(
+            x, w_k, w_q, w_v
+        ),
+        "you masked after the softmax": (scores.softmax(-1) * mask) @ v,
+        "the softmax runs over the queries; it must run over the keys": scores.masked_fill(
+            ~mask, -INF
+        ).softmax(-2)
+        @ v,
+        "a position may look at itself, too: the diagonal of the mask is True": scores.masked_fill(
+            ~mask.tril(-1), -INF
+        )
+        .softmax(-1)
+        .nan_to_num(0)
+        @ v,
+        "you hid the past and showed the future": scores.masked_fill(~mask.T, -INF).softmax(-1) @ v,
+    }
+
+
 @EXERCISES.add(
     attention.causal_head,
     difficulty=2,
@@ -439,50 +511,10 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
     ):
         x = normal(rng, *lead, T, d_model)
         w_q, w_k, w_v = (normal(rng, d_model, n) for n in (d, d, d_v))
-        q = x @ w_q
-        k = x @ w_k
-        v = x @ w_v
         want = head_oracle(x, w_q, w_k, w_v)
-        weights = (
-            (q @ k.mT / math.sqrt(d)).masked_fill(torch.ones(T, T).triu(1).bool(), -INF).softmax(-1)
-        )
-        mistakes = {
-            "you forgot 1/sqrt(d)": head_oracle(x, w_q, w_k, w_v, scale=1.0),
-            "you divided by sqrt(d_model); d is the size of a query": head_oracle(
-                x, w_q, w_k, w_v, 1 / math.sqrt(d_model)
-            ),
-            "you averaged x itself; average the values x @ w_v": weights @ x,
-            "you returned the values without mixing the positions": v,
-            "you returned the attention map; multiply it with the values": weights,
-        }
-        if d == d_v:
-            mistakes["you averaged the keys; average the values"] = weights @ k
+        mistakes = _head_mistakes(x, w_q, w_k, w_v)
         if T > 1:
-            scores = q @ k.mT / math.sqrt(d)
-            mask = torch.ones(T, T, dtype=torch.bool).tril()
-            mistakes |= {
-                "nothing hides the future: you forgot the causal mask": head_oracle(
-                    x, w_q, w_k, w_v, causal=False
-                ),
-                "queries and keys are swapped: x @ w_q asks, x @ w_k is looked at": head_oracle(
-                    x, w_k, w_q, w_v
-                ),
-                "you masked after the softmax": (scores.softmax(-1) * mask) @ v,
-                "the softmax runs over the queries; it must run over the keys": scores.masked_fill(
-                    ~mask, -INF
-                ).softmax(-2)
-                @ v,
-                "a position may look at itself, too: the diagonal of the mask is True": scores.masked_fill(
-                    ~mask.tril(-1), -INF
-                )
-                .softmax(-1)
-                .nan_to_num(0)
-                @ v,
-                "you hid the past and showed the future": scores.masked_fill(~mask.T, -INF).softmax(
-                    -1
-                )
-                @ v,
-            }
+            mistakes |= _hiding_mistakes(x, w_q, w_k, w_v)
         expect(
             student(x, w_q, w_k, w_v),
             want,
@@ -496,19 +528,24 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
     x = normal(rng, 4, 5) * 30
     w = [normal(rng, 5, 3) * 3 for _ in range(3)]
     expect(student(x, *w), head_oracle(x, *w), "causal_head with large scores", tol=1e-3)
-    for i, name in enumerate(("w_q", "w_k", "w_v")):
-        w = [normal(rng, 5, 3) for _ in range(3)]
-        x = normal(rng, 4, 5)
+    for which, name in enumerate(("w_q", "w_k", "w_v")):
+        _check_head_gradient(student, rng, which, name)
 
-        def of(function, weight, x=x, w=w, i=i):
-            return function(x, *w[:i], weight, *w[i + 1 :])
 
-        check_gradient(
-            lambda weight, of=of: of(student, weight),
-            lambda weight, of=of: of(head_oracle, weight),
-            w[i],
-            f"causal_head with respect to {name}",
-        )
+def _check_head_gradient(student: Callable, rng: random.Random, which: int, name: str) -> None:
+    """The gradient that reaches one of the three matrices."""
+    weights = [normal(rng, 5, 3) for _ in range(3)]
+    x = normal(rng, 4, 5)
+
+    def through(function: Callable, weight: Tensor) -> Tensor:
+        return function(x, *weights[:which], weight, *weights[which + 1 :])
+
+    check_gradient(
+        lambda weight: through(student, weight),
+        lambda weight: through(head_oracle, weight),
+        weights[which],
+        f"causal_head with respect to {name}",
+    )
 
 
 # --- split_heads, merge_heads, repeat_kv ----------------------------------------------------------

@@ -85,6 +85,36 @@ def check_tilt(student: Callable, rng: random.Random) -> None:
 # --- two_proportion_p -----------------------------------------------------------------------------
 
 
+def _both_tails(gap: float, variance: float) -> float:
+    """The share of the normal distribution that lies further out than this gap."""
+    return 2 * 0.5 * math.erfc(gap / math.sqrt(variance) / math.sqrt(2))
+
+
+def _proportion_mistakes(k1: int, n1: int, k2: int, n2: int, want: float) -> dict[str, float]:
+    """What the usual slips make of these counts."""
+    a = k1 / n1
+    b = k2 / n2
+    gap = abs(a - b)
+    r = (k1 + k2) / (n1 + n2)
+    mid = (a + b) / 2
+    n = 1 / n1 + 1 / n2
+    yates = float(chi2_contingency([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
+    signed = (a - b) / math.sqrt(r * (1 - r) * n)
+    return {
+        "that is one tail; a difference in either direction counts, so take both": want / 2,
+        "that is the area below z; take the tails beyond |z|": 1 - want,
+        "you forgot |…|: z may be negative, and a p-value is at most 1": math.erfc(signed / math.sqrt(2)),
+        "you pooled the rates by their mean; pool the counts, (k1 + k2) / (n1 + n2)": _both_tails(gap, mid * (1 - mid) * n),
+        "you used each model's own rate for the spread; the test supposes one rate, the pooled one":
+            _both_tails(gap, a * (1 - a) / n1 + b * (1 - b) / n2),
+        "the spread is that of one sample of n1 + n2; use 1/n1 + 1/n2": _both_tails(gap, r * (1 - r) / (n1 + n2)),
+        "you forgot the root of the variance": math.erfc(gap / (r * (1 - r) * n) / math.sqrt(2)),
+        "erfc takes z / √2": math.erfc(abs(signed)),
+        "that is z; return the p-value": signed,
+        "you used a continuity correction; this exercise has none": yates,
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     audit.two_proportion_p,
     difficulty=2,
@@ -99,31 +129,8 @@ def check_two_proportion_p(student: Callable, rng: random.Random) -> None:
     cases = [(50, 100, 65, 100), (65, 100, 50, 100), (3, 40, 30, 160), (12, 30, 55, 170)]
     cases += [(rng.randrange(20, 40), 80, rng.randrange(60, 120), 200) for _ in range(4)]
     for k1, n1, k2, n2 in cases:
-        a = k1 / n1
-        b = k2 / n2
         want = float(chi2_contingency([[k1, n1 - k1], [k2, n2 - k2]], correction=False).pvalue)
-
-        def tails(variance: float, gap: float = abs(a - b), sides: int = 2) -> float:
-            return sides * 0.5 * math.erfc(max(gap, 0.0) / math.sqrt(variance) / math.sqrt(2))
-
-        r = (k1 + k2) / (n1 + n2)
-        mid = (a + b) / 2
-        n = 1 / n1 + 1 / n2
-        yates = float(chi2_contingency([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
-        signed = (a - b) / math.sqrt(r * (1 - r) * n)
-        mistakes = {
-            "that is one tail; a difference in either direction counts, so take both": want / 2,
-            "that is the area below z; take the tails beyond |z|": 1 - want,
-            "you forgot |…|: z may be negative, and a p-value is at most 1": math.erfc(signed / math.sqrt(2)),
-            "you pooled the rates by their mean; pool the counts, (k1 + k2) / (n1 + n2)": tails(mid * (1 - mid) * n),
-            "you used each model's own rate for the spread; the test supposes one rate, the pooled one":
-                tails(a * (1 - a) / n1 + b * (1 - b) / n2),
-            "the spread is that of one sample of n1 + n2; use 1/n1 + 1/n2": tails(r * (1 - r) / (n1 + n2)),
-            "you forgot the root of the variance": math.erfc(abs(a - b) / (r * (1 - r) * n) / math.sqrt(2)),
-            "erfc takes z / √2": math.erfc(abs(signed)),
-            "that is z; return the p-value": signed,
-            "you used a continuity correction; this exercise has none": yates,
-        }  # fmt: skip
+        mistakes = _proportion_mistakes(k1, n1, k2, n2, want)
         mistakes = {
             s: v
             for s, v in mistakes.items()

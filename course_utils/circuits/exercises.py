@@ -5,6 +5,7 @@ and scipy.
 import itertools
 import random
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +119,39 @@ class InPlace(nn.Module):
         return self.bend(self.first(x))
 
 
+def _expect_hooks(model: Watched, before: int, call: str) -> None:
+    """As many hooks as before: no own one is left, and nobody else's is gone."""
+    if hooks_on(model) < before:
+        raise Wrong(
+            f"{call}: a hook of somebody else is gone. Remove your own only: keep what register_forward_hook returns."
+        )
+    if hooks_on(model) > before:
+        raise Wrong(f"{call}: hooks are left on the model. Call remove() on each handle.")
+
+
+# what each of these modules gets, by the name of the activation
+GIVEN = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h.1.in", "lm_head": "ln_f",
+         "h.0.ln_1": "h.0.in", "h.2.mlp.c_fc": "h.2.ln_2"}  # fmt: skip
+
+
+def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
+    """What was recorded under this name is a tensor, without a graph, and the module's output."""
+    if not isinstance(got, Tensor):
+        raise Wrong(f"{call}: {name} should be a tensor, not {show_value(got)}.")
+    if got.requires_grad:
+        raise Wrong(
+            f"{call}: {name} hangs on the model's graph of gradients. Record under torch.no_grad(), or detach."
+        )
+    mistakes = (
+        {"you recorded what the module gets; record what it gives": truth[GIVEN[name]]}
+        if name in GIVEN
+        else {}
+    )
+    mistakes["keep all positions, not the last only"] = truth[name][:, -1:]
+    mistakes["keep all sequences of the batch"] = truth[name][0]
+    expect(got, truth[name], f"{call}[{name!r}]", mistakes=mistakes, tol=1e-4)
+
+
 @EXERCISES.add(
     hooks.record,
     difficulty=2,
@@ -153,12 +187,7 @@ def check_record(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"{call}: the dictionary should have these names as keys, it has {sorted(map(str, found))[:6]}."
         )
-    if hooks_on(model) < before:
-        raise Wrong(
-            f"{call}: a hook of somebody else is gone. Remove your own only: keep what register_forward_hook returns."
-        )
-    if hooks_on(model) > before:
-        raise Wrong(f"{call}: hooks are left on the model. Call remove() on each handle.")
+    _expect_hooks(model, before, call)
     last = found[names[-1]]
     if all(
         isinstance(x, Tensor) and x.shape == last.shape and torch.equal(x, last)
@@ -169,22 +198,7 @@ def check_record(student: Callable, rng: random.Random) -> None:
             "name=name, or make the function in another function."
         )
     for name in names:
-        if not isinstance(found[name], Tensor):
-            raise Wrong(f"{call}: {name} should be a tensor, not {show_value(found[name])}.")
-        if found[name].requires_grad:
-            raise Wrong(
-                f"{call}: {name} hangs on the model's graph of gradients. Record under torch.no_grad(), or detach."
-            )
-        given = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h.1.in", "lm_head": "ln_f",
-                 "h.0.ln_1": "h.0.in", "h.2.mlp.c_fc": "h.2.ln_2"}  # fmt: skip
-        mistakes = (
-            {"you recorded what the module gets; record what it gives": truth[given[name]]}
-            if name in given
-            else {}
-        )
-        mistakes["keep all positions, not the last only"] = truth[name][:, -1:]
-        mistakes["keep all sequences of the batch"] = truth[name][0]
-        expect(found[name], truth[name], f"{call}[{name!r}]", mistakes=mistakes, tol=1e-4)
+        _expect_record(found[name], name, truth, call)
     if model.runs != 1:
         raise Wrong(
             f"{call}: the model ran {model.runs} times. Put all hooks on, then run it once."
@@ -230,6 +244,51 @@ def check_record_in_trouble(
 # --- logit_lens -----------------------------------------------------------------------------------
 
 
+def _through_head(model: Watched, streams: list[Tensor]) -> Tensor:
+    """The logits of each of these tensors, without a norm."""
+    return torch.stack([x @ model.lm_head.weight.T for x in streams])
+
+
+def _lens_mistakes(model: Watched, streams: list[Tensor], want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of the streams, by what they are."""
+    norm = model.ln_f
+    normed = [norm(x) for x in streams]
+    plain = [
+        (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
+        for x in streams
+    ]
+    return {
+        "the last LayerNorm, ln_f, comes before the head: what leaves a block has not been through it": _through_head(
+            model, streams
+        ),
+        "ln_f has a gain and a shift; you only normalised": _through_head(model, plain),
+        "the stream before the first block belongs to it, too": want[1:],
+        "the stream after the last block is missing": want[:-1],
+        "the last row went through ln_f twice": _through_head(
+            model, [*normed[:-1], norm(normed[-1])]
+        ),
+        "the last row is the model's answer: it needs ln_f, too": _through_head(
+            model, [*normed[:-1], streams[-1]]
+        ),
+        "only the last row went through ln_f": _through_head(model, [*streams[:-1], normed[-1]]),
+        "from the first layer to the last; yours is the other way round": want.flip(0),
+        "return logits, not probabilities": want.softmax(-1),
+        "return logits, not their logarithmic probabilities": want.log_softmax(-1),
+        "decode the whole stream; you decoded what each block added": _through_head(
+            model, [norm(x) for x in [streams[0], *(b - a for a, b in itertools.pairwise(streams))]]
+        ),
+        "keep all positions, not the last only": want[:, :, -1],
+        "the layer is the first dimension": want.transpose(0, 1),
+        "each row is the same: decode the stream of each layer": want[-1:].expand_as(want),
+        "the head is lm_head; you used the token embedding": torch.stack(
+            [x @ model.wte.weight.T for x in normed]
+        ),
+        "the norm is the last one, ln_f, for every layer": _through_head(
+            model, [*(b.ln_1(x) for b, x in zip(model.h, streams, strict=False)), normed[-1]]
+        ),
+    }
+
+
 @EXERCISES.add(
     circuits.logit_lens,
     difficulty=1,
@@ -246,56 +305,96 @@ def check_logit_lens(student: Callable, rng: random.Random) -> None:
         ids = whole(rng, 2, rng.randint(3, 8))
         parts = run_by_hand(model, ids)
         streams = [parts["h.0.in"], *(parts[f"h.{layer}"] for layer in range(n_layer))]
-        norm = model.ln_f
-        W = model.lm_head.weight
         with torch.no_grad():
-
-            def head(xs: list[Tensor], W: Tensor = W) -> Tensor:
-                return torch.stack([x @ W.T for x in xs])
-
-            normed = [norm(x) for x in streams]
-            want = head(normed)
-            plain = [
-                (x - x.mean(-1, keepdim=True))
-                / (x.var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
-                for x in streams
-            ]
-            mistakes = {
-                "the last LayerNorm, ln_f, comes before the head: what leaves a block has not been through it": head(
-                    streams
-                ),
-                "ln_f has a gain and a shift; you only normalised": head(plain),
-                "the stream before the first block belongs to it, too": want[1:],
-                "the stream after the last block is missing": want[:-1],
-                "the last row went through ln_f twice": head([*normed[:-1], norm(normed[-1])]),
-                "the last row is the model's answer: it needs ln_f, too": head(
-                    [*normed[:-1], streams[-1]]
-                ),
-                "only the last row went through ln_f": head([*streams[:-1], normed[-1]]),
-                "from the first layer to the last; yours is the other way round": want.flip(0),
-                "return logits, not probabilities": want.softmax(-1),
-                "return logits, not their logarithmic probabilities": want.log_softmax(-1),
-                "decode the whole stream; you decoded what each block added": head(
-                    [
-                        norm(x)
-                        for x in [streams[0], *(b - a for a, b in itertools.pairwise(streams))]
-                    ]
-                ),
-                "keep all positions, not the last only": want[:, :, -1],
-                "the layer is the first dimension": want.transpose(0, 1),
-                "each row is the same: decode the stream of each layer": want[-1:].expand_as(want),
-                "the head is lm_head; you used the token embedding": torch.stack(
-                    [x @ model.wte.weight.T for x in normed]
-                ),
-                "the norm is the last one, ln_f, for every layer": head(
-                    [*(b.ln_1(x) for b, x in zip(model.h, streams, strict=False)), normed[-1]]
-                ),
-            }
+            want = _through_head(model, [model.ln_f(x) for x in streams])
+            mistakes = _lens_mistakes(model, streams, want)
             call = f"logit_lens(model, ids) with {n_layer} layers{'' if tied else ' and a head of its own'}"
             expect(student(model, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
 
 
 # --- patching_map ---------------------------------------------------------------------------------
+
+
+def _two_texts(rng: random.Random, T: int) -> tuple[Tensor, Tensor]:
+    """A clean text and a corrupt one, which differ at two positions before the last."""
+    clean = whole(rng, 1, T)
+    corrupt = clean.clone()
+    for at in rng.sample(range(T - 1), 2):
+        corrupt[0, at] = (corrupt[0, at] + rng.randint(1, 12)) % 13
+    return clean, corrupt
+
+
+def _difference_of_logits(a: int, b: int) -> Callable[[Tensor], Tensor]:
+    """A metric: how much higher the last position puts token a than token b."""
+
+    def metric(logits: Tensor) -> Tensor:
+        return logits[:, -1, a] - logits[:, -1, b]
+
+    return metric
+
+
+def _patched_metrics(
+    model: Watched,
+    metric: Callable[[Tensor], Tensor],
+    names: list[str],
+    base: Tensor,
+    source: Tensor,
+    positions: Callable[[int], object],
+    shift: int = 0,
+) -> Tensor:
+    """The metric (names, T) of runs of `base` in which some positions of one activation
+    come from `source`.
+    """
+    given = run_by_hand(model, source)
+
+    def one(name: str, t: int) -> Tensor:
+        def change(here: str, x: Tensor) -> Tensor:
+            if here != name:
+                return x
+            x = x.clone()
+            x[:, positions(t)] = given[name].roll(shift, dims=1)[:, positions(t)]
+            return x
+
+        return metric(run_by_hand(model, base, change)["lm_head"])[0]
+
+    return torch.stack([torch.stack([one(name, t) for t in range(base.size(1))]) for name in names])
+
+
+def _patching_mistakes(
+    table: Callable, clean: Tensor, corrupt: Tensor, good: Tensor, bad: Tensor
+) -> dict[str, Tensor]:
+    """What the usual slips make of the map; `good` and `bad` are the metric without a patch."""
+    raw = table(corrupt, clean, lambda t: t)
+    want = (raw - bad) / (good - bad)
+    noised = table(clean, corrupt, lambda t: t)
+    return {
+        "run the corrupt text and patch in the clean run; yours is the other way round": (
+            noised - bad
+        )
+        / (good - bad),
+        "run the corrupt text and patch in the clean run; you broke the clean one": (noised - good)
+        / (bad - good),
+        "the patch comes from the same run that it goes into": torch.zeros_like(want),
+        "bring it to a scale: (patched - corrupt) / (clean - corrupt)": raw,
+        "divide by clean - corrupt": raw - bad,
+        "subtract the corrupt run's metric first": raw / (good - bad),
+        "1 should mean repaired; yours is 1 where nothing is repaired": (good - raw) / (good - bad),
+        "divide by the difference with its sign": (raw - bad) / (good - bad).abs(),
+        "patch one position at a time; you patched all": (
+            (table(corrupt, clean, lambda t: slice(None)) - bad) / (good - bad)
+        ),
+        "patch one position at a time; you patched all up to it": (
+            (table(corrupt, clean, lambda t: slice(0, t + 1)) - bad) / (good - bad)
+        ),
+        "patch one position at a time; you patched all from it on": (
+            (table(corrupt, clean, lambda t: slice(t, None)) - bad) / (good - bad)
+        ),
+        "the patch must come from the same position; yours comes from the one before": (
+            (table(corrupt, clean, lambda t: t, shift=1) - bad) / (good - bad)
+        ),
+        "the columns are positions from the first; yours start with the last": want.flip(1),
+        "a row for each name, a column for each position; yours is transposed": want.T,
+    }
 
 
 @EXERCISES.add(
@@ -313,48 +412,14 @@ def check_logit_lens(student: Callable, rng: random.Random) -> None:
 def check_patching_map(student: Callable, rng: random.Random) -> None:
     for n_layer, T in ((2, 5), (3, 7), (1, 4)):
         model = watched(rng, n_layer).eval()
-        clean = whole(rng, 1, T)
-        corrupt = clean.clone()
-        for at in rng.sample(range(T - 1), 2):
-            corrupt[0, at] = (corrupt[0, at] + rng.randint(1, 12)) % 13
-        a, b = rng.sample(range(13), 2)
-
-        def metric(logits: Tensor, a: int = a, b: int = b) -> Tensor:
-            return logits[:, -1, a] - logits[:, -1, b]
-
+        clean, corrupt = _two_texts(rng, T)
+        metric = _difference_of_logits(*rng.sample(range(13), 2))
         everything = [
             "h.0.in",
             *(f"h.{k}{part}" for k in range(n_layer) for part in ("", ".attn", ".mlp")),
         ]
         names = rng.sample(everything, min(4, len(everything)))
-
-        def table(
-            base: Tensor,
-            source: Tensor,
-            positions: Callable[[int], object],
-            shift: int = 0,
-            model: Watched = model,
-            metric: Callable = metric,
-            names: list[str] = names,
-            T: int = T,
-        ) -> Tensor:
-            """The metric (names, T) of runs of `base` in which some positions of one activation
-            come from `source`.
-            """
-            given = run_by_hand(model, source)
-
-            def one(name: str, t: int) -> Tensor:
-                def change(here: str, x: Tensor) -> Tensor:
-                    if here != name:
-                        return x
-                    x = x.clone()
-                    x[:, positions(t)] = given[name].roll(shift, dims=1)[:, positions(t)]
-                    return x
-
-                return metric(run_by_hand(model, base, change)["lm_head"])[0]
-
-            return torch.stack([torch.stack([one(name, t) for t in range(T)]) for name in names])
-
+        table = partial(_patched_metrics, model, metric, names)
         good, bad = (metric(run_by_hand(model, ids)["lm_head"])[0] for ids in (clean, corrupt))
         raw = table(corrupt, clean, lambda t: t)
         want = (raw - bad) / (good - bad)
@@ -368,36 +433,5 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
             )
         if difference(got, want, 1e-3) is None:
             continue
-        noised = table(clean, corrupt, lambda t: t)
-        mistakes = {
-            "run the corrupt text and patch in the clean run; yours is the other way round": (
-                noised - bad
-            )
-            / (good - bad),
-            "run the corrupt text and patch in the clean run; you broke the clean one": (
-                noised - good
-            )
-            / (bad - good),
-            "the patch comes from the same run that it goes into": torch.zeros_like(want),
-            "bring it to a scale: (patched - corrupt) / (clean - corrupt)": raw,
-            "divide by clean - corrupt": raw - bad,
-            "subtract the corrupt run's metric first": raw / (good - bad),
-            "1 should mean repaired; yours is 1 where nothing is repaired": (good - raw)
-            / (good - bad),
-            "divide by the difference with its sign": (raw - bad) / (good - bad).abs(),
-            "patch one position at a time; you patched all": (
-                (table(corrupt, clean, lambda t: slice(None)) - bad) / (good - bad)
-            ),
-            "patch one position at a time; you patched all up to it": (
-                (table(corrupt, clean, lambda t: slice(0, t + 1)) - bad) / (good - bad)
-            ),
-            "patch one position at a time; you patched all from it on": (
-                (table(corrupt, clean, lambda t: slice(t, None)) - bad) / (good - bad)
-            ),
-            "the patch must come from the same position; yours comes from the one before": (
-                (table(corrupt, clean, lambda t: t, shift=1) - bad) / (good - bad)
-            ),
-            "the columns are positions from the first; yours start with the last": want.flip(1),
-            "a row for each name, a column for each position; yours is transposed": want.T,
-        }
+        mistakes = _patching_mistakes(table, clean, corrupt, good, bad)
         expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)

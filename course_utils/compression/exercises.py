@@ -88,6 +88,28 @@ def check_distillation_loss(student: Callable, rng: random.Random) -> None:
     )
     want = distillation_oracle(given, taught, 1.0)
     expect(student(given, taught), want, "distillation_loss without a temperature, which is 1 then")
+    _check_extreme_distillation(student, rng, given, taught)
+    given = normal(rng, 2, 3, 4)
+    taught = normal(rng, 2, 3, 4)
+    _check_distillation_gradients(student, given, taught)
+    fixed = given.detach()
+    for bad in (0.0, -1.0):
+        must_raise(
+            lambda bad=bad: student(fixed, taught, bad),
+            f"distillation_loss with temperature={bad}",
+            "it divides by it",
+        )
+    must_raise(
+        lambda: student(fixed, taught[:1], 2.0),
+        "distillation_loss of shapes (2, 3, 4) and (1, 3, 4)",
+        "each row needs its own teacher",
+    )
+
+
+def _check_extreme_distillation(
+    student: Callable, rng: random.Random, given: Tensor, taught: Tensor
+) -> None:
+    """A teacher that rules a token out, and logits that are far apart; both are (1, 4)."""
     sure = taught.masked_fill(torch.arange(4) == rng.randrange(4), -math.inf)
     got = student(given, sure, 1.0)
     call = "distillation_loss with a teacher that rules a token out (its logit is -inf)"
@@ -104,8 +126,10 @@ def check_distillation_loss(student: Callable, rng: random.Random) -> None:
             f"{call} is {got.tolist()}: a probability has become 0 there. Take log_softmax, not softmax and log."
         )
     expect(got, distillation_oracle(far, taught[:, :3], 1.0), call)
-    given = normal(rng, 2, 3, 4)
-    taught = normal(rng, 2, 3, 4)
+
+
+def _check_distillation_gradients(student: Callable, given: Tensor, taught: Tensor) -> None:
+    """Gradients reach the student, and not the teacher."""
     oracle = lambda x: (
         4
         * F.kl_div((x / 2).log_softmax(-1), (taught / 2).softmax(-1), reduction="none")
@@ -119,18 +143,6 @@ def check_distillation_loss(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             "distillation_loss sends a gradient into the teacher, who is not to learn: use teacher_logits.detach()."
         )
-    fixed = given.detach()
-    for bad in (0.0, -1.0):
-        must_raise(
-            lambda bad=bad: student(fixed, taught, bad),
-            f"distillation_loss with temperature={bad}",
-            "it divides by it",
-        )
-    must_raise(
-        lambda: student(fixed, taught[:1], 2.0),
-        "distillation_loss of shapes (2, 3, 4) and (1, 3, 4)",
-        "each row needs its own teacher",
-    )
 
 
 # --- magnitude_mask -------------------------------------------------------------------------------
@@ -142,6 +154,26 @@ def mask_oracle(w: Tensor, sparsity: float) -> Tensor:
         : round(sparsity * len(values))
     ]
     return torch.tensor([i not in gone for i in range(len(values))]).view(w.shape)
+
+
+def _mask_mistakes(w: Tensor, sparsity: float) -> dict[str, Tensor]:
+    """What the usual slips make of these weights."""
+    n = round(sparsity * w.numel())
+    flat = w.flatten()
+    order = flat.abs().argsort()
+    signed = flat.argsort()
+    return {
+        "compare sizes, not signed values: use .abs()": torch.ones_like(flat, dtype=torch.bool).index_fill(0, signed[:n], False).view(w.shape),
+        "the mask is turned round: True stands for what is kept": ~mask_oracle(w, sparsity),
+        "you removed the largest weights; the smallest must go": torch.ones_like(flat, dtype=torch.bool).index_fill(0, order[len(flat) - n :], False).view(w.shape),
+        "sparsity is the share that goes, not the share that stays": mask_oracle(w, 1 - sparsity),
+        "sparsity is a share of the weights, not of the largest value": w.abs() > sparsity * w.abs().max(),
+        "return the mask, not the weights": w * mask_oracle(w, sparsity),
+        "return a mask of bools": mask_oracle(w, sparsity).float(),
+        "the mask needs the shape of w": mask_oracle(w, sparsity).flatten(),
+        "round the number of weights that go; you rounded it down": mask_oracle(w, int(sparsity * w.numel()) / w.numel()),
+        "round the number of weights that go; you rounded it up": mask_oracle(w, math.ceil(sparsity * w.numel() - 1e-9) / w.numel()),
+    }  # fmt: skip
 
 
 @EXERCISES.add(
@@ -166,22 +198,7 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
         w = torch.tensor(
             [rng.choice((-1, 1)) * (1 + i) * 0.1 for i in rng.sample(range(99), math.prod(shape))]
         ).view(shape)
-        n = round(sparsity * w.numel())
-        flat = w.flatten()
-        order = flat.abs().argsort()
-        signed = flat.argsort()
-        wrong = {
-            "compare sizes, not signed values: use .abs()": torch.ones_like(flat, dtype=torch.bool).index_fill(0, signed[:n], False).view(shape),
-            "the mask is turned round: True stands for what is kept": ~mask_oracle(w, sparsity),
-            "you removed the largest weights; the smallest must go": torch.ones_like(flat, dtype=torch.bool).index_fill(0, order[len(flat) - n :], False).view(shape),
-            "sparsity is the share that goes, not the share that stays": mask_oracle(w, 1 - sparsity),
-            "sparsity is a share of the weights, not of the largest value": w.abs() > sparsity * w.abs().max(),
-            "return the mask, not the weights": w * mask_oracle(w, sparsity),
-            "return a mask of bools": mask_oracle(w, sparsity).float(),
-            "the mask needs the shape of w": mask_oracle(w, sparsity).flatten(),
-            "round the number of weights that go; you rounded it down": mask_oracle(w, int(sparsity * w.numel()) / w.numel()),
-            "round the number of weights that go; you rounded it up": mask_oracle(w, math.ceil(sparsity * w.numel() - 1e-9) / w.numel()),
-        }  # fmt: skip
+        wrong = _mask_mistakes(w, sparsity)
         kept = w.clone()
         wrong = {
             text: mask
@@ -196,6 +213,17 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
         )
         must_keep(f"magnitude_mask of shape {shape}", kept, w)
     equal = torch.full((2, 4), rng.uniform(0.5, 2.0))
+    _check_equal_weights(student, equal)
+    for bad in (-0.1, 1.5):
+        must_raise(
+            lambda bad=bad: student(equal, bad),
+            f"magnitude_mask with sparsity={bad}",
+            "it is a share, from 0 to 1",
+        )
+
+
+def _check_equal_weights(student: Callable, equal: Tensor) -> None:
+    """Weights that a threshold cannot tell apart."""
     for sparsity in (0.0, 0.25, 1.0):
         call = f"magnitude_mask of 8 equal weights, sparsity={sparsity}"
         got = student(equal, sparsity)
@@ -210,12 +238,6 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
                 f"{call} keeps {int(got.sum())}, and should keep {int(want.sum())}. A threshold cannot tell equal weights apart: sort, and count."
             )
         expect(got, want, call)
-    for bad in (-0.1, 1.5):
-        must_raise(
-            lambda bad=bad: student(equal, bad),
-            f"magnitude_mask with sparsity={bad}",
-            "it is a share, from 0 to 1",
-        )
 
 
 # --- quantize_absmax ------------------------------------------------------------------------------

@@ -44,6 +44,42 @@ def kept_waves(logits: Tensor, turns: Callable, which: list[int], **kinds: tuple
     return sum(parts, np.zeros(logits.shape))
 
 
+def _turns_of_sum(k: int, a: int, b: int) -> int:
+    return k * (a + b)
+
+
+def _turns_of_difference(k: int, a: int, b: int) -> int:
+    return k * (a - b)
+
+
+def _restricted_mistakes(
+    logits: Tensor, frequencies: list[int], mean: np.ndarray, waves: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What the usual slips make of the logits: of their mean and of the waves that stay."""
+    want = mean + waves
+    x = logits.double().numpy()
+    return {
+        "the constant, frequency 0, stays too": waves,
+        "those are the waves of a - b": mean
+        + kept_waves(logits, _turns_of_difference, frequencies),
+        "the waves of a - b do not stay; only those of a + b": want
+        + kept_waves(logits, _turns_of_difference, frequencies),
+        "that is what should be deleted": x - waves,
+        "that is what should be deleted, and the constant stays on both sides": x - want,
+        "keep both k and -k: half of each wave is missing": mean + waves / 2,
+        "keep the sines, too": mean
+        + kept_waves(logits, _turns_of_sum, frequencies, kinds=(np.cos,)),
+        "the frequencies count from 1; yours are one too low": mean
+        + kept_waves(logits, _turns_of_sum, [k - 1 for k in frequencies if k > 1]),
+        "only these frequencies stay, not all up to them": mean
+        + kept_waves(logits, _turns_of_sum, list(range(1, max(frequencies, default=0) + 1))),
+        "only the first frequency stayed": mean
+        + kept_waves(logits, _turns_of_sum, frequencies[:1]),
+        "these are waves of a alone": mean + kept_waves(logits, lambda k, a, b: k * a, frequencies),
+        "nothing was deleted": x,
+    }
+
+
 @EXERCISES.add(
     grokking.restricted_logits,
     difficulty=3,
@@ -60,30 +96,9 @@ def check_restricted_logits(student: Callable, rng: random.Random) -> None:
         logits = normal(rng, p, p, V) - 0.5
         frequencies = sorted(rng.sample(range(1, p // 2 + 1), count), reverse=True)
         mean = np.broadcast_to(logits.double().numpy().mean((0, 1)), logits.shape)
-
-        added = lambda k, a, b: k * (a + b)
-        minus = lambda k, a, b: k * (a - b)
-        waves = kept_waves(logits, added, frequencies)
+        waves = kept_waves(logits, _turns_of_sum, frequencies)
         want = mean + waves
-        x = logits.double().numpy()
-        mistakes = {
-            "the constant, frequency 0, stays too": waves,
-            "those are the waves of a - b": mean + kept_waves(logits, minus, frequencies),
-            "the waves of a - b do not stay; only those of a + b": want
-            + kept_waves(logits, minus, frequencies),
-            "that is what should be deleted": x - waves,
-            "that is what should be deleted, and the constant stays on both sides": x - want,
-            "keep both k and -k: half of each wave is missing": mean + waves / 2,
-            "keep the sines, too": mean + kept_waves(logits, added, frequencies, kinds=(np.cos,)),
-            "the frequencies count from 1; yours are one too low": mean
-            + kept_waves(logits, added, [k - 1 for k in frequencies if k > 1]),
-            "only these frequencies stay, not all up to them": mean
-            + kept_waves(logits, added, list(range(1, max(frequencies, default=0) + 1))),
-            "only the first frequency stayed": mean + kept_waves(logits, added, frequencies[:1]),
-            "these are waves of a alone": mean
-            + kept_waves(logits, lambda k, a, b: k * a, frequencies),
-            "nothing was deleted": x,
-        }
+        mistakes = _restricted_mistakes(logits, frequencies, mean, waves)
         mistakes = {
             s: torch.from_numpy(v.copy()).float()
             for s, v in mistakes.items()

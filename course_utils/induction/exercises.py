@@ -40,6 +40,86 @@ def looked_at(
     return total, rows
 
 
+def _score_inputs(
+    rng: random.Random, lead: tuple[int, ...], T: int, most: int
+) -> tuple[Tensor, Tensor]:
+    """Three random patterns, each row of which looks at the past, and texts of few tokens."""
+    B = 3
+    pattern = (
+        normal(rng, B, *lead, T, T, dtype=torch.float64)
+        .mul(1.5)
+        .masked_fill(torch.ones(T, T).triu(1).bool(), -1e9)
+        .softmax(-1)
+        .float()
+    )
+    ids = whole(rng, B, T, most)
+    # a repeat in any case, and not the same number in each text
+    ids[:, :2] = torch.tensor([1, 2])
+    ids[0, 4] = 1
+    ids[0, 2] = 1
+    return pattern, ids
+
+
+def _following(earlier: list[int], t: int, n: int) -> list[int]:
+    """The columns that an induction head looks at: those after the earlier copies."""
+    return [s + 1 for s in earlier]
+
+
+def _mean_attention(pattern: Tensor, ids: Tensor, columns: Callable) -> Tensor:
+    """The attention on these columns, over the number of rows."""
+    total, rows = looked_at(pattern, ids, columns)
+    return (total / rows).float()
+
+
+def _score_mistakes(pattern: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of these patterns, by what they are."""
+    B, T = ids.shape
+    total, rows = looked_at(pattern, ids, _following)
+    want = (total / rows).float()
+    each = [looked_at(pattern[b : b + 1], ids[b : b + 1], _following) for b in range(B)]
+    mistakes = {
+        "you scored attention to the earlier copy itself; an induction head looks at what came after it": _mean_attention(
+            pattern, ids, lambda e, t, n: e
+        ),
+        "you went one column the wrong way: what came after s stands at s + 1": _mean_attention(
+            pattern, ids, lambda e, t, n: [(s - 1) % n for s in e]
+        ),
+        "the row looks, the column is looked at: you read the pattern transposed": _mean_attention(
+            pattern.transpose(-1, -2), ids, _following
+        ),
+        "only earlier copies count: the token is a copy of itself, too": _mean_attention(
+            pattern, ids, lambda e, t, n: [s + 1 for s in [*e, t] if s + 1 < n]
+        ),
+        "average over the positions whose token came before, not over all": (
+            total / (B * T)
+        ).float(),
+        "average over the positions whose token came before; you added them up": total.float(),
+        "add up over all earlier copies; you took the last only": _mean_attention(
+            pattern, ids, lambda e, t, n: [e[-1] + 1]
+        ),
+        "add up over all earlier copies; you took the first only": _mean_attention(
+            pattern, ids, lambda e, t, n: [e[0] + 1]
+        ),
+        "add up over the earlier copies of one position; you averaged over them": (
+            total / earlier_pairs(ids)
+        ).float(),
+        "average over all positions of the batch at once; you averaged text by text": sum(
+            x / r for x, r in each
+        )
+        .div(B)
+        .float(),
+        "you scored the position just before": (
+            pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
+        ),
+    }
+    if pattern.ndim > 3:
+        mistakes["one score for each head: keep the dimensions between batch and positions"] = (
+            want.mean()
+        )
+        mistakes["keep every dimension between batch and positions"] = want.mean(-1)
+    return mistakes
+
+
 @EXERCISES.add(
     circuits.induction_score,
     difficulty=2,
@@ -53,74 +133,9 @@ def looked_at(
 )
 def check_induction_score(student: Callable, rng: random.Random) -> None:
     for lead, T, most in (((), 9, 4), ((3,), 12, 5), ((2, 3), 10, 3), ((2,), 14, 9)):
-        B = 3
-        pattern = (
-            normal(rng, B, *lead, T, T, dtype=torch.float64)
-            .mul(1.5)
-            .masked_fill(torch.ones(T, T).triu(1).bool(), -1e9)
-            .softmax(-1)
-            .float()
-        )
-        ids = whole(rng, B, T, most)
-        ids[:, :2], ids[0, 4], ids[0, 2] = (
-            torch.tensor([1, 2]),
-            1,
-            1,
-        )  # a repeat in any case, and not the same number in each text
-        total, rows = looked_at(pattern, ids, lambda earlier, t, n: [s + 1 for s in earlier])
-        want = (total / rows).float()
-
-        def other(
-            columns: Callable, rows: float = rows, pattern: Tensor = pattern, ids: Tensor = ids
-        ) -> Tensor:
-            return (looked_at(pattern, ids, columns)[0] / rows).float()
-
-        each = [
-            looked_at(
-                pattern[b : b + 1], ids[b : b + 1], lambda earlier, t, n: [s + 1 for s in earlier]
-            )
-            for b in range(B)
-        ]
-        mistakes = {
-            "you scored attention to the earlier copy itself; an induction head looks at what came after it": other(
-                lambda e, t, n: e
-            ),
-            "you went one column the wrong way: what came after s stands at s + 1": other(
-                lambda e, t, n: [(s - 1) % n for s in e]
-            ),
-            "the row looks, the column is looked at: you read the pattern transposed": other(
-                lambda e, t, n: [s + 1 for s in e], pattern=pattern.transpose(-1, -2)
-            ),
-            "only earlier copies count: the token is a copy of itself, too": other(
-                lambda e, t, n: [s + 1 for s in [*e, t] if s + 1 < n]
-            ),
-            "average over the positions whose token came before, not over all": (
-                total / (B * T)
-            ).float(),
-            "average over the positions whose token came before; you added them up": total.float(),
-            "add up over all earlier copies; you took the last only": other(
-                lambda e, t, n: [e[-1] + 1]
-            ),
-            "add up over all earlier copies; you took the first only": other(
-                lambda e, t, n: [e[0] + 1]
-            ),
-            "add up over the earlier copies of one position; you averaged over them": (
-                total / earlier_pairs(ids)
-            ).float(),
-            "average over all positions of the batch at once; you averaged text by text": sum(
-                x / r for x, r in each
-            )
-            .div(B)
-            .float(),
-            "you scored the position just before": (
-                pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
-            ),
-        }
-        if lead:
-            mistakes["one score for each head: keep the dimensions between batch and positions"] = (
-                want.mean()
-            )
-            mistakes["keep every dimension between batch and positions"] = want.mean(-1)
+        pattern, ids = _score_inputs(rng, lead, T, most)
+        want = _mean_attention(pattern, ids, _following)
+        mistakes = _score_mistakes(pattern, ids)
         call = f"induction_score(pattern, ids) with a pattern of shape {tuple(pattern.shape)}"
         expect(student(pattern, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
     T = 6
@@ -294,6 +309,47 @@ def mean_ablate_oracle(z: Tensor, heads: list[int]) -> Tensor:
     return torch.from_numpy(out).to(z.dtype)
 
 
+def _ablation_mistakes(z: Tensor, heads: list[int], want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of z, where it shows."""
+    chosen = torch.zeros(z.size(1), dtype=torch.bool)
+    chosen[heads] = True
+    mark = chosen[:, None, None]  # (H, 1, 1)
+    mistakes = {
+        "you put 0 there; that is zero ablation. Put the mean over the sequences": torch.where(
+            mark, 0.0, z
+        ),
+        "average over the sequences only; each position keeps its own mean": torch.where(
+            mark, z.mean((0, 2), keepdim=True), z
+        ),
+        "average over the sequences; yours is over the positions": torch.where(
+            mark, z.mean(2, keepdim=True), z
+        ),
+        "average over the sequences; yours is over the heads": torch.where(
+            mark, z.mean(1, keepdim=True), z
+        ),
+        "average over the sequences; yours is over a head's features": torch.where(
+            mark, z.mean(3, keepdim=True), z
+        ),
+        "average over the sequences only; yours is one number for each head": torch.where(
+            mark, z.mean((0, 2, 3), keepdim=True), z
+        ),
+        "those heads stay, and the others were taken out": torch.where(
+            mark, z, z.mean(0, keepdim=True)
+        ),
+        "all heads were taken out, not only the ones that were asked for": z.mean(
+            0, keepdim=True
+        ).expand_as(z),
+        "nothing was taken out": z.clone(),
+    }
+    if len(heads) > 1:
+        mistakes["each head has its own mean; you pooled the heads"] = torch.where(
+            mark, z[:, heads].mean((0, 1)), z
+        )
+        for what, few in (("first", heads[:1]), ("last", heads[-1:])):
+            mistakes[f"only the {what} of these heads was taken out"] = mean_ablate_oracle(z, few)
+    return {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}
+
+
 @EXERCISES.add(
     induction.mean_ablate,
     difficulty=1,
@@ -317,45 +373,7 @@ def check_mean_ablate(student: Callable, rng: random.Random) -> None:
         z = normal(rng, B, H, T, d) + 1
         heads = rng.sample(range(H), count)
         want = mean_ablate_oracle(z, heads)
-        chosen = torch.zeros(H, dtype=torch.bool)
-        chosen[heads] = True
-        mark = chosen[:, None, None]  # (H, 1, 1)
-        mistakes = {
-            "you put 0 there; that is zero ablation. Put the mean over the sequences": torch.where(
-                mark, 0.0, z
-            ),
-            "average over the sequences only; each position keeps its own mean": torch.where(
-                mark, z.mean((0, 2), keepdim=True), z
-            ),
-            "average over the sequences; yours is over the positions": torch.where(
-                mark, z.mean(2, keepdim=True), z
-            ),
-            "average over the sequences; yours is over the heads": torch.where(
-                mark, z.mean(1, keepdim=True), z
-            ),
-            "average over the sequences; yours is over a head's features": torch.where(
-                mark, z.mean(3, keepdim=True), z
-            ),
-            "average over the sequences only; yours is one number for each head": torch.where(
-                mark, z.mean((0, 2, 3), keepdim=True), z
-            ),
-            "those heads stay, and the others were taken out": torch.where(
-                mark, z, z.mean(0, keepdim=True)
-            ),
-            "all heads were taken out, not only the ones that were asked for": z.mean(
-                0, keepdim=True
-            ).expand_as(z),
-            "nothing was taken out": z.clone(),
-        }
-        if count > 1:
-            mistakes["each head has its own mean; you pooled the heads"] = torch.where(
-                mark, z[:, heads].mean((0, 1)), z
-            )
-            for what, few in (("first", heads[:1]), ("last", heads[-1:])):
-                mistakes[f"only the {what} of these heads was taken out"] = mean_ablate_oracle(
-                    z, few
-                )
-        mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}
+        mistakes = _ablation_mistakes(z, heads, want)
         expect(
             student(z, heads),
             want,
@@ -369,6 +387,11 @@ def check_mean_ablate(student: Callable, rng: random.Random) -> None:
         "mean_ablate(z, (1,)) in torch.float64",
         tol=1e-10,
     )
+    _check_missing_heads(student, z)
+
+
+def _check_missing_heads(student: Callable, z: Tensor) -> None:
+    """A head that is not there raises a ValueError; z has two."""
     for bad in ([2], [-1], [0, 5]):
         try:
             student(z, bad)

@@ -202,6 +202,25 @@ def check_target_distribution(student: Callable, rng: random.Random) -> None:
 # --- kl_divergence --------------------------------------------------------------------------------
 
 
+def _divergence_mistakes(q: Tensor, p: Tensor, want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of q and p."""
+    log_ratio = torch.where(q > 0, (q / p).log(), 0.0)
+    cross = -(q * p.log()).sum(-1)
+    return {
+        "that is KL(p‖q): the average is taken under q, and q stands on top of the fraction":
+            as_float(rel_entr(p.double().numpy(), q.double().numpy()).sum(-1)),
+        "that is the cross-entropy -Σ q log p; subtract the entropy of q": cross,
+        "the sign is wrong: a divergence is never negative": -want,
+        "you took the mean over the tokens; the sum is weighted by q already": want / q.size(-1),
+        "you summed over everything; each row has its own divergence": want.sum(),
+        "you averaged over the rows; each row has its own divergence": want.mean(),
+        "you used log2; the unit is the nat, the natural logarithm": want / math.log(2),
+        "you forgot the weights: q multiplies each logarithm": log_ratio.sum(-1),
+        "you summed over the rows; sum over the tokens, the last dimension": (q * log_ratio).sum(0),
+        "you forgot the sum over the tokens": q * log_ratio,
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     kl_bias.kl_divergence,
     difficulty=2,
@@ -218,21 +237,7 @@ def check_kl_divergence(student: Callable, rng: random.Random) -> None:
             q = chances(rng, *shape, zeros=zeros)
             p = chances(rng, *shape)
             want = as_float(rel_entr(q.double().numpy(), p.double().numpy()).sum(-1))
-            log_ratio = torch.where(q > 0, (q / p).log(), 0.0)
-            cross = -(q * p.log()).sum(-1)
-            mistakes = {
-                "that is KL(p‖q): the average is taken under q, and q stands on top of the fraction":
-                    as_float(rel_entr(p.double().numpy(), q.double().numpy()).sum(-1)),
-                "that is the cross-entropy -Σ q log p; subtract the entropy of q": cross,
-                "the sign is wrong: a divergence is never negative": -want,
-                "you took the mean over the tokens; the sum is weighted by q already": want / shape[-1],
-                "you summed over everything; each row has its own divergence": want.sum(),
-                "you averaged over the rows; each row has its own divergence": want.mean(),
-                "you used log2; the unit is the nat, the natural logarithm": want / math.log(2),
-                "you forgot the weights: q multiplies each logarithm": log_ratio.sum(-1),
-                "you summed over the rows; sum over the tokens, the last dimension": (q * log_ratio).sum(0),
-                "you forgot the sum over the tokens": q * log_ratio,
-            }  # fmt: skip
+            mistakes = _divergence_mistakes(q, p, want)
             mistakes = {
                 s: v
                 for s, v in mistakes.items()
@@ -281,6 +286,29 @@ def loss_oracle(target: Tensor, logits: Tensor) -> float:
     return float(np.float32(sum(terms) / len(log_p)))
 
 
+def _target_loss_mistakes(target: Tensor, logits: Tensor, want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of the loss, where it shows."""
+    B, V = logits.shape
+    q = target.expand(B, V)
+    log_p = logits.log_softmax(-1)
+    p = log_p.exp()
+    cross = -(q * log_p).sum(-1).mean()
+    mistakes = {
+        "F.kl_div wants log-probabilities first; you gave it probabilities": (torch.xlogy(q, q) - q * p).sum() / B,
+        "F.kl_div wants log-probabilities first; you gave it the raw logits": (torch.xlogy(q, q) - q * logits).sum() / B,
+        'reduction="mean" divides by B · V; the divergence divides by B only ("batchmean")': want / V,
+        'reduction="sum" adds up the rows; divide by their number ("batchmean")': want * B,
+        "that is the cross-entropy; KL(Q‖P) subtracts the entropy of Q": cross,
+        "the sign is wrong: a divergence is never negative": -want,
+        "softmax runs over the rows; the probabilities of one row sum to 1, dim=-1":
+            (torch.xlogy(q, q) - q * logits.log_softmax(0)).sum() / B,
+        "the logits were halved or doubled on the way": torch.tensor(loss_oracle(target, logits * 2)),
+    }  # fmt: skip
+    if B == 1:
+        mistakes.pop('reduction="sum" adds up the rows; divide by their number ("batchmean")')
+    return {s: v for s, v in mistakes.items() if not torch.allclose(v, want, atol=1e-4)}
+
+
 @EXERCISES.add(
     kl_bias.KLTargetLoss,
     difficulty=2,
@@ -297,24 +325,7 @@ def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
         target = chances(rng, V, zeros=V // 3)
         logits = normal(rng, B, V) * 2
         want = torch.tensor(loss_oracle(target, logits))
-        q = target.expand(B, V)
-        log_p = logits.log_softmax(-1)
-        p = log_p.exp()
-        cross = -(q * log_p).sum(-1).mean()
-        mistakes = {
-            "F.kl_div wants log-probabilities first; you gave it probabilities": (torch.xlogy(q, q) - q * p).sum() / B,
-            "F.kl_div wants log-probabilities first; you gave it the raw logits": (torch.xlogy(q, q) - q * logits).sum() / B,
-            'reduction="mean" divides by B · V; the divergence divides by B only ("batchmean")': want / V,
-            'reduction="sum" adds up the rows; divide by their number ("batchmean")': want * B,
-            "that is the cross-entropy; KL(Q‖P) subtracts the entropy of Q": cross,
-            "the sign is wrong: a divergence is never negative": -want,
-            "softmax runs over the rows; the probabilities of one row sum to 1, dim=-1":
-                (torch.xlogy(q, q) - q * logits.log_softmax(0)).sum() / B,
-            "the logits were halved or doubled on the way": torch.tensor(loss_oracle(target, logits * 2)),
-        }  # fmt: skip
-        if B == 1:
-            mistakes.pop('reduction="sum" adds up the rows; divide by their number ("batchmean")')
-        mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want, atol=1e-4)}
+        mistakes = _target_loss_mistakes(target, logits, want)
         call = f"KLTargetLoss(target)(logits) with logits of shape {(B, V)}"
         loss = student(target)
         got = loss(logits)
@@ -345,6 +356,11 @@ def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
         logits,
         "KLTargetLoss(target)(logits)",
     )
+    _check_target_loss_refuses(student, rng)
+
+
+def _check_target_loss_refuses(student: Callable, rng: random.Random) -> None:
+    """A target that is no distribution, and logits that do not fit it, raise a ValueError."""
     good = chances(rng, 5)
     for bad, name, why in (
         (good.log(), "target.log()", "these are log-probabilities; probabilities are 0 or more"),
@@ -371,6 +387,28 @@ def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
 # --- target_mass ----------------------------------------------------------------------------------
 
 
+def _mass_mistakes(logits: Tensor, mask: Tensor, want: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of these logits."""
+    p = softmax_oracle(logits)
+    e = logits.exp()
+    return {
+        "you took the mean of the chosen probabilities; the mass is their sum": want / 2,
+        "that is the mass of all the others": 1 - want,
+        "you averaged over the rows; each has its own mass": want.mean(),
+        "you added up the logits; turn them into probabilities first": logits[..., mask].sum(-1),
+        "softmax over the chosen tokens only always sums to 1; take it over all tokens": torch.ones_like(want),
+        "you forgot to divide by the sum of all exponentials": e[..., mask].sum(-1),
+        "you compared the chosen with the others; the mass is their share of everything":
+            e[..., mask].sum(-1) / e[..., ~mask].sum(-1),
+        "you asked whether the likeliest token is chosen; ask how much probability the chosen have":
+            mask[logits.argmax(-1)].float(),
+        "softmax runs over the rows; the probabilities of one row sum to 1, dim=-1":
+            logits.softmax(0)[..., mask].sum(-1) if logits.ndim > 1 else want + 1,
+        "softmax came twice: the argument holds logits": logits.softmax(-1).softmax(-1)[..., mask].sum(-1),
+        "you forgot the sum over the chosen tokens": as_float(p[..., mask.numpy()]),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     kl_bias.target_mass,
     difficulty=1,
@@ -388,23 +426,7 @@ def check_target_mass(student: Callable, rng: random.Random) -> None:
         mask = some_mask(rng, V, 2)
         p = softmax_oracle(logits)
         want = as_float(p[..., mask.numpy()].sum(-1))
-        e = logits.exp()
-        mistakes = {
-            "you took the mean of the chosen probabilities; the mass is their sum": want / 2,
-            "that is the mass of all the others": 1 - want,
-            "you averaged over the rows; each has its own mass": want.mean(),
-            "you added up the logits; turn them into probabilities first": logits[..., mask].sum(-1),
-            "softmax over the chosen tokens only always sums to 1; take it over all tokens": torch.ones_like(want),
-            "you forgot to divide by the sum of all exponentials": e[..., mask].sum(-1),
-            "you compared the chosen with the others; the mass is their share of everything":
-                e[..., mask].sum(-1) / e[..., ~mask].sum(-1),
-            "you asked whether the likeliest token is chosen; ask how much probability the chosen have":
-                mask[logits.argmax(-1)].float(),
-            "softmax runs over the rows; the probabilities of one row sum to 1, dim=-1":
-                logits.softmax(0)[..., mask].sum(-1) if len(shape) > 1 else want + 1,
-            "softmax came twice: the argument holds logits": logits.softmax(-1).softmax(-1)[..., mask].sum(-1),
-            "you forgot the sum over the chosen tokens": as_float(p[..., mask.numpy()]),
-        }  # fmt: skip
+        mistakes = _mass_mistakes(logits, mask, want)
         mistakes = {
             s: v
             for s, v in mistakes.items()

@@ -60,6 +60,28 @@ def scale_mistakes(base: Tensor, thin: Tensor, r: int, alpha: float) -> dict[str
     }
 
 
+def _forward_mistakes(
+    x: Tensor, W: Tensor, b: Tensor, A: Tensor, B: Tensor, alpha: float
+) -> dict[str, Tensor]:
+    """What the usual slips make of x, where it shows."""
+    m, n = W.shape
+    r = len(A)
+    base = F.linear(x, W, b)
+    thin = x @ A.T @ B.T
+    mistakes = scale_mistakes(base, thin, r, alpha) | {
+        "the bias b is lost": base - b + alpha / r * thin,
+        "the bias is there twice": base + b + alpha / r * thin,
+        "the bias is part of W x + b only; α / r must not touch it": F.linear(x, W)
+        + alpha / r * (thin + b),
+        "α / r scales the thin part only": alpha / r * (base + thin),
+    }
+    if m == n:
+        mistakes["W is the wrong way round: a linear layer keeps (out, in), so x @ W.T"] = (
+            x @ W + b + alpha / r * thin
+        )
+    return different(mistakes, base + alpha / r * thin)
+
+
 @EXERCISES.add(
     adapters.lora_forward,
     difficulty=1,
@@ -81,20 +103,7 @@ def check_lora_forward(student: Callable, rng: random.Random) -> None:
         call = (
             f"lora_forward(x {shape}, W ({m}, {n}), b, A ({r}, {n}), B ({m}, {r}), alpha={alpha:g})"
         )
-        base = F.linear(x, W, b)
-        thin = x @ A.T @ B.T
-        mistakes = scale_mistakes(base, thin, r, alpha) | {
-            "the bias b is lost": base - b + alpha / r * thin,
-            "the bias is there twice": base + b + alpha / r * thin,
-            "the bias is part of W x + b only; α / r must not touch it": F.linear(x, W)
-            + alpha / r * (thin + b),
-            "α / r scales the thin part only": alpha / r * (base + thin),
-        }
-        if m == n:
-            mistakes["W is the wrong way round: a linear layer keeps (out, in), so x @ W.T"] = (
-                x @ W + b + alpha / r * thin
-            )
-        mistakes = different(mistakes, base + alpha / r * thin)
+        mistakes = _forward_mistakes(x, W, b, A, B, alpha)
         expect(
             student(x, W, b, A, B, alpha),
             lora_oracle(x, W, b, A, B, alpha),
@@ -117,6 +126,13 @@ def check_lora_forward(student: Callable, rng: random.Random) -> None:
         "lora_forward with B = 0, as it starts",
         tol=1e-5,
     )
+    _check_forward_gradients(student, x, W, b, A, B)
+
+
+def _check_forward_gradients(
+    student: Callable, x: Tensor, W: Tensor, b: Tensor, A: Tensor, B: Tensor
+) -> None:
+    """The gradients that reach B, A and x."""
     check_gradient(
         lambda B: student(x, W, b, A, B, 4.0),
         lambda B: F.linear(x, W + 2.0 * B @ A, b),

@@ -23,6 +23,29 @@ EXERCISES = Exercises()
 # --- control_labels -------------------------------------------------------------------------------
 
 
+def _labelled_tokens(
+    rng: random.Random, seed: int, n: int, types: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ids (n,), the label that each of the word types tends to have, and labels y (n,)."""
+    ids = (
+        torch.cat([torch.arange(types), whole(rng, 1, n - types, types)[0]])[
+            torch.randperm(n, generator=dice(seed))
+        ]
+        * 3
+        + 7
+    )
+    share = torch.tensor([0.7, 0.2, 0.1])
+    # what a type tends to be
+    kind = torch.multinomial(share, types, replacement=True, generator=dice(seed + 1))
+    y = torch.where(
+        torch.rand(n, generator=dice(seed + 2)) < 0.6,
+        kind[(ids - 7) // 3],
+        # so the classes of tokens and of types differ in size
+        torch.randint(3, (n,), generator=dice(seed + 3)),
+    )
+    return ids, kind, y
+
+
 @EXERCISES.add(
     probes.control_labels,
     difficulty=2,
@@ -39,22 +62,7 @@ def check_control_labels(student: Callable, rng: random.Random) -> None:
         seed = rng.randrange(2**31)
         n = 9000
         types = 1500
-        ids = (
-            torch.cat([torch.arange(types), whole(rng, 1, n - types, types)[0]])[
-                torch.randperm(n, generator=dice(seed))
-            ]
-            * 3
-            + 7
-        )
-        share = torch.tensor([0.7, 0.2, 0.1])
-        # what a type tends to be
-        kind = torch.multinomial(share, types, replacement=True, generator=dice(seed + 1))
-        y = torch.where(
-            torch.rand(n, generator=dice(seed + 2)) < 0.6,
-            kind[(ids - 7) // 3],
-            # so the classes of tokens and of types differ in size
-            torch.randint(3, (n,), generator=dice(seed + 3)),
-        )
+        ids, kind, y = _labelled_tokens(rng, seed, n, types)
         call = f"control_labels(ids, y, generator) with {types} word types among {n} tokens"
         before = torch.get_rng_state()
         generator = dice(seed + 4)
@@ -171,9 +179,12 @@ def check_selectivity(student: Callable, rng: random.Random) -> None:
         judge_selectivity(got, x, y, control, train, call)
 
 
-def judge_selectivity(
-    got: float, x: Tensor, y: Tensor, control: Tensor, train: Tensor, call: str
-) -> None:
+def _accuracy_of_probes(
+    x: Tensor, y: Tensor, control: Tensor, train: Tensor
+) -> Callable[..., float]:
+    """A function of (labels, fitted_on, judged_on, truth): how often a probe for these labels is
+    right. It fits each probe once.
+    """
     test = ~train
     everything = torch.ones_like(train)
 
@@ -188,6 +199,15 @@ def judge_selectivity(
         right = guesses(of, fitted_on) == {"y": y, "control": control}[truth or of]
         return right[judged_on].double().mean().item()
 
+    return share
+
+
+def judge_selectivity(
+    got: float, x: Tensor, y: Tensor, control: Tensor, train: Tensor, call: str
+) -> None:
+    test = ~train
+    everything = torch.ones_like(train)
+    share = _accuracy_of_probes(x, y, control, train)
     task = share("y")
     chance = share("control")
     want = task - chance

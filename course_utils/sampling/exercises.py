@@ -146,6 +146,31 @@ def check_top_k(student: Callable, rng: random.Random) -> None:
         )
 
 
+def _nucleus_mistakes(logits: Tensor, p: float) -> dict[str, Tensor]:
+    """What the usual slips make of these logits."""
+    probability = logits.softmax(-1)
+    descending, order = probability.sort(dim=-1, descending=True)
+    sums = descending.cumsum(-1)
+    back = order.argsort(-1)
+    short = (sums <= p).gather(-1, back)
+    ascending = probability.sort(dim=-1)
+    wrong_end = (ascending.values.cumsum(-1) - ascending.values < p).gather(
+        -1, ascending.indices.argsort(-1)
+    )
+    return {
+        "the token that carries the sum over p belongs to the nucleus, too": cut(logits, short),
+        "the token that carries the sum over p belongs to the nucleus, and the likeliest token always stays":
+            cut(logits, short | (back == 0)),
+        "you kept the least likely tokens; sort in descending order": cut(logits, wrong_end),
+        "you kept the tokens whose own probability is at least p; add the probabilities up": cut(logits, probability >= p),
+        "you kept the tokens whose own probability is at least 1 - p; add the probabilities up": cut(logits, probability >= 1 - p),
+        "the mask is in the order of the ranks; bring it back to the order of the tokens": cut(logits, sums - descending < p),
+        "the mask went to the wrong tokens: scatter it to `order`, or gather it with order.argsort(-1)":
+            cut(logits, (sums - descending < p).gather(-1, order)),
+        "one token too many": cut(logits, (sums - 2 * descending < p).gather(-1, back)),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     sampling.top_p,
     difficulty=3,
@@ -163,31 +188,12 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
         logits = rows(rng, *shape) * rng.uniform(0.5, 1.5)
         for p in (rng.uniform(0.02, 0.1), rng.uniform(0.3, 0.6), rng.uniform(0.8, 0.95), 1.0):
-            probability = logits.softmax(-1)
-            descending, order = probability.sort(dim=-1, descending=True)
-            sums = descending.cumsum(-1)
+            sums = logits.softmax(-1).sort(dim=-1, descending=True).values.cumsum(-1)
             # a tie of rounding errors decides nothing here
             if bool(((sums - p).abs() < 1e-4).any() and p < 1):
                 continue
-            back = order.argsort(-1)
             want = by_transformers(TopPLogitsWarper(p), logits) if p < 1 else logits
-            short = (sums <= p).gather(-1, back)
-            ascending = probability.sort(dim=-1)
-            wrong_end = (ascending.values.cumsum(-1) - ascending.values < p).gather(
-                -1, ascending.indices.argsort(-1)
-            )
-            mistakes = {
-                "the token that carries the sum over p belongs to the nucleus, too": cut(logits, short),
-                "the token that carries the sum over p belongs to the nucleus, and the likeliest token always stays":
-                    cut(logits, short | (back == 0)),
-                "you kept the least likely tokens; sort in descending order": cut(logits, wrong_end),
-                "you kept the tokens whose own probability is at least p; add the probabilities up": cut(logits, probability >= p),
-                "you kept the tokens whose own probability is at least 1 - p; add the probabilities up": cut(logits, probability >= 1 - p),
-                "the mask is in the order of the ranks; bring it back to the order of the tokens": cut(logits, sums - descending < p),
-                "the mask went to the wrong tokens: scatter it to `order`, or gather it with order.argsort(-1)":
-                    cut(logits, (sums - descending < p).gather(-1, order)),
-                "one token too many": cut(logits, (sums - 2 * descending < p).gather(-1, back)),
-            }  # fmt: skip
+            mistakes = _nucleus_mistakes(logits, p)
             check_cut(
                 student,
                 f"top_p(logits, p={p:.3g}) with logits of shape {shape}",

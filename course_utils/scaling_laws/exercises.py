@@ -110,26 +110,9 @@ class Recorder:
         return self  # the engine copies arguments; the record must stay in one place
 
 
-@EXERCISES.add(
-    power_laws.bootstrap,
-    difficulty=2,
-    minutes=7,
-    hints=[
-        "One sample: n whole rows, drawn with replacement. A row may come twice, another not at all.",
-        "rng.integers(0, n, size=n) are n numbers from 0 to n - 1; rows[…] of them is a sample.",
-        "np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]).",
-    ],
-)
-def check_bootstrap(student: Callable, rng: random.Random) -> None:
-    n = rng.randint(9, 12)
-    n_refits = rng.randint(60, 80)
-    rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
-    seed = rng.randrange(1000)
-    statistic = Recorder()
-    before = np.random.get_state()[1].copy()
-    call = f"bootstrap(statistic, rows, n_refits={n_refits}, rng) with {n} rows of 2 numbers"
-    got = student(statistic, rows, n_refits, np.random.default_rng(seed))
-    seen = statistic.samples
+def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call: str) -> None:
+    """Whole rows, drawn anew for each sample, with replacement, all with the same chance."""
+    n = len(rows)
     if len(seen) != n_refits:
         raise Wrong(
             f"{call}: the statistic was computed {len(seen)} times; it must be n_refits times, once a sample."
@@ -166,6 +149,13 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"{call}: some rows are drawn far more often than others; all must have the same chance."
         )
+
+
+def _judge_generator(
+    student: Callable, rows: np.ndarray, seed: int, seen: list[np.ndarray], call: str
+) -> None:
+    """The same seed gives the samples that were seen, another one gives others."""
+    n_refits = len(seen)
     again = Recorder()
     student(again, rows, n_refits, np.random.default_rng(seed))
     if not np.array_equal(np.array(again.samples), np.array(seen)):
@@ -178,6 +168,30 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"{call}: another rng gave the same samples. Draw from the rng that you are given."
         )
+
+
+@EXERCISES.add(
+    power_laws.bootstrap,
+    difficulty=2,
+    minutes=7,
+    hints=[
+        "One sample: n whole rows, drawn with replacement. A row may come twice, another not at all.",
+        "rng.integers(0, n, size=n) are n numbers from 0 to n - 1; rows[…] of them is a sample.",
+        "np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]).",
+    ],
+)
+def check_bootstrap(student: Callable, rng: random.Random) -> None:
+    n = rng.randint(9, 12)
+    n_refits = rng.randint(60, 80)
+    rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
+    seed = rng.randrange(1000)
+    statistic = Recorder()
+    before = np.random.get_state()[1].copy()
+    call = f"bootstrap(statistic, rows, n_refits={n_refits}, rng) with {n} rows of 2 numbers"
+    got = student(statistic, rows, n_refits, np.random.default_rng(seed))
+    seen = statistic.samples
+    _judge_samples(seen, rows, n_refits, call)
+    _judge_generator(student, rows, seed, seen, call)
     if not np.array_equal(before, np.random.get_state()[1]):
         raise Wrong(
             f"{call}: it used numpy's global generator. Draw from rng, as in rng.integers(0, n, size=n)."
@@ -211,6 +225,55 @@ def huber_sum(errors, delta: float) -> float:
     )
 
 
+def _random_points(rng: random.Random, n: int, noise: float) -> tuple[np.ndarray, ...]:
+    """theta (5,) of a law, and N, D and L (n,) of points close to it."""
+    theta = np.array(
+        [
+            rng.uniform(5, 7),
+            rng.uniform(5, 8),
+            rng.uniform(0.4, 0.7),
+            rng.uniform(0.3, 0.4),
+            rng.uniform(0.25, 0.4),
+        ]
+    )
+    N, D = (np.array([10 ** rng.uniform(low, low + 2) for _ in range(n)]) for low in (8, 9.5))
+    law = scaling_laws.Chinchilla.from_theta(theta)
+    signs = [rng.choice((-1, 1)) for _ in range(n)]
+    L = law.loss(N, D) * np.exp([sign * noise * rng.uniform(0.3, 3) for sign in signs])
+    return theta, N, D, L
+
+
+def _objective_mistakes(
+    theta: np.ndarray, N: np.ndarray, D: np.ndarray, L: np.ndarray, delta: float
+) -> dict[str, float]:
+    """What the usual slips make of these points."""
+    n = len(N)
+    r = errors_of(theta, N, D, L)
+    law = scaling_laws.Chinchilla.from_theta(theta)
+    plain = [law.loss(a, b) - loss for a, b, loss in zip(N, D, L, strict=True)]
+    swapped = errors_of(theta[[1, 0, 2, 3, 4]], N, D, L)
+    raw_E = [
+        log(theta[2] + exp(theta[0]) / a ** theta[3] + exp(theta[1]) / b ** theta[4]) - log(loss)
+        for a, b, loss in zip(N, D, L, strict=True)
+    ]
+    far = float(sum(x * x / 2 if abs(x) <= delta else delta * abs(x) for x in r))
+    loose = float(sum(x * x if abs(x) <= delta else delta * (abs(x) - delta / 2) for x in r))
+    return {
+        "that is the mean; take the sum, or an optimiser thinks it has arrived too early": huber_sum(r, delta) / n,
+        "you took the errors of the losses; take those of their logarithms": huber_sum(plain, delta),
+        "A and B are swapped: theta begins with log A, log B": huber_sum(swapped, delta),
+        "theta[2] is log E: take its exponential": huber_sum(raw_E, delta),
+        "that is the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)),
+        "that is half the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)) / 2,
+        "that is the sum of absolute errors; within delta the Huber loss is r²/2": float(sum(map(abs, r))),
+        "delta · |r| beyond delta leaves a jump: subtract delta²/2": far,
+        "within delta it is r²/2, not r²": loose,
+        "divide by nothing: the line beyond delta has slope delta, not 1": huber_sum(r, delta) / delta,
+        "the sign of an error does not matter: large negative ones count as well": huber_sum([max(x, 0) for x in r], delta),
+        "you ignored delta": huber_sum(r, 1e-3),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     scaling_laws.chinchilla_objective,
     difficulty=2,
@@ -230,43 +293,9 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
         (8, 0.02, 0.02),
         (5, 0.5, 0.1),
     ):
-        theta = np.array(
-            [
-                rng.uniform(5, 7),
-                rng.uniform(5, 8),
-                rng.uniform(0.4, 0.7),
-                rng.uniform(0.3, 0.4),
-                rng.uniform(0.25, 0.4),
-            ]
-        )
-        N, D = (np.array([10 ** rng.uniform(low, low + 2) for _ in range(n)]) for low in (8, 9.5))
-        law = scaling_laws.Chinchilla.from_theta(theta)
-        signs = [rng.choice((-1, 1)) for _ in range(n)]
-        L = law.loss(N, D) * np.exp([sign * noise * rng.uniform(0.3, 3) for sign in signs])
+        theta, N, D, L = _random_points(rng, n, noise)
         r = errors_of(theta, N, D, L)
-        plain = [law.loss(a, b) - loss for a, b, loss in zip(N, D, L, strict=True)]
-        swapped = errors_of(theta[[1, 0, 2, 3, 4]], N, D, L)
-        raw_E = [
-            log(theta[2] + exp(theta[0]) / a ** theta[3] + exp(theta[1]) / b ** theta[4])
-            - log(loss)
-            for a, b, loss in zip(N, D, L, strict=True)
-        ]
-        far = float(sum(x * x / 2 if abs(x) <= delta else delta * abs(x) for x in r))
-        loose = float(sum(x * x if abs(x) <= delta else delta * (abs(x) - delta / 2) for x in r))
-        mistakes = {
-            "that is the mean; take the sum, or an optimiser thinks it has arrived too early": huber_sum(r, delta) / n,
-            "you took the errors of the losses; take those of their logarithms": huber_sum(plain, delta),
-            "A and B are swapped: theta begins with log A, log B": huber_sum(swapped, delta),
-            "theta[2] is log E: take its exponential": huber_sum(raw_E, delta),
-            "that is the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)),
-            "that is half the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)) / 2,
-            "that is the sum of absolute errors; within delta the Huber loss is r²/2": float(sum(map(abs, r))),
-            "delta · |r| beyond delta leaves a jump: subtract delta²/2": far,
-            "within delta it is r²/2, not r²": loose,
-            "divide by nothing: the line beyond delta has slope delta, not 1": huber_sum(r, delta) / delta,
-            "the sign of an error does not matter: large negative ones count as well": huber_sum([max(x, 0) for x in r], delta),
-            "you ignored delta": huber_sum(r, 1e-3),
-        }  # fmt: skip
+        mistakes = _objective_mistakes(theta, N, D, L, delta)
         want = huber_sum(r, delta)
         mistakes = {s: v for s, v in mistakes.items() if abs(v - want) > 1e-6 * want}
         call = f"chinchilla_objective(theta, N, D, L, delta={delta:g}) with {n} point{'s' if n > 1 else ''}"
@@ -284,6 +313,13 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
         "chinchilla_objective(theta, N, D, L) with the default delta=1e-3",
         tol=1e-8,
     )
+    _check_huge_theta(student, rng, N, D, L)
+
+
+def _check_huge_theta(
+    student: Callable, rng: random.Random, N: np.ndarray, D: np.ndarray, L: np.ndarray
+) -> None:
+    """A theta whose exponential overflows."""
     theta = np.array([rng.uniform(800, 900), 6.0, 0.5, 0.3, 0.3])
     with np.errstate(over="ignore"):
         got = student(theta, N, D, L)

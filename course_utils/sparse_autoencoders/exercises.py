@@ -4,6 +4,7 @@ are judged by their statistics.
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,6 +37,48 @@ def keep(f: Tensor, top_k: int | None) -> Tensor:
     return torch.where(rank < top_k, f, torch.zeros_like(f))
 
 
+def _bias_mistakes(
+    x: Tensor, encoder: Tensor, encoder_bias: Tensor, decoder_bias: Tensor, top_k: int | None
+) -> dict[str, Tensor]:
+    """What the usual slips make of x: in the biases, and in what is bent."""
+    from_inputs = decoder_bias[..., None, :]
+    to_codes = encoder_bias[..., None, :]
+    no_encoder_bias = torch.zeros_like(encoder_bias)
+    no_decoder_bias = torch.zeros_like(decoder_bias)
+    raw = (x - from_inputs) @ encoder + to_codes
+    bent_first = torch.relu((x - from_inputs) @ encoder) + to_codes
+
+    def coded(encoder_bias: Tensor, decoder_bias: Tensor) -> Tensor:
+        return encode_oracle(x, encoder, encoder_bias, decoder_bias, top_k)
+
+    return {
+        "you left out both biases": coded(no_encoder_bias, no_decoder_bias),
+        "you left out decoder_bias: subtract it from x first": coded(encoder_bias, no_decoder_bias),
+        "you left out encoder_bias": coded(no_encoder_bias, decoder_bias),
+        "decoder_bias is subtracted from x; you added it": coded(encoder_bias, -decoder_bias),
+        "encoder_bias is added; you subtracted it": coded(-encoder_bias, decoder_bias),
+        "you left out the ReLU": keep(raw, top_k),
+        "the bias comes before the ReLU": keep(bent_first, top_k),
+    }
+
+
+def _top_k_mistakes(f: Tensor, top_k: int) -> dict[str, Tensor]:
+    """What the usual slips make of codes f (..., B, k): in which are kept, and in how."""
+    all_examples = (
+        f.flatten(-2).argsort(-1, descending=True).argsort(-1).unflatten(-1, f.shape[-2:]) < top_k
+    )
+    return {
+        "you ignored top_k": f,
+        "the k-th largest belongs to them: a strict > loses it": keep(f, top_k - 1),
+        "top_k chooses among the units of each example; you chose among all examples": f
+        * all_examples,
+        "top_k chooses among the units; you chose among the examples": keep(f.mT, top_k).mT,
+        "top_k keeps the largest; you kept the smallest": f - keep(f, f.size(-1) - top_k),
+        "the largest stay at their place; you returned them alone": f.topk(top_k).values,
+        "top_k keeps the sizes; you replaced them by 1": (keep(f, top_k) > 0).float(),
+    }
+
+
 @EXERCISES.add(
     sparse_autoencoders.encode,
     difficulty=2,
@@ -55,47 +98,10 @@ def check_encode(student: Callable, rng: random.Random) -> None:
             e = normal(rng, *lead, k) * 0.7
             b = normal(rng, *lead, d)
             want = encode_oracle(x, A, e, b, top_k)
-            E = e[..., None, :]
-            D = b[..., None, :]
-            zero = torch.zeros_like(e)
-            free = torch.zeros_like(b)
-            raw = (x - D) @ A + E
-            f = torch.relu(raw)
-            mistakes = {
-                "you left out both biases": encode_oracle(x, A, zero, free, top_k),
-                "you left out decoder_bias: subtract it from x first": encode_oracle(
-                    x, A, e, free, top_k
-                ),
-                "you left out encoder_bias": encode_oracle(x, A, zero, b, top_k),
-                "decoder_bias is subtracted from x; you added it": encode_oracle(
-                    x, A, e, -b, top_k
-                ),
-                "encoder_bias is added; you subtracted it": encode_oracle(x, A, -e, b, top_k),
-                "you left out the ReLU": keep(raw, top_k),
-                "the bias comes before the ReLU": keep(torch.relu((x - D) @ A) + E, top_k),
-            }
+            f = torch.relu((x - b[..., None, :]) @ A + e[..., None, :])
+            mistakes = _bias_mistakes(x, A, e, b, top_k)
             if top_k:
-                all_examples = (
-                    f.flatten(-2)
-                    .argsort(-1, descending=True)
-                    .argsort(-1)
-                    .unflatten(-1, f.shape[-2:])
-                    < top_k
-                )
-                mistakes |= {
-                    "you ignored top_k": f,
-                    "the k-th largest belongs to them: a strict > loses it": keep(f, top_k - 1),
-                    "top_k chooses among the units of each example; you chose among all examples": f
-                    * all_examples,
-                    "top_k chooses among the units; you chose among the examples": keep(
-                        f.mT, top_k
-                    ).mT,
-                    "top_k keeps the largest; you kept the smallest": f - keep(f, k - top_k),
-                    "the largest stay at their place; you returned them alone": f.topk(
-                        top_k
-                    ).values,
-                    "top_k keeps the sizes; you replaced them by 1": (keep(f, top_k) > 0).float(),
-                }
+                mistakes |= _top_k_mistakes(f, top_k)
             call = f"encode(x, …{'' if top_k is None else f', top_k={top_k}'}) with x of shape {tuple(x.shape)} and encoder of shape {tuple(A.shape)}"
             got = student(x, A, e, b) if top_k is None else student(x, A, e, b, top_k=top_k)
             expect(got, want, call, mistakes=different(mistakes, want))
@@ -108,6 +114,11 @@ def check_encode(student: Callable, rng: random.Random) -> None:
         encode_oracle(x.expand(2, 4, 3), A, e, b),
         "encode(x, …) with one batch (4, 3) for two instances",
     )
+    _check_encode_gradients(student, rng)
+
+
+def _check_encode_gradients(student: Callable, rng: random.Random) -> None:
+    """The gradients that reach the encoder, with and without top_k."""
     x, A, e, b = (
         normal(rng, *shape, dtype=torch.float64) for shape in ((4, 3), (3, 6), (6,), (3,))
     )
@@ -126,6 +137,64 @@ def check_encode(student: Callable, rng: random.Random) -> None:
 
 
 # --- sae_loss -------------------------------------------------------------------------------------
+
+
+def _missed(x: Tensor, y: Tensor) -> Tensor:
+    """The squared distance of y from x, averaged over the examples."""
+    return (x - y).square().sum((-2, -1)) / x.shape[-2]
+
+
+def sae_loss_oracle(
+    x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, penalty: float | Tensor
+) -> Tensor:
+    """How far the codes miss x, and what they cost."""
+    y = torch.einsum("...bk,...kd->...bd", f, directions)
+    sparse = f.abs().sum((-2, -1)) / x.shape[-2]
+    return _missed(x, y + decoder_bias[..., None, :]) + penalty * sparse
+
+
+def _sae_loss_mistakes(
+    x: Tensor, f: Tensor, directions: Tensor, decoder_bias: Tensor, penalty: float | Tensor
+) -> dict[str, Tensor]:
+    """What the usual slips make of x (..., B, d) and its codes f (..., B, k)."""
+    B, d = x.shape[-2:]
+    k = f.size(-1)
+    missed = partial(_missed, x)
+    want = sae_loss_oracle(x, f, directions, decoder_bias, penalty)
+    y = torch.einsum("...bk,...kd->...bd", f, directions)
+    row = decoder_bias[..., None, :]
+    sparse = f.abs().sum((-2, -1)) / B
+    mistakes = {
+        "you left out decoder_bias": missed(y) + penalty * sparse,
+        "decoder_bias is added to Σ f_i d_i; you subtracted it": missed(y - row) + penalty * sparse,
+        "‖…‖² sums over the activations; you took their mean": missed(y + row) / d + penalty * sparse,
+        "Σ |f_i| sums over the units; you took their mean": missed(y + row) + penalty * sparse / k,
+        "both are sums over activations or units, then means over the examples; you took means of everything":
+            missed(y + row) / d + penalty * sparse / k,
+        "take the mean over the examples; you added them up": B * want,
+        "the penalty is averaged over the examples, too": missed(y + row) + penalty * sparse * B,
+        "you took the sum of the codes without |…|": missed(y + row) + penalty * f.sum((-2, -1)) / B,
+        "the penalty is Σ |f_i|, not the sum of squares": missed(y + row) + penalty * f.square().sum((-2, -1)) / B,
+        "the penalty is Σ |f_i|, not the number of active units": missed(y + row) + penalty * (f > 0).float().sum((-2, -1)) / B,
+        "you forgot the penalty": missed(y + row),
+        "you forgot to multiply by the penalty": missed(y + row) + sparse,
+        "you subtracted the penalty": missed(y + row) - penalty * sparse,
+        "‖…‖² is squared; you took the root": (x - y - row).norm(dim=-1).mean(-1) + penalty * sparse,
+        "the error is squared; you took absolute values": (x - y - row).abs().sum((-2, -1)) / B + penalty * sparse,
+    }  # fmt: skip
+    if x.ndim > 2:
+        mistakes["one number for each instance: keep the leading dimensions"] = want.sum()
+        mistakes["one number for each instance, not their mean"] = want.mean()
+        if len(x) == B:
+            mistakes["each instance has its own decoder_bias: decoder_bias.unsqueeze(-2)"] = (
+                missed(y + decoder_bias) + penalty * sparse
+            )
+    if k == d:
+        wrong = torch.einsum("...bk,...dk->...bd", f, directions)
+        mistakes["the directions are the rows of `directions`: f @ directions"] = (
+            missed(wrong + row) + penalty * sparse
+        )
+    return mistakes
 
 
 @EXERCISES.add(
@@ -147,45 +216,17 @@ def check_sae_loss(student: Callable, rng: random.Random) -> None:
         V = normal(rng, *lead, k, d)
         b = normal(rng, *lead, d)
         penalty = rng.uniform(0.5, 2.0) if N is None else uniform(rng, N, low=0.5, high=2.0)
-        y = torch.einsum("...bk,...kd->...bd", f, V)
-        row = b[..., None, :]
-        missed = lambda y, x=x: (x - y).square().sum((-2, -1)) / x.shape[-2]
-        sparse = f.abs().sum((-2, -1)) / B
-        want = missed(y + row) + penalty * sparse
-        mistakes = {
-            "you left out decoder_bias": missed(y) + penalty * sparse,
-            "decoder_bias is added to Σ f_i d_i; you subtracted it": missed(y - row) + penalty * sparse,
-            "‖…‖² sums over the activations; you took their mean": missed(y + row) / d + penalty * sparse,
-            "Σ |f_i| sums over the units; you took their mean": missed(y + row) + penalty * sparse / k,
-            "both are sums over activations or units, then means over the examples; you took means of everything":
-                missed(y + row) / d + penalty * sparse / k,
-            "take the mean over the examples; you added them up": B * want,
-            "the penalty is averaged over the examples, too": missed(y + row) + penalty * sparse * B,
-            "you took the sum of the codes without |…|": missed(y + row) + penalty * f.sum((-2, -1)) / B,
-            "the penalty is Σ |f_i|, not the sum of squares": missed(y + row) + penalty * f.square().sum((-2, -1)) / B,
-            "the penalty is Σ |f_i|, not the number of active units": missed(y + row) + penalty * (f > 0).float().sum((-2, -1)) / B,
-            "you forgot the penalty": missed(y + row),
-            "you forgot to multiply by the penalty": missed(y + row) + sparse,
-            "you subtracted the penalty": missed(y + row) - penalty * sparse,
-            "‖…‖² is squared; you took the root": (x - y - row).norm(dim=-1).mean(-1) + penalty * sparse,
-            "the error is squared; you took absolute values": (x - y - row).abs().sum((-2, -1)) / B + penalty * sparse,
-        }  # fmt: skip
-        if N is not None:
-            mistakes["one number for each instance: keep the leading dimensions"] = want.sum()
-            mistakes["one number for each instance, not their mean"] = want.mean()
-            if N == B:
-                mistakes["each instance has its own decoder_bias: decoder_bias.unsqueeze(-2)"] = (
-                    missed(y + b) + penalty * sparse
-                )
-        if k == d:
-            wrong = torch.einsum("...bk,...dk->...bd", f, V)
-            mistakes["the directions are the rows of `directions`: f @ directions"] = (
-                missed(wrong + row) + penalty * sparse
-            )
+        want = sae_loss_oracle(x, f, V, b, penalty)
+        mistakes = _sae_loss_mistakes(x, f, V, b, penalty)
         call = f"sae_loss(x, f, directions, decoder_bias, penalty) with x of shape {tuple(x.shape)} and f of shape {tuple(f.shape)}"
         expect(
             student(x, f, V, b, penalty), want, call, mistakes=different(mistakes, want), tol=1e-4
         )
+    _check_sae_loss_gradients(student, rng)
+
+
+def _check_sae_loss_gradients(student: Callable, rng: random.Random) -> None:
+    """The gradients that reach the codes and the directions."""
     x, f, V, b = (
         normal(rng, *shape, dtype=torch.float64) for shape in ((4, 3), (4, 6), (6, 3), (3,))
     )
@@ -210,6 +251,38 @@ def check_sae_loss(student: Callable, rng: random.Random) -> None:
 
 
 # --- mean_max_cosine ------------------------------------------------------------------------------
+
+
+def _cosine_mistakes(
+    dots: Tensor, truth_lengths: Tensor, found_lengths: Tensor
+) -> dict[str, Tensor]:
+    """What the usual slips make of dot products (..., n, k) of true and found directions."""
+    cosines = dots / truth_lengths / found_lengths
+    mistakes = {
+        "each true direction looks for its best found one; yours goes the other way, so a missed feature costs nothing":
+            cosines.amax(-2).mean(-1),
+        "the sign counts: a direction and its opposite are two features, so take no absolute value": cosines.abs().amax(-1).mean(-1),
+        "bring both to length 1: a cosine knows no lengths": dots.amax(-1).mean(-1),
+        "bring `found` to length 1, too": (dots / truth_lengths).amax(-1).mean(-1),
+        "bring `truth` to length 1, too": (dots / found_lengths).amax(-1).mean(-1),
+        "normalise before you choose the best; yours chose the largest dot product":
+            cosines.gather(-1, dots.argmax(-1, keepdim=True)).squeeze(-1).mean(-1),
+        "take the largest cosine for each true direction; you averaged all": cosines.mean((-2, -1)),
+        "average over the true directions; you took the single best pair": cosines.amax((-2, -1)),
+        "average over the true directions; you took the worst": cosines.amax(-1).amin(-1),
+        "the best is the largest cosine, not the smallest": cosines.amin(-1).mean(-1),
+        "you added them up; average over the true directions": cosines.amax(-1).sum(-1),
+        "you returned one number for each true direction; average them": cosines.amax(-1),
+    }  # fmt: skip
+    if dots.size(-1) == dots.size(-2):
+        mistakes["you compared row with row; each true direction may be found in any row"] = (
+            cosines.diagonal(dim1=-2, dim2=-1).mean(-1)
+        )
+    if dots.ndim > 2:
+        mistakes["one number for each instance: keep the leading dimensions"] = cosines.amax(
+            -1
+        ).mean()
+    return mistakes
 
 
 @EXERCISES.add(
@@ -239,30 +312,7 @@ def check_mean_max_cosine(student: Callable, rng: random.Random) -> None:
         c = found.double().norm(dim=-1)[..., None, :]
         cosines = dots / a / c
         want = cosines.amax(-1).mean(-1).float()
-        mistakes = {
-            "each true direction looks for its best found one; yours goes the other way, so a missed feature costs nothing":
-                cosines.amax(-2).mean(-1),
-            "the sign counts: a direction and its opposite are two features, so take no absolute value": cosines.abs().amax(-1).mean(-1),
-            "bring both to length 1: a cosine knows no lengths": dots.amax(-1).mean(-1),
-            "bring `found` to length 1, too": (dots / a).amax(-1).mean(-1),
-            "bring `truth` to length 1, too": (dots / c).amax(-1).mean(-1),
-            "normalise before you choose the best; yours chose the largest dot product":
-                cosines.gather(-1, dots.argmax(-1, keepdim=True)).squeeze(-1).mean(-1),
-            "take the largest cosine for each true direction; you averaged all": cosines.mean((-2, -1)),
-            "average over the true directions; you took the single best pair": cosines.amax((-2, -1)),
-            "average over the true directions; you took the worst": cosines.amax(-1).amin(-1),
-            "the best is the largest cosine, not the smallest": cosines.amin(-1).mean(-1),
-            "you added them up; average over the true directions": cosines.amax(-1).sum(-1),
-            "you returned one number for each true direction; average them": cosines.amax(-1),
-        }  # fmt: skip
-        if k == n:
-            mistakes["you compared row with row; each true direction may be found in any row"] = (
-                cosines.diagonal(dim1=-2, dim2=-1).mean(-1)
-            )
-        if N is not None:
-            mistakes["one number for each instance: keep the leading dimensions"] = cosines.amax(
-                -1
-            ).mean()
+        mistakes = _cosine_mistakes(dots, a, c)
         mistakes = different({s: v.float() for s, v in mistakes.items()}, want)
         call = f"mean_max_cosine(truth, found) with truth of shape {tuple(truth.shape)} and found of shape {tuple(found.shape)}"
         expect(student(truth, found), want, call, mistakes=mistakes)

@@ -161,6 +161,44 @@ def reconstruct_oracle(x: Tensor, W: Tensor, b: Tensor, linear: bool = False) ->
     return out if linear else out.clamp(min=0)
 
 
+def _reconstruct_mistakes(x: Tensor, W: Tensor, b: Tensor, linear: bool) -> dict[str, Tensor]:
+    """What the usual slips make of x (..., B, n)."""
+    row = b[..., None, :]
+    bent = (lambda z: z) if linear else torch.relu
+    hidden = torch.einsum("...mj,...bj->...bm", W, x)
+    read = torch.einsum("...mi,...bm->...bi", W, hidden)
+    mistakes = {
+        "you forgot the bias b": bent(read),
+        "the bias comes before the ReLU: add it first, then bend": torch.relu(read) + row,
+        "you left out the ReLU": read + row,
+        "linear=True leaves the ReLU out": torch.relu(read + row),
+        "the hidden layer has no ReLU; only the output is bent": torch.einsum(
+            "...mi,...bm->...bi", W, hidden.relu()
+        )
+        + row,
+        "both layers are bent; only the output is": torch.einsum(
+            "...mi,...bm->...bi", W, hidden.relu()
+        )
+        .add(row)
+        .relu(),
+        "you subtracted the bias": bent(read - row),
+        "you used the absolute value": (read + row).abs(),
+        "you used a sigmoid instead of the ReLU": (read + row).sigmoid(),
+    }
+    if x.ndim > 2 and len(x) == x.size(-2):
+        mistakes[
+            "each instance has its own bias, the same for all its examples: b.unsqueeze(-2)"
+        ] = bent(read + b)
+    if W.size(-2) == W.size(-1):
+        mistakes["hidden is W x, then Wᵀ reads back; yours has the two the other way round"] = bent(
+            torch.einsum("...im,...jm,...bj->...bi", W, W, x) + row
+        )
+        mistakes["you applied W twice; the second time it is Wᵀ"] = bent(
+            torch.einsum("...im,...mj,...bj->...bi", W, W, x) + row
+        )
+    return mistakes
+
+
 @EXERCISES.add(
     superposition.reconstruct,
     difficulty=1,
@@ -183,40 +221,8 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
     ):
         for linear in (False, True):
             x, W, b = toy_inputs(rng, N, B, n, m)
-            row = b[..., None, :]
             want = reconstruct_oracle(x, W, b, linear)
-            bent = (lambda z: z) if linear else torch.relu
-            hidden = torch.einsum("...mj,...bj->...bm", W, x)
-            read = torch.einsum("...mi,...bm->...bi", W, hidden)
-            mistakes = {
-                "you forgot the bias b": bent(read),
-                "the bias comes before the ReLU: add it first, then bend": torch.relu(read) + row,
-                "you left out the ReLU": read + row,
-                "linear=True leaves the ReLU out": torch.relu(read + row),
-                "the hidden layer has no ReLU; only the output is bent": torch.einsum(
-                    "...mi,...bm->...bi", W, hidden.relu()
-                )
-                + row,
-                "both layers are bent; only the output is": torch.einsum(
-                    "...mi,...bm->...bi", W, hidden.relu()
-                )
-                .add(row)
-                .relu(),
-                "you subtracted the bias": bent(read - row),
-                "you used the absolute value": (read + row).abs(),
-                "you used a sigmoid instead of the ReLU": (read + row).sigmoid(),
-            }
-            if N == B and N is not None:
-                mistakes[
-                    "each instance has its own bias, the same for all its examples: b.unsqueeze(-2)"
-                ] = bent(read + b)
-            if m == n:
-                mistakes[
-                    "hidden is W x, then Wᵀ reads back; yours has the two the other way round"
-                ] = bent(torch.einsum("...im,...jm,...bj->...bi", W, W, x) + row)
-                mistakes["you applied W twice; the second time it is Wᵀ"] = bent(
-                    torch.einsum("...im,...mj,...bj->...bi", W, W, x) + row
-                )
+            mistakes = _reconstruct_mistakes(x, W, b, linear)
             call = f"reconstruct(x, W, b{', linear=True' if linear else ''}) with x of shape {tuple(x.shape)} and W of shape {tuple(W.shape)}"
             got = student(x, W, b, linear=True) if linear else student(x, W, b)
             expect(got, want, call, mistakes=different(mistakes, want))
@@ -226,6 +232,11 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
         reconstruct_oracle(x[0].expand(3, 4, 5), W, b),
         "reconstruct(x, W, b) with one batch (4, 5) for three instances",
     )
+    _check_reconstruct_gradients(student, rng)
+
+
+def _check_reconstruct_gradients(student: Callable, rng: random.Random) -> None:
+    """The gradients that reach W and b."""
     x, W, b = toy_inputs(rng, None, 4, 5, 2, torch.float64)
     check_gradient(
         lambda W: student(x, W, b),
@@ -242,6 +253,57 @@ def check_reconstruct(student: Callable, rng: random.Random) -> None:
 
 
 # --- weighted_loss --------------------------------------------------------------------------------
+
+
+def _total_error(x: Tensor, y: Tensor, importance: Tensor) -> Tensor:
+    """The weighted squared errors, added up over examples and features."""
+    weight = importance[..., None, :].double()
+    error = (x - y).double()
+    return torch.einsum("...bi,...bi->...", weight.expand_as(error), error**2)
+
+
+def _weighted_mistakes(x: Tensor, y: Tensor, importance: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of x and y (..., B, n)."""
+    B, n = x.shape[-2:]
+    weight = importance[..., None, :].double()
+    error = (x - y).double()
+    total = _total_error(x, y, importance)
+    mistakes = {
+        "sum over the features, and average over the examples only": (total / (B * n)),
+        "average over the examples; you added them up": total,
+        "average over the examples and sum over the features; yours is the other way round": total
+        / n,
+        "you forgot the importance": error.square().sum((-2, -1)) / B,
+        "the importance weighs the squared error; you squared the importance, too": (weight * error)
+        .square()
+        .sum((-2, -1))
+        / B,
+        "square the error; you took its absolute value": (weight * error.abs()).sum((-2, -1)) / B,
+        "there is no square root in the loss": (total / B).sqrt(),
+        "divide by nothing else: the weights are not normalised": total
+        / B
+        / weight.sum(-1).mean(-1),
+    }
+    mistakes = {s: v.float() for s, v in mistakes.items()}
+    if x.ndim > 2:
+        mistakes[
+            "one number for each instance: sum over the features and average over the examples, keep the rest"
+        ] = (total / B).sum().float()
+        mistakes["one number for each instance, not their mean"] = (total / B).mean().float()
+    mistakes["one number for each example is left; average over them, dim=-1 after the sum"] = (
+        (weight * error**2).sum(-1).float()
+    )
+    if x.ndim > 2 and len(x) == B:
+        # what broadcasting does without unsqueeze(-2)
+        aligned = (importance if importance.ndim > 1 else importance[None]).double()
+        mistakes["each instance has its own importance: importance.unsqueeze(-2)"] = (
+            (aligned * error**2).sum(-1).mean(-1)
+        ).float()
+        if n == B:
+            mistakes["the importance weighs features, not examples"] = (
+                (importance[..., :, None].double() * error**2).sum(-1).mean(-1).float()
+            )
+    return mistakes
 
 
 @EXERCISES.add(
@@ -267,48 +329,8 @@ def check_weighted_loss(student: Callable, rng: random.Random) -> None:
         x = uniform(rng, *lead, B, n)
         y = uniform(rng, *lead, B, n)
         importance = uniform(rng, *(lead if own else ()), n, low=0.2, high=2.0)
-        weight = importance[..., None, :].double()
-        error = (x - y).double()
-        total = torch.einsum("...bi,...bi->...", weight.expand_as(error), error**2)
-        want = (total / B).float()
-        mistakes = {
-            "sum over the features, and average over the examples only": (total / (B * n)),
-            "average over the examples; you added them up": total,
-            "average over the examples and sum over the features; yours is the other way round": total
-            / n,
-            "you forgot the importance": error.square().sum((-2, -1)) / B,
-            "the importance weighs the squared error; you squared the importance, too": (
-                weight * error
-            )
-            .square()
-            .sum((-2, -1))
-            / B,
-            "square the error; you took its absolute value": (weight * error.abs()).sum((-2, -1))
-            / B,
-            "there is no square root in the loss": (total / B).sqrt(),
-            "divide by nothing else: the weights are not normalised": total
-            / B
-            / weight.sum(-1).mean(-1),
-        }
-        mistakes = {s: v.float() for s, v in mistakes.items()}
-        if N is not None:
-            mistakes[
-                "one number for each instance: sum over the features and average over the examples, keep the rest"
-            ] = (total / B).sum().float()
-            mistakes["one number for each instance, not their mean"] = (total / B).mean().float()
-        mistakes["one number for each example is left; average over them, dim=-1 after the sum"] = (
-            (weight * error**2).sum(-1).float()
-        )
-        if N == B and N is not None:
-            # what broadcasting does without unsqueeze(-2)
-            aligned = (importance if own else importance[None]).double()
-            mistakes["each instance has its own importance: importance.unsqueeze(-2)"] = (
-                (aligned * error**2).sum(-1).mean(-1)
-            ).float()
-            if n == B:
-                mistakes["the importance weighs features, not examples"] = (
-                    (importance[..., :, None].double() * error**2).sum(-1).mean(-1).float()
-                )
+        want = (_total_error(x, y, importance) / B).float()
+        mistakes = _weighted_mistakes(x, y, importance)
         call = f"weighted_loss(x, y, importance) with x of shape {tuple(x.shape)} and importance of shape {tuple(importance.shape)}"
         expect(student(x, y, importance), want, call, mistakes=different(mistakes, want))
     x = uniform(rng, 3, 4).double()
@@ -340,6 +362,33 @@ def dimensionality_oracle(W: Tensor) -> Tensor:
     return torch.stack(values, -1).to(W.dtype)
 
 
+def _dimensionality_mistakes(W: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of W (..., m, n)."""
+    gram = torch.einsum("...mi,...mj->...ij", W.double(), W.double())
+    lengths = gram.diagonal(dim1=-2, dim2=-1)  # (..., n), squared
+    own = torch.eye(W.size(-1), dtype=torch.bool)
+    unit = gram / lengths.sqrt()[..., :, None]  # Ŵ_i · W_j
+    mistakes = {
+        "j runs over all features, i itself too": lengths / unit.square().masked_fill(own, 0).sum(-1),
+        "divide by the sum of the squares; you did not square Ŵ_i · W_j": lengths / unit.sum(-1),
+        "divide by the sum of the squares; you took absolute values": lengths / unit.abs().sum(-1),
+        "W_i has length 1 in the sum; you left it as it is": lengths / gram.square().sum(-1),
+        "both were brought to length 1; in the sum W_j keeps its length": lengths / (unit / lengths.sqrt()[..., None, :]).square().sum(-1),
+        "the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is":
+            lengths / (gram / lengths.sqrt()[..., None, :]).square().sum(-1),
+        "the numerator is the squared length ‖W_i‖²": lengths.sqrt() / unit.square().sum(-1),
+        "you returned the sum alone: divide ‖W_i‖² by it": unit.square().sum(-1),
+        "that is the fraction turned round: ‖W_i‖² stands above": unit.square().sum(-1) / lengths,
+        "that is D* = m / ‖W‖², one number for all features": (W.shape[-2] / lengths.sum(-1, keepdim=True)).expand(lengths.shape),
+        "you returned the sum over the features; each has its own dimensionality": (lengths / unit.square().sum(-1)).sum(-1),
+    }  # fmt: skip
+    if W.size(-2) == W.size(-1):
+        mistakes["features are the columns of W; you took the rows"] = dimensionality_oracle(
+            W.mT
+        ).double()
+    return mistakes
+
+
 @EXERCISES.add(
     superposition.feature_dimensionality,
     difficulty=2,
@@ -356,29 +405,7 @@ def check_feature_dimensionality(student: Callable, rng: random.Random) -> None:
     for shape in ((2, 5), (3, 3), (4, 2, 6), (2, 3, 4, 4), (1, 3)):
         W = normal(rng, *shape)
         want = dimensionality_oracle(W)
-        gram = torch.einsum("...mi,...mj->...ij", W.double(), W.double())
-        lengths = gram.diagonal(dim1=-2, dim2=-1)  # (..., n), squared
-        own = torch.eye(shape[-1], dtype=torch.bool)
-        n = shape[-1]
-        unit = gram / lengths.sqrt()[..., :, None]  # Ŵ_i · W_j
-        mistakes = {
-            "j runs over all features, i itself too": lengths / unit.square().masked_fill(own, 0).sum(-1),
-            "divide by the sum of the squares; you did not square Ŵ_i · W_j": lengths / unit.sum(-1),
-            "divide by the sum of the squares; you took absolute values": lengths / unit.abs().sum(-1),
-            "W_i has length 1 in the sum; you left it as it is": lengths / gram.square().sum(-1),
-            "both were brought to length 1; in the sum W_j keeps its length": lengths / (unit / lengths.sqrt()[..., None, :]).square().sum(-1),
-            "the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is":
-                lengths / (gram / lengths.sqrt()[..., None, :]).square().sum(-1),
-            "the numerator is the squared length ‖W_i‖²": lengths.sqrt() / unit.square().sum(-1),
-            "you returned the sum alone: divide ‖W_i‖² by it": unit.square().sum(-1),
-            "that is the fraction turned round: ‖W_i‖² stands above": unit.square().sum(-1) / lengths,
-            "that is D* = m / ‖W‖², one number for all features": (W.shape[-2] / lengths.sum(-1, keepdim=True)).expand(lengths.shape),
-            "you returned the sum over the features; each has its own dimensionality": (lengths / unit.square().sum(-1)).sum(-1),
-        }  # fmt: skip
-        if shape[-2] == n:
-            mistakes["features are the columns of W; you took the rows"] = dimensionality_oracle(
-                W.mT
-            ).double()
+        mistakes = _dimensionality_mistakes(W)
         mistakes = different(
             {s: v.float() for s, v in mistakes.items() if torch.isfinite(v).all()}, want
         )

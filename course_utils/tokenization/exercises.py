@@ -29,6 +29,51 @@ def letters(rng: random.Random, n: int) -> list[str]:
 # --- count_pairs ----------------------------------------------------------------------------------
 
 
+def _check_first_count(student: Callable, ids: list[int]) -> None:
+    """A second call counts the same, and the keys are pairs."""
+    once = student(fresh(ids))
+    twice = student(fresh(ids))
+    if isinstance(once, dict) and isinstance(twice, dict):
+        if once != twice:
+            raise Wrong(
+                f"count_pairs({ids}) gives another answer the second time: the counts of the call before "
+                "are still there. Make the dictionary inside the function"
+            )
+        others = [key for key in once if not isinstance(key, (tuple, int, np.integer))]
+        if others:
+            raise Wrong(
+                f"count_pairs({ids}): a key of your dictionary is {show_value(others[0])}, of type "
+                f"{type(others[0]).__name__}; each key must be a tuple of two ids, such as {tuple(ids[:2])}"
+            )
+
+
+def _pair_mistakes(ids: list[int]) -> dict[str, dict]:
+    """What the usual slips count in these ids."""
+    unordered = Counter(tuple(sorted(pair)) for pair in pairwise(ids))
+    right = Counter(pairwise(ids))
+    return {
+        "you left out the last pair": dict(Counter(pairwise(ids[:-1]))),
+        "you left out the first pair": dict(Counter(pairwise(ids[1:]))),
+        "you moved on by two; the pairs overlap, so each id but the last begins one":
+            dict(Counter(zip(ids[::2], ids[1::2], strict=False))),
+        "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice": without_overlaps(ids),
+        "you paired the last id with the first": dict(Counter(pairwise([*ids, ids[0]]))),
+        "you counted every pair once, however often it occurs": dict.fromkeys(right, 1),
+        "your counts start at 0 instead of 1": {pair: count - 1 for pair, count in right.items()},
+        "you treated (a, b) and (b, a) as the same pair; their order matters": dict(unordered),
+        "you counted single ids instead of pairs": dict(Counter(ids)),
+        "you left out the pairs that occur only once": {pair: n for pair, n in right.items() if n > 1},
+        "you left out the pairs of two equal ids": {pair: n for pair, n in right.items() if pair[0] != pair[1]},
+        "you left out pairs with the id 0; ask `is not None`, since 0 counts as false":
+            {pair: n for pair, n in right.items() if 0 not in pair},
+        "you left out pairs that begin with the id 0; ask `is not None`, since 0 counts as false":
+            {pair: n for pair, n in right.items() if pair[0] != 0},
+        "you counted ids that stand apart, too; only neighbours make a pair": dict(Counter(combinations(ids, 2))),
+        "you kept only the ten most frequent pairs; every pair counts": dict(right.most_common(10)),
+        "each pair is turned round: the left id comes first": {(b, a): n for (a, b), n in right.items()},
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     tokenization.count_pairs,
     difficulty=1,
@@ -49,44 +94,10 @@ def check_count_pairs(student: Callable, rng: random.Random) -> None:
         [x, z, *range(300, 330), x, z],  # more different pairs than fit in a top ten
         [rng.randrange(256, 260) for _ in range(rng.randrange(20, 40))],
     ]
-    once = student(fresh(cases[0]))
-    twice = student(fresh(cases[0]))
-    if isinstance(once, dict) and isinstance(twice, dict):
-        if once != twice:
-            raise Wrong(
-                f"count_pairs({cases[0]}) gives another answer the second time: the counts of the call before "
-                "are still there. Make the dictionary inside the function"
-            )
-        others = [key for key in once if not isinstance(key, (tuple, int, np.integer))]
-        if others:
-            raise Wrong(
-                f"count_pairs({cases[0]}): a key of your dictionary is {show_value(others[0])}, of type "
-                f"{type(others[0]).__name__}; each key must be a tuple of two ids, such as {(x, y)}"
-            )
+    _check_first_count(student, cases[0])
     for ids in cases:
-        unordered = Counter(tuple(sorted(pair)) for pair in pairwise(ids))
-        right = Counter(pairwise(ids))
-        expect(student(fresh(ids)), dict(right), f"count_pairs({ids})", mistakes={
-            "you left out the last pair": dict(Counter(pairwise(ids[:-1]))),
-            "you left out the first pair": dict(Counter(pairwise(ids[1:]))),
-            "you moved on by two; the pairs overlap, so each id but the last begins one":
-                dict(Counter(zip(ids[::2], ids[1::2], strict=False))),
-            "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice": without_overlaps(ids),
-            "you paired the last id with the first": dict(Counter(pairwise([*ids, ids[0]]))),
-            "you counted every pair once, however often it occurs": dict.fromkeys(right, 1),
-            "your counts start at 0 instead of 1": {pair: count - 1 for pair, count in right.items()},
-            "you treated (a, b) and (b, a) as the same pair; their order matters": dict(unordered),
-            "you counted single ids instead of pairs": dict(Counter(ids)),
-            "you left out the pairs that occur only once": {pair: n for pair, n in right.items() if n > 1},
-            "you left out the pairs of two equal ids": {pair: n for pair, n in right.items() if pair[0] != pair[1]},
-            "you left out pairs with the id 0; ask `is not None`, since 0 counts as false":
-                {pair: n for pair, n in right.items() if 0 not in pair},
-            "you left out pairs that begin with the id 0; ask `is not None`, since 0 counts as false":
-                {pair: n for pair, n in right.items() if pair[0] != 0},
-            "you counted ids that stand apart, too; only neighbours make a pair": dict(Counter(combinations(ids, 2))),
-            "you kept only the ten most frequent pairs; every pair counts": dict(right.most_common(10)),
-            "each pair is turned round: the left id comes first": {(b, a): n for (a, b), n in right.items()},
-        })  # fmt: skip
+        right = dict(Counter(pairwise(ids)))
+        expect(student(fresh(ids)), right, f"count_pairs({ids})", mistakes=_pair_mistakes(ids))
     for ids in ([], [x]):
         call = f"count_pairs({ids})"
         try:
@@ -118,6 +129,33 @@ def joined(ids: list[int], pair: tuple[int, int], new_id: int, most: int = -1) -
         ord(c)
         for c in "".join(map(chr, ids)).replace(chr(pair[0]) + chr(pair[1]), chr(new_id), most)
     ]
+
+
+def _merge_mistakes(
+    ids: list[int], pair: tuple[int, int], new: int, first: bool
+) -> dict[str, list[int]]:
+    """What the usual slips make of these ids; `first` is the first case of the check."""
+    right = joined(ids, pair, new)
+    return {
+        "only the first occurrence was merged": joined(ids, pair, new, 1),
+        "you went from right to left; in a run such as x x x the two on the left belong together":
+            joined(ids[::-1], pair[::-1], new)[::-1],
+        "you kept the second id of the pair; the new id takes the place of both": kept(ids, pair, new, 1),
+        "you kept the first id of the pair; the new id takes the place of both": kept(ids, pair, new, 0),
+        "you merged the pair in the other order too": scanned(ids, {pair, pair[::-1]}, new, 2),
+        "an id was used twice; move on by two after a match": scanned(ids, {pair}, new, 1),
+        "you paired the last id with the first; the list is no circle": circled(ids, pair, new),
+        "you stopped at the first id that only looks like the beginning of a pair; go on to the end":
+            gave_up(ids, pair, new),
+        "you searched in the printed ids, where 1 2 is found in 11 2, too; compare whole ids":
+            printed(ids, pair, new),
+        "the pair was removed without the new id in its place": [i for i in right if i != new],
+        "the last id got lost": right[:-1],
+        f"you replaced every {pair[0]} and dropped every {pair[1]}; only side by side are they the pair":
+            [new if i == pair[0] else i for i in ids if i != pair[1]],
+        "the last id got lost where it is not part of a pair": joined(ids[:-1], pair, new),
+        unmerged(pair, first): ids,
+    }  # fmt: skip
 
 
 @EXERCISES.add(
@@ -161,26 +199,7 @@ def check_merge(student: Callable, rng: random.Random) -> None:
                 f"{call} reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a "
                 "list without anything in it has no [-1]"
             ) from None
-        expect(got, right, call, mistakes={
-            "only the first occurrence was merged": joined(ids, pair, new, 1),
-            "you went from right to left; in a run such as x x x the two on the left belong together":
-                joined(ids[::-1], pair[::-1], new)[::-1],
-            "you kept the second id of the pair; the new id takes the place of both": kept(ids, pair, new, 1),
-            "you kept the first id of the pair; the new id takes the place of both": kept(ids, pair, new, 0),
-            "you merged the pair in the other order too": scanned(ids, {pair, pair[::-1]}, new, 2),
-            "an id was used twice; move on by two after a match": scanned(ids, {pair}, new, 1),
-            "you paired the last id with the first; the list is no circle": circled(ids, pair, new),
-            "you stopped at the first id that only looks like the beginning of a pair; go on to the end":
-                gave_up(ids, pair, new),
-            "you searched in the printed ids, where 1 2 is found in 11 2, too; compare whole ids":
-                printed(ids, pair, new),
-            "the pair was removed without the new id in its place": [i for i in right if i != new],
-            "the last id got lost": right[:-1],
-            f"you replaced every {pair[0]} and dropped every {pair[1]}; only side by side are they the pair":
-                [new if i == pair[0] else i for i in ids if i != pair[1]],
-            "the last id got lost where it is not part of a pair": joined(ids[:-1], pair, new),
-            unmerged(pair, first=(ids, pair) == cases[0]): ids,
-        })  # fmt: skip
+        expect(got, right, call, mistakes=_merge_mistakes(ids, pair, new, (ids, pair) == cases[0]))
     expect(student([], (a, b), new), [], f"merge([], {(a, b)}, {new})")
     expect(student([c], (a, b), new), [c], f"merge([{c}], {(a, b)}, {new})")
 
@@ -276,23 +295,11 @@ def parted(text: str, n_merges: int, pattern: str) -> dict:
     return trained(ids, n_merges, allowed=lambda p: wall not in p)
 
 
-@EXERCISES.add(
-    tokenization.train_bpe,
-    difficulty=3,
-    minutes=15,
-    hints=[
-        "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
-        "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
-        "changes the counts.",
-        "`min(counts, key=lambda pair: (-counts[pair], pair))` is the most frequent pair, and the one with the smallest "
-        "ids where several are. Loop while there are fewer than `n_merges` and at least two ids.",
-    ],
-)
-def check_train_bpe(student: Callable, rng: random.Random) -> None:
-    a, b, c, d = letters(rng, 4)
+def _training_cases(rng: random.Random, a: str, b: str, c: str, d: str) -> list[tuple[str, int]]:
+    """Texts of these letters and of others, and how many merges to learn."""
     low, middle, high = sorted((a, b, c))
     pool = [*letters(rng, 3), " ", "é"]
-    cases = [
+    return [
         ("ybczxazyaeyc" * 2, 2),  # every pair twice, but c and y: each order of ties takes another
         (low + high + low + middle, 1),
         (low + middle + low + high, 1),
@@ -309,6 +316,68 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
         ("é" * 5 + "日本" * 4, 4),
         ("".join(rng.choice(pool) for _ in range(80)), 12),
     ]
+
+
+def _trained_mistakes(text: str, n: int) -> dict[str, dict]:
+    """What the usual slips learn from this text."""
+    ids = list(text.encode("utf-8"))
+    right = trained(ids, n)
+    return {
+        "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice":
+            trained(ids, n, count=without_overlaps),
+        "you counted only once, before the first merge; count again after every merge": trained(ids, n, recount=False),
+        "you worked on characters; start from the UTF-8 bytes of the text": trained([ord(x) for x in text], n),
+        "of equally frequent pairs you took the one that comes first in the text; take the one with the smallest ids":
+            trained(ids, n, best=lambda c, p: -c[p]),
+        "of equally frequent pairs you took the one with the largest ids; take the smallest":
+            trained(ids, n, best=lambda c, p: (-c[p], -p[0], -p[1])),
+        "of equally frequent pairs you compared only the first ids; where these are equal, the smaller second id wins":
+            trained(ids, n, best=lambda c, p: (-c[p], p[0])),
+        "of equally frequent pairs with the same first id, you took the one with the larger second id":
+            trained(ids, n, best=lambda c, p: (-c[p], p[0], -p[1])),
+        "of equally frequent pairs you compared the second ids before the first ids":
+            trained(ids, n, best=lambda c, p: (-c[p], p[1], p[0])),
+        "of equally frequent pairs you compared only the second ids; the first ids come first":
+            trained(ids, n, best=lambda c, p: (-c[p], p[1])),
+        "of equally frequent pairs you took the one with the smallest sum; compare the first ids, then the second":
+            trained(ids, n, best=lambda c, p: (-c[p], sum(p), p)),
+        "of equally frequent pairs you took the one whose text comes first; compare ids as numbers":
+            trained(ids, n, best=lambda c, p: (-c[p], str(p))),
+        "you merged only single bytes; count the pairs of new ids, too": trained(ids, n, allowed=lambda p: max(p) < 256),
+        "you stopped where all ids are equal; two of them are a pair, too":
+            trained(ids, n, allowed=lambda p: p[0] != p[1]),
+        "you cut the text into words; here pairs cross the spaces": parted(text, n, r"\S+"),
+        "you cut the text in front of each space; here pairs cross the words": parted(text, n, r"\s?\S+|\s+"),
+        "you learned line by line; here pairs cross the end of a line": parted(text, n, r".+"),
+        "you removed the spaces at the ends; they are bytes like the others": trained(list(text.strip().encode()), n),
+        "you changed capital letters into small ones; leave the text as it is": trained(list(text.lower().encode()), n),
+        "you merged the rarest pair first": trained(ids, n, best=lambda c, p: (c[p], p)),
+        "you stopped where every pair occurs once; go on until n_merges are learned": trained(ids, n, least=2),
+        "the first new id must be 256, the first number after the bytes": trained(ids, n, first_id=257),
+        "the new ids must start at 256, after the bytes": trained(ids, n, first_id=0),
+        "nothing was learned; n_merges is the number of merges, without the 256 bytes": {},
+        "there is one merge too few": trained(ids, n - 1),
+        "there is one merge too many": trained(ids, n + 1),
+        "the dictionary is turned round: pairs are its keys and new ids its values":
+            {new_id: pair for pair, new_id in right.items()},
+    }  # fmt: skip
+
+
+@EXERCISES.add(
+    tokenization.train_bpe,
+    difficulty=3,
+    minutes=15,
+    hints=[
+        "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
+        "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
+        "changes the counts.",
+        "`min(counts, key=lambda pair: (-counts[pair], pair))` is the most frequent pair, and the one with the smallest "
+        "ids where several are. Loop while there are fewer than `n_merges` and at least two ids.",
+    ],
+)
+def check_train_bpe(student: Callable, rng: random.Random) -> None:
+    a, b, c, d = letters(rng, 4)
+    cases = _training_cases(rng, a, b, c, d)
     first = student(*cases[0])
     again = student(*cases[0])
     if isinstance(first, dict) and isinstance(again, dict) and first != again:
@@ -317,47 +386,13 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
             "call before are still there. Make the dictionary inside the function"
         )
     for text, n in cases:
-        ids = list(text.encode("utf-8"))
-        right = trained(ids, n)
-        expect(learned(student, text, n, right), right, f"train_bpe({text!r}, {n})", mistakes={
-            "you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice":
-                trained(ids, n, count=without_overlaps),
-            "you counted only once, before the first merge; count again after every merge": trained(ids, n, recount=False),
-            "you worked on characters; start from the UTF-8 bytes of the text": trained([ord(x) for x in text], n),
-            "of equally frequent pairs you took the one that comes first in the text; take the one with the smallest ids":
-                trained(ids, n, best=lambda c, p: -c[p]),
-            "of equally frequent pairs you took the one with the largest ids; take the smallest":
-                trained(ids, n, best=lambda c, p: (-c[p], -p[0], -p[1])),
-            "of equally frequent pairs you compared only the first ids; where these are equal, the smaller second id wins":
-                trained(ids, n, best=lambda c, p: (-c[p], p[0])),
-            "of equally frequent pairs with the same first id, you took the one with the larger second id":
-                trained(ids, n, best=lambda c, p: (-c[p], p[0], -p[1])),
-            "of equally frequent pairs you compared the second ids before the first ids":
-                trained(ids, n, best=lambda c, p: (-c[p], p[1], p[0])),
-            "of equally frequent pairs you compared only the second ids; the first ids come first":
-                trained(ids, n, best=lambda c, p: (-c[p], p[1])),
-            "of equally frequent pairs you took the one with the smallest sum; compare the first ids, then the second":
-                trained(ids, n, best=lambda c, p: (-c[p], sum(p), p)),
-            "of equally frequent pairs you took the one whose text comes first; compare ids as numbers":
-                trained(ids, n, best=lambda c, p: (-c[p], str(p))),
-            "you merged only single bytes; count the pairs of new ids, too": trained(ids, n, allowed=lambda p: max(p) < 256),
-            "you stopped where all ids are equal; two of them are a pair, too":
-                trained(ids, n, allowed=lambda p: p[0] != p[1]),
-            "you cut the text into words; here pairs cross the spaces": parted(text, n, r"\S+"),
-            "you cut the text in front of each space; here pairs cross the words": parted(text, n, r"\s?\S+|\s+"),
-            "you learned line by line; here pairs cross the end of a line": parted(text, n, r".+"),
-            "you removed the spaces at the ends; they are bytes like the others": trained(list(text.strip().encode()), n),
-            "you changed capital letters into small ones; leave the text as it is": trained(list(text.lower().encode()), n),
-            "you merged the rarest pair first": trained(ids, n, best=lambda c, p: (c[p], p)),
-            "you stopped where every pair occurs once; go on until n_merges are learned": trained(ids, n, least=2),
-            "the first new id must be 256, the first number after the bytes": trained(ids, n, first_id=257),
-            "the new ids must start at 256, after the bytes": trained(ids, n, first_id=0),
-            "nothing was learned; n_merges is the number of merges, without the 256 bytes": {},
-            "there is one merge too few": trained(ids, n - 1),
-            "there is one merge too many": trained(ids, n + 1),
-            "the dictionary is turned round: pairs are its keys and new ids its values":
-                {new_id: pair for pair, new_id in right.items()},
-        })  # fmt: skip
+        right = trained(list(text.encode("utf-8")), n)
+        expect(
+            learned(student, text, n, right),
+            right,
+            f"train_bpe({text!r}, {n})",
+            mistakes=_trained_mistakes(text, n),
+        )
     for text, n in ((a + b + a, 10), ("", 3), (a, 3), (a + b + a, 0)):
         right = trained(list(text.encode("utf-8")), n)
         expect(learned(student, text, n, right), right, f"train_bpe({text!r}, {n})")
@@ -413,6 +448,34 @@ def longest(text: str, merges: Mapping) -> list[int]:
     return ids
 
 
+def _encoded_mistakes(text: str, merges: Mapping) -> dict[str, list[int]]:
+    """What the usual slips make of this text."""
+    return {
+        "no merge was applied": list(text.encode("utf-8")),
+        "you started from characters; start from the UTF-8 bytes of the text": [ord(x) for x in text],
+        "you applied all pairs of a round before you looked again; after each merge, look which pairs there are now":
+            rounds(text, merges),
+        "you stopped at the first merge that does not occur; go on with the next": until_absent(text, merges),
+        "you cut the text into words; here merges cross the spaces": worded(text, merges, r"\S+"),
+        "you cut the text in front of each space; here merges cross the words": worded(text, merges, r"\s?\S+|\s+"),
+        "you encoded line by line; here merges cross the end of a line": worded(text, merges, r".*\n?"),
+        "you removed the spaces at the ends; they are bytes like the others": encoded(text.strip(), merges),
+        "you changed capital letters into small ones; leave the text as it is": encoded(text.lower(), merges),
+        "each merge was applied at its first place only": encoded(text, merges, one_each=True),
+        "you applied the pair with the smallest ids first; the order is that of the new ids": chosen(text, merges, min),
+        "you applied the pair that comes first in the text; apply the one learned first (the lowest new id)":
+            chosen(text, merges, lambda known: known[0]),
+        "you applied the most frequent pair of this text; encoding counts nothing, it applies what was learned first":
+            chosen(text, merges, lambda known: Counter(known).most_common(1)[0][0]),
+        "you took the longest token that fits; BPE applies merges in the order learned instead":
+            longest(text, merges),
+        "you applied the pair learned last first; begin with the lowest new id":
+            chosen(text, merges, partial(max, key=merges.get)),
+        "you stopped after one merge; go on until no pair is in merges": one_merge(text, merges),
+        "you walked over the ids only once; a merge makes new pairs, so look again": one_walk(text, merges),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     tokenization.encode,
     difficulty=3,
@@ -456,30 +519,12 @@ def check_encode(student: Callable, rng: random.Random) -> None:
     learned = trained(list("".join(rng.choice(pool) for _ in range(120)).encode()), 15)
     cases.append(("".join(rng.choice(pool) for _ in range(60)), learned))
     for text, merges in cases:
-        expect(student(text, merges), encoded(text, merges), f"encode({text!r}, {merges})", mistakes={
-            "no merge was applied": list(text.encode("utf-8")),
-            "you started from characters; start from the UTF-8 bytes of the text": [ord(x) for x in text],
-            "you applied all pairs of a round before you looked again; after each merge, look which pairs there are now":
-                rounds(text, merges),
-            "you stopped at the first merge that does not occur; go on with the next": until_absent(text, merges),
-            "you cut the text into words; here merges cross the spaces": worded(text, merges, r"\S+"),
-            "you cut the text in front of each space; here merges cross the words": worded(text, merges, r"\s?\S+|\s+"),
-            "you encoded line by line; here merges cross the end of a line": worded(text, merges, r".*\n?"),
-            "you removed the spaces at the ends; they are bytes like the others": encoded(text.strip(), merges),
-            "you changed capital letters into small ones; leave the text as it is": encoded(text.lower(), merges),
-            "each merge was applied at its first place only": encoded(text, merges, one_each=True),
-            "you applied the pair with the smallest ids first; the order is that of the new ids": chosen(text, merges, min),
-            "you applied the pair that comes first in the text; apply the one learned first (the lowest new id)":
-                chosen(text, merges, lambda known: known[0]),
-            "you applied the most frequent pair of this text; encoding counts nothing, it applies what was learned first":
-                chosen(text, merges, lambda known: Counter(known).most_common(1)[0][0]),
-            "you took the longest token that fits; BPE applies merges in the order learned instead":
-                longest(text, merges),
-            "you applied the pair learned last first; begin with the lowest new id":
-                chosen(text, merges, partial(max, key=merges.get)),
-            "you stopped after one merge; go on until no pair is in merges": one_merge(text, merges),
-            "you walked over the ids only once; a merge makes new pairs, so look again": one_walk(text, merges),
-        })  # fmt: skip
+        expect(
+            student(text, merges),
+            encoded(text, merges),
+            f"encode({text!r}, {merges})",
+            mistakes=_encoded_mistakes(text, merges),
+        )
 
 
 def one_merge(text: str, merges: Mapping) -> list[int]:
@@ -527,6 +572,31 @@ def bytes_of(i: int, merges: Mapping) -> bytes:
     return bytes([i]) if pair is None else bytes_of(pair[0], merges) + bytes_of(pair[1], merges)
 
 
+def _decoded_mistakes(ids: list[int], merges: Mapping) -> dict[str, str | bytes]:
+    """What the usual slips make of these ids."""
+    data = b"".join(bytes_of(i, merges) for i in ids)
+    right = data.decode("utf-8", errors="replace")
+    return {
+        "you decoded every token alone; join the bytes first, since a character may begin in one token and end in the "
+        "next": "".join(bytes_of(i, merges).decode("utf-8", errors="replace") for i in ids),
+        "you left out what is not valid UTF-8; put U+FFFD there, with errors='replace'": data.decode("utf-8", "ignore"),
+        "you took every byte for a character; decode the bytes as UTF-8": data.decode("latin-1"),
+        "you returned bytes; decode them as UTF-8": data,
+        "you put spaces between the tokens; a token holds its own spaces":
+            b" ".join(bytes_of(i, merges) for i in ids).decode("utf-8", errors="replace"),
+        "the two halves of a merge are in the wrong order":
+            b"".join(mirrored(i, merges) for i in ids).decode("utf-8", errors="replace"),
+        "a merged id may hold other merged ids; go on until only bytes are left":
+            bytes(part % 256 for i in ids for part in halves(i, merges)).decode("utf-8", errors="replace"),
+        "you removed the spaces at the ends; they belong to the text": right.strip(),
+        "you removed the spaces at the end; they belong to the text": right.rstrip(),
+        "you removed the spaces at the beginning; they belong to the text": right.lstrip(),
+        "you changed capital letters into small ones; leave them as they are": right.lower(),
+        "you left out the id 0; it is a byte like the others": right.replace("\0", ""),
+        "invalid bytes must become U+FFFD: use errors='replace'": data.decode("utf-8", "backslashreplace"),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     tokenization.decode,
     difficulty=2,
@@ -557,8 +627,7 @@ def check_decode(student: Callable, rng: random.Random) -> None:
         ([0xFF, 0xFF, a], {}),
     ]
     for ids, merges in cases:
-        data = b"".join(bytes_of(i, merges) for i in ids)
-        right = data.decode("utf-8", errors="replace")
+        right = b"".join(bytes_of(i, merges) for i in ids).decode("utf-8", errors="replace")
         call = f"decode({ids}, {merges})"
         try:
             got = student(ids, merges)
@@ -574,25 +643,7 @@ def check_decode(student: Callable, rng: random.Random) -> None:
                     "produce; ask for U+FFFD instead of an error, with errors='replace'"
                 )
             ) from None
-        expect(got, right, call, mistakes={
-            "you decoded every token alone; join the bytes first, since a character may begin in one token and end in the "
-            "next": "".join(bytes_of(i, merges).decode("utf-8", errors="replace") for i in ids),
-            "you left out what is not valid UTF-8; put U+FFFD there, with errors='replace'": data.decode("utf-8", "ignore"),
-            "you took every byte for a character; decode the bytes as UTF-8": data.decode("latin-1"),
-            "you returned bytes; decode them as UTF-8": data,
-            "you put spaces between the tokens; a token holds its own spaces":
-                b" ".join(bytes_of(i, merges) for i in ids).decode("utf-8", errors="replace"),
-            "the two halves of a merge are in the wrong order":
-                b"".join(mirrored(i, merges) for i in ids).decode("utf-8", errors="replace"),
-            "a merged id may hold other merged ids; go on until only bytes are left":
-                bytes(part % 256 for i in ids for part in halves(i, merges)).decode("utf-8", errors="replace"),
-            "you removed the spaces at the ends; they belong to the text": right.strip(),
-            "you removed the spaces at the end; they belong to the text": right.rstrip(),
-            "you removed the spaces at the beginning; they belong to the text": right.lstrip(),
-            "you changed capital letters into small ones; leave them as they are": right.lower(),
-            "you left out the id 0; it is a byte like the others": right.replace("\0", ""),
-            "invalid bytes must become U+FFFD: use errors='replace'": data.decode("utf-8", "backslashreplace"),
-        })  # fmt: skip
+        expect(got, right, call, mistakes=_decoded_mistakes(ids, merges))
     expect(student([], chain), "", f"decode([], {chain})")
 
 

@@ -108,6 +108,40 @@ def check_layer_norm(student: Callable, rng: random.Random) -> None:
         "that only eps keeps the root from 0",
         tol=1e-3,
     )
+    _check_far_from_zero(student, rng, weight, bias)
+    x, weight, bias = (t.double() for t in (normal(rng, 2, 6), weight, bias))
+    expect(
+        student(x, weight, bias),
+        norm_oracle(x, weight, bias),
+        "layer_norm in torch.float64",
+        tol=1e-10,
+    )
+    _check_norm_gradients(student, rng, x, weight, bias)
+
+
+def _check_norm_gradients(
+    student: Callable, rng: random.Random, x: Tensor, weight: Tensor, bias: Tensor
+) -> None:
+    """The gradients that reach x and the gain, in float64."""
+    check_gradient(
+        lambda x: student(x, weight, bias),
+        lambda x: norm_oracle(x, weight, bias),
+        x,
+        "layer_norm(x, weight, bias) with respect to x",
+    )
+    x = normal(rng, 2, 6, dtype=torch.float64)
+    check_gradient(
+        lambda w: student(x, w, bias),
+        lambda w: norm_oracle(x, w, bias),
+        weight,
+        "layer_norm(x, weight, bias) with respect to weight",
+    )
+
+
+def _check_far_from_zero(
+    student: Callable, rng: random.Random, weight: Tensor, bias: Tensor
+) -> None:
+    """Small differences around a large number."""
     x = normal(rng, 3, 6) + 5000.0
     got = student(x, weight, bias)
     want = norm_oracle(x.double(), weight.double(), bias.double()).float()
@@ -122,26 +156,6 @@ def check_layer_norm(student: Callable, rng: random.Random) -> None:
         )
     expect(
         got, want, "layer_norm(x, weight, bias) where x is 5000 plus small differences", tol=0.01
-    )
-    x, weight, bias = (t.double() for t in (normal(rng, 2, 6), weight, bias))
-    expect(
-        student(x, weight, bias),
-        norm_oracle(x, weight, bias),
-        "layer_norm in torch.float64",
-        tol=1e-10,
-    )
-    check_gradient(
-        lambda x: student(x, weight, bias),
-        lambda x: norm_oracle(x, weight, bias),
-        x,
-        "layer_norm(x, weight, bias) with respect to x",
-    )
-    x = normal(rng, 2, 6, dtype=torch.float64)
-    check_gradient(
-        lambda w: student(x, w, bias),
-        lambda w: norm_oracle(x, w, bias),
-        weight,
-        "layer_norm(x, weight, bias) with respect to weight",
     )
 
 
@@ -308,23 +322,15 @@ def check_dropout(student: Callable, rng: random.Random) -> None:
             )
 
 
-def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
-    call = f"dropout(x, p={p:.2f})"
-    # not a leaf: the student's function gets this very tensor
-    x = normal(rng, 20, 30, 10).requires_grad_() * 1
-    y = student(x, p)
-    again = student(x, p)
-    for answer in (y, again):
-        if not isinstance(answer, Tensor) or (answer.shape, answer.dtype) != (x.shape, x.dtype):
-            expect(answer, x, call)
-    dropped = y == 0
+def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
+    """Each number of a (20, 30, 10) tensor is dropped by itself, with the probability p."""
     for dim, name in enumerate(("sequence", "position", "feature")):
         if (dropped == dropped.select(dim, 0).unsqueeze(dim)).all():
             raise Wrong(
                 f"{call}: each {name} lost the same places; draw one random number for each number of x, torch.rand(x.shape)."
             )
     share = dropped.float().mean().item()
-    slack = 6 * math.sqrt(p * (1 - p) / x.numel())
+    slack = 6 * math.sqrt(p * (1 - p) / dropped.numel())
     if abs(share - p) > slack:
         if share == 0:
             raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
@@ -336,11 +342,25 @@ def check_dropout_training(student: Callable, rng: random.Random, p: float) -> N
         raise Wrong(f"{call}: {share:.0%} of the numbers were set to 0; {wrong}.")
     for dim, name in enumerate(("sequence", "position", "feature")):
         rates = dropped.float().mean([d for d in range(3) if d != dim])
-        spread = 6 * math.sqrt(p * (1 - p) * x.size(dim) / x.numel())
+        spread = 6 * math.sqrt(p * (1 - p) * dropped.size(dim) / dropped.numel())
         if ((rates - p).abs() > spread).any():
             raise Wrong(
                 f"{call}: whole {name}s are dropped or kept together; draw one random number for each number of x."
             )
+
+
+def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
+    call = f"dropout(x, p={p:.2f})"
+    # not a leaf: the student's function gets this very tensor
+    x = normal(rng, 20, 30, 10).requires_grad_() * 1
+    y = student(x, p)
+    again = student(x, p)
+    for answer in (y, again):
+        if not isinstance(answer, Tensor) or (answer.shape, answer.dtype) != (x.shape, x.dtype):
+            expect(answer, x, call)
+    dropped = y == 0
+    _judge_dropped(dropped, p, call)
+    share = dropped.float().mean().item()
     if torch.equal(dropped, again == 0):
         raise Wrong(
             f"{call}: two calls dropped the same numbers. Draw anew each time, and set no seed inside."
@@ -379,6 +399,32 @@ def table(
     return torch.tensor([[(math.sin(a), math.cos(a)) for a in row] for row in angles])
 
 
+def _position_mistakes(T: int, d: int, base: float) -> dict[str, Tensor]:
+    """What the usual slips make of the table."""
+    right = table(T, d, base)
+    want = right.flatten(1)
+    return {
+        "all sines come first, then all cosines; they take turns: even features sines, odd ones cosines":
+            right.mT.flatten(1),
+        "sines and cosines are swapped: even features are sines": right.flip(-1).flatten(1),
+        "the exponent is 2i / d_model for the i-th pair; yours is i / d_model":
+            table(T, d, base, exponent=lambda i, d: i / d).flatten(1),
+        "the exponent is 2i / d_model for the i-th pair; yours is 4i / d_model":
+            table(T, d, base, exponent=lambda i, d: 4 * i / d).flatten(1),
+        "the exponent is 2i / d_model; yours reaches 1 at the last pair":
+            table(T, d, base, exponent=lambda i, d: i / max(d // 2 - 1, 1)).flatten(1),
+        "the exponent differs between the sine and the cosine of a pair; a pair has one rate": torch.tensor(
+            [[(math.cos if j % 2 else math.sin)(t / base ** (j / d)) for j in range(d)] for t in range(T)]),
+        "the rates grow instead of falling: the exponent has a minus":
+            table(T, d, base, exponent=lambda i, d: -2 * i / d).flatten(1),
+        "the first position is 0, not 1": table(T, d, base, first=1).flatten(1),
+        "you used another base": table(T, d, 1_000.0).flatten(1),
+        "you ignored the base that was given": table(T, d).flatten(1),
+        "rows are positions, columns are features: yours are the other way round": want.mT,
+        "you forgot the wavelengths: each pair has a rate of its own": table(T, d, 1.0).flatten(1),
+    }  # fmt: skip
+
+
 @EXERCISES.add(
     transformer_block.sinusoidal_positions,
     difficulty=2,
@@ -396,28 +442,8 @@ def check_sinusoidal_positions(student: Callable, rng: random.Random) -> None:
     for T, d in ((rng.randrange(9, 14), 8), (6, 6), (5, 2), (1, 4), (3, 10)):
         for base in (None, rng.uniform(20.0, 500.0)):
             b = 10_000.0 if base is None else base
-            right = table(T, d, b)
-            want = right.flatten(1)
-            mistakes = {
-                "all sines come first, then all cosines; they take turns: even features sines, odd ones cosines":
-                    right.mT.flatten(1),
-                "sines and cosines are swapped: even features are sines": right.flip(-1).flatten(1),
-                "the exponent is 2i / d_model for the i-th pair; yours is i / d_model":
-                    table(T, d, b, exponent=lambda i, d: i / d).flatten(1),
-                "the exponent is 2i / d_model for the i-th pair; yours is 4i / d_model":
-                    table(T, d, b, exponent=lambda i, d: 4 * i / d).flatten(1),
-                "the exponent is 2i / d_model; yours reaches 1 at the last pair":
-                    table(T, d, b, exponent=lambda i, d: i / max(d // 2 - 1, 1)).flatten(1),
-                "the exponent differs between the sine and the cosine of a pair; a pair has one rate": torch.tensor(
-                    [[(math.cos if j % 2 else math.sin)(t / b ** (j / d)) for j in range(d)] for t in range(T)]),
-                "the rates grow instead of falling: the exponent has a minus":
-                    table(T, d, b, exponent=lambda i, d: -2 * i / d).flatten(1),
-                "the first position is 0, not 1": table(T, d, b, first=1).flatten(1),
-                "you used another base": table(T, d, 1_000.0).flatten(1),
-                "you ignored the base that was given": table(T, d).flatten(1),
-                "rows are positions, columns are features: yours are the other way round": want.mT,
-                "you forgot the wavelengths: each pair has a rate of its own": table(T, d, 1.0).flatten(1),
-            }  # fmt: skip
+            want = table(T, d, b).flatten(1)
+            mistakes = _position_mistakes(T, d, b)
             if base is None:
                 mistakes.pop("you ignored the base that was given")
             mistakes = {
@@ -467,47 +493,46 @@ class Part:
         return self  # the engine copies arguments; the count must stay in one place
 
 
-@EXERCISES.add(
-    transformer_block.pre_norm_block,
-    difficulty=1,
-    minutes=5,
-    hints=[
-        "The stream x is never normalised itself. A part gets a normalised copy, and what it says is added to x.",
-        "Two lines of the same form: first with ln_1 and attn, then with ln_2 and mlp. The second line starts from the x that "
-        "the first one made.",
-        "x = x + attn(ln_1(x)); the second line is the same with the other two parts; then return x.",
-    ],
-)
-def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
-    for shape in ((2, 4, 6), (1, 3, 4)):
-        x = normal(rng, *shape, dtype=torch.float64) + 0.5
-        d = shape[-1]
-        w_a, w_m = (normal(rng, d, d, dtype=torch.float64) for _ in range(2))
-        g_1, g_2 = (uniform(rng, d).double() for _ in range(2))
-        T = shape[1]
-        mix = (
-            torch.ones(T, T, dtype=torch.float64).tril()
-            / torch.arange(1, T + 1, dtype=torch.float64)[:, None]
-        )
+def _four_functions(rng: random.Random, T: int, d: int) -> tuple[Callable[[Tensor], Tensor], ...]:
+    """Attention, an MLP and two norms, all of them with random weights."""
+    w_a, w_m = (normal(rng, d, d, dtype=torch.float64) for _ in range(2))
+    g_1, g_2 = (uniform(rng, d).double() for _ in range(2))
+    mix = (
+        torch.ones(T, T, dtype=torch.float64).tril()
+        / torch.arange(1, T + 1, dtype=torch.float64)[:, None]
+    )
 
-        def a(z, mix=mix, w_a=w_a):
-            return mix @ torch.tanh(z @ w_a)
+    def attention(z: Tensor) -> Tensor:
+        return mix @ torch.tanh(z @ w_a)
 
-        def m(z, w_m=w_m):
-            return torch.sin(z @ w_m)
+    def mlp(z: Tensor) -> Tensor:
+        return torch.sin(z @ w_m)
 
-        def n1(z, g_1=g_1, d=d):
-            return F.layer_norm(z, (d,), g_1)
+    def first_norm(z: Tensor) -> Tensor:
+        return F.layer_norm(z, (d,), g_1)
 
-        def n2(z, g_2=g_2, d=d):
-            return F.layer_norm(z, (d,), g_2) + 0.1
+    def second_norm(z: Tensor) -> Tensor:
+        return F.layer_norm(z, (d,), g_2) + 0.1
 
-        middle = x + a(n1(x))
-        want = middle + m(n2(middle))
-        first_mlp = x + m(n2(x))
-        post = n1(x + a(x))
-        seen_by_mlp = n1(x) + a(n1(x))
-        mistakes = {
+    return attention, mlp, first_norm, second_norm
+
+
+def _block_oracle(x: Tensor, a: Callable, m: Callable, n1: Callable, n2: Callable) -> Tensor:
+    """The block from its attention a, its MLP m and its norms n1 and n2."""
+    middle = x + a(n1(x))
+    return middle + m(n2(middle))
+
+
+def _block_mistakes(
+    x: Tensor, a: Callable, m: Callable, n1: Callable, n2: Callable
+) -> dict[str, Tensor]:
+    """What the usual slips make of x, with attention a, MLP m and norms n1 and n2."""
+    middle = x + a(n1(x))
+    want = _block_oracle(x, a, m, n1, n2)
+    first_mlp = x + m(n2(x))
+    post = n1(x + a(x))
+    seen_by_mlp = n1(x) + a(n1(x))
+    return {
             "that is post-norm, which normalises after the sum; GPT-2 normalises what a part reads": n2(post + m(post)),
             "that is the parallel post-norm formula; here the MLP comes after the attention": n1(x + a(x) + m(x)),
             "the MLP did not see what the attention wrote: update x first": x + a(n1(x)) + m(n2(x)),
@@ -529,19 +554,44 @@ def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
             "the attention reads the stream without ln_1": (raw := x + a(x)) + m(n2(raw)),
             "you normalised the answers; normalise what a part reads": (late := x + n1(a(x))) + n2(m(late)),
             "a pre-norm block ends with the sum; the last LayerNorm of the model comes after all blocks": n2(want),
-        }  # fmt: skip
-        parts = [Part("attn", a), Part("mlp", m), Part("ln_1", n1), Part("ln_2", n2)]
-        call = f"pre_norm_block(x, attn, mlp, ln_1, ln_2) with x of shape {shape}"
-        expect(student(x, *parts), want, call, mistakes=mistakes, tol=1e-9)
-        for part in parts:
-            if part.calls != 1:
-                raise Wrong(
-                    f"{call}: the values are right, but {part} was called {part.calls} times. Keep its answer: the work "
-                    "is dear, and with dropout two calls give two different answers."
-                )
-        check_gradient(
-            lambda x, parts=parts: student(x, *parts),
-            lambda x, a=a, m=m, n1=n1, n2=n2: (y := x + a(n1(x))) + m(n2(y)),
-            x.clone(),
-            call,
-        )
+    }  # fmt: skip
+
+
+@EXERCISES.add(
+    transformer_block.pre_norm_block,
+    difficulty=1,
+    minutes=5,
+    hints=[
+        "The stream x is never normalised itself. A part gets a normalised copy, and what it says is added to x.",
+        "Two lines of the same form: first with ln_1 and attn, then with ln_2 and mlp. The second line starts from the x that "
+        "the first one made.",
+        "x = x + attn(ln_1(x)); the second line is the same with the other two parts; then return x.",
+    ],
+)
+def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
+    for shape in ((2, 4, 6), (1, 3, 4)):
+        _check_block(student, rng, shape)
+
+
+def _check_block(student: Callable, rng: random.Random, shape: tuple[int, int, int]) -> None:
+    """One block with parts of its own: its values, the calls of its parts, and the gradient."""
+    x = normal(rng, *shape, dtype=torch.float64) + 0.5
+    functions = _four_functions(rng, *shape[1:])
+    names = ("attn", "mlp", "ln_1", "ln_2")
+    parts = [Part(name, function) for name, function in zip(names, functions, strict=True)]
+    want = _block_oracle(x, *functions)
+    mistakes = _block_mistakes(x, *functions)
+    call = f"pre_norm_block(x, attn, mlp, ln_1, ln_2) with x of shape {shape}"
+    expect(student(x, *parts), want, call, mistakes=mistakes, tol=1e-9)
+    for part in parts:
+        if part.calls != 1:
+            raise Wrong(
+                f"{call}: the values are right, but {part} was called {part.calls} times. Keep its answer: the work "
+                "is dear, and with dropout two calls give two different answers."
+            )
+    check_gradient(
+        lambda x: student(x, *parts),
+        lambda x: _block_oracle(x, *functions),
+        x.clone(),
+        call,
+    )
