@@ -28,6 +28,7 @@ EXERCISES = Exercises()
         "in just this order.",
         "x.repeat_interleave(n_rep, dim=…): which dimension holds the heads?",
     ],
+    refuses=[(torch.ones(1, 2, 3, 4), 0), (torch.ones(1, 2, 3, 4), -1)],
 )
 def check_repeat_kv(student: Callable, rng: random.Random) -> None:
     for B, H, S, d in ((2, 3, 5, 4), (1, 2, 3, 2), (3, 3, 3, 3), (2, 1, 4, 3), (2, 4, 1, 2)):
@@ -125,6 +126,7 @@ def _rotary_mistakes(x: Tensor, base: float, want: Tensor) -> dict[str, Tensor]:
         "Make the two turned halves, then torch.stack([…, …], dim=-1).flatten(-2) puts neighbours next to each other again. Bring "
         "cos and sin to x.dtype first. An odd d raises a ValueError.",
     ],
+    refuses=[(torch.ones(2, 3),)],
 )
 def check_rotary(student: Callable, rng: random.Random) -> None:
     for shape in ((7, 6), (2, 3, 5, 8), (2, 4, 4, 6), (4, 4), (3, 2, 2), (2, 1, 4)):

@@ -48,6 +48,12 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
         "z = x / temperature; e = torch.exp(z - z.amax(dim, keepdim=True)); and then e divided by its own sum along `dim`, "
         "again with keepdim=True.",
     ],
+    refuses=[
+        (torch.tensor([1, 2]),),
+        (torch.ones(2), -1, 0.0),
+        (torch.ones(2), -1, -1.0),
+        (torch.tensor([0.0, torch.inf]),),
+    ],
 )
 def check_softmax(student: Callable, rng: random.Random) -> None:
     x = normal(rng, rng.randrange(3, 6))
@@ -165,6 +171,7 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
         "That is a lower triangle with the diagonal. torch has a method that keeps the lower triangle of a matrix.",
         "Start from torch.ones(T, T, dtype=torch.bool) and call .tril() on it.",
     ],
+    refuses=[(0,), (-1,), (2.5,)],
 )
 def check_causal_mask(student: Callable, rng: random.Random) -> None:
     for T in (rng.randrange(3, 10), 1, 2, rng.randrange(10, 40)):
@@ -277,6 +284,11 @@ def random_mask(rng: random.Random, T: int, S: int) -> Tensor:
         "only then take the softmax over the keys. Which score has exp(score) = 0?",
         "scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1)); if mask is not None: "
         "scores = scores.masked_fill(~mask, -math.inf); return softmax(scores).",
+    ],
+    refuses=[
+        (torch.ones(2, 3), torch.ones(2, 3), torch.ones(2, 2)),
+        (torch.ones(2, 3), torch.ones(2, 4)),
+        (torch.ones(2, 3), torch.ones(2, 3), torch.tensor([[True, True], [False, False]])),
     ],
 )
 def check_attention_weights(student: Callable, rng: random.Random) -> None:
@@ -575,6 +587,7 @@ def blocks(x: Tensor, n_head: int) -> Tensor:
         "A reshape can cut the last dimension in two, (B, T, H, d), but it cannot swap dimensions. What swaps two of them?",
         "x.reshape(B, T, n_head, d_model // n_head), and then .transpose(1, 2).",
     ],
+    refuses=[(torch.ones(2, 6), 4)],
 )
 def check_split_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:

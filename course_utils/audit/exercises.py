@@ -32,6 +32,10 @@ EXERCISES = Exercises()
         "torch.where(mask, odds * p, p) multiplies; .sum(-1, keepdim=True) is what to divide by.",
         "First check_fits(mask, p), and a ValueError where odds is not above 0.",
     ],
+    refuses=[
+        (torch.tensor([0.5, 0.5]), torch.tensor([True]), 2.0),
+        (torch.tensor([0.5, 0.5]), torch.tensor([True, False]), 0.0),
+    ],
 )
 def check_tilt(student: Callable, rng: random.Random) -> None:
     for shape, zeros in (((6,), 0), ((3, 5), 1), ((5, 5), 0), ((2, 3, 7), 2)):
@@ -124,6 +128,7 @@ def _proportion_mistakes(k1: int, n1: int, k2: int, n2: int, want: float) -> dic
         "Both tails of the standard normal beyond |z|: math.erfc(abs(z) / math.sqrt(2)).",
         "In the first line, a ValueError unless 0 <= k1 <= n1, 0 <= k2 <= n2, n1 > 0 and n2 > 0.",
     ],
+    refuses=[(3, 2, 1, 2), (-1, 2, 1, 2), (1, 2, 1, 0), (1, 2, 5, 4)],
 )
 def check_two_proportion_p(student: Callable, rng: random.Random) -> None:
     cases = [(50, 100, 65, 100), (65, 100, 50, 100), (3, 40, 30, 160), (12, 30, 55, 170)]

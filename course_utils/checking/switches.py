@@ -54,6 +54,9 @@ def _functions() -> Iterator[None]:
             changed = [name for name in known if now.get(name, ...) is not known[name]]
             for name in changed:
                 setattr(space, name, known[name])
+            if isinstance(space, type):  # what stands there hides what a class inherits
+                for name in set(now) - set(known):
+                    delattr(space, name)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ otherwise or with only one of each kind. There the reference says what is right.
 
 import random
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from .guard import Guarded, copied
 NEAR = 1e-3
 MOST = 40  # variants that are tried
 KNOWN = (
-    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype, torch.Generator, np.random.Generator, random.Random, nn.Module
+    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype, nn.Module,
+    torch.Generator, np.random.Generator, random.Random, FunctionType,
 )  # fmt: skip
 
 
@@ -35,8 +37,8 @@ def try_variants(student: Guarded, reference: Callable) -> None:
         both = _both(student, reference, args, kwargs)
         if both is None or difference(*both, NEAR) is not None:
             continue
-        for why, change in _variants((args, kwargs)):
-            both = _both(student, reference, change(args), change(kwargs))
+        for why, new_args, new_kwargs in _variants(args, kwargs):
+            both = _both(student, reference, new_args, new_kwargs)
             if both is None:
                 continue
             if (what := difference(*both, NEAR)) is not None:
@@ -68,16 +70,21 @@ def _anew(value: Any) -> Any:
     return copied(value)
 
 
-def _variants(value: Any) -> Iterator[tuple[str, Callable]]:
-    """(what is special, as a part of a sentence, function that changes all arrays) for each."""
-    sizes = sorted({size for x in _arrays(value) for size in x.shape if size > 1})
-    for size in sizes[:4]:
-        yield "", lambda x, size=size: _mapped(x, lambda array: _single(array, size))
-    if any(x.ndim for x in _arrays(value)):
+def _variants(args: tuple, kwargs: dict) -> Iterator[tuple[str, tuple, dict]]:
+    """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
+    arrays = list(_arrays((args, kwargs)))
+    for size in sorted({size for x in arrays for size in x.shape if size > 1})[:4]:
         yield (
-            " with tensors that do not lie in one piece (as after a transpose)",
-            lambda x: _mapped(x, _scattered),
+            "",
+            _mapped(args, lambda x: _single(x, size)),
+            _mapped(kwargs, lambda x: _single(x, size)),
         )
+    for i, x in enumerate(args):
+        if type(x) is int and x > 1:
+            yield "", (*args[:i], 1, *args[i + 1 :]), kwargs
+    if any(x.ndim for x in arrays):
+        why = " with tensors that do not lie in one piece (as after a transpose)"
+        yield why, _mapped(args, _scattered), _mapped(kwargs, _scattered)
 
 
 def _single(x: Any, size: int) -> Any:

@@ -163,6 +163,7 @@ def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
         "Keep output.clone(). `with contextlib.ExitStack() as hooks:` and hooks.enter_context(handle) remove all handles at the end, also "
         "after an error. The model runs once, inside of it, under @torch.no_grad().",
     ],
+    refuses=[(torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(1, 2), ["1"])],
 )
 def check_record(student: Callable, rng: random.Random) -> None:
     model = watched(rng)

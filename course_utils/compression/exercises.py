@@ -71,6 +71,11 @@ def distillation_mistakes(student: Tensor, teacher: Tensor, T: float) -> dict[st
         "log_p = (student_logits / temperature).log_softmax(-1); q = (teacher_logits.detach() / temperature).softmax(-1); then "
         "temperature**2 * F.kl_div(log_p, q, reduction='sum') / math.prod(q.shape[:-1]). Raise the ValueError first.",
     ],
+    refuses=[
+        (torch.ones(2, 3), torch.ones(2, 4)),
+        (torch.ones(2, 3), torch.ones(2, 3), 0.0),
+        (torch.ones(2, 3), torch.ones(2, 3), -1.0),
+    ],
 )
 def check_distillation_loss(student: Callable, rng: random.Random) -> None:
     for shape in ((4, 6), (2, 3, 5), (1, 4)):
@@ -185,6 +190,7 @@ def _mask_mistakes(w: Tensor, sparsity: float) -> dict[str, Tensor]:
         "A threshold fails where weights are equal. argsort(stable=True) of the flattened sizes gives positions, the smallest first.",
         "mask = torch.ones_like(order, dtype=torch.bool); mask[order[: round(sparsity * len(order))]] = False; mask.view(w.shape)",
     ],
+    refuses=[(torch.ones(3), -0.1), (torch.ones(3), 1.1)],
 )
 def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
     for shape, sparsity in (
@@ -323,6 +329,13 @@ def expect_absmax(
         "above 0 with .clamp(min=torch.finfo(w.dtype).tiny).",
         "n = 2 ** (bits - 1) - 1; scale = (w.abs().amax(over, keepdim=dim is not None) / n).clamp(min=tiny); ints = (w / scale).round()"
         ".clamp(-n, n), as torch.int8, or torch.int16 above 8 bits. Return (ints, scale).",
+    ],
+    refuses=[
+        (torch.ones(2, 3), 1),
+        (torch.ones(2, 3), 17),
+        (torch.ones(0), 8),
+        (torch.ones(2, 3), 8, 2),
+        (torch.tensor([torch.nan]), 8),
     ],
 )
 def check_quantize_absmax(student: Callable, rng: random.Random) -> None:

@@ -90,6 +90,7 @@ def _restricted_mistakes(
         "Those with i = j. A real wave of frequency k has two: (k, k) and (-k, -k). The constant is (0, 0).",
         "keep = torch.zeros(p, p, 1); keep[0, 0] = 1; for each k: keep[k, k] = keep[-k, -k] = 1. Then torch.fft.ifft2(spectrum * keep, dim=(0, 1)).real.",
     ],
+    refuses=[(torch.ones(5, 5, 5), [0]), (torch.ones(5, 5, 5), [3])],
 )
 def check_restricted_logits(student: Callable, rng: random.Random) -> None:
     for p, V, count in ((7, 7, 1), (7, 3, 2), (8, 5, 2), (9, 9, 4), (5, 4, 0), (6, 2, 3)):

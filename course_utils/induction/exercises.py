@@ -130,6 +130,7 @@ def _score_mistakes(pattern: Tensor, ids: Tensor) -> dict[str, Tensor]:
         'torch.einsum("b...ts,bts->...", pattern, marks.to(pattern)) adds up over texts, rows and columns; divide by the number of rows with '
         "a copy, copies.any(-1).sum().",
     ],
+    refuses=[(torch.full((1, 3, 3), 1 / 3), torch.tensor([[0, 1, 2]]))],
 )
 def check_induction_score(student: Callable, rng: random.Random) -> None:
     for lead, T, most in (((), 9, 4), ((3,), 12, 5), ((2, 3), 10, 3), ((2,), 14, 9)):
@@ -164,6 +165,11 @@ def earlier_pairs(ids: Tensor) -> int:
         "torch.rand(n, vocab_size, generator=generator).argsort(-1) gives n random orders of all tokens. The beginning of one is a block "
         "whose tokens are all different. torch.randint leaves its upper end out.",
         "The place is torch.arange(T) % period[:, None], of shape (n, T); blocks.gather(1, place) looks it up.",
+    ],
+    refuses=[
+        (2, 8, 10, (0, 3), torch.Generator()),
+        (2, 8, 10, (4, 3), torch.Generator()),
+        (2, 8, 10, (2, 11), torch.Generator()),
     ],
 )
 def check_repeated_sequences(student: Callable, rng: random.Random) -> None:
@@ -360,6 +366,7 @@ def _ablation_mistakes(z: Tensor, heads: list[int], want: Tensor) -> dict[str, T
         "For each head h: out[:, h] = z[:, h].mean(0), which is written into all B sequences. Before that, raise a ValueError where a head is below 0 or not "
         "below z.size(1).",
     ],
+    refuses=[(torch.ones(2, 3, 4, 5), [3])],
 )
 def check_mean_ablate(student: Callable, rng: random.Random) -> None:
     for (B, H, T, d), count in (

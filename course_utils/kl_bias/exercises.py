@@ -95,6 +95,7 @@ class Toy:
         "isinstance(tokenizer, Sequence) tells the two apart. Then one list comprehension asks the predicate about each piece.",
         "torch.tensor([bool(predicate(piece)) for piece in pieces]): bool(…), because a predicate may return a number or a match.",
     ],
+    refuses=[(None, "x")],
 )
 def check_token_mask(student: Callable, rng: random.Random) -> None:
     pieces = list(
@@ -153,6 +154,7 @@ def check_token_mask(student: Callable, rng: random.Random) -> None:
         "Each chosen token gets 1 / mask.sum(), each other one 0: a division of the mask does both.",
         "Before that: raise ValueError if mask.dtype is not torch.bool, mask.ndim is not 1, or not mask.any().",
     ],
+    refuses=[(torch.tensor([False, False]),), (torch.tensor([0.5, 0.5]),)],
 )
 def check_target_distribution(student: Callable, rng: random.Random) -> None:
     for V, k in ((rng.randrange(8, 12), 3), (6, 1), (5, 4), (rng.randrange(300, 400), 97)):
@@ -319,6 +321,11 @@ def _target_loss_mistakes(target: Tensor, logits: Tensor, want: Tensor) -> dict[
         "F.log_softmax(logits, dim=-1) is exact where log(softmax(…)) gives -inf. self.target.to(log_p).expand_as(log_p) repeats "
         "the target for each row. check_fits(self.target, logits), and a ValueError unless logits.ndim is 2.",
     ],
+    refuses=[
+        (torch.tensor([0.5, 0.1]),),
+        (torch.tensor([1.5, -0.5]),),
+        (torch.tensor([0.5, 0.5]).log(),),
+    ],
 )
 def check_kl_target_loss(student: Callable, rng: random.Random) -> None:
     for B, V in ((3, 7), (1, 5), (4, 4), (2, 9)):
@@ -418,6 +425,7 @@ def _mass_mistakes(logits: Tensor, mask: Tensor, want: Tensor) -> dict[str, Tens
         "p[..., mask] takes the chosen tokens, whatever dimensions stand in front.",
         "Sum those over the last dimension. check_fits(mask, logits) in the first line complains about another vocabulary.",
     ],
+    refuses=[(torch.zeros(2, 3), torch.tensor([True, False]))],
 )
 def check_target_mass(student: Callable, rng: random.Random) -> None:
     for shape in ((6,), (3, 5), (5, 5), (2, 3, 7)):

@@ -146,6 +146,7 @@ def flop_mistakes(config: gpt2.GPTConfig, T: int, want: int) -> dict[str, int]:
         "of d numbers (all heads together), and the average takes as much again.",
         "2 · (L·(4d² + 2df) + V·d) + L · 4·T·d. A T outside 1 … config.n_positions raises a ValueError.",
     ],
+    refuses=[(gpt2.GPTConfig(), 0), (gpt2.GPTConfig(), 1025)],
 )
 def check_flops_per_token(student: Callable, rng: random.Random) -> None:
     plain = some_config(rng)

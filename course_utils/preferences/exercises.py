@@ -73,6 +73,11 @@ def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) ->
         "return -F.logsigmoid(beta * ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected))).mean(). "
         "torch.log(torch.sigmoid(x)) would give -inf for x below -104.",
     ],
+    refuses=[
+        (torch.ones(2), torch.ones(2), torch.ones(2), torch.ones(3), 0.1),
+        (torch.ones(2), torch.ones(2), torch.ones(2), torch.ones(2), 0.0),
+        (torch.ones(2), torch.ones(2), torch.ones(2), torch.ones(2), -1.0),
+    ],
 )
 def check_dpo_loss(student: Callable, rng: random.Random) -> None:
     for n in (3, 1, 4):
@@ -157,6 +162,7 @@ def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
         "return reward - beta * (policy_log_prob - reference_log_prob).detach(): without detach, the training step would "
         "differentiate the price itself.",
     ],
+    refuses=[(torch.ones(2), torch.ones(2), torch.ones(2), -0.1)],
 )
 def check_leashed_reward(student: Callable, rng: random.Random) -> None:
     for shape in ((4,), (2, 3), ()):
@@ -221,6 +227,7 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
         "No loop is needed. The sum of the others is the row's sum minus the answer's own reward.",
         "others = (rewards.sum(-1, keepdim=True) - rewards) / (k - 1); return rewards - others. With k below 2 raise a ValueError.",
     ],
+    refuses=[(torch.ones(3, 1),)],
 )
 def check_advantages(student: Callable, rng: random.Random) -> None:
     for B, k in ((3, 4), (1, 2), (4, 4), (2, 6)):

@@ -97,6 +97,7 @@ def check_cut(
         "least = logits.topk(min(k, logits.size(-1))).values[..., -1:]; then logits.masked_fill(logits < least, -torch.inf). A k "
         "below 1 raises a ValueError.",
     ],
+    refuses=[(torch.ones(3), 0), (torch.ones(3), -1), (torch.ones(3), 1.5)],
 )
 def check_top_k(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
@@ -183,6 +184,7 @@ def _nucleus_mistakes(logits: Tensor, p: float) -> dict[str, Tensor]:
         "mask.scatter(-1, order, mask) brings it back to the order of the tokens; then masked_fill. The likeliest token has 0 before "
         "it, so it always stays. A p outside (0, 1] raises a ValueError.",
     ],
+    refuses=[(torch.ones(3), 0.0), (torch.ones(3), 1.1), (torch.ones(3), -0.5)],
 )
 def check_top_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
@@ -236,6 +238,7 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
         "logits.masked_fill(probability < p * probability.amax(-1, keepdim=True), -torch.inf). A p outside [0, 1] raises a "
         "ValueError.",
     ],
+    refuses=[(torch.ones(3), -0.1), (torch.ones(3), 1.1)],
 )
 def check_min_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
@@ -293,6 +296,10 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
         "token likelier, so there are two cases.",
         "torch.where(logits > 0, logits / penalty, logits * penalty) is what a token that occurred gets; a second torch.where "
         "picks between that and the old logits. A penalty of 0 or less raises a ValueError.",
+    ],
+    refuses=[
+        (torch.ones(1, 3), torch.tensor([[0]]), 0.0),
+        (torch.ones(1, 3), torch.tensor([[0]]), -1.0),
     ],
 )
 def check_repetition_penalty(student: Callable, rng: random.Random) -> None:

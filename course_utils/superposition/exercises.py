@@ -38,6 +38,10 @@ def tensor_like(got: object, want_shape: tuple[int, ...], call: str) -> None:
         "active = torch.rand(…) >= S[:, None, None] is (N, batch, n_features); return active * torch.rand(batch, n_features, "
         "generator=generator). Both take device=S.device.",
     ],
+    refuses=[
+        (torch.tensor([1.0]), 2, 3, torch.Generator()),
+        (torch.tensor([0.5, -0.1]), 2, 3, torch.Generator()),
+    ],
 )
 def check_feature_batch(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check

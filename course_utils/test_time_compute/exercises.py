@@ -39,6 +39,7 @@ def counted(n: int, c: int, k: int) -> Fraction:
         "(1 - k/i) for i from n - c + 1 to n.",
         "1 - math.prod(1 - k / i for i in range(n - c + 1, n + 1)), after a ValueError for c or k that cannot be.",
     ],
+    refuses=[(3, 4, 1), (3, -1, 1), (3, 1, 0), (3, 1, 4)],
 )
 def check_pass_at_k(student: Callable, rng: random.Random) -> None:
     most = rng.randint(6, 8)

@@ -668,6 +668,7 @@ def mirrored(i: int, merges: Mapping) -> bytes:
         "A character takes one to four bytes in UTF-8: `len(text)` counts characters.",
         "`text.encode('utf-8')` has the length you need. Before you divide, raise ValueError where `len(ids)` is 0.",
     ],
+    refuses=[("ab", [])],
 )
 def check_compression(student: Callable, rng: random.Random) -> None:
     x, y, z, w = letters(rng, 4)

@@ -292,6 +292,7 @@ def check_gelu_tanh(student: Callable, rng: random.Random) -> None:
         "sum is left: what must the kept ones be divided by?",
         "keep = torch.rand(x.shape, device=x.device) >= p; then x * keep / (1 - p).",
     ],
+    refuses=[(torch.ones(3), -0.1), (torch.ones(3), 1.0), (torch.ones(3), 1.5)],
 )
 def check_dropout(student: Callable, rng: random.Random) -> None:
     with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
@@ -437,6 +438,7 @@ def _position_mistakes(T: int, d: int, base: float) -> dict[str, Tensor]:
         "torch.arange(0, d_model, 2) / d_model is the exponent without its minus. torch.stack([sin, cos], dim=-1).flatten(-2) "
         "lets them take turns. An odd d_model raises a ValueError.",
     ],
+    refuses=[(4, 3)],
 )
 def check_sinusoidal_positions(student: Callable, rng: random.Random) -> None:
     for T, d in ((rng.randrange(9, 14), 8), (6, 6), (5, 2), (1, 4), (3, 10)):
