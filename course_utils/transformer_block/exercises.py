@@ -119,25 +119,6 @@ def check_layer_norm(student: Callable, rng: random.Random) -> None:
     _check_norm_gradients(student, rng, x, weight, bias)
 
 
-def _check_norm_gradients(
-    student: Callable, rng: random.Random, x: Tensor, weight: Tensor, bias: Tensor
-) -> None:
-    """The gradients that reach x and the gain, in float64."""
-    check_gradient(
-        lambda x: student(x, weight, bias),
-        lambda x: norm_oracle(x, weight, bias),
-        x,
-        "layer_norm(x, weight, bias) with respect to x",
-    )
-    x = normal(rng, 2, 6, dtype=torch.float64)
-    check_gradient(
-        lambda w: student(x, w, bias),
-        lambda w: norm_oracle(x, w, bias),
-        weight,
-        "layer_norm(x, weight, bias) with respect to weight",
-    )
-
-
 def _check_far_from_zero(
     student: Callable, rng: random.Random, weight: Tensor, bias: Tensor
 ) -> None:
@@ -156,6 +137,25 @@ def _check_far_from_zero(
         )
     expect(
         got, want, "layer_norm(x, weight, bias) where x is 5000 plus small differences", tol=0.01
+    )
+
+
+def _check_norm_gradients(
+    student: Callable, rng: random.Random, x: Tensor, weight: Tensor, bias: Tensor
+) -> None:
+    """The gradients that reach x and the gain, in float64."""
+    check_gradient(
+        lambda x: student(x, weight, bias),
+        lambda x: norm_oracle(x, weight, bias),
+        x,
+        "layer_norm(x, weight, bias) with respect to x",
+    )
+    x = normal(rng, 2, 6, dtype=torch.float64)
+    check_gradient(
+        lambda w: student(x, w, bias),
+        lambda w: norm_oracle(x, w, bias),
+        weight,
+        "layer_norm(x, weight, bias) with respect to weight",
     )
 
 

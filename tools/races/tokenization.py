@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from course_utils.stories.english import documentation, manual
+from course_utils.tokenization import bpe as tokenization
 from course_utils.tokenization import published
 from races import OURS, Race
 
@@ -89,26 +90,12 @@ def remembering(tokenizer: Any, known: Mapping[str, list[int]]) -> Any:
 def races(
     train_bytes: int = 50_000, encode_bytes: int = 1_000_000, n_merges: int = 1000
 ) -> Iterator[Race]:
-    import tiktoken
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    yield from _training_races(train_bytes, n_merges)
+    yield from _coding_races(encode_bytes)
 
-    from course_utils.tokenization import bpe as tokenization
 
-    def rust_train(text: str, cut: bool) -> Callable[[], Any]:
-        def work() -> Tokenizer:
-            tokenizer = Tokenizer(models.BPE())
-            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
-                add_prefix_space=False, use_regex=cut
-            )
-            alphabet = pre_tokenizers.ByteLevel.alphabet()
-            trainer = trainers.BpeTrainer(
-                vocab_size=256 + n_merges, initial_alphabet=alphabet, show_progress=False
-            )
-            tokenizer.train_from_iterator([text], trainer)
-            return tokenizer
-
-        return work
-
+def _training_races(train_bytes: int, n_merges: int) -> Iterator[Race]:
+    """A text cut with GPT-2's pattern, and a shorter one in one piece."""
     for cut, size in ((True, train_bytes), (False, train_bytes // 5 * 2)):
         text = sample(size)
         pattern = tokenization.GPT2_PATTERN if cut else None
@@ -120,11 +107,33 @@ def races(
                 "naive loop": lambda: naive_train(
                     tokenization.pretokenize(text) if cut else [text], n_merges
                 ),
-                "tokenizers": rust_train(text, cut),
+                "tokenizers": _rust_training(text, cut, n_merges),
             },
             required={"naive loop": 20} if cut else {},
             same=frozenset({"naive loop"}),
         )
+
+
+def _rust_training(text: str, cut: bool, n_merges: int) -> Callable[[], Any]:
+    """The work of the library tokenizers on this text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    def work() -> Tokenizer:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=256 + n_merges, initial_alphabet=alphabet, show_progress=False
+        )
+        tokenizer.train_from_iterator([text], trainer)
+        return tokenizer
+
+    return work
+
+
+def _coding_races(encode_bytes: int) -> Iterator[Race]:
+    """The same text to ids, and back, with GPT-2's merges."""
+    import tiktoken
 
     text = sample(encode_bytes)
     ours = tokenization.BPETokenizer.from_gpt2()
@@ -153,9 +162,15 @@ def races(
         required={"naive loop": 10},
         same=frozenset({"ours, 1st call", "naive loop", "tokenizers", "tiktoken"}),
     )
-    ids = ours.encode(text)
+    yield _decoding_race(ours.encode(text), ours, hf, rust)
+
+
+def _decoding_race(ids: list[int], ours: tokenization.BPETokenizer, hf: Any, rust: Any) -> Race:
+    """These ids back to a text, with ours, with tokenizers and with tiktoken."""
+    from tokenizers import decoders
+
     coder = decoders.ByteLevel()
-    yield Race(
+    return Race(
         f"decoding {len(ids):,} tokens",
         {
             OURS: lambda: ours.decode(ids),
