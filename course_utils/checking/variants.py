@@ -4,12 +4,11 @@ otherwise or with only one of each kind. There the reference says what is right.
 
 import random
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from .compare import Wrong, difference
 from .guard import Guarded, copied
@@ -17,8 +16,8 @@ from .guard import Guarded, copied
 NEAR = 1e-3
 MOST = 40  # variants that are tried
 KNOWN = (
-    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype, nn.Module,
-    torch.Generator, np.random.Generator, random.Random, FunctionType,
+    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype,
+    torch.Generator, np.random.Generator, random.Random,
 )  # fmt: skip
 
 
@@ -74,11 +73,8 @@ def _variants(args: tuple, kwargs: dict) -> Iterator[tuple[str, tuple, dict]]:
     """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
     arrays = list(_arrays((args, kwargs)))
     for size in sorted({size for x in arrays for size in x.shape if size > 1})[:4]:
-        yield (
-            "",
-            _mapped(args, lambda x: _single(x, size)),
-            _mapped(kwargs, lambda x: _single(x, size)),
-        )
+        single = partial(_single, size=size)
+        yield "", _mapped(args, single), _mapped(kwargs, single)
     for i, x in enumerate(args):
         if type(x) is int and x > 1:
             yield "", (*args[:i], 1, *args[i + 1 :]), kwargs
@@ -129,7 +125,7 @@ def _is_known(value: Any) -> bool:
         return all(_is_known(x) for x in value.values())
     if type(value) in (list, tuple):
         return all(_is_known(x) for x in value)
-    return isinstance(value, KNOWN)
+    return isinstance(value, KNOWN) or callable(value)
 
 
 def _has_nan(value: Any) -> bool:

@@ -3,9 +3,9 @@ every one.
 """
 
 import torch
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- repeat_kv ------------------------------------------------------------------------------------

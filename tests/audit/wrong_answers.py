@@ -5,12 +5,12 @@ every one.
 import math
 
 import torch
+from answers import Answers
 from scipy.stats import norm
-from wrong import WrongAnswers
 
 from course_utils.kl_bias.bias import check_fits
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- tilt -----------------------------------------------------------------------------------------

@@ -15,14 +15,17 @@ import time
 from unittest.mock import MagicMock
 
 import pytest
+import scope
 import torch
-from wrong import wrong_answers
+from answers import right_answers, wrong_answers
 
 from conftest import ROOT
 from course_utils.exercises import catalog
 
 SEEDS = range(20)
-WRONG_ANSWERS = 6  # at least
+# for a right answer: the engine's numbers and the checker's differ from seed to seed
+FEW, MANY = range(3), range(200)
+WRONG_ANSWERS, RIGHT_ANSWERS = 6, 3  # at least
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
 # limit holds
 LIMIT = 0.3
@@ -61,6 +64,16 @@ def test_every_wrong_answer_fails_on_every_seed_with_a_sentence(exercise):
             assert "NameError" not in result.message, (
                 f"{mutant.__name__} is broken, not wrong: {result.message}"
             )
+
+
+def test_right_answers_of_another_style_pass(exercise):
+    """Loops and whole tensors, numpy and torch, einsum, another formula, other numbers inside."""
+    room, _, short = exercise.partition(".")
+    answers = right_answers(room)[short]
+    assert len({answer.__name__ for answer in answers}) == len(answers) >= RIGHT_ANSWERS
+    for answer in answers:
+        results = of(exercise, answer, MANY if scope.FULL else FEW)
+        assert [str(result) for result in results if not result.passed] == [], answer.__name__
 
 
 def test_the_same_answer_gets_the_same_words(exercise):

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
 from course_utils.circuits import hooks
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- record ---------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ every one.
 import math
 
 import torch
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 def ends(model, clean, corrupt, metric):

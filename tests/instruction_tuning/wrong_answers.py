@@ -3,11 +3,11 @@ every one.
 """
 
 import torch
-from wrong import WrongAnswers
+from answers import Answers
 
 from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- answer_mask ----------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
 from course_utils.kl_bias.bias import check_distribution, check_fits
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- token_mask -----------------------------------------------------------------------------------

@@ -3,9 +3,9 @@ every one.
 """
 
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- lora_forward and lora_merge ------------------------------------------------------------------

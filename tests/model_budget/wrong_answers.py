@@ -2,9 +2,9 @@
 every one.
 """
 
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- count_parameters -----------------------------------------------------------------------------

@@ -4,11 +4,11 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
 from course_utils.probes import linear as probes
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- control_labels -------------------------------------------------------------------------------

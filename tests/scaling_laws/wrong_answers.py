@@ -6,10 +6,10 @@ import math
 import random
 
 import numpy as np
+from answers import Answers
 from scipy.special import huber, logsumexp
-from wrong import WrongAnswers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- power_law_line -------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- feature_batch --------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from wrong import WrongAnswers
+from answers import Answers
 
 from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- count_pairs ----------------------------------------------------------------------------------

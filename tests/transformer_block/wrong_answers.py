@@ -7,9 +7,9 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from wrong import WrongAnswers
+from answers import Answers
 
-wrong = WrongAnswers()
+wrong = Answers()
 
 
 # --- layer_norm -----------------------------------------------------------------------------------
