@@ -262,9 +262,15 @@ class Catalog:
             f"{topic}.{exercise.name}" for topic in self.topics for exercise in self._load(topic)
         ]
 
-    def check(self, name: str, answer: Any) -> None:
-        """Prints whether your answer is right, and if not, what is likely wrong."""
-        say(str(self.find(name).grade(answer)))
+    def check(self, name: str, answer: Any, seed: int | None = None) -> None:
+        """Prints whether your answer is right, and if not, what is likely wrong.
+
+        Each call draws other numbers; with the seed that a failure names it can be repeated.
+        """
+        drawn = random.SystemRandom().randrange(10_000) if seed is None else seed
+        result = self.find(name).grade(answer, drawn)
+        again = f" (Again on the same numbers: seed={drawn}.)" if result.passed is False else ""
+        say(f"{result}{again}")
 
     def hint(self, name: str) -> None:
         """Prints a hint; each call goes one step further."""

@@ -450,7 +450,8 @@ def test_the_patching_map_is_made_of_single_patches(pair):
                 assert row[t].item() == pytest.approx(
                     (metric(model(corrupt)).item() - bad) / (good - bad), abs=1e-3
                 )
-    assert table[0, 0] == table[0, 2] == table[0, 4] == 0  # the words are the same there
+    same = table[0, [0, 2, 4]]  # the words are the same there
+    assert same.abs().max() < 1e-4 * table.abs().max()
 
 
 def frozen_run(model, clean, corrupt, sender, receiver, reads, mlps):
