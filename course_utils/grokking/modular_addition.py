@@ -19,12 +19,12 @@ from course_utils.attention.heads import softmax
 from course_utils.machine.devices import wide
 
 
-def answers(p: int) -> Tensor:
+def sum_table(p: int) -> Tensor:
     """The table of (a + b) mod p: row a, column b.
 
     Shapes: -> (p, p). Raises: ValueError for a p below 2.
 
-    >>> answers(3)
+    >>> sum_table(3)
     tensor([[0, 1, 2],
             [1, 2, 0],
             [2, 0, 1]])
@@ -209,12 +209,12 @@ def loss_and_accuracy(logits: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
 
     Shapes: logits (..., p, p, p), pairs (p, p), bool -> (...) and (...).
 
-    >>> logits = 5.0 * F.one_hot(answers(3)).float()
+    >>> logits = 5.0 * F.one_hot(sum_table(3)).float()
     >>> [round(x.item(), 4) for x in loss_and_accuracy(logits, torch.ones(3, 3, dtype=torch.bool))]
     [0.0134, 1.0]
     """
     chosen = wide(logits[..., pairs.to(logits.device), :])  # (..., N, p)
-    target = answers(pairs.size(0))[pairs.cpu()].to(chosen.device)  # (N,)
+    target = sum_table(pairs.size(0))[pairs.cpu()].to(chosen.device)  # (N,)
     right = chosen.argmax(-1) == target
     losses = chosen.logsumexp(-1) - chosen.gather(-1, target.expand(right.shape)[..., None])[..., 0]
     return losses.mean(-1).float().to(logits.device), right.float().mean(-1).to(logits.device)
@@ -261,7 +261,7 @@ def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
     Shapes: logits (p, p, V): row a, column b -> the same. Raises: ValueError for a frequency
     that is not from 1 to p // 2. Source: Nanda et al. 2023, section 5 (restricted loss).
 
-    >>> angle = 2 * math.pi * answers(5) / 5  # (5, 5)
+    >>> angle = 2 * math.pi * sum_table(5) / 5  # (5, 5)
     >>> logits = torch.stack([3 + angle.cos(), (2 * angle).sin()], dim=-1)  # (5, 5, 2)
     >>> kept = restricted_logits(logits, [1])
     >>> torch.allclose(kept[..., 0], logits[..., 0]), kept[..., 1].abs().max() < 1e-6
@@ -303,7 +303,7 @@ def by_sum(logits: Tensor) -> Tensor:
     `restricted_logits` keeps is in here: it is p times smaller, and waves of s are then ordinary
     waves.
 
-    >>> by_sum(answers(3).float()[..., None]).flatten()
+    >>> by_sum(sum_table(3).float()[..., None]).flatten()
     tensor([0., 1., 2.])
     """
     p = logits.size(-3)
@@ -337,7 +337,7 @@ def key_frequencies(logits: Tensor, share: float = 0.95) -> list[int]:
 
     Shapes: logits (p, p, p). Source: Nanda et al. 2023 pick theirs by eye, from the same spectrum.
 
-    >>> angle = 2 * math.pi * (answers(7)[..., None] - torch.arange(7)) / 7
+    >>> angle = 2 * math.pi * (sum_table(7)[..., None] - torch.arange(7)) / 7
     >>> key_frequencies(3 * (2 * angle).cos() + angle.cos())
     [2, 1]
     """

@@ -27,10 +27,10 @@ from course_utils.preferences.runs import (
     features,
     fit_head,
     polish,
+    post_training_flops,
     recorded,
     set_head,
     train_dpo,
-    training_flops,
 )
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
     "stored_pairs",
     "text_of",
     "train_dpo",
-    "training_flops",
+    "post_training_flops",
 ]
 
 LESSON = "20"

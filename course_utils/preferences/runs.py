@@ -311,7 +311,7 @@ def answer_flops(config: GPTConfig, P: int, A: int, k: int = 1) -> float:
     return (P + k * A) * flops_per_token(config, P + A)
 
 
-def training_flops(
+def post_training_flops(
     config: GPTConfig, P: int, A: int, method: str, steps: int, n_pairs: int = PAIRS
 ) -> float:
     """FLOP of a whole post-training: a step forward and back costs three times a forward pass.
@@ -325,7 +325,7 @@ def training_flops(
     >>> config = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=734, n_positions=256)
     >>> for method in ("reinforcement", "dpo", "own answers", "judge"):
     ...     print(
-    ...         f"{method}: {training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP"
+    ...         f"{method}: {post_training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP"
     ...     )
     reinforcement: 1.0 TFLOP
     dpo: 1.8 TFLOP

@@ -10,7 +10,6 @@ from course_utils.test_time_compute.real_model import (
 from course_utils.test_time_compute.running_sum import (
     STYLES,
     RunningSum,
-    answer_loss,
     best_of,
     coverage,
     half_trained,
@@ -18,12 +17,13 @@ from course_utils.test_time_compute.running_sum import (
     majority_vote,
     pass_at_k,
     recorded,
+    sum_loss,
 )
 
 __all__ = [
     "RunningSum",
     "STYLES",
-    "answer_loss",
+    "sum_loss",
     "answer_probabilities",
     "best_of",
     "coverage",

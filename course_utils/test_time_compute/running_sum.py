@@ -193,13 +193,13 @@ class RunningSum:
         ).all(-1)
 
 
-def answer_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+def sum_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """The mean cross-entropy in nats of the answer's tokens; those of the problem (target -100) do
     not count.
 
     >>> task = RunningSum(p=10, n=4)
     >>> batch = task.batches("steps")(torch.Generator().manual_seed(0))
-    >>> round(answer_loss(lambda inputs: torch.zeros(*inputs.shape, 12), batch).item(), 4)  # log 12
+    >>> round(sum_loss(lambda inputs: torch.zeros(*inputs.shape, 12), batch).item(), 4)  # log 12
     2.4849
     """
     return F.cross_entropy(model(batch[0]).flatten(0, 1), batch[1].flatten(), ignore_index=-100)

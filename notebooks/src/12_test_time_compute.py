@@ -84,7 +84,7 @@ for style in ("direct", "steps"):
 
 def drill(task, model, style, steps, seed=0):
     train(model, task.batches(style), steps, lr=3e-3, final=0.0, weight_decay=0.0, seed=seed,
-          loss_fn=test_time_compute.answer_loss, progress=False)
+          loss_fn=test_time_compute.sum_loss, progress=False)
     problems = task.problems(300, generator(7))
     said = task.sample(model, problems, style, k=1, temperature=0, generator=None)[:, 0, -1]
     return (said == task.sums(problems)[:, -1]).float().mean().item()

@@ -681,7 +681,7 @@ methods = {
     "own answers": len(dpo_runs[0]["losses"]),
 }  # steps
 spent = {
-    name: preferences.training_flops(helper.config, P, A, name, steps)
+    name: preferences.post_training_flops(helper.config, P, A, name, steps)
     for name, steps in methods.items()
 }
 for name, flop in spent.items():
@@ -696,7 +696,7 @@ for name, flop in spent.items():
 cost_own = next(run for run in pref["runs"] if run["method"] == "own answers")
 cost_rl = verified[0]
 cost_step = spent["reinforcement"] / len(cost_rl["truth"])  # FLOP a step
-cost_judge = preferences.training_flops(
+cost_judge = preferences.post_training_flops(
     helper.config, P, A, "judge", 0
 )  # making 600 pairs and reading them
 cost_draw = np.array(

@@ -38,9 +38,9 @@ def waves(p, frequencies):
 
 
 def test_answers_are_sums_modulo_p():
-    assert grokking.answers(5).tolist() == [[(a + b) % 5 for b in range(5)] for a in range(5)]
+    assert grokking.sum_table(5).tolist() == [[(a + b) % 5 for b in range(5)] for a in range(5)]
     with pytest.raises(ValueError, match="below 2"):
-        grokking.answers(1)
+        grokking.sum_table(1)
 
 
 def test_the_adder_is_a_transformer_layer_that_runs_over_all_three_tokens():
@@ -206,7 +206,7 @@ def test_all_frequencies_together_keep_the_mean_over_pairs_with_the_same_sum():
         )
     torch.testing.assert_close(
         grokking.restricted_logits(logits[0], [1, 2, 3]),
-        sums[0][grokking.answers(7)],
+        sums[0][grokking.sum_table(7)],
         atol=1e-5,
         rtol=1e-4,
     )
@@ -220,14 +220,14 @@ def test_the_restricted_loss_is_the_loss_of_the_restricted_logits(frequencies):
         kept = grokking.restricted_logits(x, frequencies)
         torch.testing.assert_close(
             loss,
-            F.cross_entropy(kept.view(49, 7), grokking.answers(7).flatten()),
+            F.cross_entropy(kept.view(49, 7), grokking.sum_table(7).flatten()),
             atol=1e-5,
             rtol=1e-4,
         )
 
 
 def test_without_its_only_frequency_a_model_of_one_wave_knows_nothing():
-    angle = 2 * math.pi * 2 * (grokking.answers(7)[..., None] - torch.arange(7)) / 7
+    angle = 2 * math.pi * 2 * (grokking.sum_table(7)[..., None] - torch.arange(7)) / 7
     logits = 9 * angle.cos()  # (7, 7, 7), highest where the answer is a + b
     everything = torch.ones(7, 7, dtype=torch.bool)
     assert grokking.loss_and_accuracy(logits, everything)[1] == 1
@@ -247,7 +247,7 @@ def test_a_memorised_table_of_random_answers_has_no_key_frequency():
 
 
 def test_key_frequencies_are_the_fewest_that_hold_the_share():
-    angle = 2 * math.pi * (grokking.answers(11)[..., None] - torch.arange(11)) / 11
+    angle = 2 * math.pi * (grokking.sum_table(11)[..., None] - torch.arange(11)) / 11
     logits = 3 * (2 * angle).cos() + 2 * (5 * angle).cos() + 1 * angle.cos()  # powers 9, 4 and 1
     assert grokking.key_frequencies(logits, 0.5) == [2]
     assert grokking.key_frequencies(logits, 0.9) == [2, 5] and grokking.key_frequencies(

@@ -762,7 +762,7 @@ def test_the_count_of_flop_is_that_of_torch(helper):
     )
     text = runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
     cost = {
-        method: runs.training_flops(model.config, 60, 10, method, 30)
+        method: runs.post_training_flops(model.config, 60, 10, method, 30)
         for method in ("judge", "own answers", "dpo", "reinforcement")
     }
     assert cost["dpo"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text)
@@ -771,7 +771,7 @@ def test_the_count_of_flop_is_that_of_torch(helper):
         30 * 8 * 5 * runs.answer_flops(model.config, 60, 10, 8)
     )
     with pytest.raises(ValueError, match="choose"):
-        runs.training_flops(model.config, 60, 10, "hope", 30)
+        runs.post_training_flops(model.config, 60, 10, "hope", 30)
 
 
 def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):

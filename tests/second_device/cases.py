@@ -468,7 +468,7 @@ def test_time_sums(d):
         test_time_compute.coverage(right, 2),
         test_time_compute.majority_vote(votes),
         test_time_compute.best_of(votes, noise(6, 3).to(d)),
-        test_time_compute.answer_loss(model, batch),
+        test_time_compute.sum_loss(model, batch),
         task.prompt(digits.to(d)),
         task.rows(digits.to(d), "steps"),
     )
@@ -677,7 +677,7 @@ def adding(d):
     sums = grokking.by_sum(logits)
     return (
         vars(run), model.table(), grokking.loss_and_accuracy(logits, split), grokking.loss_and_accuracy(run.logits.to(d), split.to(d)), grokking.frequency_power(sums),
-        grokking.restricted_logits(logits, [1]), grokking.excluded_logits(logits, [2]), grokking.restricted_loss(sums, [1]), grokking.key_frequencies(logits), grokking.answers(5),
+        grokking.restricted_logits(logits, [1]), grokking.excluded_logits(logits, [2]), grokking.restricted_loss(sums, [1]), grokking.key_frequencies(logits), grokking.sum_table(5),
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_digits_are_uniform_and_a_batch_scores_answers_only():
     assert torch.equal(targets[:, 5:], TASK.sums(inputs[:, :5]))
     logits = torch.randn(8, 10, 9, generator=gen(1))
     want = -logits.log_softmax(-1)[:, 5:].gather(-1, targets[:, 5:, None]).mean()
-    assert test_time_compute.answer_loss(
+    assert test_time_compute.sum_loss(
         lambda ids: logits, (inputs, targets)
     ).item() == pytest.approx(want.item(), rel=1e-5)
 

@@ -14,13 +14,13 @@ import pytest
 import regex
 import tiktoken
 import torch
+from answers import wrong_answers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from races import tokenization as tokenization_races
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tiktoken_ext.openai_public import r50k_pat_str
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from wrong import wrong_answers
 
 from course_utils.exercises import catalog
 from course_utils.tokenization import bpe, published

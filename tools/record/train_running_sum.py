@@ -23,7 +23,7 @@ from course_utils.test_time_compute.running_sum import (
     RECORD,
     STYLES,
     RunningSum,
-    answer_loss,
+    sum_loss,
 )
 from course_utils.training import train
 
@@ -45,7 +45,7 @@ def half_way(seed: int = 0):
         final=0.0,
         weight_decay=0.0,
         seed=seed,
-        loss_fn=answer_loss,
+        loss_fn=sum_loss,
         progress=False,
         on_steps=lambda h: sum(h.losses[-10:]) / 10 < HALF["below"],
     )
@@ -68,7 +68,7 @@ def full(style: str, seed: int) -> dict:
         final=0.0,
         weight_decay=0.0,
         seed=seed,
-        loss_fn=answer_loss,
+        loss_fn=sum_loss,
         progress=False,
     )
     generator = torch.Generator().manual_seed(1000 + seed)
