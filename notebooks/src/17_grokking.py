@@ -150,7 +150,7 @@ def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
     Shapes: logits (p, p, V): row a, column b -> the same. Raises: ValueError for a frequency
     that is not from 1 to p // 2. Source: Nanda et al. 2023, section 5 (restricted loss).
 
-    >>> angle = 2 * math.pi * answers(5) / 5  # (5, 5)
+    >>> angle = 2 * math.pi * sum_table(5) / 5  # (5, 5)
     >>> logits = torch.stack([3 + angle.cos(), (2 * angle).sin()], dim=-1)  # (5, 5, 2)
     >>> kept = restricted_logits(logits, [1])
     >>> torch.allclose(kept[..., 0], logits[..., 0]), kept[..., 1].abs().max() < 1e-6
