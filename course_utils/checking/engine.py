@@ -130,7 +130,7 @@ class Exercises(list[Exercise]):
     ... def check_double(student, rng):
     ...     if student(3) != 6:
     ...         raise Wrong("double(3) is 6")
-    >>> print(exercises[0].grade(lambda x: x + 3), "|", exercises[0].grade(lambda x: x * x))
+    >>> print(exercises[0].grade(lambda x: x + x), "|", exercises[0].grade(lambda x: x * x))
     ✓ double: all checks pass. | ✗ double: double(3) is 6
     """
 

@@ -24,7 +24,8 @@ from course_utils.exercises import catalog
 
 SEEDS = range(20)
 # for a right answer: the engine's numbers and the checker's differ from seed to seed
-FEW, MANY = range(3), range(200)
+FEW = range(3)
+MANY = range(200)
 WRONG_ANSWERS, RIGHT_ANSWERS = 6, 3  # at least
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
 # limit holds

@@ -14,10 +14,13 @@ from conftest import ROOT, notebook_paths
 
 vulture = pytest.importorskip("vulture")
 
-# Called or read by a library: torch, IPython, ipywidgets, pytest, nbconvert, traitlets, tokenizers.
+# Called or read by a library: torch, IPython, ipywidgets, pytest, nbconvert, traitlets, tokenizers,
+# doctest.
 BY_OTHERS = [
     "_ipython_display_",
     "ARGUMENTS",
+    "ask_exit",
+    "check_output",
     "disabled",
     "display_data_priority",
     "embed_images",
@@ -35,6 +38,8 @@ BY_OTHERS = [
     "PreTrained*",  # in annotations that are text
     "pre_tokenizer",
     "pytest_*",
+    "report_failure",
+    "report_unexpected_exception",
     "reportinfo",
     "template_name",
 ]
