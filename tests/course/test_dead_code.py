@@ -38,6 +38,7 @@ BY_OTHERS = [
     "PreTrained*",  # in annotations that are text
     "pre_tokenizer",
     "pytest_*",
+    "quit",
     "report_failure",
     "report_unexpected_exception",
     "reportinfo",
