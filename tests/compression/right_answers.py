@@ -1,0 +1,126 @@
+"""Right answers of another style to the exercises on making a model smaller."""
+
+import torch
+import torch.nn.functional as F
+from answers import Answers
+
+right = Answers()
+
+
+def checked(student, teacher, temperature):
+    if student.shape != teacher.shape or temperature <= 0:
+        raise ValueError("unlike shapes, or a temperature that is not above 0")
+
+
+@right("distillation_loss")
+def written_out(student_logits, teacher_logits, temperature=1.0):
+    checked(student_logits, teacher_logits, temperature)
+    log_p = torch.log_softmax(student_logits / temperature, -1)
+    q = torch.softmax(teacher_logits.detach() / temperature, -1)
+    terms = torch.special.xlogy(q, q) - torch.where(q > 0, q * log_p, 0.0)
+    return temperature**2 * terms.sum(-1).mean()
+
+
+@right("distillation_loss")
+def batchmean_of_rows(student_logits, teacher_logits, temperature=1.0):
+    checked(student_logits, teacher_logits, temperature)
+    V = student_logits.shape[-1]
+    ours = (student_logits / temperature).log_softmax(-1).reshape(-1, V)
+    theirs = (teacher_logits / temperature).softmax(-1).reshape(-1, V).detach()
+    return F.kl_div(ours, theirs, reduction="batchmean") * temperature * temperature
+
+
+@right("distillation_loss")
+def cross_entropy_less_entropy(student_logits, teacher_logits, temperature=1.0):
+    checked(student_logits, teacher_logits, temperature)
+    with torch.no_grad():
+        q = F.softmax(teacher_logits / temperature, dim=-1)
+        entropy = -torch.special.xlogy(q, q).sum(-1)
+    cross = -(q * F.log_softmax(student_logits / temperature, dim=-1)).sum(-1)
+    return temperature**2 * (cross - entropy).mean()
+
+
+def checked_share(sparsity):
+    if sparsity < 0 or sparsity > 1:
+        raise ValueError("the sparsity is a share")
+
+
+@right("magnitude_mask")
+def by_rank(w, sparsity):
+    checked_share(sparsity)
+    size = w.abs().reshape(-1)
+    rank = size.argsort(stable=True).argsort(stable=True)
+    return (rank >= round(sparsity * size.numel())).reshape(w.shape)
+
+
+@right("magnitude_mask")
+def by_sorting_places(w, sparsity):
+    checked_share(sparsity)
+    sizes = w.detach().abs().flatten().tolist()
+    order = sorted(range(len(sizes)), key=lambda i: sizes[i])
+    gone = set(order[: round(sparsity * len(sizes))])
+    return torch.tensor([i not in gone for i in range(len(sizes))], dtype=torch.bool).view(w.shape)
+
+
+@right("magnitude_mask")
+def scattered(w, sparsity):
+    checked_share(sparsity)
+    flat = w.abs().flatten()
+    places = flat.sort(stable=True).indices[: round(sparsity * len(flat))]
+    return torch.ones(len(flat), dtype=torch.bool).scatter(0, places, False).reshape(w.shape)
+
+
+def checked_weights(w, bits, dim):
+    if not 2 <= bits <= 16 or w.numel() == 0 or not torch.isfinite(w).all():
+        raise ValueError("bad bits, or bad weights")
+    kept = () if dim is None else dim if isinstance(dim, tuple) else (dim,)
+    if any(not -w.ndim <= d < w.ndim for d in kept):
+        raise ValueError("a wrong dim")
+    return [d % w.ndim for d in kept]
+
+
+@right("quantize_absmax")
+def largest_by_permuting(w, bits=8, dim=None):
+    kept = checked_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1
+    largest = w.abs()
+    for d in range(w.ndim):
+        if d not in kept:
+            largest = largest.max(dim=d, keepdim=True).values
+    scale = largest / n if dim is not None else (largest / n).reshape(())
+    safe = torch.where(scale > 0, scale, torch.ones_like(scale))
+    dtype = torch.int8 if bits <= 8 else torch.int16
+    return torch.round(w / safe).to(dtype), safe
+
+
+@right("quantize_absmax")
+def with_linalg_norm(w, bits=8, dim=None):
+    kept = checked_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1
+    over = tuple(d for d in range(w.ndim) if d not in kept)
+    norm = w.abs()
+    if dim is None:
+        norm = norm.amax()
+    elif over:
+        norm = norm.amax(dim=over, keepdim=True)
+    scale = norm.clamp_min(1e-30) / n
+    ints = (w / scale).round().clamp(min=-n, max=n)
+    return ints.to(torch.int8) if bits < 9 else ints.to(torch.int16), scale
+
+
+@right("quantize_absmax")
+def slice_by_slice(w, bits=8, dim=None):
+    kept = checked_weights(w, bits, dim)
+    n = 2 ** (bits - 1) - 1
+    dtype = torch.int8 if bits <= 8 else torch.int16
+    shape = [size if d in kept else 1 for d, size in enumerate(w.shape)]
+    scale = torch.empty(shape)
+    ints = torch.empty(w.shape, dtype=dtype)
+    for place in torch.cartesian_prod(*(torch.arange(size) for size in shape)).reshape(-1, w.ndim):
+        where = tuple(
+            slice(int(i), int(i) + 1) if d in kept else slice(None) for d, i in enumerate(place)
+        )
+        largest = max(w[where].abs().max().item(), 1e-30)
+        scale[where] = largest / n
+        ints[where] = (w[where] / scale[where]).round().to(dtype)
+    return ints, scale if dim is not None else scale.reshape(())
