@@ -112,8 +112,10 @@ def control_labels(ids: Tensor, y: Tensor, generator: torch.Generator) -> Tensor
     Interpreting Probes with Control Tasks", section 2.
 
     >>> ids = torch.tensor([5, 8, 5, 8, 5, 9])
-    >>> control_labels(ids, torch.tensor([0, 1, 2, 0, 1, 2]), torch.Generator().manual_seed(0))
-    tensor([2, 0, 2, 0, 2, 2])
+    >>> y = torch.tensor([0, 1, 2, 0, 1, 2])
+    >>> labels = control_labels(ids, y, torch.Generator().manual_seed(0))
+    >>> [len(set(labels[ids == token].tolist())) for token in (5, 8, 9)]  # one for each type
+    [1, 1, 1]
     """
     types, which = ids.unique(return_inverse=True)  # (types,), (n,): which type each token is
     drawn = y[torch.randint(len(y), types.shape, generator=generator)]  # (types,)

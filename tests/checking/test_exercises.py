@@ -34,13 +34,11 @@ AWAITING = {
     "grokking",
     "induction",
     "instruction_tuning",
-    "kl_bias",
     "model_budget",
     "probes",
     "scaling_laws",
     "sparse_autoencoders",
     "superposition",
-    "test_time_compute",
     "tokenization",
     "transformer_block",
 }
