@@ -39,7 +39,6 @@ AWAITING = {
     "scaling_laws",
     "sparse_autoencoders",
     "superposition",
-    "tokenization",
     "transformer_block",
 }
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the

@@ -1,49 +1,107 @@
-"""Right answers of another style to the exercises on LoRA."""
+"""Right answers to the exercises of lesson 19, each of another style than the reference."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from answers import Answers
 
 right = Answers()
 
 
+# --- lora_forward ---------------------------------------------------------------------------------
+
+
 @right("lora_forward")
 def with_einsum(x, W, b, A, B, alpha):
     thin = torch.einsum("...n,rn->...r", x, A)
-    out = torch.einsum("...n,mn->...m", x, W) + torch.einsum("...r,mr->...m", thin, B) * (
-        alpha / A.shape[0]
+    out = torch.einsum("...n,mn->...m", x, W) + alpha / A.shape[0] * torch.einsum(
+        "...r,mr->...m", thin, B
     )
     return out if b is None else out + b
 
 
 @right("lora_forward")
-def scaled_first(x, W, b, A, B, alpha):
-    scaled = A * (alpha / A.size(0))
-    y = x @ W.T + (x @ scaled.T) @ B.T
-    return y if b is None else y + b
+def with_three_linears(x, W, b, A, B, alpha):
+    r = B.size(1)
+    return F.linear(x, W, b) + F.linear(F.linear(x, A), B) * (alpha / r)
 
 
 @right("lora_forward")
 def rank_by_rank(x, W, b, A, B, alpha):
-    y = torch.nn.functional.linear(x, W)
-    for i in range(len(A)):
-        y = y + alpha / len(A) * (x * A[i]).sum(-1, keepdim=True) * B[:, i]
+    r = A.size(0)
+    out = x @ W.mT
+    for a, column in zip(A, B.unbind(1), strict=True):
+        out = out + (alpha / r) * (x @ a)[..., None] * column
     if b is not None:
-        y = y + b
-    return y
+        out = out + b
+    return out
+
+
+@right("lora_forward")
+def with_flat_rows_and_addmm(x, W, b, A, B, alpha):
+    rows = x.reshape(-1, x.shape[-1])
+    old = rows @ W.t() if b is None else torch.addmm(b, rows, W.t())
+    out = torch.addmm(old, rows @ A.t(), B.t(), alpha=alpha / len(A))
+    return out.reshape(*x.shape[:-1], len(W))
+
+
+@right("lora_forward")
+def thin_way_in_float64(x, W, b, A, B, alpha):
+    thin = (x.double() @ A.double().T) @ B.double().T
+    return F.linear(x, W, b) + (alpha * thin / len(A)).to(x.dtype)
+
+
+@right("lora_forward")
+def with_columns(x, W, b, A, B, alpha):
+    column = x.unsqueeze(-1)
+    scale = alpha / len(A)
+    out = (W @ column + B @ (scale * (A @ column))).squeeze(-1)
+    return out if b is None else b + out
+
+
+# --- lora_merge -----------------------------------------------------------------------------------
 
 
 @right("lora_merge")
-def added(W, A, B, alpha):
-    return torch.add(W, B.matmul(A), alpha=alpha / A.shape[0])
+def merge_with_einsum(W, A, B, alpha):
+    return W + torch.einsum("mr,rn->mn", B, A) * (alpha / B.shape[1])
 
 
 @right("lora_merge")
-def with_outer_products(W, A, B, alpha):
-    return W + sum(torch.outer(B[:, i], A[i]) for i in range(len(A))) * alpha / len(A)
-
-
-@right("lora_merge")
-def on_a_copy(W, A, B, alpha):
+def in_loops(W, A, B, alpha):
     merged = W.clone()
-    merged += (alpha / B.shape[1]) * torch.einsum("mr,rn->mn", B, A)
+    r = len(A)
+    for i in range(W.size(0)):
+        for j in range(W.size(1)):
+            merged[i, j] += alpha / r * sum(B[i, k] * A[k, j] for k in range(r))
     return merged
+
+
+@right("lora_merge")
+def as_a_sum_of_outer_products(W, A, B, alpha):
+    merged = W.clone()
+    for k in range(A.size(0)):
+        merged = merged + torch.outer(B[:, k], A[k]).mul(alpha).div(A.size(0))
+    return merged
+
+
+@right("lora_merge")
+def with_addmm(W, A, B, alpha):
+    return torch.addmm(W, B, A, beta=1, alpha=alpha / A.shape[0])
+
+
+@right("lora_merge")
+def by_broadcasting(W, A, B, alpha):
+    return W + alpha * (B[:, :, None] * A[None]).mean(1)
+
+
+@right("lora_merge")
+def through_the_layer(W, A, B, alpha):
+    """The columns of a matrix are what it makes of the unit vectors."""
+    return with_three_linears(torch.eye(W.size(1)).to(W), W, None, A, B, alpha).T
+
+
+@right("lora_merge")
+def through_numpy_in_float64(W, A, B, alpha):
+    thin = B.numpy().astype(np.float64) @ A.numpy().astype(np.float64)
+    return torch.from_numpy(W.numpy() + alpha / len(A) * thin).to(W.dtype)

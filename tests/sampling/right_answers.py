@@ -1,162 +1,318 @@
-"""Right answers of another style to the exercises on sampling."""
+"""Right answers to the exercises of lesson 09, each of another style than the reference."""
 
+import heapq
 import math
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from answers import Answers
 
 right = Answers()
 
 
-def checked_count(k):
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {k}")
+# --- top_k ----------------------------------------------------------------------------------------
+
+
+def whole_and_positive(k):
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k={k}")
 
 
 @right("top_k")
-def by_sorting(logits, k):
-    checked_count(k)
-    k = min(k, logits.shape[-1])
-    least = logits.sort(-1, descending=True).values[..., k - 1 : k]
-    return torch.where(logits >= least, logits, torch.full_like(logits, -math.inf))
+def by_full_sort(logits, k):
+    whole_and_positive(k)
+    ordered = torch.sort(logits, dim=-1, descending=True).values
+    least = ordered[..., min(k, logits.shape[-1]) - 1, None]
+    return torch.where(logits >= least, logits, float("-inf"))
 
 
 @right("top_k")
-def by_kthvalue(logits, k):
-    checked_count(k)
-    V = logits.shape[-1]
-    least = logits.kthvalue(V - min(k, V) + 1, dim=-1, keepdim=True).values
-    return logits.clone().masked_fill_(logits < least, float("-inf"))
+def by_counting_larger_ones(logits, k):
+    """A token stays if fewer than k are larger."""
+    whole_and_positive(k)
+    larger = (logits.unsqueeze(-2) > logits.unsqueeze(-1)).sum(-1)
+    cut = logits.clone()
+    cut[larger >= k] = -math.inf
+    return cut
 
 
 @right("top_k")
-def row_by_row(logits, k):
-    checked_count(k)
-    out = logits.clone().reshape(-1, logits.shape[-1])
-    for row in out:
-        least = sorted(row.tolist(), reverse=True)[: min(k, len(row))][-1]
-        row[row < least] = -torch.inf
-    return out.reshape(logits.shape)
+def with_kthvalue(logits, k):
+    whole_and_positive(k)
+    V = logits.size(-1)
+    if k >= V:
+        return logits.clone()
+    least = torch.kthvalue(logits, V - k + 1, dim=-1, keepdim=True).values
+    return logits.masked_fill(logits.lt(least), -math.inf)
 
 
-def checked_share(p):
-    if p <= 0 or p > 1:
-        raise ValueError(f"p must be above 0 and at most 1, not {p}")
+@right("top_k")
+def row_by_row_with_heapq(logits, k):
+    if type(k) is not int or k <= 0:
+        raise ValueError("k is a whole number of at least 1")
+    flat = logits.reshape(-1, logits.shape[-1])
+    out = torch.full_like(flat, -torch.inf)
+    for i, row in enumerate(flat.tolist()):
+        least = heapq.nlargest(k, row)[-1]
+        for j, value in enumerate(row):
+            if value >= least:
+                out[i, j] = flat[i, j]
+    return out.view(logits.shape)
+
+
+@right("top_k")
+def through_numpy_partition(logits, k):
+    whole_and_positive(k)
+    x = logits.detach().cpu().numpy()
+    k = min(k, x.shape[-1])
+    least = np.partition(x, -k, axis=-1)[..., -k:].min(-1, keepdims=True)
+    return torch.from_numpy(np.where(x < least, -np.inf, x).astype(x.dtype))
+
+
+# --- top_p ----------------------------------------------------------------------------------------
+
+
+def a_share(p):
+    if p <= 0 or p > 1 or p != p:
+        raise ValueError(f"p={p}")
 
 
 @right("top_p")
-def shifted_sums(logits, p):
-    checked_share(p)
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    order = wide.argsort(dim=-1, descending=True, stable=True)
-    sums = wide.softmax(-1).gather(-1, order).cumsum(-1)
-    reached = torch.cat([torch.zeros_like(sums[..., :1]), sums[..., :-1]], dim=-1)
-    cut = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, reached >= p)
-    return logits.masked_fill(cut, -torch.inf)
+def shifted_mask(logits, p):
+    """As it is often written: cut above p, shifted by one, so that the first over p stays."""
+    a_share(p)
+    ordered, places = torch.sort(logits, descending=True, dim=-1)
+    over = F.softmax(ordered, dim=-1).cumsum(-1) >= p
+    if p == 1:
+        return logits.clone()
+    remove = torch.zeros_like(over)
+    remove[..., 1:] = over[..., :-1]
+    return logits.masked_fill(remove.gather(-1, places.argsort(-1)), -torch.inf)
 
 
 @right("top_p")
-def unsorted_again(logits, p):
-    checked_share(p)
-    probability = logits.double().softmax(-1)
-    ordered, order = probability.sort(dim=-1, descending=True, stable=True)
-    keep = ordered.cumsum(-1) - ordered < p
-    return torch.where(keep.gather(-1, order.argsort(-1)), logits, -torch.inf).to(logits.dtype)
-
-
-@right("top_p")
-def token_after_token(logits, p):
-    checked_share(p)
-    rows = logits.reshape(-1, logits.shape[-1])
-    out = torch.full_like(rows, -torch.inf)
-    for row, kept in zip(rows.float(), out, strict=True):
-        probability = row.softmax(-1)
-        total = 0.0
-        for token in probability.argsort(descending=True, stable=True):
-            if total >= p:
+def row_by_row(logits, p):
+    a_share(p)
+    flat = logits.reshape(-1, logits.size(-1))
+    out = torch.full_like(flat, -math.inf)
+    for i in range(len(flat)):
+        chances = torch.softmax(flat[i].double(), 0).tolist()
+        held = 0.0
+        for j in sorted(range(len(chances)), key=lambda j: -chances[j]):
+            out[i, j] = flat[i, j]
+            held += chances[j]
+            if held >= p and p < 1:
                 break
-            kept[token] = row[token].to(kept.dtype)
-            total += probability[token].item()
     return out.reshape(logits.shape)
+
+
+@right("top_p")
+def through_numpy_in_float64(logits, p):
+    a_share(p)
+    x = logits.detach().numpy()
+    e = np.exp(x.astype(np.float64) - x.max(-1, keepdims=True))
+    chance = e / e.sum(-1, keepdims=True)
+    order = np.argsort(-chance, axis=-1, kind="stable")
+    ranked = np.take_along_axis(chance, order, -1)
+    before = np.concatenate([np.zeros_like(ranked[..., :1]), ranked.cumsum(-1)[..., :-1]], -1)
+    keep = np.zeros(x.shape, dtype=bool)
+    np.put_along_axis(keep, order, before < p, -1)
+    return torch.from_numpy(np.where(keep, x, np.array(-np.inf, dtype=x.dtype)))
+
+
+@right("top_p")
+def from_the_unlikely_end(logits, p):
+    """What can go at the end of the ascending row: as long as 1 - p is not passed."""
+    a_share(p)
+    wide = logits.double()
+    ascending, order = wide.softmax(-1).sort(-1)
+    cut = ascending.cumsum(-1) <= 1 - p
+    cut[..., -1] = False
+    places = torch.zeros_like(cut).scatter_(-1, order, cut)
+    return logits.masked_fill(places, -torch.inf)
+
+
+@right("top_p")
+def by_number_of_kept_ranks(logits, p):
+    a_share(p)
+    ranked = torch.sort(logits.softmax(-1).double(), dim=-1, descending=True, stable=True)
+    short = (ranked.values.cumsum(-1) < p).sum(-1, keepdim=True)
+    rank = ranked.indices.argsort(-1)
+    return torch.where(rank <= short, logits, torch.tensor(-math.inf, dtype=logits.dtype))
+
+
+# --- min_p ----------------------------------------------------------------------------------------
+
+
+def from_0_to_1(p):
+    if not (p >= 0 and p <= 1):
+        raise ValueError(f"p={p} is no share")
 
 
 @right("min_p")
-def in_logits(logits, p):
-    if p < 0 or p > 1:
-        raise ValueError("p is a share")
+def in_logarithms(logits, p):
+    """p / p_max >= min_p where logit - max >= log min_p."""
+    from_0_to_1(p)
     if p == 0:
         return logits.clone()
-    return logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(p), -torch.inf)
-
-
-@right("min_p")
-def by_where(logits, p):
-    if not 0 <= p <= 1:
-        raise ValueError("p is a share")
-    probability = torch.softmax(logits, dim=-1)
-    most = probability.max(dim=-1, keepdim=True).values
-    return torch.where(probability >= p * most, logits, torch.full_like(logits, -torch.inf))
+    gap = logits - logits.max(dim=-1, keepdim=True).values
+    return logits.masked_fill(gap < math.log(p), -torch.inf)
 
 
 @right("min_p")
 def relative_to_the_likeliest(logits, p):
-    if not 0 <= p <= 1:
-        raise ValueError("p is a share")
-    share = (logits - logits.max(-1, keepdim=True).values).exp()
-    return logits.masked_fill(share < p, -torch.inf)
-
-
-@right("repetition_penalty")
-def token_by_token(logits, ids, penalty):
-    if penalty <= 0:
-        raise ValueError("the penalty must be above 0")
+    from_0_to_1(p)
+    ratio = torch.exp(logits - torch.amax(logits, -1, True))
     out = logits.clone()
-    for b in range(len(ids)):
-        for token in set(ids[b].tolist()):
-            old = logits[b, token]
-            out[b, token] = old / penalty if old > 0 else old * penalty
+    out[ratio < p] = float("-inf")
+    return out
+
+
+@right("min_p")
+def in_loops(logits, p):
+    from_0_to_1(p)
+    flat = logits.reshape(-1, logits.shape[-1]).clone()
+    for row in flat:
+        chances = row.double().softmax(0).tolist()
+        limit = p * max(chances)
+        for j, chance in enumerate(chances):
+            if chance < limit:
+                row[j] = -math.inf
+    return flat.reshape(logits.shape)
+
+
+@right("min_p")
+def through_numpy_and_where(logits, p):
+    if p < 0 or p > 1:
+        raise ValueError("p lies between 0 and 1")
+    x = logits.numpy()
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    chance = e / e.sum(axis=-1, keepdims=True)
+    keep = chance >= p * chance.max(axis=-1, keepdims=True)
+    return torch.where(torch.from_numpy(keep), logits, -torch.inf)
+
+
+@right("min_p")
+def with_an_added_mask(logits, p):
+    from_0_to_1(p)
+    chance = F.softmax(logits.double(), -1)
+    likeliest = chance.gather(-1, chance.argmax(-1, keepdim=True))
+    mask = torch.zeros_like(logits)
+    mask[chance < p * likeliest] = -torch.inf
+    return logits + mask
+
+
+# --- repetition_penalty ---------------------------------------------------------------------------
+
+
+def above_0(penalty):
+    if penalty <= 0:
+        raise ValueError(f"penalty={penalty}")
+
+
+@right("repetition_penalty")
+def with_gather_and_scatter(logits, ids, penalty):
+    above_0(penalty)
+    picked = logits.gather(1, ids)
+    return logits.scatter(1, ids, torch.where(picked < 0, picked * penalty, picked / penalty))
+
+
+@right("repetition_penalty")
+def in_loops_over_sets(logits, ids, penalty):
+    above_0(penalty)
+    out = logits.clone()
+    for b, row in enumerate(ids.tolist()):
+        for token in set(row):
+            out[b, token] = (
+                logits[b, token] / penalty if logits[b, token] > 0 else logits[b, token] * penalty
+            )
     return out
 
 
 @right("repetition_penalty")
-def gathered_and_scattered(logits, ids, penalty):
-    if not penalty > 0:
-        raise ValueError("the penalty must be above 0")
-    old = logits.gather(1, ids)
-    return logits.scatter(1, ids, torch.where(old < 0, old * penalty, old / penalty))
-
-
-@right("repetition_penalty")
-def a_power_of_the_penalty(logits, ids, penalty):
-    if not penalty > 0:
-        raise ValueError("the penalty must be above 0")
-    seen = torch.nn.functional.one_hot(ids, logits.size(1)).any(1)
+def with_one_hot(logits, ids, penalty):
+    above_0(penalty)
+    seen = F.one_hot(ids, logits.size(-1)).amax(1).bool()
     factor = torch.where(logits > 0, 1 / penalty, penalty)
-    return logits * torch.where(seen, factor, 1.0).to(logits.dtype)
+    return logits * factor.where(seen, 1.0).to(logits.dtype)
+
+
+@right("repetition_penalty")
+def by_comparing_with_all_tokens(logits, ids, penalty):
+    above_0(penalty)
+    tokens = torch.arange(logits.shape[1], device=logits.device)
+    seen = (ids[:, :, None] == tokens).any(1)
+    signed = logits.clamp(min=0) / penalty + logits.clamp(max=0) * penalty
+    return torch.where(seen, signed, logits)
+
+
+@right("repetition_penalty")
+def with_powers_of_the_sign(logits, ids, penalty):
+    """× penalty ** -1 for positive logits, × penalty ** 1 for negative ones, × 1 where not seen."""
+    above_0(penalty)
+    seen = torch.zeros_like(logits)
+    seen[torch.arange(len(ids))[:, None], ids] = 1
+    return logits * penalty ** (-logits.sign() * seen)
+
+
+@right("repetition_penalty")
+def through_numpy_unique(logits, ids, penalty):
+    if not penalty > 0:
+        raise ValueError("a penalty is above 0")
+    out = logits.numpy().copy()
+    for row, tokens in zip(out, ids.numpy(), strict=True):
+        tokens = np.unique(tokens)
+        row[tokens] = np.where(row[tokens] > 0, row[tokens] / penalty, row[tokens] * penalty)
+    return torch.from_numpy(out)
+
+
+# --- greedy ---------------------------------------------------------------------------------------
 
 
 @right("greedy")
-def with_a_buffer(model, ids, n_new):
-    B, T = ids.shape
-    out = torch.cat([ids, ids.new_zeros(B, n_new)], dim=1)
-    for t in range(T, T + n_new):
-        out[:, t] = model(out[:, :t])[:, -1].argmax(-1)
-    return out
-
-
-@right("greedy")
-def recursively(model, ids, n_new):
+def recursive(model, ids, n_new):
     if n_new == 0:
         return ids
-    new = model(ids)[:, -1, :].max(dim=-1).indices
-    return recursively(model, torch.cat((ids, new[:, None]), dim=-1), n_new - 1)
+    best = model(ids)[:, -1, :].max(dim=-1).indices
+    return recursive(model, torch.column_stack([ids, best]), n_new - 1)
 
 
 @right("greedy")
-@torch.no_grad()
-def by_hstack(model, ids, n_new):
-    text = ids.clone()
-    while text.shape[1] < ids.shape[1] + n_new:
-        scores = model(text)
-        text = torch.hstack([text, scores[:, -1].topk(1, dim=-1).indices])
-    return text
+def in_a_table_of_full_length(model, ids, n_new):
+    B, T = ids.shape
+    out = ids.new_zeros(B, T + n_new)
+    out[:, :T] = ids
+    for t in range(T, T + n_new):
+        out[:, t] = model(out[:, :t])[:, -1].argmax(dim=1)
+    return out
+
+
+@right("greedy")
+def with_topk_in_no_grad(model, ids, n_new):
+    with torch.no_grad():
+        for _ in range(n_new):
+            ids = torch.hstack([ids, model(ids)[:, -1].topk(1).indices])
+    return ids
+
+
+@right("greedy")
+def one_text_at_a_time(model, ids, n_new):
+    finished = []
+    for text in ids:
+        for _ in range(n_new):
+            best = torch.argmax(model(text[None])[0, -1])
+            text = torch.cat([text, best.reshape(1)])
+        finished.append(text)
+    return torch.stack(finished)
+
+
+@right("greedy")
+def in_lists_with_while(model, ids, n_new):
+    texts = ids.tolist()
+    length = len(texts[0]) + n_new
+    while len(texts[0]) < length:
+        scores = model(torch.tensor(texts))[:, -1].tolist()
+        for text, row in zip(texts, scores, strict=True):
+            text.append(max(range(len(row)), key=row.__getitem__))
+    return torch.tensor(texts)

@@ -1,4 +1,4 @@
-"""Right answers of another style to the exercises on compute at test time."""
+"""Right answers to the exercises of lesson 12, each of another style than the reference."""
 
 import math
 from collections import Counter
@@ -6,60 +6,125 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from answers import Answers
 
 right = Answers()
 
 
-def checked(n, c, k):
-    if not (0 <= c <= n and 1 <= k <= n):
-        raise ValueError("c is between 0 and n, k between 1 and n")
+# --- pass_at_k ------------------------------------------------------------------------------------
+
+
+def possible(n, c, k):
+    if c < 0 or c > n or k < 1 or k > n:
+        raise ValueError(f"n={n}, c={c}, k={k}")
 
 
 @right("pass_at_k")
-def with_combinations(n, c, k):
-    checked(n, c, k)
+def with_comb(n, c, k):
+    possible(n, c, k)
     return 1 - math.comb(n - c, k) / math.comb(n, k)
 
 
 @right("pass_at_k")
-def as_the_paper_has_it(n, c, k):
-    checked(n, c, k)
+def with_fractions_drawn_in_a_row(n, c, k):
+    """One sample after another, none of them right."""
+    possible(n, c, k)
+    miss = Fraction(1)
+    for drawn in range(k):
+        miss *= Fraction(max(n - c - drawn, 0), n - drawn)
+    return float(1 - miss)
+
+
+@right("pass_at_k")
+def with_log_gamma(n, c, k):
+    possible(n, c, k)
+    if n - c < k:
+        return 1.0
+    logs = (math.lgamma(n - c + 1) + math.lgamma(n - k + 1)) - (
+        math.lgamma(n - c - k + 1) + math.lgamma(n + 1)
+    )
+    return -math.expm1(logs)
+
+
+@right("pass_at_k")
+def as_in_the_paper(n, c, k):
+    possible(n, c, k)
     if n - c < k:
         return 1.0
     return float(1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
 
 
 @right("pass_at_k")
-def draw_after_draw(n, c, k):
-    checked(n, c, k)
-    missed = Fraction(1)
-    for drawn in range(k):
-        missed *= Fraction(max(n - c - drawn, 0), n - drawn)
-    return float(1 - missed)
+def over_the_number_of_right_ones(n, c, k):
+    """Σ of the chances that exactly 1, 2, … of the k are right."""
+    possible(n, c, k)
+    hits = sum(math.comb(c, j) * math.comb(n - c, k - j) for j in range(1, min(c, k) + 1))
+    return hits / math.comb(n, k)
+
+
+@right("pass_at_k")
+def recursive(n, c, k):
+    """The first right one is not among the k, then the second is not, and so on."""
+    possible(n, c, k)
+
+    def miss(n, c):
+        return 1.0 if c == 0 else 0.0 if n == k else (1 - k / n) * miss(n - 1, c - 1)
+
+    return 1 - miss(n, c)
+
+
+# --- majority_vote --------------------------------------------------------------------------------
 
 
 @right("majority_vote")
 def with_a_counter(answers):
+    """most_common lists equals in the order in which they came."""
     return torch.tensor([Counter(row).most_common(1)[0][0] for row in answers.tolist()])
 
 
 @right("majority_vote")
-def counted_in_a_dictionary(answers):
-    chosen = []
-    for row in answers.tolist():
-        votes = {}
-        for answer in row:
-            votes[answer] = votes.get(answer, 0) + 1
-        chosen.append(max(votes, key=votes.get))
-    return answers.new_tensor(chosen)
+def in_loops(answers):
+    B, k = answers.shape
+    winners = answers[:, 0].clone()
+    for b in range(B):
+        most = 0
+        for i in range(k):
+            votes = sum(bool(answers[b, j] == answers[b, i]) for j in range(k))
+            if votes > most:
+                most = votes
+                winners[b] = answers[b, i]
+    return winners
 
 
 @right("majority_vote")
-def compared_in_pairs(answers):
-    B, k = answers.shape
-    count = torch.zeros(B, k, dtype=torch.long)
-    for j in range(k):
-        count += answers == answers[:, j : j + 1]
-    best = (count == count.max(1, keepdim=True).values).int().argmax(1)
-    return answers[torch.arange(B), best]
+def with_one_hot(answers):
+    names, places = torch.unique(answers, return_inverse=True)
+    counts = F.one_hot(places, len(names)).sum(1)
+    first = counts.gather(1, places).argmax(1)
+    return answers[torch.arange(len(answers)), first]
+
+
+@right("majority_vote")
+def through_numpy_unique(answers):
+    winners = []
+    for row in answers.numpy():
+        names, first, counts = np.unique(row, return_index=True, return_counts=True)
+        winners.append(names[np.lexsort((first, -counts))[0]])
+    return torch.from_numpy(np.array(winners, dtype=answers.numpy().dtype))
+
+
+@right("majority_vote")
+def with_max_of_a_list(answers):
+    return torch.stack([max(row, key=row.tolist().count) for row in answers])
+
+
+@right("majority_vote")
+def with_scatter_add(answers):
+    shifted = answers - answers.min()
+    votes = torch.zeros(len(answers), int(shifted.max()) + 1, dtype=torch.long)
+    votes.scatter_add_(1, shifted, torch.ones_like(shifted))
+    mine = votes.gather(1, shifted)
+    is_most = mine == mine.max(1, keepdim=True).values
+    first = is_most.int().argmax(1, keepdim=True)
+    return torch.take_along_dim(answers, first, 1).squeeze(1)
