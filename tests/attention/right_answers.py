@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from answers import Answers
 
+from course_utils.attention.heads import average_past_loop, average_past_softmax
+
 right = Answers()
 
 
@@ -39,6 +41,19 @@ def moved_to_the_end(x, dim=-1, temperature=1.0):
     z = torch.exp(z - z.max(-1, keepdim=True).values)
     weights = z / z.sum(-1, keepdim=True)
     return (weights.movedim(-1, dim) if x.ndim else weights).to(x.dtype)
+
+
+@right("softmax")
+def by_logarithms(x, dim=-1, temperature=1.0):
+    checked_scores(x, dim, temperature)
+    return torch.exp(torch.log_softmax(x / temperature, dim))
+
+
+@right("softmax")
+def with_a_small_number(x, dim=-1, temperature=1.0):
+    checked_scores(x, dim, temperature)
+    e = torch.exp((x - x.amax(dim, keepdim=True)) / temperature)
+    return e / (e.sum(dim, keepdim=True) + 1e-30)
 
 
 def checked_length(T):
@@ -84,6 +99,10 @@ def with_einsum(x):
     return torch.einsum("ts,...sd->...td", table, x)
 
 
+right("average_past_matrix")(average_past_loop)
+right("average_past_matrix")(average_past_softmax)
+
+
 def checked_fit(q, k, mask):
     if q.ndim < 2 or k.ndim < 2 or q.shape[-1] != k.shape[-1]:
         raise ValueError("the queries and the keys do not fit")
@@ -126,6 +145,15 @@ def weights_then_normed(q, k, mask=None):
         scores = scores.masked_fill(~mask, -torch.inf)
     weights = (scores - scores.amax(-1, keepdim=True).detach()).exp()
     return weights / weights.sum(-1, keepdim=True)
+
+
+@right("attention_weights")
+def with_the_least_number(q, k, mask=None):
+    checked_fit(q, k, mask)
+    scores = torch.einsum("...td,...sd->...ts", q / q.size(-1) ** 0.5, k)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(q.dtype).min)
+    return scores.softmax(-1)
 
 
 @right("causal_head")
