@@ -38,8 +38,6 @@ AWAITING = {
     "probes",
     "scaling_laws",
     "sparse_autoencoders",
-    "superposition",
-    "transformer_block",
 }
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
 # limit holds
