@@ -131,7 +131,8 @@ def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call
         raise Wrong(
             f"{call}: every sample holds every row once. Draw with replacement: some rows twice, some not at all."
         )
-    if len({tuple(sample) for sample in drawn.tolist()}) < n_refits:
+    # a few are, by chance, where each sample's rows come in the order of the data
+    if len({tuple(sample) for sample in drawn.tolist()}) < 0.8 * n_refits:
         raise Wrong(
             f"{call}: some samples are the same. Draw anew for each; do not restart the generator inside the loop."
         )

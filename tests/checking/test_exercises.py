@@ -36,7 +36,6 @@ AWAITING = {
     "instruction_tuning",
     "model_budget",
     "probes",
-    "scaling_laws",
     "sparse_autoencoders",
 }
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
