@@ -29,14 +29,11 @@ MANY = range(200)
 WRONG_ANSWERS, RIGHT_ANSWERS = 6, 3  # at least
 # Rooms whose right answers of another style are still to be written. One that has them fails here.
 AWAITING = {
-    "circuits",
     "gpt2",
     "grokking",
-    "induction",
     "instruction_tuning",
     "model_budget",
     "probes",
-    "sparse_autoencoders",
 }
 # seconds, of the processor and on the clock, for an answer that never comes; enough to see that the
 # limit holds
