@@ -545,9 +545,11 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
 
 
 def _check_head_gradient(student: Callable, rng: random.Random, which: int, name: str) -> None:
-    """The gradient that reaches one of the three matrices."""
-    weights = [normal(rng, 5, 3) for _ in range(3)]
-    x = normal(rng, 4, 5)
+    """The gradient that reaches one of the three matrices, in float64: rounding would show in
+    float32.
+    """
+    weights = [normal(rng, 5, 3, dtype=torch.float64) for _ in range(3)]
+    x = normal(rng, 4, 5, dtype=torch.float64)
 
     def through(function: Callable, weight: Tensor) -> Tensor:
         return function(x, *weights[:which], weight, *weights[which + 1 :])
@@ -587,7 +589,7 @@ def blocks(x: Tensor, n_head: int) -> Tensor:
         "A reshape can cut the last dimension in two, (B, T, H, d), but it cannot swap dimensions. What swaps two of them?",
         "x.reshape(B, T, n_head, d_model // n_head), and then .transpose(1, 2).",
     ],
-    refuses=[(torch.ones(2, 6), 4)],
+    refuses=[(torch.ones(1, 2, 6), 4)],
 )
 def check_split_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:

@@ -1,12 +1,20 @@
 """The example in an exercise's docstring, run on a student's answer."""
 
+import ast
 import doctest
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from .compare import difference
+
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+GRAD = re.compile(r", grad_fn=<\w+>")
+# what NumPy and collections write around a plain value: np.float64(0.5), Counter({…})
+WRAPPED = re.compile(
+    r"\b(?:np\.\w+|Counter|OrderedDict|defaultdict)\((?:<class '\w+'>, )?([^()]*(?:\([^()]*\)[^()]*)*)\)"
+)
 NEAR = 2e-3  # relative and absolute: examples print four digits
 
 
@@ -17,11 +25,22 @@ class Alike(doctest.OutputChecker):
         """Whether the two texts say the same."""
         if super().check_output(want, got, optionflags):
             return True
-        want, got = (re.sub(r", grad_fn=<\w+>", "", text) for text in (want, got))
+        want, got = (WRAPPED.sub(r"\1", GRAD.sub("", text)) for text in (want, got))
+        if (equal := _equal_values(want, got)) is not None:
+            return equal
         if "".join(NUMBER.sub("0", want).split()) != "".join(NUMBER.sub("0", got).split()):
             return False
         pairs = zip(NUMBER.findall(want), NUMBER.findall(got), strict=True)
         return all(abs(float(a) - float(b)) <= NEAR * max(1, abs(float(a))) for a, b in pairs)
+
+
+def _equal_values(want: str, got: str) -> bool | None:
+    """Whether two texts that write plain values mean equal ones; None where one is no plain value."""
+    try:
+        values = [ast.literal_eval(text.strip()) for text in (want, got)]
+    except (ValueError, SyntaxError):
+        return None
+    return difference(values[1], values[0], NEAR) is None
 
 
 class _Runner(doctest.DocTestRunner):

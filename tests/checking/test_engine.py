@@ -9,6 +9,7 @@ import random
 import re
 import sys
 import warnings
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -257,6 +258,43 @@ def test_an_example_may_come_about_otherwise():
     assert example_fault(double, lambda x: (x.double() * 2).float()) is None
     assert example_fault(double, lambda x: nn.Parameter(2 * x, requires_grad=False)) is not None
     assert example_fault(double, lambda x: x.requires_grad_() * 2) is None  # grad_fn=… is shown
+
+
+def by_a_counter(ids):
+    return Counter(zip(ids, ids[1:], strict=False))
+
+
+def backwards(ids):
+    counts = {}
+    for pair in reversed(list(zip(ids, ids[1:], strict=False))):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def as_the_paper_has_it(n, c, k):
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError("c is from 0 to n, k from 1 to n")
+    return 1.0 if n - c < k else 1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1))
+
+
+def for_distributions(q, p):
+    """Right wherever both sum to 1, as the stub says they do."""
+    return (torch.xlogy(q, q) - torch.xlogy(q, p) + p - q).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("tokenization.count_pairs", by_a_counter),
+        ("tokenization.count_pairs", backwards),
+        ("test_time_compute.pass_at_k", as_the_paper_has_it),
+        ("kl_bias.kl_divergence", for_distributions),
+    ],
+)
+def test_what_the_stub_allows_passes_the_engine(name, answer):
+    for seed in range(20):
+        result = catalog.find(name).grade(answer, seed)
+        assert result.passed, result
 
 
 # --- Classes and models ---------------------------------------------------------------------------

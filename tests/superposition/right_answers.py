@@ -46,14 +46,14 @@ def features_stretch_one_die(S, batch, n_features, generator):
 
 
 @right("feature_batch")
-def features_example_by_example(S, batch, n_features, generator):
+def features_feature_by_feature(S, batch, n_features, generator):
     refuse_sparsity(S)
     x = torch.zeros(len(S), batch, n_features)
-    for example in range(batch):
-        die = torch.rand(n_features, generator=generator)
-        size = torch.rand(n_features, generator=generator)
+    for i in range(n_features):
+        die = torch.rand(batch, generator=generator)
+        size = torch.rand(batch, generator=generator)
         for k in range(len(S)):
-            x[k, example] = size * (die >= S[k])
+            x[k, :, i] = size * (die >= S[k])
     return x
 
 
