@@ -40,7 +40,8 @@ class Exercise:
     `check(student, rng)` calls the student's function on inputs drawn from `rng` (a
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
-    each, for which the reference raises what the answer must raise as well. A check may use `time_limit` seconds of processor
+    each, for which the reference raises what the answer must raise as well; `sizes` is False where
+    inputs that are cut to a size of 1 would not be what the stub promises. A check may use `time_limit` seconds of processor
     time, and `wall_limit` seconds on the clock where it only waits.
     """
 
@@ -53,6 +54,7 @@ class Exercise:
     time_limit: float = CPU_LIMIT
     wall_limit: float = WALL_LIMIT
     refuses: Sequence[tuple] = ()
+    sizes: bool = True
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
@@ -112,7 +114,7 @@ class Exercise:
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
         if not is_class:
-            try_variants(guarded, self.reference)
+            try_variants(guarded, self.reference, self.sizes)
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
 
@@ -143,6 +145,7 @@ class Exercises(list[Exercise]):
         minutes: int,
         time_limit: float = CPU_LIMIT,
         refuses: Sequence[tuple] = (),
+        sizes: bool = True,
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
         function or class.
@@ -159,6 +162,7 @@ class Exercises(list[Exercise]):
                     minutes,
                     time_limit,
                     refuses=refuses,
+                    sizes=sizes,
                 )
             )
             return check

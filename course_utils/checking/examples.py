@@ -25,13 +25,19 @@ class Alike(doctest.OutputChecker):
         """Whether the two texts say the same."""
         if super().check_output(want, got, optionflags):
             return True
-        want, got = (WRAPPED.sub(r"\1", GRAD.sub("", text)) for text in (want, got))
+        want, got = (_plain(text) for text in (want, got))
         if (equal := _equal_values(want, got)) is not None:
             return equal
         if "".join(NUMBER.sub("0", want).split()) != "".join(NUMBER.sub("0", got).split()):
             return False
         pairs = zip(NUMBER.findall(want), NUMBER.findall(got), strict=True)
         return all(abs(float(a) - float(b)) <= NEAR * max(1, abs(float(a))) for a, b in pairs)
+
+
+def _plain(text: str) -> str:
+    """The text as plain Python writes it."""
+    text = text.replace("np.True_", "True").replace("np.False_", "False")
+    return WRAPPED.sub(r"\1", GRAD.sub("", text))
 
 
 def _equal_values(want: str, got: str) -> bool | None:

@@ -21,13 +21,13 @@ KNOWN = (
 )  # fmt: skip
 
 
-def try_variants(student: Guarded, reference: Callable) -> None:
+def try_variants(student: Guarded, reference: Callable, sizes: bool = True) -> None:
     """Call the student's function again with variants of what it was called with, and raise Wrong
     where it gives something else than the reference.
 
     Left out is what shows nothing: calls with arguments of an unknown kind, those for which the two
     differ already (they draw in another order, or a tie was broken otherwise), and variants that
-    the reference refuses or answers with nan.
+    the reference refuses or answers with nan. sizes: whether arrays may be cut to sizes of 1.
     """
     tried = 0
     for args, kwargs, _ in list(student.calls):
@@ -36,7 +36,7 @@ def try_variants(student: Guarded, reference: Callable) -> None:
         both = _both(student, reference, args, kwargs)
         if both is None or difference(*both, NEAR) is not None:
             continue
-        for why, new_args, new_kwargs in _variants(args, kwargs):
+        for why, new_args, new_kwargs in _variants(args, kwargs, sizes):
             both = _both(student, reference, new_args, new_kwargs)
             if both is None:
                 continue
@@ -69,12 +69,13 @@ def _anew(value: Any) -> Any:
     return copied(value)
 
 
-def _variants(args: tuple, kwargs: dict) -> Iterator[tuple[str, tuple, dict]]:
+def _variants(args: tuple, kwargs: dict, sizes: bool) -> Iterator[tuple[str, tuple, dict]]:
     """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
     arrays = list(_arrays((args, kwargs)))
-    for size in sorted({size for x in arrays for size in x.shape if size > 1})[:4]:
+    found = {size for x in arrays for size in x.shape if size > 1} if sizes else ()
+    for size in sorted(found)[:4]:
         single = partial(_single, size=size)
-        if not any(_is_distribution(x) and not _is_distribution(single(x)) for x in arrays):
+        if not any(_loses(x, single(x)) for x in arrays):
             yield "", _mapped(args, single), _mapped(kwargs, single)
     for i, x in enumerate(args):
         if type(x) is int and x > 1:
@@ -89,11 +90,17 @@ def _single(x: Any, size: int) -> Any:
     return x[tuple(slice(0, 1) if n == size else slice(None) for n in x.shape)]
 
 
-def _is_distribution(x: Any) -> bool:
-    """Whether each row sums to 1: what is cut out of it would be none any more."""
-    if "float" not in str(x.dtype) or x.ndim == 0 or x.shape[-1] == 0:
+def _loses(x: Any, cut: Any) -> bool:
+    """Whether a cut takes away what a stub may promise of an array: rows that sum to 1, or that are
+    not all 0.
+    """
+    if "float" not in str(x.dtype) or x.ndim == 0 or 0 in x.shape:
         return False
-    return bool((abs(torch.as_tensor(x).sum(-1) - 1) < 1e-3).all())
+    before = torch.as_tensor(x)
+    after = torch.as_tensor(cut)
+    sums = [bool((abs(rows.sum(-1) - 1) < 1e-3).all()) for rows in (before, after)]
+    zeros = [bool((rows == 0).all(-1).any()) for rows in (before, after)]
+    return (sums[0] and not sums[1]) or (zeros[1] and not zeros[0])
 
 
 def _scattered(x: Any) -> Any:
@@ -139,4 +146,10 @@ def _is_known(value: Any) -> bool:
 def _has_nan(value: Any) -> bool:
     if isinstance(value, float):
         return value != value
-    return any(bool(torch.as_tensor(x).isnan().any()) for x in _arrays(value))
+    if isinstance(value, dict):
+        return any(map(_has_nan, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_nan, value))
+    return isinstance(value, (torch.Tensor, np.ndarray)) and bool(
+        torch.as_tensor(value).isnan().any()
+    )

@@ -282,9 +282,37 @@ def for_distributions(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p) + p - q).sum(-1)
 
 
+def by_polyfit(x, y):
+    k, c = np.polyfit(np.log(x), np.log(y), 1)
+    return float(np.exp(c)), float(k)
+
+
+def by_norms(truth, found):
+    a = truth / truth.norm(dim=-1, keepdim=True)
+    b = found / found.norm(dim=-1, keepdim=True)
+    return (a @ b.mT).amax(-1).mean(-1)
+
+
+def by_normal_equations(x, directions, mean):
+    gram = directions @ directions.T
+    return x - (x - mean) @ directions.T @ torch.linalg.solve(gram, directions)
+
+
+def without_float(theta, N, D, L, delta=1e-3):
+    a, b, e, alpha, beta = theta
+    law = np.logaddexp(np.logaddexp(a - alpha * np.log(N), b - beta * np.log(D)), e)
+    r = np.abs(law - np.log(L))
+    return np.where(r <= delta, r**2 / 2, delta * (r - delta / 2)).sum()
+
+
+@pytest.mark.filterwarnings("ignore:Polyfit may be poorly conditioned")
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
+        ("scaling_laws.power_law_line", by_polyfit),
+        ("sparse_autoencoders.mean_max_cosine", by_norms),
+        ("probes.erase_directions", by_normal_equations),
+        ("scaling_laws.chinchilla_objective", without_float),
         ("tokenization.count_pairs", by_a_counter),
         ("tokenization.count_pairs", backwards),
         ("test_time_compute.pass_at_k", as_the_paper_has_it),
