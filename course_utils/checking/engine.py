@@ -41,8 +41,9 @@ class Exercise:
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
     each, for which the reference raises what the answer must raise as well; `sizes` is False where
-    inputs that are cut to a size of 1 would not be what the stub promises. A check may use `time_limit` seconds of processor
-    time, and `wall_limit` seconds on the clock where it only waits.
+    inputs that are cut to a size of 1 would not be what the stub promises. A check may use
+    `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only
+    waits.
     """
 
     name: str
@@ -89,8 +90,11 @@ class Exercise:
                     Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}.")
                 )
 
-        quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
-        with preserved(seed), quiet[0], quiet[1]:
+        with (
+            preserved(seed),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             passed_limit = run_limited(work, self.time_limit, self.wall_limit)
         if passed_limit == "cpu":
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ KEPT = 24  # calls that are remembered, each of another shape
 class Guarded:
     """The student's function, called with copies of its arguments; remembers its calls.
 
-    call: the last one, as text, for the messages. calls: (args, kwargs, result) of some of them.
+    call: the last one, as text, for the messages. calls: (args, kwargs) of some of them.
     """
 
     def __init__(self, function: Callable, name: str):
         self.function = function
         self.call = name
-        self.calls: list[tuple[tuple, dict, Any]] = []
+        self.calls: list[tuple[tuple, dict]] = []
         self._shapes: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -35,29 +35,30 @@ class Guarded:
         models = [(x, _state(x)) for x in (*given, *named.values()) if isinstance(x, nn.Module)]
         with torch.set_grad_enabled(torch.is_grad_enabled()):
             got = self.function(*given, **named)
-        changed = any(
-            isinstance(before, WATCHED) and difference(after, before, 0) is not None
-            for before, after in [
-                *zip(args, given, strict=True),
-                *((kwargs[k], named[k]) for k in named),
-            ]
-        )
-        if changed:
-            raise Wrong(
-                f"{self.call} changed its argument in place. "
-                "Build a new one and leave what you were given as it is."
-            )
+        _must_stay(self.call, (*args, *kwargs.values()), (*given, *named.values()))
         for model, before in models:
             if left := _left(before, _state(model)):
                 raise Wrong(f"{self.call} leaves the model changed: {left}. Leave it as it was.")
-        self._remember(given, named, got)
+        self._remember(given, named)
         return got
 
-    def _remember(self, given: list, named: dict, got: Any) -> None:
+    def _remember(self, given: list, named: dict) -> None:
+        if len(self.calls) == KEPT:
+            return
         shape = repr([_outline(x) for x in (*given, *named.values())])
-        if shape not in self._shapes and len(self.calls) < KEPT:
+        if shape not in self._shapes:
             self._shapes.add(shape)
-            self.calls.append((tuple(given), named, got))
+            self.calls.append((tuple(given), named))
+
+
+def _must_stay(call: str, before: Sequence, after: Sequence) -> None:
+    """Raises Wrong where one of the values is not what it was before the call."""
+    for old, new in zip(before, after, strict=True):
+        if isinstance(old, WATCHED) and difference(new, old, 0) is not None:
+            raise Wrong(
+                f"{call} changed its argument in place. "
+                "Build a new one and leave what you were given as it is."
+            )
 
 
 def copied(value: Any) -> Any:
@@ -118,12 +119,7 @@ def _watching(method: Callable, name: str) -> Callable:
         values = [x for x in (*args, *kwargs.values()) if isinstance(x, WATCHED)]
         before = [_snapshot(x) for x in values]
         got = method(self, *args, **kwargs)
-        for value, kept in zip(values, before, strict=True):
-            if difference(_snapshot(value), kept, 0) is not None:
-                raise Wrong(
-                    f"{name} changed its argument in place. "
-                    "Build a new one and leave what you were given as it is."
-                )
+        _must_stay(name, before, values)
         return got
 
     return watching

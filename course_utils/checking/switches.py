@@ -7,7 +7,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,8 +35,13 @@ def preserved(seed: int = 0) -> Iterator[None]:
     torch.float32
     """
     with ExitStack() as stack:
-        for keep in (_functions, _sources, _settings, _places, _recursion, _kernel, _figures):
+        for keep in (_functions, _sources, _settings, _environment, _recursion, _kernel, _figures):
             stack.enter_context(keep())
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(np.printoptions())
+        stack.enter_context(np.errstate())
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(chdir("."))
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
@@ -63,13 +68,11 @@ def _functions() -> Iterator[None]:
 def _sources() -> Iterator[None]:
     python = random.getstate()
     numpy = np.random.get_state()
-    pytorch = torch.random.get_rng_state()
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        torch.random.set_rng_state(pytorch)
 
 
 @contextmanager
@@ -79,9 +82,6 @@ def _settings() -> Iterator[None]:
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     shown = vars(torch._tensor_str.PRINT_OPTS).copy()  # torch has no public way to read them
-    numpy_shown = np.get_printoptions()
-    numpy_errors = np.geterr()
-    filters = list(warnings.filters)
     try:
         yield
     finally:
@@ -90,22 +90,17 @@ def _settings() -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         vars(torch._tensor_str.PRINT_OPTS).update(shown)
-        np.set_printoptions(**numpy_shown)
-        np.seterr(**numpy_errors)
-        warnings.filters[:] = filters
 
 
 @contextmanager
-def _places() -> Iterator[None]:
+def _environment() -> Iterator[None]:
     variables = dict(os.environ)
-    folder = os.getcwd()
     try:
         yield
     finally:
         if dict(os.environ) != variables:
             os.environ.clear()
             os.environ.update(variables)
-        os.chdir(folder)
 
 
 @contextmanager

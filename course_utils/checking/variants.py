@@ -30,8 +30,8 @@ def try_variants(student: Guarded, reference: Callable, sizes: bool = True) -> N
     the reference refuses or answers with nan. sizes: whether arrays may be cut to sizes of 1.
     """
     tried = 0
-    for args, kwargs, _ in list(student.calls):
-        if not _is_known([*args, *kwargs.values()]):
+    for args, kwargs in list(student.calls):
+        if not all(map(_is_known, _leaves((args, kwargs)))):
             continue
         both = _both(student, reference, args, kwargs)
         if both is None or difference(*both, NEAR) is not None:
@@ -53,25 +53,27 @@ def _both(student: Callable, reference: Callable, args: tuple, kwargs: dict) -> 
         want = reference(*_anew(args), **_anew(kwargs))
     except Exception:
         return None
-    return None if _has_nan(want) else (student(*_anew(args), **_anew(kwargs)), want)
+    if any(map(_has_nan, _leaves(want))):
+        return None
+    return (student(*_anew(args), **_anew(kwargs)), want)
 
 
 def _anew(value: Any) -> Any:
     """A copy, in which sources of random numbers stand where the given ones do."""
-    if isinstance(value, torch.Generator):
-        other = torch.Generator(value.device)
-        other.set_state(value.get_state())
-        return other
-    if isinstance(value, dict):
-        return {key: _anew(x) for key, x in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_anew, value))
-    return copied(value)
+    return _mapped(value, _anew_leaf)
+
+
+def _anew_leaf(value: Any) -> Any:
+    if not isinstance(value, torch.Generator):
+        return copied(value)
+    other = torch.Generator(value.device)
+    other.set_state(value.get_state())
+    return other
 
 
 def _variants(args: tuple, kwargs: dict, sizes: bool) -> Iterator[tuple[str, tuple, dict]]:
     """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
-    arrays = list(_arrays((args, kwargs)))
+    arrays = [x for x in _leaves((args, kwargs)) if _is_array(x)]
     found = {size for x in arrays for size in x.shape if size > 1} if sizes else ()
     for size in sorted(found)[:4]:
         single = partial(_single, size=size)
@@ -87,6 +89,8 @@ def _variants(args: tuple, kwargs: dict, sizes: bool) -> Iterator[tuple[str, tup
 
 def _single(x: Any, size: int) -> Any:
     """Only the first along every dimension of this size."""
+    if not _is_array(x):
+        return x
     return x[tuple(slice(0, 1) if n == size else slice(None) for n in x.shape)]
 
 
@@ -105,7 +109,7 @@ def _loses(x: Any, cut: Any) -> bool:
 
 def _scattered(x: Any) -> Any:
     """The same numbers, every second place of a larger block of memory."""
-    if x.ndim == 0:
+    if not _is_array(x) or x.ndim == 0:
         return x
     if isinstance(x, np.ndarray):
         return np.repeat(x, 2, axis=-1)[..., ::2]
@@ -113,43 +117,34 @@ def _scattered(x: Any) -> Any:
 
 
 def _mapped(value: Any, change: Callable) -> Any:
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        return change(value)
-    if isinstance(value, dict):
+    """The value with another leaf in the place of each."""
+    if type(value) is dict:
         return {key: _mapped(x, change) for key, x in value.items()}
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple):
         return type(value)(_mapped(x, change) for x in value)
-    return value
+    return change(value)
 
 
-def _arrays(value: Any) -> Iterator[Any]:
-    if isinstance(value, (torch.Tensor, np.ndarray)):
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in lists, tuples and dictionaries, or the value itself."""
+    if type(value) not in (list, tuple, dict):
         yield value
-    elif isinstance(value, dict):
-        for x in value.values():
-            yield from _arrays(x)
-    elif isinstance(value, (list, tuple)):
-        for x in value:
-            yield from _arrays(x)
+        return
+    for x in value.values() if type(value) is dict else value:
+        yield from _leaves(x)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (torch.Tensor, np.ndarray))
 
 
 def _is_known(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return not value.requires_grad
-    if isinstance(value, dict):
-        return all(_is_known(x) for x in value.values())
-    if type(value) in (list, tuple):
-        return all(_is_known(x) for x in value)
     return isinstance(value, KNOWN) or callable(value)
 
 
 def _has_nan(value: Any) -> bool:
     if isinstance(value, float):
         return value != value
-    if isinstance(value, dict):
-        return any(map(_has_nan, value.values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_nan, value))
-    return isinstance(value, (torch.Tensor, np.ndarray)) and bool(
-        torch.as_tensor(value).isnan().any()
-    )
+    return _is_array(value) and bool(torch.as_tensor(value).isnan().any())
