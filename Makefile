@@ -11,7 +11,7 @@ else
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup lab run test build instructor slides wheels bench release clean
+.PHONY: help setup lab run test build instructor slides pages wheels bench release clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
 
 slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
 	@$(RUN) tools/notebooks.py slides $(NB)
+
+pages: setup  ## pages whose views live without a kernel, in build/pages (NB=01)
+	@$(RUN) tools/notebooks.py pages $(NB)
 
 wheels: setup  ## a folder of wheels for a class without a network, in build/wheels
 	@$(RUN) tools/wheels.py

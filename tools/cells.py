@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
+DISPLAY = "display"  # the tag of a cell that only draws, tabulates or records
+FOLDS = {DISPLAY, "setup", "imports"}  # tags of cells whose code is folded, once they have a title
+# JupyterLab collapses by the second, Colab by the first; VS Code keeps nothing of it in a file.
+FOLD = {"cellView": "form", "jupyter": {"source_hidden": True}}
+
 
 def code_cells(nb: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in nb.cells if cell.cell_type == "code"]
@@ -13,6 +18,16 @@ def code_cells(nb: NotebookNode) -> list[NotebookNode]:
 
 def tags(cell: NotebookNode) -> set[str]:
     return set(cell.metadata.get("tags", []))
+
+
+def form_title(cell: NotebookNode) -> str:
+    """What a folded cell shows, as its first line says it (`# @title Where each word looks`); ""
+    for a cell whose code stays open.
+    """
+    if cell.cell_type != "code" or not tags(cell) & FOLDS:
+        return ""
+    match = re.match(r"# ?@title\s+(\S.*)", cell.source)
+    return match[1].strip() if match else ""
 
 
 def marked(cell: NotebookNode, what: str) -> bool:

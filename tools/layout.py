@@ -12,7 +12,7 @@ import struct
 from collections import deque
 
 from bs4 import BeautifulSoup
-from cells import tags
+from cells import form_title, tags
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -95,7 +95,7 @@ def title(cells: list[NotebookNode]) -> str:
 
 def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Leaves out what nobody wants on a wall: `skip`, the set-up and imports with the prose just
-    before, "not attempted yet".
+    before, "not attempted yet", the code of cells that only show something.
     """
     dull = {
         n for n, cell in enumerate(cells) if tags(cell) & {"setup", "imports"} and not kind(cell)
@@ -108,6 +108,8 @@ def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
     for cell in cells:
         if "check" in tags(cell):
             cell.outputs = []
+        if form_title(cell):
+            _show_output_only(cell)
     return [cell for n, cell in enumerate(cells) if n not in dull and kind(cell) != "skip"]
 
 
@@ -177,9 +179,13 @@ def _halves(cell: NotebookNode) -> list[NotebookNode]:
     code = copy.deepcopy(cell)
     output = copy.deepcopy(cell)
     code.outputs = []
-    output.metadata["tags"] = [*tags(cell), OUTPUT]
-    output.metadata["transient"] = {"remove_source": True}
+    _show_output_only(output)
     return [code, output]
+
+
+def _show_output_only(cell: NotebookNode) -> None:
+    cell.metadata["tags"] = [*tags(cell), OUTPUT]
+    cell.metadata["transient"] = {"remove_source": True}
 
 
 def blocks(source: str) -> list[str]:

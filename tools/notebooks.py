@@ -6,6 +6,7 @@
     python tools/notebooks.py check [01 …]                    say where a notebook and its source disagree
     python tools/notebooks.py instructor [01 …]               solutions filled in, in build/instructor/
     python tools/notebooks.py slides [01 …]                   reveal.js decks, in build/slides/
+    python tools/notebooks.py pages [01 …]                    pages whose views live without a kernel, in build/pages/
     python tools/notebooks.py claims [--check]                notebooks/CLAIMS.md from the claims tables
 """
 
@@ -67,7 +68,15 @@ def _slides(args: argparse.Namespace) -> int:
     import slides
 
     for source in sources(args.notebooks):
-        print(slides.build(pair_of(source)), flush=True)
+        print(slides.build(pair_of(source), alive=True), flush=True)
+    return 0
+
+
+def _pages(args: argparse.Namespace) -> int:
+    import pages
+
+    for source in sources(args.notebooks):
+        print(pages.build(pair_of(source)), flush=True)
     return 0
 
 
@@ -94,6 +103,7 @@ def main() -> int:
         ("check", _check, "list where notebooks and sources disagree"),
         ("instructor", _instructor, "the solved versions, in build/instructor/"),
         ("slides", _slides, "reveal.js decks that work offline, in build/slides/"),
+        ("pages", _pages, "pages whose views live without a kernel, in build/pages/"),
         ("claims", _claims, "notebooks/CLAIMS.md, from the claims tables"),
     ]:
         sub = commands.add_parser(name, help=about, description=about)

@@ -1,10 +1,16 @@
-"""One notebook as one HTML page, and Markdown whose mathematics needs no network."""
+"""One notebook as one HTML page, and Markdown whose mathematics needs no network.
+
+python tools/notebooks.py pages [01 …]    pages whose views and predictions live, in build/pages/
+"""
 
 import html
 import re
+import shutil
 from pathlib import Path
 
-from common import Problem
+import still_views
+from cells import form_title
+from common import BUILD, Problem, write
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -27,6 +33,10 @@ class Page(HTMLExporter):
         for.
         """
         nb = nb.copy()
+        resources = {
+            **(resources or {}),
+            "course_script": still_views.SCRIPT.read_text(encoding="utf-8"),
+        }
         nb.metadata = type(nb.metadata)(
             {key: value for key, value in nb.metadata.items() if key != "widgets"}
         )
@@ -35,6 +45,19 @@ class Page(HTMLExporter):
     def default_filters(self):
         yield from super().default_filters()
         yield ("markdown2html", markdown)
+        yield ("form_title", form_title)
+
+
+def build(pair: Path, folder: Path = BUILD / "pages") -> str:
+    """Writes `folder/NN_topic.html`, with the frames of its views beside it; says where."""
+    nb, pictures = still_views.executed(pair)
+    page, _ = Page().from_notebook_node(
+        still_views.with_views(nb), {"metadata": {"name": pair.stem, "path": str(pair.parent)}}
+    )
+    write(folder / f"{pair.stem}.html", page)
+    if pictures.exists():
+        shutil.copytree(pictures, folder / "frames", dirs_exist_ok=True)
+    return f"{pair.stem}: {folder / pair.stem}.html"
 
 
 def markdown(source: str) -> str:

@@ -4,12 +4,13 @@
 `notebooks/NN_topic.ipynb` is its executed pair.
 """
 
+import copy
 import re
 from pathlib import Path
 
 import common
 import jupytext
-from cells import code_cells, tags
+from cells import FOLD, code_cells, form_title, tags
 from common import FIXED, dumps, pair_of, source_of
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -42,13 +43,22 @@ def from_source(source: Path) -> NotebookNode:
     for cell in jupytext.read(source, fmt="py:percent").cells:
         new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
         metadata = {key: cell.metadata[key] for key in CELL_KEYS if key in cell.metadata}
-        cells.append(new(cell.source, id=f"cell-{len(cells) + 1:03d}", metadata=metadata))
+        made = new(cell.source, id=f"cell-{len(cells) + 1:03d}", metadata=metadata)
+        if form_title(made):
+            made.metadata |= copy.deepcopy(FOLD)
+        cells.append(made)
     return new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
 
 
 def to_source(nb: NotebookNode) -> str:
-    """The source that describes a notebook, as jupytext writes it."""
-    plain = new_notebook(cells=nb.cells, metadata={"kernelspec": KERNEL})
+    """The source that describes a notebook, as jupytext writes it. What folds a cell follows from
+    its title, so the source does not say it.
+    """
+    cells = copy.deepcopy(nb.cells)
+    for cell in cells:
+        if form_title(cell):
+            cell.metadata.pop("cellView", None)
+    plain = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     plain.metadata["jupytext"] = {
         "cell_metadata_filter": ",".join([*CELL_KEYS, "-all"]),
         "notebook_metadata_filter": "kernelspec,-all",

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import common
+import still_views
 from bs4 import BeautifulSoup
 from cells import checked
 from common import BUILD, CACHE, Problem
@@ -61,18 +62,34 @@ class Deck(SlidesExporter):
         yield ("markdown2html", markdown)
 
 
-def build(pair: Path, folder: Path = BUILD / "slides", find: Callable = catalog.find) -> str:
+def build(
+    pair: Path,
+    folder: Path = BUILD / "slides",
+    find: Callable = catalog.find,
+    alive: bool = False,
+) -> str:
     """Writes `folder/NN_topic/index.html` and the copy of reveal.js beside it; says where.
 
+    alive: whether the views get frames for all their settings, for which the lesson is executed.
     `find` gives the Exercise for a `topic.name`, whose hints and solution go to the speaker's
     notes.
     """
-    nb = common.read(pair)
     deck = folder / pair.stem
+    nb = common.read(pair)
+    if alive:
+        nb, pictures = still_views.executed(pair)
+        nb = still_views.with_views(nb)
+        if pictures.exists():
+            shutil.copytree(pictures, deck / "frames", dirs_exist_ok=True)
     nb.cells = arrange([part for cell in nb.cells for part in (cell, *speakers_notes(cell, find))])
     try:
         page, _ = Deck().from_notebook_node(
-            nb, {"metadata": {"name": pair.stem}, "deck_title": title(nb.cells)}
+            nb,
+            {
+                "metadata": {"name": pair.stem},
+                "deck_title": title(nb.cells),
+                "course_script": still_views.SCRIPT.read_text(encoding="utf-8"),
+            },
         )
     except Problem as problem:
         raise Problem(f"{pair.stem}: {problem}") from None

@@ -12,14 +12,15 @@ from course_utils.machine import installed
 from .claims import Claims
 from .figures import COLORS, Markup, Picture, show, subplots, token_strip
 from .live import live
+from .predictions import predict, reveal
 from .runtime import device, generator, pick, profile, progress, timed, versions
 from .widgets import explore
 
 del torch  # the name, which `import torch._dynamo` bound here
 
 __all__ = [
-    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "profile", "progress", "show", "subplots",
-    "timed", "token_strip", "versions",
+    "COLORS", "Claims", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "predict", "profile", "progress", "reveal",
+    "show", "subplots", "timed", "token_strip", "versions",
 ]  # fmt: skip
 
 installed.warn_of_widgets()

@@ -1,12 +1,13 @@
 """Interactive views over core ipywidgets which leave a static picture wherever no kernel runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as w
 from IPython.display import display
 
+from . import frames
 from .figures import Frame
 from .frontend import front_end
 
@@ -36,9 +37,15 @@ class Explorer:
     works in Colab's ipywidgets 7.
     """
 
-    def __init__(self, draw: Callable[..., Frame], controls: dict[str, w.Widget]):
+    def __init__(
+        self,
+        draw: Callable[..., Frame],
+        controls: dict[str, w.Widget],
+        grid: Mapping[str, Sequence[Any]] | None = None,
+    ):
         self.draw = draw
         self.controls = controls
+        self.grid = grid
         self.frame = self.frame_at(self.values)  # an error here is the author's: let it be seen
         self.pane = w.HTML(self.frame.html)
         self.caption = w.HTML()
@@ -87,30 +94,45 @@ class Explorer:
         return [s for i, s in enumerate(settings) if s not in settings[:i]]
 
     def _ipython_display_(self) -> None:
-        view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}}
-        place = front_end()
-        if place == "saved":
-            display(self.frame.data, metadata=self.frame.metadata, raw=True)
-        elif place not in ("lab", "vscode"):
-            display({**view, **self.frame.data}, metadata=self.frame.metadata, raw=True)
+        beforehand = frames.bundle(self, self.grid)
+        if beforehand is not None:
+            display(
+                {**self.frame.data, frames.MIME: beforehand}, metadata=self.frame.metadata, raw=True
+            )
         else:
-            mark = f"{STILL}-{self.box.model_id}"
-            hide = HIDE_AFTER if place == "lab" else f"<style>.{mark} {{ display: none; }}</style>"
-            if LIVE not in self.box._dom_classes:  # displayed for the first time
-                self.box.add_class(LIVE)
-                self.box.children = (*self.box.children, w.HTML(hide, layout={"display": "none"}))
-            display({**view, "text/plain": ""}, raw=True)
-            self._display_still(place, mark)
+            show_view(self.box, self.frame)
 
-    def _display_still(self, place: str, mark: str) -> None:
-        """The picture below a view, which stays when the view is gone."""
-        if place == "vscode":
-            html = f'<div class="{mark} {STILL}">{HIDE_DEAD}{self.frame.html}</div>'
-            display({"text/html": html, "text/plain": self.frame.text}, raw=True)
-        else:
-            display(self.frame.data, metadata=self.frame.metadata, raw=True)
-            tail = f'<div class="{STILL}">{HIDE_DEAD}{self.frame.spoken}</div>'
-            display({"text/html": tail, "text/plain": ""}, raw=True)
+
+def show_view(box: w.Box | None, frame: Frame) -> None:
+    """Displays a view, controls and all, with the picture that stays when no kernel runs; in a run
+    that is saved the picture alone.
+    """
+    place = front_end()
+    if place == "saved" or box is None:
+        display(frame.data, metadata=frame.metadata, raw=True)
+        return
+    view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}}
+    if place not in ("lab", "vscode"):
+        display({**view, **frame.data}, metadata=frame.metadata, raw=True)
+        return
+    mark = f"{STILL}-{box.model_id}"
+    hide = HIDE_AFTER if place == "lab" else f"<style>.{mark} {{ display: none; }}</style>"
+    if LIVE not in box._dom_classes:  # displayed for the first time
+        box.add_class(LIVE)
+        box.children = (*box.children, w.HTML(hide, layout={"display": "none"}))
+    display({**view, "text/plain": ""}, raw=True)
+    _display_still(frame, place, mark)
+
+
+def _display_still(frame: Frame, place: str, mark: str) -> None:
+    """The picture below a view, which stays when the view is gone."""
+    if place == "vscode":
+        html = f'<div class="{mark} {STILL}">{HIDE_DEAD}{frame.html}</div>'
+        display({"text/html": html, "text/plain": frame.text}, raw=True)
+    else:
+        display(frame.data, metadata=frame.metadata, raw=True)
+        tail = f'<div class="{STILL}">{HIDE_DEAD}{frame.spoken}</div>'
+        display({"text/html": tail, "text/plain": ""}, raw=True)
 
 
 def styled(controls: dict[str, w.Widget]) -> dict[str, w.Widget]:
@@ -129,8 +151,14 @@ def styled(controls: dict[str, w.Widget]) -> dict[str, w.Widget]:
     return controls
 
 
-def explore(draw: Callable[..., Frame], **controls: w.Widget) -> Explorer:
+def explore(
+    draw: Callable[..., Frame],
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    **controls: w.Widget,
+) -> Explorer:
     """A live view: `draw` gets the controls' values by name and returns a `Picture` or a `Markup`.
+
+    grid: the values of some controls for which pages without a kernel get a frame; see `frames.py`.
 
     >>> from course_utils.classroom import Markup
     >>> def square(n):
@@ -143,7 +171,7 @@ def explore(draw: Callable[..., Frame], **controls: w.Widget) -> Explorer:
     Raises ValueError without controls, TypeError for a control that is no widget or a `draw` that
     returns no frame.
     """
-    return Explorer(draw, styled(controls))
+    return Explorer(draw, styled(controls), grid)
 
 
 def sweep() -> str:
