@@ -161,11 +161,6 @@ def reveal(name: str, measured: Any, digits: str = ".3g") -> Revealed:
     return Revealed(_asked.get(name), name, measured, digits)
 
 
-def predictions(topic: str | None = None) -> list[Prediction]:
-    """The questions asked so far, in order; of one topic only, where it is given."""
-    return [p for p in _asked.values() if topic is None or p.name.startswith(f"{topic}.")]
-
-
 def _marked(text: str) -> str:
     """Plain text as HTML: escaped, with `code` set as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

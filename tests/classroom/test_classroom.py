@@ -12,8 +12,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 from course_utils.checking import Catalog, Exercise, expect
 from course_utils.checking.compare import Wrong, show_value
@@ -35,19 +33,6 @@ from course_utils.classroom import widgets as classroom
 from course_utils.classroom.claims import MIME
 
 ALT = "A line that rises from zero to two."
-
-
-@pytest.fixture
-def displayed():
-    """Captures what a cell would show: a list of (data, metadata) bundles."""
-    InteractiveShell.instance()
-
-    def run(action):
-        with capture_output() as seen:
-            action()
-        return [(out.data, out.metadata) for out in seen.outputs]
-
-    return run
 
 
 def line():
