@@ -12,7 +12,9 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .frontend import front_end
 
@@ -102,13 +104,16 @@ class Picture(Frame):
             raise ValueError(
                 f"alt text {alt!r} is too short: say in a sentence what the picture shows."
             )
+        # What `fig.savefig` does, less one of its two passes over everything: a live view draws
+        # while a slider moves.
+        canvas = FigureCanvasAgg(fig)
+        canvas.draw()
+        width, height = canvas.get_width_height()
+        pixels = Image.frombuffer("RGBA", (width, height), canvas.buffer_rgba())
         buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", metadata={"Software": None})
+        pixels.convert("RGB").save(buffer, "png")
         plt.close(fig)
         png = base64.b64encode(buffer.getvalue()).decode()
-        width, height = (
-            round(inches * mpl.rcParams["savefig.dpi"]) for inches in fig.get_size_inches()
-        )
         image = (
             f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{png}">'
