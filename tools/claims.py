@@ -29,6 +29,7 @@ def table(folder: Path = NOTEBOOKS) -> str:
     """
     parts = []
     seen = {}
+    told = {}
     for source in sources(folder=folder):
         rows = rows_of(pair_of(source))
         if not rows and source.stem not in AWAITING:
@@ -36,6 +37,11 @@ def table(folder: Path = NOTEBOOKS) -> str:
                 f"{source.stem} has no claims table; end it with claims.show(), and `make build` it."
             )
         for row in rows:
+            if row["claim"] in told:
+                raise Problem(
+                    f"{row['claim']!r} is claimed in {told[row['claim']]} and in {source.stem}; it has one place."
+                )
+            told[row["claim"]] = source.stem
             if row["id"] in seen:
                 raise Problem(
                     f"claim {row['id']} stands in {seen[row['id']]} and in {source.stem}; give each claim one id."
@@ -64,12 +70,15 @@ def _section(stem: str, rows: list[dict]) -> str:
     ]
     for row in rows:
         published = f"{row['published']} {row['tolerance']}".strip() or "–"
-        verdict = f"**{row['verdict']}**" + (f": {row['reason']}" if row["reason"] else "")
-        lines.append(
-            _line(
-                [row["id"], row["claim"], row["source"], published, row["measured"] or "–", verdict]
-            )
+        why = f": {row['reason']}" if row["reason"] else ""
+        verdict = f"**{row['verdict']}**{why}"
+        source = f"[{row['source']}]({row['link']})" if row.get("link") else row["source"]
+        judged = (
+            f"{row['claim']} (reproduced if {row['criterion']})"
+            if row.get("criterion")
+            else row["claim"]
         )
+        lines.append(_line([row["id"], judged, source, published, row["measured"] or "–", verdict]))
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ import torch._dynamo
 
 from course_utils.machine import installed
 
-from .claims import Claims
+from .claims import Claims, Source
 from .diagrams import Diagram
 from .figures import COLORS, Markup, Picture, show, subplots, token_strip
 from .live import live
@@ -20,7 +20,7 @@ from .widgets import explore
 del torch  # the name, which `import torch._dynamo` bound here
 
 __all__ = [
-    "COLORS", "Claims", "Diagram", "Markup", "Picture", "device", "explore", "generator", "live", "pick", "predict", "profile", "progress", "reveal",
+    "COLORS", "Claims", "Diagram", "Markup", "Picture", "Source", "device", "explore", "generator", "live", "pick", "predict", "profile", "progress", "reveal",
     "show", "subplots", "timed", "token_strip", "versions",
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ verdict.
 import html
 import math
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from IPython.display import display
 
 MIME = "application/vnd.course.claims+json"
 REPRODUCED = "reproduced"
+PARTLY = "partly"
 DIFFERS = "differs"
 NOT_MEASURED = "not measurable here"
 # Black on a pale ground of its own: readable in a light and in a dark page, which no one colour of
@@ -19,6 +21,7 @@ NOT_MEASURED = "not measurable here"
 _CHIP = "color:#000;padding:2px 6px;border-radius:4px;border:1px solid"
 CHIPS = {
     REPRODUCED: f"{_CHIP} #009E73;background:#CCECE3",
+    PARTLY: f"{_CHIP} #B07800;background:#FAECCC",
     DIFFERS: f"{_CHIP} #D55E00;background:#F9DFCC",
     NOT_MEASURED: f"{_CHIP} #767676;background:#E6E6E6",
 }
@@ -37,6 +40,66 @@ class Claim:
     tolerance: str
     verdict: str
     reason: str
+    criterion: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a claim stands, so that a reader can find it: the title of the document or paper, the
+    section, and a link where there is one.
+    """
+
+    title: str
+    section: str
+    link: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.title}, {self.section}"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A claim with the criterion by which it will be judged; made by `Claims.expect`.
+
+    Numbers are judged by their distance: reproduced within `tolerance`, partly within `partly`.
+    Everything else by functions of what was measured: `holds`, and `partly`.
+    """
+
+    claim: str
+    source: Source
+    published: Any
+    criterion: str
+    tolerance: float = 0
+    holds: Callable[[Any], bool] | None = None
+    partly: Callable[[Any], bool] | float | None = None
+
+    def verdict(self, measured: Any) -> str:
+        """What the criterion says of a measurement."""
+        if measured is None:
+            return NOT_MEASURED
+        return next((v for v, fits in self._ladder() if fits(measured)), DIFFERS)
+
+    def _ladder(self) -> list[tuple[str, Callable[[Any], bool]]]:
+        if self.holds is None:
+            steps = [(REPRODUCED, self._within(self.tolerance))]
+            return steps + ([(PARTLY, self._within(self.partly))] if self.partly else [])
+        return [(REPRODUCED, self.holds)] + ([(PARTLY, self.partly)] if self.partly else [])
+
+    def _within(self, tolerance: float) -> Callable[[Any], bool]:
+        def near(measured: Any) -> bool:
+            pairs = _pairs(self.published, measured)
+            return pairs is not None and all(abs(m - p) <= tolerance for p, m in pairs)
+
+        return near
+
+    def terms(self) -> tuple:
+        """All that may not change any more once something was measured. A function counts by what
+        it does, so that its cell may run again.
+        """
+        codes = (getattr(f, "__code__", f) for f in (self.holds, self.partly))
+        judged = [(c.co_code, c.co_consts) if hasattr(c, "co_code") else c for c in codes]
+        return (self.claim, self.published, self.criterion, self.tolerance, *judged)
 
 
 class Claims:
@@ -58,6 +121,92 @@ class Claims:
     def __init__(self, notebook: str):
         self.notebook = notebook
         self.rows = []
+        self._expected: dict[str, Expected] = {}
+
+    def expect(
+        self,
+        id: str,
+        claim: str,
+        *,
+        source: Source,
+        published: Any,
+        tolerance: float | None = None,
+        criterion: str = "",
+        holds: Callable[[Any], bool] | None = None,
+        partly: Callable[[Any], bool] | float | None = None,
+    ) -> None:
+        """Says what a claim is and how it will be judged, before anything is measured.
+
+        For a number (or several): `published` with its `tolerance`; `partly` is a wider one. For a
+        relation: `criterion` says in words what counts, and `holds` (and `partly`) decide it from
+        what is measured. Raises ValueError where a criterion is missing or changes after the
+        measurement.
+
+        >>> claims = Claims("00")
+        >>> claims.expect(
+        ...     "X1",
+        ...     "pi is about 3.14",
+        ...     source=Source("A textbook", "chapter 1"),
+        ...     published=3.14,
+        ...     tolerance=0.01,
+        ... )
+        >>> claims.measure("X1", math.pi)
+        'reproduced'
+        """
+        if (tolerance is None) == (holds is None):
+            raise ValueError(
+                f"claim {id}: give a tolerance for numbers, or `holds` for what is no number; one of the two."
+            )
+        if holds is not None and not criterion:
+            raise ValueError(f"claim {id}: say in words what `holds` decides, with criterion=….")
+        if holds is None and _pairs(_plain(published), _plain(published)) is None:
+            raise ValueError(f"claim {id}: a tolerance needs numbers, and {published!r} is none.")
+        if holds is None and (not tolerance >= 0 or (partly is not None and partly <= tolerance)):
+            raise ValueError(f"claim {id}: the tolerance is 0 or more, and `partly` is wider.")
+        expected = Expected(
+            claim, source, _plain(published), criterion, tolerance or 0, holds, partly
+        )
+        before = self._expected.get(id)
+        measured = any(row.id == id for row in self.rows)
+        if measured and before is not None and before.terms() != expected.terms():
+            raise ValueError(
+                f"claim {id} was measured already: its criterion cannot change any more. Restart the kernel to begin again."
+            )
+        self._expected[id] = expected
+
+    def measure(self, id: str, measured: Any, shown: str = "", reason: str = "") -> str:
+        """Judges a claim by the criterion that was set, notes it for the table and gives the
+        verdict. shown: the measurement in words, where numbers alone do not say it.
+
+        Raises ValueError for a claim without a criterion, a number that is not finite, and a claim
+        that is not reproduced and comes without its `reason`.
+        """
+        if id not in self._expected:
+            raise ValueError(
+                f"claim {id} has no criterion yet: run the cell with claims.expect({id!r}, …) first."
+            )
+        expected = self._expected[id]
+        measured = _plain(measured)
+        _check_finite(id, measured)
+        verdict = expected.verdict(measured)
+        if verdict != REPRODUCED and not reason:
+            raise ValueError(f"claim {id} comes out as {verdict!r}: say why, with reason=….")
+        text = shown or ("" if measured is None else _text(measured))
+        tolerance = "" if expected.tolerance == 0 else f"± {_text(expected.tolerance)}"
+        row = Claim(
+            id,
+            expected.claim,
+            str(expected.source),
+            _text(expected.published),
+            text,
+            tolerance,
+            verdict,
+            reason,
+            expected.criterion,
+            expected.source.link,
+        )
+        self.rows = [other for other in self.rows if other.id != id] + [row]
+        return verdict
 
     def add(
         self,
@@ -118,6 +267,9 @@ class Claims:
         for row in self.rows:
             lines.append(f"{row.id}  {row.verdict.upper()}: {row.claim} [{row.source}]")
             published = f"{row.published or '-'} {row.tolerance}".strip()
+            if row.criterion:
+                counts = f"counts as reproduced if {row.criterion}"
+                lines += textwrap.wrap(counts, 100, initial_indent="    ", subsequent_indent="    ")
             lines.append(f"    published {published}; measured {row.measured or '-'}")
             lines += textwrap.wrap(row.reason, 100, initial_indent="    ", subsequent_indent="    ")
         return "\n".join(lines)
@@ -126,7 +278,7 @@ class Claims:
         """The table as HTML, every cell escaped; the verdict is said in words and marked by a
         symbol, not by colour alone.
         """
-        marks = {REPRODUCED: "✓", DIFFERS: "≠", NOT_MEASURED: "–"}
+        marks = {REPRODUCED: "✓", PARTLY: "≈", DIFFERS: "≠", NOT_MEASURED: "–"}
         left = 'style="text-align:left;vertical-align:top;padding:6px 10px;white-space:normal;max-width:30em"'
         head = "".join(
             f'<th scope="col" {left}>{name}</th>'
@@ -134,10 +286,13 @@ class Claims:
         )
         body = ""
         for row in self.rows:
-            why = f"<br><small>{html.escape(row.reason)}</small>" if row.reason else ""
+            criterion = f"Counts as reproduced if {row.criterion}." if row.criterion else ""
+            small = [f"<br><small>{html.escape(x)}</small>" for x in (criterion, row.reason) if x]
+            source = html.escape(row.source)
+            linked = f'<a href="{html.escape(row.link)}">{source}</a>' if row.link else source
             cells = [
-                html.escape(row.claim) + why,
-                html.escape(row.source),
+                html.escape(row.claim) + "".join(small),
+                linked,
                 html.escape(f"{row.published} {row.tolerance}"),
                 html.escape(row.measured),
             ]
@@ -156,21 +311,21 @@ class Claims:
 def _verdict(id: str, published: Any, measured: Any, tolerance: Any, holds: bool | None) -> str:
     if measured is None:
         return NOT_MEASURED
-    numbers = [
-        x
-        for x in (measured if isinstance(measured, (list, tuple)) else [measured])
-        if _is_number(x)
-    ]
-    if not all(math.isfinite(x) for x in numbers):
-        raise ValueError(
-            f"claim {id}: the measured value {measured} is not finite; the experiment went wrong."
-        )
+    _check_finite(id, measured)
     if holds is not None:
         return REPRODUCED if holds else DIFFERS
     pairs = _pairs(published, measured)
     if pairs is None:
         return REPRODUCED if published == measured else DIFFERS
     return REPRODUCED if all(abs(m - p) <= tolerance for p, m in pairs) else DIFFERS
+
+
+def _check_finite(id: str, measured: Any) -> None:
+    several = measured if isinstance(measured, (list, tuple)) else [measured]
+    if not all(math.isfinite(x) for x in several if _is_number(x)):
+        raise ValueError(
+            f"claim {id}: the measured value {measured} is not finite; the experiment went wrong."
+        )
 
 
 def _pairs(published: Any, measured: Any) -> list[tuple[float, float]] | None:

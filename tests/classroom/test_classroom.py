@@ -30,7 +30,7 @@ from course_utils.classroom import (
     token_strip,
 )
 from course_utils.classroom import widgets as classroom
-from course_utils.classroom.claims import MIME
+from course_utils.classroom.claims import MIME, Source
 
 ALT = "A line that rises from zero to two."
 
@@ -234,6 +234,70 @@ def test_the_table_is_shown_as_text_html_and_json(displayed):
         in data["text/plain"]
     )
     assert [row["verdict"] for row in data[MIME]] == ["reproduced"] * 2 and json.dumps(data[MIME])
+
+
+SOURCE = Source("A paper", "section 3", "https://example.org/paper")
+
+
+def expecting(**how):
+    claims = Claims("00")
+    claims.expect("X1", "it is 3", source=SOURCE, published=3, **how)
+    return claims
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [(3.05, "reproduced"), (3.4, "partly"), (4, "differs"), (None, "not measurable here")],
+)
+def test_a_number_is_judged_by_the_tolerances_that_were_set_before(measured, verdict):
+    claims = expecting(tolerance=0.1, partly=0.5)
+    assert claims.measure("X1", measured, reason="so it is") == verdict
+    assert claims.rows[0].verdict == verdict
+
+
+def test_a_relation_is_judged_by_functions_that_were_given_before():
+    claims = expecting(
+        criterion="every step is lower; partly where the last one is",
+        holds=lambda x: x == sorted(x, reverse=True),
+        partly=lambda x: x[-1] < x[0],
+    )
+    assert claims.measure("X1", [3, 2, 1]) == "reproduced"
+    assert claims.measure("X1", [2, 3, 1], reason="the middle") == "partly"
+    assert claims.measure("X1", [1, 2, 3], reason="it grows") == "differs"
+    assert "counts as reproduced if every step is lower" in claims.text()
+    assert "https://example.org/paper" in claims.html()
+
+
+def test_the_criterion_cannot_change_after_the_measurement():
+    claims = expecting(tolerance=0.1)
+    claims.measure("X1", 3)
+    claims.expect("X1", "it is 3", source=SOURCE, published=3, tolerance=0.1)  # its cell runs again
+    with pytest.raises(ValueError, match="cannot change any more"):
+        claims.expect("X1", "it is 3", source=SOURCE, published=3, tolerance=5)
+
+    def judged(least):
+        claims.expect("X2", "grows", source=SOURCE, published="grows", criterion="c", holds=least)
+
+    judged(lambda x: x > 1)
+    claims.measure("X2", 2)
+    judged(lambda x: x > 1)
+    with pytest.raises(ValueError, match="cannot change any more"):
+        judged(lambda x: x > 0)
+
+
+def test_nothing_is_measured_without_a_criterion():
+    with pytest.raises(ValueError, match="has no criterion yet"):
+        Claims("00").measure("X1", 3)
+    with pytest.raises(ValueError, match="one of the two"):
+        expecting()
+    with pytest.raises(ValueError, match="say in words"):
+        expecting(holds=bool)
+    with pytest.raises(ValueError, match="is wider"):
+        expecting(tolerance=0.5, partly=0.1)
+    with pytest.raises(ValueError, match="say why"):
+        expecting(tolerance=0.1).measure("X1", 9)
+    with pytest.raises(ValueError, match="not finite"):
+        expecting(tolerance=0.1).measure("X1", math.nan)
 
 
 # --- exercises ------------------------------------------------------------------------------------
