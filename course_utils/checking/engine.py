@@ -7,13 +7,14 @@ import inspect
 import io
 import random
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.classroom.frontend import say
 
-from .compare import Wrong, kind_of, show_value
+from .compare import Comparison, Wrong, kind_of, show_value
+from .diagnosis import evidence, line_of, named, plain
 from .examples import example_fault
 from .guard import Guarded, copied, guarded_class
 from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
@@ -41,7 +42,8 @@ class Exercise:
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
     each, for which the reference raises what the answer must raise as well; `sizes` is False where
-    inputs that are cut to a size of 1 would not be what the stub promises. A check may use
+    inputs that are cut to a size of 1 would not be what the stub promises; `mistakes` are functions
+    that make a likely mistake each, by the sentence that names it. A check may use
     `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only
     waits.
     """
@@ -56,6 +58,7 @@ class Exercise:
     wall_limit: float = WALL_LIMIT
     refuses: Sequence[tuple] = ()
     sizes: bool = True
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
@@ -85,10 +88,15 @@ class Exercise:
                 outcome.append(Result(True, f"{self.name}: all checks pass."))
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
+                if wrong.comparison is not None:
+                    why = self._explain(answer, wrong.comparison, seed)
+                    outcome[:] = [Result(False, f"{self.name}: {why}")]
             except BaseException as error:  # whatever a student's code throws, SystemExit too
-                outcome.append(
-                    Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}.")
-                )
+                where = line_of(error, answer)
+                why = f"{guarded.call} raised {_describe(error)}{where}."
+                outcome.append(Result(False, f"{self.name}: {why}"))
+                if isinstance(error, Exception) and (cause := self._named(answer, seed)):
+                    outcome[:] = [Result(False, f"{self.name}: {cause}")]
 
         with (
             preserved(seed),
@@ -109,18 +117,43 @@ class Exercise:
 
     def _examine(self, guarded: Guarded, seed: int) -> None:
         """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
-        answer = guarded.function
-        is_class = inspect.isclass(answer)
-        examined = guarded_class(answer) if is_class else guarded
+        examined = _examined(guarded)
         self.check(examined, random.Random(seed))
         for arguments in self.refuses:
             _must_refuse(examined, self.reference, arguments)
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
-        if not is_class:
+        if examined is guarded:
             try_variants(guarded, self.reference, self.sizes)
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
+
+    def _explain(self, answer: Callable, first: Comparison, seed: int) -> str:
+        """What the student reads where the comparison `first` failed."""
+        guarded = Guarded(answer, self.name)
+        seen = [first, *self._evidence(guarded, seed)]
+        return named(seen) or plain(seen, guarded, self.reference, self.sizes)
+
+    def _named(self, answer: Callable, seed: int) -> str | None:
+        """The mistake for which an answer raises an error, where it is one of `mistakes`."""
+        return named(self._evidence(Guarded(answer, self.name), seed)) if self.mistakes else None
+
+    def _evidence(self, guarded: Guarded, seed: int) -> list[Comparison]:
+        """What the checker compares on the numbers that failed, and on others."""
+        examined = _examined(guarded)
+        return [
+            one
+            for numbers in (seed, f"again {seed}", f"once more {seed}")
+            for one in evidence(
+                self.check, examined, guarded, self.reference, self.mistakes, numbers
+            )
+        ]
+
+
+def _examined(guarded: Guarded) -> Callable:
+    """What a checker is given: the guarded function, or a class whose methods are guarded."""
+    answer = guarded.function
+    return guarded_class(answer) if inspect.isclass(answer) else guarded
 
 
 class Exercises(list[Exercise]):
@@ -150,6 +183,7 @@ class Exercises(list[Exercise]):
         time_limit: float = CPU_LIMIT,
         refuses: Sequence[tuple] = (),
         sizes: bool = True,
+        mistakes: Mapping[str, Callable] | None = None,
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
         function or class.
@@ -167,6 +201,7 @@ class Exercises(list[Exercise]):
                     time_limit,
                     refuses=refuses,
                     sizes=sizes,
+                    mistakes=mistakes or {},
                 )
             )
             return check
@@ -204,7 +239,7 @@ def _must_refuse(student: Callable, reference: Callable, arguments: tuple) -> No
 
 def _describe(error: BaseException) -> str:
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split()).rstrip(".")
     except BaseException:
         text = ""
     name = type(error).__name__
