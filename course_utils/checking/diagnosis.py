@@ -171,8 +171,8 @@ def _fault(
     if both is None or (what := difference(*both, tol)) is None:
         return None
     got, want = both
-    same_kind = type(got) is type(want) and _outline(got) == _outline(want)
-    if same_kind and _size(want) <= SMALL and show_value(got) != show_value(want):
+    whole = _size(want) <= SMALL and _outline(got) == _outline(want) and "at index" in what
+    if whole and show_value(got) != show_value(want):
         what = f"expected {show_value(want)}, got {show_value(got)}"
     return Comparison(student.call, got, want, tol, what, (), (), given)
 

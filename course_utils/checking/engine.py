@@ -60,9 +60,9 @@ class Exercise:
     sizes: bool = True
     mistakes: Mapping[str, Callable] = field(default_factory=dict)
 
-    def grade(self, answer: Any, seed: int = 0) -> Result:
+    def grade(self, answer: Any, seed: int = 0, explain: bool = True) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
-        never hangs.
+        never hangs. explain: whether a wrong answer is run again to find out why.
 
         The checker runs in a thread of its own, which is ended where it passes a limit or where you
         press Stop.
@@ -88,14 +88,15 @@ class Exercise:
                 outcome.append(Result(True, f"{self.name}: all checks pass."))
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
-                if wrong.comparison is not None:
+                if explain and wrong.comparison is not None:
                     why = self._explain(answer, wrong.comparison, seed)
                     outcome[:] = [Result(False, f"{self.name}: {why}")]
             except BaseException as error:  # whatever a student's code throws, SystemExit too
                 where = line_of(error, answer)
                 why = f"{guarded.call} raised {_describe(error)}{where}."
                 outcome.append(Result(False, f"{self.name}: {why}"))
-                if isinstance(error, Exception) and (cause := self._named(answer, seed)):
+                plain_error = explain and isinstance(error, Exception)
+                if plain_error and (cause := self._named(answer, seed)):
                     outcome[:] = [Result(False, f"{self.name}: {cause}")]
 
         with (
@@ -104,16 +105,16 @@ class Exercise:
             contextlib.redirect_stderr(io.StringIO()),
         ):
             passed_limit = run_limited(work, self.time_limit, self.wall_limit)
+        if outcome:  # else the limit was passed before anything was found
+            return outcome[0]
         if passed_limit == "cpu":
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
-        if passed_limit == "wall":
-            slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
-            return Result(
-                False,
-                f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
-            )
-        return outcome[0]
+        slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
+        return Result(
+            False,
+            f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
+        )
 
     def _examine(self, guarded: Guarded, seed: int) -> None:
         """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
