@@ -59,7 +59,9 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
             lambda x, dim=-1, temperature=1.0: attention.softmax(x, dim, temperature**0.5)
         ),
         "you divided by the Euclidean norm of the exponentials; divide by their sum": (
-            lambda x, dim=-1, temperature=1.0: F.normalize(attention.softmax(x, dim, temperature), dim=dim)
+            lambda x, dim=-1, temperature=1.0: F.normalize(
+                attention.softmax(x, dim, temperature), dim=dim
+            )
         ),
     },
 )

@@ -17,9 +17,10 @@ from .compare import Comparison, Wrong, kind_of, show_value
 from .diagnosis import evidence, line_of, named, plain
 from .examples import example_fault
 from .guard import Guarded, copied, guarded_class
-from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
+from .limits import CPU_LIMIT, WALL_LIMIT, Stopped, run_limited
 from .switches import preserved
 from .variants import try_variants
+from .verdicts import FAILS, OPEN, PASSES, Verdict, show_progress
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ class Exercise:
                 f"{self.name}: give check(…) your {kind}, without calling it; it got {kind_of(answer)}.",
             )
         if _unattempted(answer):
-            return Result(
-                None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
-            )
+            return self.unattempted()
         if fault := _gives_no_result(answer, self.reference):
             return Result(False, f"{self.name}: {fault}")
         guarded = Guarded(answer, self.name)
@@ -91,6 +90,8 @@ class Exercise:
                 if explain and wrong.comparison is not None:
                     why = self._explain(answer, wrong.comparison, seed)
                     outcome[:] = [Result(False, f"{self.name}: {why}")]
+            except Stopped:
+                raise
             except BaseException as error:  # whatever a student's code throws, SystemExit too
                 where = line_of(error, answer)
                 why = f"{guarded.call} raised {_describe(error)}{where}."
@@ -114,6 +115,12 @@ class Exercise:
         return Result(
             False,
             f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
+        )
+
+    def unattempted(self) -> Result:
+        """What is said of a stub."""
+        return Result(
+            None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
         )
 
     def _examine(self, guarded: Guarded, seed: int) -> None:
@@ -282,6 +289,7 @@ class Catalog:
         self._load = load
         self._rooms = rooms
         self._hinted: dict[str, int] = {}
+        self._verdicts: dict[str, Verdict] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -306,15 +314,61 @@ class Catalog:
             f"{topic}.{exercise.name}" for topic in self.topics for exercise in self._load(topic)
         ]
 
-    def check(self, name: str, answer: Any, seed: int | None = None) -> None:
-        """Prints whether your answer is right, and if not, what is likely wrong.
+    def check(self, name: str, answer: Any, seed: int | None = None) -> Callable:
+        """Says whether your answer is right, and if not, what is likely wrong. Gives the function
+        with which the lesson goes on: yours where it passes, the course's own otherwise.
 
         Each call draws other numbers; with the seed that a failure names it can be repeated.
         """
+        exercise = self.find(name)
         drawn = random.SystemRandom().randrange(10_000) if seed is None else seed
-        result = self.find(name).grade(answer, drawn)
-        again = f" (Again on the same numbers: seed={drawn}.)" if result.passed is False else ""
-        say(f"{result}{again}")
+        if answer is exercise.reference:  # the cell of the check ran again, and it alone
+            result = self._ours_again(name, exercise)
+        else:
+            result = exercise.grade(answer, drawn)
+        state = {True: PASSES, False: FAILS, None: OPEN}[result.passed]
+        verdict = Verdict(name, state, result.message, drawn if result.passed is False else None)
+        self._verdicts[name] = verdict
+        verdict.show()
+        return answer if result.passed else exercise.reference
+
+    def _ours_again(self, name: str, exercise: Exercise) -> Result:
+        """What is said to the course's own function, which an earlier check has put in the place
+        of the student's.
+        """
+        before = self._verdicts.get(name)
+        if before is not None and before.state != OPEN:
+            return Result(
+                None,
+                f"{exercise.name}: this is the course's own. Run the cell with your function again, then this one.",
+            )
+        return exercise.unattempted()
+
+    def progress(self, *topics: str) -> None:
+        """Shows which exercises of these topics pass, which fail and which are open, with their
+        minutes; without a topic, those of which one was checked.
+
+        Raises KeyError for a topic that there is not.
+        """
+        if unknown := [topic for topic in topics if topic not in self.topics]:
+            raise KeyError(
+                f"no exercises on {unknown[0]!r}; there are exercises on {', '.join(self.topics)}."
+            )
+        checked = {name.partition(".")[0] for name in self._verdicts}
+        wanted = topics or [topic for topic in self.topics if topic in checked]
+        found = [
+            (
+                self._verdicts.get(f"{topic}.{exercise.name}")
+                or Verdict(f"{topic}.{exercise.name}", OPEN, ""),
+                exercise.minutes,
+            )
+            for topic in wanted
+            for exercise in self._load(topic)
+        ]
+        if not found:
+            say("No exercise was checked yet.")
+            return
+        show_progress(found)
 
     def hint(self, name: str) -> None:
         """Prints a hint; each call goes one step further."""
