@@ -1,4 +1,4 @@
-"""The exercises of all lessons: `check`, `hint` and `solution` by `room.name`, such as
+"""The exercises of all lessons: `check`, `hint`, `solution` and `progress` by `room.name`, such as
 "attention.softmax".
 """
 
@@ -34,4 +34,5 @@ def _load(room: str) -> Sequence[Exercise]:
 catalog = Catalog(_load, rooms)
 check = catalog.check
 hint = catalog.hint
+progress = catalog.progress
 solution = catalog.solution

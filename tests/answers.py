@@ -1,9 +1,9 @@
 """Answers to exercises, registered where they stand: wrong ones, mistakes that people make, and
 right ones of another style. Every checker must reject every wrong one and take every right one.
 
-    wrong = Answers()
+    wrong = WrongAnswers()
 
-    @wrong("top_k")
+    @wrong("top_k", says="one token too many")
     def keeps_one_more(logits, k): ...
 """
 
@@ -26,6 +26,27 @@ class Answers(defaultdict):
             return answer
 
         return register
+
+
+# What a student reads where no mistake is named: what differs on the smallest input that fails, or
+# what was raised, and where.
+DIFFERS = "expected "
+RAISED = " raised "
+
+
+class WrongAnswers(Answers):
+    """The same with the words that each must get, on all numbers: those of the sentence that names
+    its mistake, or DIFFERS or RAISED where none does.
+    """
+
+    def __call__(self, name, says):
+        register = super().__call__(name)
+
+        def said(answer):
+            answer.says = says
+            return register(answer)
+
+        return said
 
 
 def wrong_answers(room):

@@ -17,10 +17,10 @@ from nbformat import NotebookNode
 from pages import Page
 from pairs import from_source
 
+from course_utils.checking.verdicts import CHECK, OPEN, PASSES
 from course_utils.exercises import catalog
 
 ROOMS = {path.parent.name for path in (common.ROOT / "course_utils").glob("*/__init__.py")}
-PASSED = "✓"  # how the answer of check(…) begins where all is right
 
 
 def build(
@@ -38,7 +38,9 @@ def build(
     if execute:
         common.execute(nb, f"{source.stem} (instructor)", source.parent.parent, FIXED)
         failed = [
-            f"{name}: {answer}" for name, answer in answers(nb) if not answer.startswith(PASSED)
+            f"{name}: {verdict['message']}"
+            for name, verdict in verdicts(nb)
+            if verdict["verdict"] != PASSES
         ]
         if failed:
             raise Problem(
@@ -52,23 +54,16 @@ def build(
     return f"{source.stem}: {len(checked(nb))} exercises solved, in {folder / source.stem}.ipynb and .html"
 
 
-def answers(nb: NotebookNode) -> list[tuple[str, str]]:
-    """(name, what it printed) for every check in an executed notebook."""
-    found = []
-    for name in checked(nb):
-        cells = [
-            cell for cell in code_cells(nb) if "check" in tags(cell) and f'"{name}"' in cell.source
-        ]
-        printed = [
-            line
-            for cell in cells
-            for output in cell.outputs
-            for line in output.get("text", "").splitlines()
-        ]
-        found += [(name, line) for line in printed if f" {short(name)}:" in line] or [
-            (name, "it printed no answer")
-        ]
-    return found
+def verdicts(nb: NotebookNode) -> list[tuple[str, dict]]:
+    """(name, what its check found, as data) for every exercise that an executed notebook checks."""
+    told = {
+        output.data[CHECK]["name"]: output.data[CHECK]
+        for cell in code_cells(nb)
+        for output in cell.outputs
+        if CHECK in output.get("data", {})
+    }
+    silent = {"verdict": OPEN, "message": "its check said nothing"}
+    return [(name, told.get(name, silent)) for name in checked(nb)]
 
 
 def short(name: str) -> str:

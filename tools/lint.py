@@ -301,6 +301,36 @@ def exercises(nb: NotebookNode) -> Found:
     )
 
 
+def builds(nb: NotebookNode) -> Found:
+    """What you build is what runs: each check gives the function with which the lesson goes on."""
+    own = {}
+    for number, cell in _numbered(nb, "code"):
+        parsed = tree(cell.source)
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.Attribute) and dotted(node) in own:
+                yield f"cell {number}: {dotted(node)} is the course's own; call {own[dotted(node)]}, which the check gave"
+        kept = {
+            node.value.lineno: node.targets[0].id
+            for node in parsed.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for asked, line in _checks(cell.source):
+            short = asked.rpartition(".")[2]
+            if kept.get(line) != short:
+                yield f'cell {number}: write {short} = check("{asked}", {short}): the lesson goes on with what it gives'
+            own[asked] = short
+    names = {name for cell in code_cells(nb) for name, _ in calls(cell.source)}
+    if own and "exercises.progress" not in names:
+        yield "nothing says at the end which exercises pass: exercises.progress(…)"
+
+
+def _checks(source: str) -> Iterator[tuple[str, int]]:
+    """(exercise, line) of every check in a cell."""
+    for name, call in calls(source):
+        if name == "check" and call.args and isinstance(call.args[0], ast.Constant):
+            yield str(call.args[0].value), call.lineno
+
+
 def views(nb: NotebookNode) -> Found:
     count = sum(
         name in ("explore", "live") for cell in code_cells(nb) for name, _ in calls(cell.source)
@@ -405,7 +435,7 @@ def repeated(nb: NotebookNode) -> Found:
 
 
 RULES: list[Callable[[NotebookNode], Found]] = [
-    title, opening, setup, prose, sizes, randomness, alt_text, exercises, views, compared, errors, unfinished, ending, headings, links, banned,
+    title, opening, setup, prose, sizes, randomness, alt_text, exercises, builds, views, compared, errors, unfinished, ending, headings, links, banned,
     clock, repeated,
 ]  # fmt: skip
 

@@ -79,6 +79,8 @@ def _changed(node: ast.stmt) -> str:
             for n in ast.walk(node.value)
             if isinstance(n, ast.expr)
         )
+        if isinstance(node.value, ast.Call) and dotted(node.value.func) == "check":
+            return ""  # it gives the same function whether it gets the student's or the course's
         return _root(target) if again and _root(target) not in inner else ""
     call = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
     if call and isinstance(call.func, ast.Attribute) and call.func.attr in GROWS | SUMS:

@@ -5,7 +5,7 @@ minutes are never copied by hand.
     python tools/stubs.py --check [01 …]    say which are stale
 
 To put a new exercise into a lesson, write one line into a code cell of its source:
-`check("room.name", name)`. This tool adds the cell with the stub before it, the line with
+`name = check("room.name", name)`. This tool adds the cell with the stub before it, the line with
 difficulty and minutes above that, and the calls of hint and solution.
 """
 
@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from pairs import from_source, to_source
 
+BARE = r'(?m)^(check\("{}", ({})\b)'  # a check whose result nobody keeps
 BOX = re.compile(r"\*Difficulty \d of 3 · \d+ minutes?\*")
 
 
@@ -153,6 +154,10 @@ def refresh(nb: NotebookNode, find: Callable) -> list[str]:
             for n, cell in enumerate(nb.cells)
             if cell.cell_type == "code" and name in _checked_in(cell.source)
         )
+        assigned = re.sub(BARE.format(name, exercise.name), r"\2 = \1", nb.cells[at].source)
+        if assigned != nb.cells[at].source:
+            nb.cells[at].source = assigned
+            said.append(f"{name}: what its check gives is not assigned")
         stub = _stub_before(nb, at, exercise.name)
         if stub is None:
             stub = _insert(nb, at, name)

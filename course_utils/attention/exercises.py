@@ -54,6 +54,16 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
         (torch.ones(2), -1, -1.0),
         (torch.tensor([0.0, torch.inf]),),
     ],
+    mistakes={
+        "you divided the scores by the square root of the temperature; divide them by it": (
+            lambda x, dim=-1, temperature=1.0: attention.softmax(x, dim, temperature**0.5)
+        ),
+        "you divided by the Euclidean norm of the exponentials; divide by their sum": (
+            lambda x, dim=-1, temperature=1.0: F.normalize(
+                attention.softmax(x, dim, temperature), dim=dim
+            )
+        ),
+    },
 )
 def check_softmax(student: Callable, rng: random.Random) -> None:
     x = normal(rng, rng.randrange(3, 6))

@@ -1,8 +1,11 @@
 """Comparing an answer with what was expected, in words that a student understands."""
 
+import contextlib
 import numbers
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,66 @@ import torch
 
 
 class Wrong(Exception):
-    """Raised by a checker with the sentence that the student reads."""
+    """Raised by a checker with the sentence that the student reads. `comparison` is what `expect`
+    saw, where it was `expect` that raised it.
+    """
+
+    def __init__(self, message: str, comparison: "Comparison | None" = None):
+        super().__init__(message)
+        self.comparison = comparison
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came in one call, beside what was expected.
+
+    what: the difference in words, None where there is none. mistakes: the sentences that were at
+    hand here; fitting: those of them whose value is just what came. given: arguments and named
+    arguments of the student's call, where the engine knows them.
+    """
+
+    call: str
+    got: Any
+    want: Any
+    tol: float
+    what: str | None
+    mistakes: tuple[str, ...]
+    fitting: tuple[str, ...]
+    given: tuple[tuple, dict] | None = None
+
+    def accusing(self, sentence: str) -> str:
+        """The message that names this mistake."""
+        came = show_value(self.got)
+        expected = show_value(self.want)
+        values = f" Expected {expected}, got {came}." if expected != came else ""
+        return f"{self.call}: {sentence}.{values}"
+
+    def plain(self) -> str:
+        """The message that says what is different, and no more."""
+        return f"{self.call}: {self.what}."
+
+
+class _Notes(threading.local):
+    """Where `expect` writes down what it sees; None where it raises what is wrong."""
+
+    seen: list[Comparison] | None = None
+    given: Callable[[], tuple | None] = staticmethod(lambda: None)
+
+
+_NOTES = _Notes()
+
+
+@contextlib.contextmanager
+def taking_notes(given: Callable[[], tuple | None]) -> Iterator[list[Comparison]]:
+    """In this thread `expect` writes down every comparison and goes on, whatever came. `given()`
+    are the arguments of the student's last call.
+    """
+    before = (_NOTES.seen, _NOTES.given)
+    _NOTES.seen, _NOTES.given = [], given
+    try:
+        yield _NOTES.seen
+    finally:
+        _NOTES.seen, _NOTES.given = before
 
 
 def expect(
@@ -19,8 +81,9 @@ def expect(
     """Raises `Wrong` unless `got` is `want`, in type, shape, dtype and value (floats within `tol`,
     relative or absolute).
 
-    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives:
-    where the answer is wrong, the first one that equals it is what the student reads.
+    `mistakes` maps the sentence that names a likely mistake to the value which that mistake gives.
+    Here it is named where just one of them equals what came; the engine asks for more than that,
+    see `diagnosis.py`.
 
     >>> expect([1, 2], [1, 2], "f(3)")
     >>> expect([2, 1], [1, 2], "f(3)", mistakes={"you sorted the wrong way round": [2, 1]})
@@ -28,15 +91,19 @@ def expect(
     course_utils.checking.compare.Wrong: f(3): you sorted the wrong way round. Expected [1, 2], got [2, 1].
     """
     what = difference(got, want, tol)
-    if what is None:
+    if what is None and _NOTES.seen is None:
         return
-    for sentence, wrong in (mistakes or {}).items():
-        if difference(got, wrong, tol) is None:
-            values = f" Expected {show_value(want)}, got {show_value(got)}."
-            raise Wrong(
-                f"{call}: {sentence}.{values if show_value(want) != show_value(got) else ''}"
-            )
-    raise Wrong(f"{call}: {what}.")
+    mistakes = mistakes or {}
+    fitting = [s for s, wrong in mistakes.items() if difference(got, wrong, tol) is None]
+    comparison = Comparison(
+        call, got, want, tol, what, tuple(mistakes), tuple(fitting), _NOTES.given()
+    )
+    if _NOTES.seen is not None:
+        _NOTES.seen.append(comparison)
+        return
+    named = len(fitting) == 1
+    message = comparison.accusing(fitting[0]) if named else comparison.plain()
+    raise Wrong(message, comparison)
 
 
 def show_value(value: Any, width: int = 80) -> str:
@@ -87,7 +154,10 @@ def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None
     if tuple(got.shape) != tuple(want.shape):
         dtypes = f" of {want.dtype}", f" of {got.dtype}"
         more = dtypes if got.dtype != want.dtype else ("", "")
-        return f"expected shape {tuple(want.shape)}{more[0]}, got {tuple(got.shape)}{more[1]}"
+        shapes = f"expected shape {tuple(want.shape)}{more[0]}, got {tuple(got.shape)}{more[1]}"
+        kept = [n for n in want.shape if n > 1] == [n for n in got.shape if n > 1]
+        lost = kept and got.ndim < want.ndim
+        return f"{shapes}: a dimension of size 1 is lost" if lost else shapes
     if got.dtype != want.dtype:
         return f"expected dtype {want.dtype}, got {got.dtype}"
     a, b = (torch.as_tensor(x).detach() for x in (got, want))

@@ -7,18 +7,20 @@ import inspect
 import io
 import random
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.classroom.frontend import say
 
-from .compare import Wrong, kind_of, show_value
+from .compare import Comparison, Wrong, kind_of, show_value
+from .diagnosis import evidence, line_of, named, plain
 from .examples import example_fault
 from .guard import Guarded, copied, guarded_class
-from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
+from .limits import CPU_LIMIT, WALL_LIMIT, Stopped, run_limited
 from .switches import preserved
 from .variants import try_variants
+from .verdicts import FAILS, OPEN, PASSES, Verdict, show_progress
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Exercise:
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
     each, for which the reference raises what the answer must raise as well; `sizes` is False where
-    inputs that are cut to a size of 1 would not be what the stub promises. A check may use
+    inputs that are cut to a size of 1 would not be what the stub promises; `mistakes` are functions
+    that make a likely mistake each, by the sentence that names it. A check may use
     `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only
     waits.
     """
@@ -56,10 +59,11 @@ class Exercise:
     wall_limit: float = WALL_LIMIT
     refuses: Sequence[tuple] = ()
     sizes: bool = True
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
 
-    def grade(self, answer: Any, seed: int = 0) -> Result:
+    def grade(self, answer: Any, seed: int = 0, explain: bool = True) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
-        never hangs.
+        never hangs. explain: whether a wrong answer is run again to find out why.
 
         The checker runs in a thread of its own, which is ended where it passes a limit or where you
         press Stop.
@@ -71,9 +75,7 @@ class Exercise:
                 f"{self.name}: give check(…) your {kind}, without calling it; it got {kind_of(answer)}.",
             )
         if _unattempted(answer):
-            return Result(
-                None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
-            )
+            return self.unattempted()
         if fault := _gives_no_result(answer, self.reference):
             return Result(False, f"{self.name}: {fault}")
         guarded = Guarded(answer, self.name)
@@ -85,10 +87,18 @@ class Exercise:
                 outcome.append(Result(True, f"{self.name}: all checks pass."))
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
+                if explain and wrong.comparison is not None:
+                    why = self._explain(answer, wrong.comparison, seed)
+                    outcome[:] = [Result(False, f"{self.name}: {why}")]
+            except Stopped:
+                raise
             except BaseException as error:  # whatever a student's code throws, SystemExit too
-                outcome.append(
-                    Result(False, f"{self.name}: {guarded.call} raised {_describe(error)}.")
-                )
+                where = line_of(error, answer)
+                why = f"{guarded.call} raised {_describe(error)}{where}."
+                outcome.append(Result(False, f"{self.name}: {why}"))
+                plain_error = explain and isinstance(error, Exception)
+                if plain_error and (cause := self._named(answer, seed)):
+                    outcome[:] = [Result(False, f"{self.name}: {cause}")]
 
         with (
             preserved(seed),
@@ -96,31 +106,62 @@ class Exercise:
             contextlib.redirect_stderr(io.StringIO()),
         ):
             passed_limit = run_limited(work, self.time_limit, self.wall_limit)
+        if outcome:  # else the limit was passed before anything was found
+            return outcome[0]
         if passed_limit == "cpu":
             slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"
             return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
-        if passed_limit == "wall":
-            slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
-            return Result(
-                False,
-                f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
-            )
-        return outcome[0]
+        slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
+        return Result(
+            False,
+            f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
+        )
+
+    def unattempted(self) -> Result:
+        """What is said of a stub."""
+        return Result(
+            None, f"{self.name}: not attempted yet. Replace the `...` and run both cells again."
+        )
 
     def _examine(self, guarded: Guarded, seed: int) -> None:
         """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
-        answer = guarded.function
-        is_class = inspect.isclass(answer)
-        examined = guarded_class(answer) if is_class else guarded
+        examined = _examined(guarded)
         self.check(examined, random.Random(seed))
         for arguments in self.refuses:
             _must_refuse(examined, self.reference, arguments)
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
-        if not is_class:
+        if examined is guarded:
             try_variants(guarded, self.reference, self.sizes)
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
+
+    def _explain(self, answer: Callable, first: Comparison, seed: int) -> str:
+        """What the student reads where the comparison `first` failed."""
+        guarded = Guarded(answer, self.name)
+        seen = [first, *self._evidence(guarded, seed)]
+        return named(seen) or plain(seen, guarded, self.reference, self.sizes)
+
+    def _named(self, answer: Callable, seed: int) -> str | None:
+        """The mistake for which an answer raises an error, where it is one of `mistakes`."""
+        return named(self._evidence(Guarded(answer, self.name), seed)) if self.mistakes else None
+
+    def _evidence(self, guarded: Guarded, seed: int) -> list[Comparison]:
+        """What the checker compares on the numbers that failed, and on others."""
+        examined = _examined(guarded)
+        return [
+            one
+            for numbers in (seed, f"again {seed}", f"once more {seed}")
+            for one in evidence(
+                self.check, examined, guarded, self.reference, self.mistakes, numbers
+            )
+        ]
+
+
+def _examined(guarded: Guarded) -> Callable:
+    """What a checker is given: the guarded function, or a class whose methods are guarded."""
+    answer = guarded.function
+    return guarded_class(answer) if inspect.isclass(answer) else guarded
 
 
 class Exercises(list[Exercise]):
@@ -150,6 +191,7 @@ class Exercises(list[Exercise]):
         time_limit: float = CPU_LIMIT,
         refuses: Sequence[tuple] = (),
         sizes: bool = True,
+        mistakes: Mapping[str, Callable] | None = None,
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
         function or class.
@@ -167,6 +209,7 @@ class Exercises(list[Exercise]):
                     time_limit,
                     refuses=refuses,
                     sizes=sizes,
+                    mistakes=mistakes or {},
                 )
             )
             return check
@@ -204,7 +247,7 @@ def _must_refuse(student: Callable, reference: Callable, arguments: tuple) -> No
 
 def _describe(error: BaseException) -> str:
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split()).rstrip(".")
     except BaseException:
         text = ""
     name = type(error).__name__
@@ -246,6 +289,7 @@ class Catalog:
         self._load = load
         self._rooms = rooms
         self._hinted: dict[str, int] = {}
+        self._verdicts: dict[str, Verdict] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -270,15 +314,61 @@ class Catalog:
             f"{topic}.{exercise.name}" for topic in self.topics for exercise in self._load(topic)
         ]
 
-    def check(self, name: str, answer: Any, seed: int | None = None) -> None:
-        """Prints whether your answer is right, and if not, what is likely wrong.
+    def check(self, name: str, answer: Any, seed: int | None = None) -> Callable:
+        """Says whether your answer is right, and if not, what is likely wrong. Gives the function
+        with which the lesson goes on: yours where it passes, the course's own otherwise.
 
         Each call draws other numbers; with the seed that a failure names it can be repeated.
         """
+        exercise = self.find(name)
         drawn = random.SystemRandom().randrange(10_000) if seed is None else seed
-        result = self.find(name).grade(answer, drawn)
-        again = f" (Again on the same numbers: seed={drawn}.)" if result.passed is False else ""
-        say(f"{result}{again}")
+        if answer is exercise.reference:  # the cell of the check ran again, and it alone
+            result = self._ours_again(name, exercise)
+        else:
+            result = exercise.grade(answer, drawn)
+        state = {True: PASSES, False: FAILS, None: OPEN}[result.passed]
+        verdict = Verdict(name, state, result.message, drawn if result.passed is False else None)
+        self._verdicts[name] = verdict
+        verdict.show()
+        return answer if result.passed else exercise.reference
+
+    def _ours_again(self, name: str, exercise: Exercise) -> Result:
+        """What is said to the course's own function, which an earlier check has put in the place
+        of the student's.
+        """
+        before = self._verdicts.get(name)
+        if before is not None and before.state != OPEN:
+            return Result(
+                None,
+                f"{exercise.name}: this is the course's own. Run the cell with your function again, then this one.",
+            )
+        return exercise.unattempted()
+
+    def progress(self, *topics: str) -> None:
+        """Shows which exercises of these topics pass, which fail and which are open, with their
+        minutes; without a topic, those of which one was checked.
+
+        Raises KeyError for a topic that there is not.
+        """
+        if unknown := [topic for topic in topics if topic not in self.topics]:
+            raise KeyError(
+                f"no exercises on {unknown[0]!r}; there are exercises on {', '.join(self.topics)}."
+            )
+        checked = {name.partition(".")[0] for name in self._verdicts}
+        wanted = topics or [topic for topic in self.topics if topic in checked]
+        found = [
+            (
+                self._verdicts.get(f"{topic}.{exercise.name}")
+                or Verdict(f"{topic}.{exercise.name}", OPEN, ""),
+                exercise.minutes,
+            )
+            for topic in wanted
+            for exercise in self._load(topic)
+        ]
+        if not found:
+            say("No exercise was checked yet.")
+            return
+        show_progress(found)
 
     def hint(self, name: str) -> None:
         """Prints a hint; each call goes one step further."""

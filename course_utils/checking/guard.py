@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,34 +14,68 @@ from .compare import Wrong, difference, show_value
 
 WATCHED = (list, dict, set, torch.Tensor, np.ndarray)
 KEPT = 24  # calls that are remembered, each of another shape
+LOGGED = 100  # calls that are written down
+
+
+@dataclass(frozen=True)
+class Raised:
+    """In the place of a result, where a call raised an error."""
+
+    kind: str
+
+    def __repr__(self) -> str:
+        return self.kind
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call and what came of it. text: how it is written."""
+
+    text: str
+    args: tuple
+    kwargs: dict
+    came: Any
 
 
 class Guarded:
     """The student's function, called with copies of its arguments; remembers its calls.
 
-    call: the last one, as text, for the messages. calls: (args, kwargs) of some of them.
+    call: the last one, as text, for the messages. last: its (args, kwargs). calls: those of some,
+    each of another shape. log: every call with what came of it, where somebody asks for that.
     """
 
     def __init__(self, function: Callable, name: str):
         self.function = function
         self.call = name
+        self.last: tuple[tuple, dict] | None = None
         self.calls: list[tuple[tuple, dict]] = []
+        self.log: list[Call] | None = None
         self._shapes: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         shown = [show_value(a) for a in args] + [f"{k}={show_value(v)}" for k, v in kwargs.items()]
         self.call = f"{self.call.split('(')[0]}({', '.join(shown)})"
+        self.last = (args, kwargs)
         given = [copied(a) for a in args]
         named = {k: copied(v) for k, v in kwargs.items()}
         models = [(x, _state(x)) for x in (*given, *named.values()) if isinstance(x, nn.Module)]
-        with torch.set_grad_enabled(torch.is_grad_enabled()):
-            got = self.function(*given, **named)
+        try:
+            with torch.set_grad_enabled(torch.is_grad_enabled()):
+                got = self.function(*given, **named)
+        except Exception as error:
+            self._write_down(Raised(type(error).__name__))
+            raise
+        self._write_down(got)
         _must_stay(self.call, (*args, *kwargs.values()), (*given, *named.values()))
         for model, before in models:
             if left := _left(before, _state(model)):
                 raise Wrong(f"{self.call} leaves the model changed: {left}. Leave it as it was.")
         self._remember(given, named)
         return got
+
+    def _write_down(self, came: Any) -> None:
+        if self.log is not None and len(self.log) < LOGGED:
+            self.log.append(Call(self.call, *self.last, came))
 
     def _remember(self, given: list, named: dict) -> None:
         if len(self.calls) == KEPT:

@@ -4,8 +4,10 @@ Colab, or a terminal.
 
 import os
 import sys
+from typing import Any
 
 from IPython import get_ipython
+from IPython.display import display
 
 # for the marks of a check, where stdout has no such characters
 WORDS = {"✓": "RIGHT:", "✗": "WRONG:", "·": "OPEN:"}
@@ -39,6 +41,16 @@ def front_end() -> str:
     if "__vsc_ipynb_file__" in shell.user_ns or "VSCODE_PID" in os.environ:
         return "vscode"
     return "lab" if "JPY_SESSION_NAME" in os.environ else "other"
+
+
+def tell(text: str, data: dict[str, Any]) -> None:
+    """Shows a text with what it says as data of other MIME types; without a kernel it prints the
+    text alone.
+    """
+    if getattr(get_ipython(), "kernel", None) is None:
+        say(text)
+    else:
+        display({"text/plain": text, **data}, raw=True)
 
 
 def say(text: str) -> None:

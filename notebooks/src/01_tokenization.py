@@ -51,7 +51,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import stories, tokenization
+from course_utils import exercises, stories, tokenization
 from course_utils.classroom import (
     Claims, Picture, explore, generator, show, subplots, timed, token_strip,
 )
@@ -128,7 +128,7 @@ def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
 
 
 # %% tags=["check"]
-check("tokenization.count_pairs", count_pairs)
+count_pairs = check("tokenization.count_pairs", count_pairs)
 # hint("tokenization.count_pairs")
 # solution("tokenization.count_pairs")
 
@@ -139,7 +139,7 @@ check("tokenization.count_pairs", count_pairs)
 
 # %%
 sentence = "the cat sat on the mat, and the rat sat on the cat"
-counts = tokenization.count_pairs(list(sentence.encode("utf-8")))
+counts = count_pairs(list(sentence.encode("utf-8")))
 for pair, n in sorted(counts.items(), key=lambda item: -item[1])[:5]:
     print(bytes(pair), n)
 
@@ -164,7 +164,7 @@ def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
 
 
 # %% tags=["check"]
-check("tokenization.merge", merge)
+merge = check("tokenization.merge", merge)
 # hint("tokenization.merge")
 # solution("tokenization.merge")
 
@@ -172,7 +172,7 @@ check("tokenization.merge", merge)
 # One merge on the sentence. Every `at` is now one token.
 
 # %%
-ids = tokenization.merge(list(sentence.encode("utf-8")), tuple(b"at"), 256)
+ids = merge(list(sentence.encode("utf-8")), tuple(b"at"), 256)
 print(len(sentence), "bytes became", len(ids), "tokens:", ids[:8], "…")
 
 
@@ -199,7 +199,7 @@ def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
 
 
 # %% tags=["check"]
-check("tokenization.train_bpe", train_bpe)
+train_bpe = check("tokenization.train_bpe", train_bpe)
 # hint("tokenization.train_bpe")
 # solution("tokenization.train_bpe")
 
@@ -210,7 +210,7 @@ check("tokenization.train_bpe", train_bpe)
 
 # %%
 def after_merges(merges):
-    learned = tokenization.train_bpe(sentence, merges)
+    learned = train_bpe(sentence, merges)
     vocab = tokenization.build_vocab(learned)
     ids = tokenization.encode(sentence, learned)
     return token_strip([vocab[i] for i in ids], ids)
@@ -250,7 +250,7 @@ def encode(text: str, merges: dict[tuple[int, int], int]) -> list[int]:
 
 
 # %% tags=["check"]
-check("tokenization.encode", encode)
+encode = check("tokenization.encode", encode)
 # hint("tokenization.encode")
 # solution("tokenization.encode")
 
@@ -258,9 +258,9 @@ check("tokenization.encode", encode)
 # **Predict.** We train ten merges on the cat sentence. How will it cut the word *theatre*, which it has never seen?
 
 # %%
-merges = tokenization.train_bpe(sentence, 10)
+merges = train_bpe(sentence, 10)
 vocab = tokenization.build_vocab(merges)
-print([vocab[i] for i in tokenization.encode("theatre", merges)])
+print([vocab[i] for i in encode("theatre", merges)])
 
 
 # %% [markdown]
@@ -286,7 +286,7 @@ def decode(ids: list[int], merges: dict[tuple[int, int], int]) -> str:
 
 
 # %% tags=["check"]
-check("tokenization.decode", decode)
+decode = check("tokenization.decode", decode)
 # hint("tokenization.decode")
 # solution("tokenization.decode")
 
@@ -295,9 +295,9 @@ check("tokenization.decode", decode)
 
 # %%
 for text in texts.values():
-    assert tokenization.decode(tokenization.encode(text, merges), merges) == text
+    assert decode(encode(text, merges), merges) == text
 half = "🍓".encode("utf-8")[:2]
-print("every text came back; half a strawberry gives", tokenization.decode(half, merges))
+print("every text came back; half a strawberry gives", decode(half, merges))
 
 # %% [markdown]
 # ## Words first
@@ -338,9 +338,9 @@ print(tokenization.pretokenize("The dogs' owner isn't here:  3.14 bones!"))
 # counting again after every merge. It has to learn exactly the same merges.
 
 # %%
-slow = tokenization.train_bpe(manual[:3000], 60)
+slow = train_bpe(manual[:3000], 60)
 fast = tokenization.BPETokenizer.train(manual[:3000], 256 + 60, pattern=None)
-assert slow == fast.merges and tokenization.encode(manual[:2000], slow) == fast.encode(manual[:2000])
+assert slow == fast.merges and encode(manual[:2000], slow) == fast.encode(manual[:2000])
 print("the same", len(slow), "merges and the same ids")
 
 
@@ -365,7 +365,7 @@ def compression(text: str, ids: list[int]) -> float:
 
 
 # %% tags=["check"]
-check("tokenization.compression", compression)
+compression = check("tokenization.compression", compression)
 # hint("tokenization.compression")
 # solution("tokenization.compression")
 
@@ -379,7 +379,7 @@ train_text, test_text = manual[:half], manual[half:]
 largest = tokenization.BPETokenizer.train(train_text, 256 + 4096)
 sizes = [256 + int(n) for n in (0, 64, 128, 256, 512, 1024, 2048, 4096)]
 cut = {n: tokenization.BPETokenizer(dict(list(largest.merges.items())[: n - 256])) for n in sizes}
-ratio = {n: tokenization.compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
+ratio = {n: compression(test_text, tok.encode(test_text)) for n, tok in cut.items()}
 assert list(ratio.values()) == sorted(ratio.values())  # more merges, shorter text
 print("bytes per token:", ", ".join(f"{r:.2f}" for r in ratio.values()))
 
@@ -501,7 +501,7 @@ def byte_of(i):
 plain = {(byte_of(a), byte_of(b)): new_id for (a, b), new_id in gpt2.merges.items()}
 id_of = {byte_of(i): i for i in range(256)}
 for text in texts.values():
-    ids = [i for piece in tokenization.pretokenize(text) for i in tokenization.encode(piece, plain)]
+    ids = [i for piece in tokenization.pretokenize(text) for i in encode(piece, plain)]
     assert [id_of.get(i, i) for i in ids] == gpt2.encode(text)
 print("encode, as in exercise 4, with", len(plain), "merges: GPT-2's ids on all texts")
 
@@ -691,7 +691,7 @@ def through_bert(text):
 exact = {"GPT-2": sum(gpt2.decode(gpt2.encode(t)) == t for t in texts.values()),
          "BERT": sum(through_bert(t) == t for t in texts.values())}
 spaced, plain = "x  =\n\t1", "x = 1"
-same = [encode(spaced) == encode(plain) for encode in (gpt2.encode, bert.tokenize)]
+same = [tokens(spaced) == tokens(plain) for tokens in (gpt2.encode, bert.tokenize)]
 print("texts that come back unchanged:", exact, "of", len(texts))
 print("two spacings, the same tokens: GPT-2", same[0], "| BERT", same[1])
 print("BERT reads cat🍓 as", bert.tokenize("cat🍓"))
@@ -769,8 +769,8 @@ claims.add(
 
 # %%
 numbers = range(1000, 10000)
-for name, encode in (("GPT-2", gpt2.encode), ("GPT-4", gpt4.encode_ordinary)):
-    sizes_of = Counter(len(encode(f" {n}")) for n in numbers)
+for name, tokens in (("GPT-2", gpt2.encode), ("GPT-4", gpt4.encode_ordinary)):
+    sizes_of = Counter(len(tokens(f" {n}")) for n in numbers)
     print(name, "four-digit numbers by their tokens:", dict(sorted(sizes_of.items())))
 whole = [n for n in numbers if len(gpt2.encode(f" {n}")) == 1]
 years = sum(1800 <= n <= 2050 for n in whole)
@@ -936,6 +936,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("tokenization")
 
 # %% [markdown]
 # **What this lesson leaves out.** Other ways to cut text exist: the unigram model of SentencePiece, and models that read bytes

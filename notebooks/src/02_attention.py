@@ -48,7 +48,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import attention
+from course_utils import attention, exercises
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots, timed,
 )
@@ -100,7 +100,7 @@ def causal_mask(T: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.causal_mask", causal_mask)
+causal_mask = check("attention.causal_mask", causal_mask)
 # hint("attention.causal_mask")
 # solution("attention.causal_mask")
 
@@ -124,7 +124,7 @@ def average_past_matrix(x: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.average_past_matrix", average_past_matrix)
+average_past_matrix = check("attention.average_past_matrix", average_past_matrix)
 # hint("attention.average_past_matrix")
 # solution("attention.average_past_matrix")
 
@@ -133,7 +133,7 @@ check("attention.average_past_matrix", average_past_matrix)
 
 # %%
 x = torch.randn(2, 6, 4, generator=generator(5))  # (B, T, d)
-loop, product = attention.average_past_loop(x), attention.average_past_matrix(x)
+loop, product = attention.average_past_loop(x), average_past_matrix(x)
 torch.testing.assert_close(loop, product)
 print("the same to", "six digits" if (loop - product).abs().max() < 1e-6 else "fewer than six digits")
 
@@ -186,7 +186,7 @@ def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.softmax", softmax)
+softmax = check("attention.softmax", softmax)
 # hint("attention.softmax")
 # solution("attention.softmax")
 
@@ -197,9 +197,9 @@ check("attention.softmax", softmax)
 # %%
 T = 8
 scores = 5 * torch.randn(1000, T, T, generator=generator(6))  # 1000 tables of scores (T, T)
-hidden = scores.masked_fill(~attention.causal_mask(T), -math.inf)  # the future gets -inf
-weights = attention.softmax(hidden)  # (1000, T, T)
-future, past = weights[:, ~attention.causal_mask(T)], weights[:, attention.causal_mask(T)]
+hidden = scores.masked_fill(~causal_mask(T), -math.inf)  # the future gets -inf
+weights = softmax(hidden)  # (1000, T, T)
+future, past = weights[:, ~causal_mask(T)], weights[:, causal_mask(T)]
 positive, sums = bool((past > 0).all()), bool(((weights.sum(-1) - 1).abs() < 1e-6).all())
 print("largest weight on the future:", future.max().item())
 print("the rest is positive:", positive, "and sums to 1 within a millionth:", sums)
@@ -238,10 +238,10 @@ def draw_map(ax, weights, words, title="", numbers=False):
 
 # %%
 T = 5
-mask = attention.causal_mask(T)
+mask = causal_mask(T)
 by_loop = attention.average_past_loop(torch.eye(T))  # (T, T): who goes where
 by_matrix = mask / mask.sum(-1, keepdim=True)
-by_softmax = attention.softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
+by_softmax = softmax(torch.zeros(T, T).masked_fill(~mask, -math.inf))
 torch.testing.assert_close(by_loop, by_matrix)
 torch.testing.assert_close(by_matrix, by_softmax)
 fig, axes = subplots(1, 3, figsize=(10, 3.6))
@@ -258,7 +258,7 @@ three = [
     f(x)
     for f in (
         attention.average_past_loop,
-        attention.average_past_matrix,
+        average_past_matrix,
         attention.average_past_softmax,
     )
 ]
@@ -282,7 +282,7 @@ claims.add(
 
 # %%
 for scores in ([2.0, 1.0, 0.0, -1.0], [0.2, 0.1, 0.0, -0.1], [102.0, 101.0, 100.0, 99.0]):
-    w = attention.softmax(torch.tensor(scores))
+    w = softmax(torch.tensor(scores))
     print(scores, "->", [round(v, 3) for v in w.tolist()], f"each {w[0] / w[1]:.2f} times the next")
 
 
@@ -309,9 +309,9 @@ print("ten equal weights take part as", entropy(torch.full((10,), 0.1)).exp().ro
 
 # %%
 def sharpness(spread, temperature):
-    w = attention.softmax(torch.linspace(-spread / 2, spread / 2, 10), temperature=temperature)
+    w = softmax(torch.linspace(-spread / 2, spread / 2, 10), temperature=temperature)
     ranges = torch.logspace(-1, 3, 200)
-    curve = entropy(attention.softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
+    curve = entropy(softmax(torch.linspace(-0.5, 0.5, 10) * ranges[:, None])).exp()
     fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
     left.bar(range(10), w)
     left.set(ylim=(0, 1), xlabel="position, by its score", ylabel="weight")
@@ -338,7 +338,7 @@ explore(
 for gap in (20, 80, 120):
     print(
         f"{gap} below the largest score: "
-        f"weight {attention.softmax(torch.tensor([0.0, -gap]))[1].item():.0e}"
+        f"weight {softmax(torch.tensor([0.0, -gap]))[1].item():.0e}"
     )
 
 # %% [markdown]
@@ -348,7 +348,7 @@ for gap in (20, 80, 120):
 # %%
 w = torch.tensor([8.0, 2.0, 1.0, 0.0, -3.0])
 for times in range(1, 6):
-    w = attention.softmax(w)
+    w = softmax(w)
     print(f"after {times}: {[round(v, 3) for v in w.tolist()]}  range {w.max() - w.min():.4f}")
 assert w.max() - w.min() < 0.01
 
@@ -359,7 +359,7 @@ assert w.max() - w.min() < 0.01
 # <!-- speaker: Worth a pause: the softmax before CrossEntropyLoss trains, slowly, and nobody notices. -->
 
 # %%
-pair = [attention.softmax(torch.tensor(s)) for s in ([2.0, 1.0], [0.2, 0.1])]
+pair = [softmax(torch.tensor(s)) for s in ([2.0, 1.0], [0.2, 0.1])]
 ratios = [round((p[0] / p[1]).item(), 2) for p in pair]
 claims.add(
     "A2", "softmax amplifies the largest logit and squeezes the rest (sparsity)",
@@ -394,7 +394,7 @@ five = ["cat", "mat", "sat", "was", "because"]
 keys = torch.tensor([[1.9, 0.9], [1.9, -0.9], [-0.2, 1.9], [-1.5, 1.0], [-1.3, -1.2]])  # (S, d)
 values = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.6, 0.0], [0.0, -1.6]])  # (S, d_v)
 scores = keys @ torch.tensor([1.3, 0.75])  # (S,): the query of "it" with each key
-weights = attention.softmax(scores)  # (S,)
+weights = softmax(scores)  # (S,)
 print({word: round(w, 2) for word, w in zip(five, weights.tolist(), strict=True)})
 print("the output:", [round(v, 2) for v in (weights @ values).tolist()])
 
@@ -436,7 +436,7 @@ def draw_values(ax, weights, output):
 def look_around(angle, length):
     query = length * torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
     scores = keys @ query  # (S,)
-    weights = attention.softmax(scores)
+    weights = softmax(scores)
     output = weights @ values  # (d_v,)
     assert abs(weights.sum() - 1) < 1e-5 and (output.abs() <= values.abs().amax(0) + 1e-5).all()
     fig, axes = subplots(1, 3, figsize=(11, 3.8))
@@ -508,7 +508,7 @@ print(f"variance of q·k, divided by d: {(q * k).sum(-1).var() / 64:.1f}")
 def look(d, scale, n=500, S=64):
     g = generator(10)  # the same queries and keys, with and without the division
     q, k = torch.randn(n, 1, d, generator=g), torch.randn(n, S, d, generator=g)
-    w = attention.softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
+    w = softmax((q @ k.mT / scale).squeeze(1))  # (n, S)
     jacobian = torch.diag_embed(w) - w[:, :, None] * w[:, None, :]  # (n, S, S): d weights / d scores
     return entropy(w).mean().exp().item(), jacobian.flatten(1).norm(dim=1).median().item()
 
@@ -554,10 +554,10 @@ w_q, w_k, w_v = torch.randn(3, d, d, generator=generator(2)) / math.sqrt(d)  # (
 def mixed(x, how):
     scores = (x @ w_q) @ (x @ w_k).T / math.sqrt(d)  # (T, T)
     if how == "mask before the softmax":
-        scores = scores.masked_fill(~attention.causal_mask(T), -math.inf)
-    weights = attention.softmax(scores)
+        scores = scores.masked_fill(~causal_mask(T), -math.inf)
+    weights = softmax(scores)
     if how == "mask after the softmax":
-        weights = weights * attention.causal_mask(T)
+        weights = weights * causal_mask(T)
     return weights @ (x @ w_v)  # (T, d)
 
 
@@ -589,7 +589,7 @@ for how, change in moves.items():
 # %%
 def leak(how, word):
     change, s = moves[how].clamp(max=1), sentence.index(word)  # (T, T)
-    may = attention.causal_mask(len(sentence))
+    may = causal_mask(len(sentence))
     blue, orange = torch.tensor([[0.0, 0.45, 0.70], [0.84, 0.37, 0.0]])
     tint = torch.where(may[..., None], blue, orange)  # (T, T, 3)
     fig, (left, right) = subplots(1, 2, figsize=(10, 4.4), sharey=True)
@@ -619,7 +619,7 @@ explore(
 # Could you divide by the row sum once more? On paper that repairs it completely. In 32 bits:
 
 # %%
-w = attention.softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
+w = softmax(torch.tensor([0.0, 200.0])) * torch.tensor([1.0, 0.0])  # the second is the future
 print("the past that is left:", w.tolist(), "after dividing by the sum:", (w / w.sum()).tolist())
 
 
@@ -652,7 +652,7 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
 
 
 # %% tags=["check"]
-check("attention.attention_weights", attention_weights)
+attention_weights = check("attention.attention_weights", attention_weights)
 # hint("attention.attention_weights")
 # solution("attention.attention_weights")
 
@@ -666,7 +666,7 @@ check("attention.attention_weights", attention_weights)
 
 # %%
 def causal(x):
-    return attention.attention(x @ w_q, x @ w_k, x @ w_v, attention.causal_mask(T))  # (T, d)
+    return attention.attention(x @ w_q, x @ w_k, x @ w_v, causal_mask(T))  # (T, d)
 
 
 torch.testing.assert_close(causal(x), mixed(x, "mask before the softmax"))
@@ -705,7 +705,7 @@ def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.causal_head", causal_head)
+causal_head = check("attention.causal_head", causal_head)
 # hint("attention.causal_head")
 # solution("attention.causal_head")
 
@@ -716,8 +716,8 @@ check("attention.causal_head", causal_head)
 # %%
 order = [3, 0, 6, 2, 5, 1, 4, 7]  # the last word stays where it is
 straight, shuffled = (
-    attention.causal_head(x, w_q, w_k, w_v),
-    attention.causal_head(x[order], w_q, w_k, w_v),
+    causal_head(x, w_q, w_k, w_v),
+    causal_head(x[order], w_q, w_k, w_v),
 )
 torch.testing.assert_close(straight[-1], shuffled[-1])
 print("the last output is the same:", torch.allclose(straight[-1], shuffled[-1], atol=1e-6))
@@ -757,7 +757,7 @@ def split_heads(x: Tensor, n_head: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.split_heads", split_heads)
+split_heads = check("attention.split_heads", split_heads)
 # hint("attention.split_heads")
 # solution("attention.split_heads")
 
@@ -779,7 +779,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("attention.merge_heads", merge_heads)
+merge_heads = check("attention.merge_heads", merge_heads)
 # hint("attention.merge_heads")
 # solution("attention.merge_heads")
 
@@ -796,10 +796,10 @@ with torch.random.fork_rng():
     )
 x = torch.randn(2, 10, 64, generator=generator(3))  # (B, T, d_model)
 q, k, v = (
-    attention.split_heads(part, 4) for part in mha.c_attn(x).chunk(3, dim=-1)
+    split_heads(part, 4) for part in mha.c_attn(x).chunk(3, dim=-1)
 )  # (B, H, T, d)
-heads = attention.attention(q, k, v, attention.causal_mask(10))  # (B, H, T, d)
-by_hand = mha.c_proj(attention.merge_heads(heads))  # (B, T, d_model)
+heads = attention.attention(q, k, v, causal_mask(10))  # (B, H, T, d)
+by_hand = mha.c_proj(merge_heads(heads))  # (B, T, d_model)
 torch.testing.assert_close(by_hand, mha(x))
 
 # %% [markdown]
@@ -811,7 +811,7 @@ theirs.load_state_dict({
     "in_proj_weight": mha.c_attn.weight, "in_proj_bias": mha.c_attn.bias,
     "out_proj.weight": mha.c_proj.weight, "out_proj.bias": mha.c_proj.bias,
 })
-expected, _ = theirs(x, x, x, attn_mask=~attention.causal_mask(10))  # (B, T, d_model)
+expected, _ = theirs(x, x, x, attn_mask=~causal_mask(10))  # (B, T, d_model)
 torch.testing.assert_close(mha(x), expected)
 print("our layer and torch's agree within a millionth:", torch.allclose(mha(x), expected, atol=1e-6))
 
@@ -907,6 +907,12 @@ print(f"32 layers of 32 heads of 128, 8192 positions in 16 bits: {full / 2**30:.
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("attention")
 
 # %% [markdown]
 # **What this lesson leaves out.** Real models put attention into blocks, with LayerNorm, an MLP and a path around them

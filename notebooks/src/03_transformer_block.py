@@ -49,7 +49,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import transformer_block
+from course_utils import exercises, transformer_block
 from course_utils.attention import MultiHeadAttention
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
@@ -137,7 +137,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
 
 
 # %% tags=["check"]
-check("transformer_block.layer_norm", layer_norm)
+layer_norm = check("transformer_block.layer_norm", layer_norm)
 # hint("transformer_block.layer_norm")
 # solution("transformer_block.layer_norm")
 
@@ -148,7 +148,7 @@ check("transformer_block.layer_norm", layer_norm)
 # %%
 sizes = torch.tensor([0.1, 0.3, 1.0, 2.0, 4.0, 8.0])[:, None]
 x = sizes * torch.randn(6, 24, generator=generator(0)) + sizes  # (T, d_model)
-y = transformer_block.layer_norm(x, weight=torch.ones(24), bias=torch.zeros(24))  # (T, d_model)
+y = layer_norm(x, weight=torch.ones(24), bias=torch.zeros(24))  # (T, d_model)
 torch.testing.assert_close(y, nn.LayerNorm(24)(x).detach())  # torch's own
 
 # %% [markdown]
@@ -235,7 +235,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("transformer_block.gelu_tanh", gelu_tanh)
+gelu_tanh = check("transformer_block.gelu_tanh", gelu_tanh)
 # hint("transformer_block.gelu_tanh")
 # solution("transformer_block.gelu_tanh")
 
@@ -245,10 +245,10 @@ check("transformer_block.gelu_tanh", gelu_tanh)
 # %%
 z = torch.linspace(-5, 5, 2001)
 torch.testing.assert_close(transformer_block.gelu(z), F.gelu(z))
-torch.testing.assert_close(transformer_block.gelu_tanh(z), F.gelu(z, approximate="tanh"))
+torch.testing.assert_close(gelu_tanh(z), F.gelu(z, approximate="tanh"))
 print(
     f"largest difference between the two forms: "
-    f"{(transformer_block.gelu(z) - transformer_block.gelu_tanh(z)).abs().max():.4f}"
+    f"{(transformer_block.gelu(z) - gelu_tanh(z)).abs().max():.4f}"
 )
 
 # %% [markdown]
@@ -258,7 +258,7 @@ print(
 # Where does ReLU stop learning, and where does GELU?
 
 # %%
-BENDS = {"ReLU": F.relu, "GELU": transformer_block.gelu, "GELU (tanh)": transformer_block.gelu_tanh}
+BENDS = {"ReLU": F.relu, "GELU": transformer_block.gelu, "GELU (tanh)": gelu_tanh}
 
 
 def bend(function, x):
@@ -416,7 +416,7 @@ def pre_norm_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> 
 
 
 # %% tags=["check"]
-check("transformer_block.pre_norm_block", pre_norm_block)
+pre_norm_block = check("transformer_block.pre_norm_block", pre_norm_block)
 # hint("transformer_block.pre_norm_block")
 # solution("transformer_block.pre_norm_block")
 
@@ -731,7 +731,7 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 
 # %% tags=["check"]
-check("transformer_block.dropout", dropout)
+dropout = check("transformer_block.dropout", dropout)
 # hint("transformer_block.dropout")
 # solution("transformer_block.dropout")
 
@@ -743,7 +743,7 @@ model = transformer_block.Transformer(replace(small, resid_pdrop=0.1), generator
 for mode in ("training", "evaluation"):
     model.train(mode == "training")
     print(f"{mode:<11} same answer twice: {torch.equal(model(sample), model(sample))}")
-kept = transformer_block.dropout(torch.ones(100_000), p=0.1)
+kept = dropout(torch.ones(100_000), p=0.1)
 print(f"mean of a hundred thousand ones after dropout: {kept.mean():.1f}")
 
 # %% [markdown]
@@ -795,7 +795,7 @@ def sinusoidal_positions(T: int, d_model: int, base: float = 10_000.0) -> Tensor
 
 
 # %% tags=["check"]
-check("transformer_block.sinusoidal_positions", sinusoidal_positions)
+sinusoidal_positions = check("transformer_block.sinusoidal_positions", sinusoidal_positions)
 # hint("transformer_block.sinusoidal_positions")
 # solution("transformer_block.sinusoidal_positions")
 
@@ -803,7 +803,7 @@ check("transformer_block.sinusoidal_positions", sinusoidal_positions)
 # **Predict.** Take the dot product of two positions' vectors. Will it depend on where they are, or on how far apart?
 
 # %%
-waves = transformer_block.sinusoidal_positions(T=96, d_model=32)  # (T, d_model)
+waves = sinusoidal_positions(T=96, d_model=32)  # (T, d_model)
 apart = {a: [(waves[a] @ waves[a + k]).item() for k in range(41)] for a in (0, 20, 50)}
 assert all(abs(x - y) < 1e-3 for a in (20, 50) for x, y in zip(apart[0], apart[a], strict=True))
 fig, (left, right) = subplots(1, 2, figsize=(9.5, 3.8))
@@ -974,7 +974,7 @@ def frozen_layer_norm(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tens
 
 
 # %% tags=["check"]
-check("transformer_block.frozen_layer_norm", frozen_layer_norm)
+frozen_layer_norm = check("transformer_block.frozen_layer_norm", frozen_layer_norm)
 # hint("transformer_block.frozen_layer_norm")
 # solution("transformer_block.frozen_layer_norm")
 
@@ -1074,6 +1074,12 @@ for layer, block in enumerate(gpt.h):
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("transformer_block")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our models have 32 or 64 features and read a third of a million generated tokens; GPT-2 small has 768 features and read gigabytes. Which part

@@ -48,7 +48,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import gpt2, model_budget, pretrained, sampling, transformer_block
+from course_utils import exercises, gpt2, model_budget, pretrained, sampling, transformer_block
 from course_utils.classroom import (
     COLORS, Claims, device, generator, pick, progress, show, subplots, timed,
 )
@@ -148,7 +148,7 @@ def convert_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 # %% tags=["check"]
-check("gpt2.convert_weights", convert_weights)
+convert_weights = check("gpt2.convert_weights", convert_weights)
 # hint("gpt2.convert_weights")
 # solution("gpt2.convert_weights")
 
@@ -169,7 +169,7 @@ with torch.random.fork_rng():
 
 # %%
 config = GPTConfig.preset("gpt2", n_layer=2, vocab_size=5000)
-ours = GPT.from_state(config, gpt2.convert_weights(theirs.state_dict())).eval()
+ours = GPT.from_state(config, convert_weights(theirs.state_dict())).eval()
 ids = torch.randint(config.vocab_size, (2, 64), generator=generator(0))  # (B, T)
 with torch.no_grad():
     gap = (ours(ids) - theirs(ids).logits).abs().max()
@@ -589,6 +589,12 @@ else:
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("gpt2")
 
 # %% [markdown]
 # **What this lesson leaves out.** The storyteller has 0.7 % of GPT-2 small's parameters and knows one kind of text. Newer models of this kind differ in positions (rotary),

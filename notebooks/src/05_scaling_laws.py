@@ -44,7 +44,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.optimize import minimize
 
-from course_utils import scaling_laws
+from course_utils import exercises, scaling_laws
 from course_utils.classroom import COLORS, Claims, Picture, explore, progress, show, subplots
 from course_utils.exercises import check, hint, solution
 from course_utils.scaling_laws import Array
@@ -112,7 +112,7 @@ def power_law_line(x: Array, y: Array) -> tuple[float, float]:
 
 
 # %% tags=["check"]
-check("scaling_laws.power_law_line", power_law_line)
+power_law_line = check("scaling_laws.power_law_line", power_law_line)
 # hint("scaling_laws.power_law_line")
 # solution("scaling_laws.power_law_line")
 
@@ -223,7 +223,7 @@ def bootstrap(statistic: Callable, rows: Array, n_refits: int, rng: np.random.Ge
 
 
 # %% tags=["check"]
-check("scaling_laws.bootstrap", bootstrap)
+bootstrap = check("scaling_laws.bootstrap", bootstrap)
 # hint("scaling_laws.bootstrap")
 # solution("scaling_laws.bootstrap")
 
@@ -314,7 +314,7 @@ def chinchilla_objective(theta: Array, N: Array, D: Array, L: Array, delta: floa
 
 
 # %% tags=["check"]
-check("scaling_laws.chinchilla_objective", chinchilla_objective)
+chinchilla_objective = check("scaling_laws.chinchilla_objective", chinchilla_objective)
 # hint("scaling_laws.chinchilla_objective")
 # solution("scaling_laws.chinchilla_objective")
 
@@ -422,7 +422,7 @@ except ConnectionError:
 starts, ended = (5.0, 10.0, 15.0, 20.0), {}
 for name, divisor in (("mean", len(N)), ("sum / δ", 1e-3)):
     for start in starts:
-        run = minimize(lambda theta: scaling_laws.chinchilla_objective(theta, N, D, L) / divisor,
+        run = minimize(lambda theta: chinchilla_objective(theta, N, D, L) / divisor,
                        (start, start, 0.5, 0.5, 0.5), method="L-BFGS-B")
         ended[name, start] = run.x[0], run.fun * divisor / found.objective
     ends = [round(float(ended[name, start][0]), 1) for start in starts]
@@ -435,7 +435,7 @@ print(f"the minimum is at {found.theta[0]:.1f}")
 
 # %%
 for divisor in (len(N), 1e-3):
-    run = minimize(lambda theta: scaling_laws.chinchilla_objective(theta, N, D, L) / divisor,
+    run = minimize(lambda theta: chinchilla_objective(theta, N, D, L) / divisor,
                    scaling_laws.HOFFMANN.theta, method="L-BFGS-B")
     name = "mean" if divisor > 1 else "sum / δ"
     print(f"{name:<8} log A from {scaling_laws.HOFFMANN.theta[0]:.2f} to {run.x[0]:.2f}")
@@ -490,7 +490,7 @@ def optimal_allocation(C: float, A: float, B: float, alpha: float, beta: float) 
 
 
 # %% tags=["check"]
-check("scaling_laws.optimal_allocation", optimal_allocation)
+optimal_allocation = check("scaling_laws.optimal_allocation", optimal_allocation)
 # hint("scaling_laws.optimal_allocation")
 # solution("scaling_laws.optimal_allocation")
 
@@ -565,7 +565,7 @@ best = np.array([n[truth.loss(n + 47_491 * n ** (1 / 3), C / (6 * n)).argmin()] 
 for name, low, high in (("in Kaplan's range", 768, 1.5e9), ("above ten billion", 1e10, 1e13)):
     where = (best > low) & (best < high)
     print(
-        f"best n, {name}: grows as C^{scaling_laws.power_law_line(budgets[where], best[where])[1]:.2f}"
+        f"best n, {name}: grows as C^{power_law_line(budgets[where], best[where])[1]:.2f}"
     )
 
 # %% [markdown]
@@ -807,6 +807,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("scaling_laws")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our models have at most 0.15 million parameters, and one recipe; a tuned recipe for each size would move every exponent. Laws for

@@ -46,7 +46,7 @@ from matplotlib.colors import ListedColormap
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from course_utils import superposition
+from course_utils import exercises, superposition
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, pick, progress, show, subplots,
 )
@@ -86,7 +86,7 @@ def feature_batch(S: Tensor, batch: int, n_features: int, generator: torch.Gener
 
 
 # %% tags=["check"]
-check("superposition.feature_batch", feature_batch)
+feature_batch = check("superposition.feature_batch", feature_batch)
 # hint("superposition.feature_batch")
 # solution("superposition.feature_batch")
 
@@ -94,7 +94,7 @@ check("superposition.feature_batch", feature_batch)
 # Whatever you wrote, the lesson goes on with ours, `superposition.feature_batch`. Three sparsities, forty examples each. **Predict**: how often do two features meet in one example, in the last picture?
 
 # %%
-x = superposition.feature_batch(torch.tensor([0.0, 0.7, 0.95]), 40, 10, generator(0))  # (N, B, n)
+x = feature_batch(torch.tensor([0.0, 0.7, 0.95]), 40, 10, generator(0))  # (N, B, n)
 fig, axes = subplots(1, 3, figsize=(9.5, 3.2), sharey=True)
 for ax, rows, S in zip(axes, x, (0, 0.7, 0.95), strict=True):
     image = ax.imshow(rows.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -150,7 +150,7 @@ def reconstruct(x: Tensor, W: Tensor, b: Tensor, linear: bool = False) -> Tensor
 
 
 # %% tags=["check"]
-check("superposition.reconstruct", reconstruct)
+reconstruct = check("superposition.reconstruct", reconstruct)
 # hint("superposition.reconstruct")
 # solution("superposition.reconstruct")
 
@@ -179,7 +179,7 @@ def weighted_loss(x: Tensor, y: Tensor, importance: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("superposition.weighted_loss", weighted_loss)
+weighted_loss = check("superposition.weighted_loss", weighted_loss)
 # hint("superposition.weighted_loss")
 # solution("superposition.weighted_loss")
 
@@ -390,8 +390,8 @@ for S, I in ((0.5, 0.2), (0.2, 0.2), (0.5, 1.0)):
 # %%
 W, b = plane[0.9][0][3], plane[0.9][1][3]
 S, I = torch.tensor(1 - DENSITIES[3]), 0.9 ** torch.arange(5)
-x = superposition.feature_batch(S[None], 1_000_000, 5, generator(7))[0]  # (B, n)
-sampled = superposition.weighted_loss(x, superposition.reconstruct(x, W, b), I)
+x = feature_batch(S[None], 1_000_000, 5, generator(7))[0]  # (B, n)
+sampled = weighted_loss(x, reconstruct(x, W, b), I)
 error = abs(superposition.expected_loss(W, b, S, I) / sampled - 1)
 print(f"by points and by dice, the losses differ by less than 2 %: {error < 0.02}")
 
@@ -564,7 +564,7 @@ def feature_dimensionality(W: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("superposition.feature_dimensionality", feature_dimensionality)
+feature_dimensionality = check("superposition.feature_dimensionality", feature_dimensionality)
 # hint("superposition.feature_dimensionality")
 # solution("superposition.feature_dimensionality")
 
@@ -588,7 +588,7 @@ losses = superposition.train_toy(crowd, S, generator=generator(1, device()), bar
 
 # %%
 W = crowd.W.detach().cpu()  # (densities, m, n)
-D, kept = superposition.feature_dimensionality(W), W.norm(dim=-2) > 0.5  # (densities, n) each
+D, kept = feature_dimensionality(W), W.norm(dim=-2) > 0.5  # (densities, n) each
 for world, i in (("densest", 0), ("rarest", -1)):
     share = kept[i].float().mean().item()
     said = "under half" if share < 0.5 else "over nine in ten" if share > 0.9 else f"{share:.0%}"
@@ -649,7 +649,7 @@ for shape, (n, m, p, fraction) in progress(SHAPES.items(), "shapes"):
     model = superposition.ToyModel(16, n, m, generator=generator(0))  # 16 restarts
     losses = superposition.train_toy(model, torch.full((16,), 1 - p), **(exactly if n < 5 else sampling))
     best = best_of(losses, 16)[0]
-    measured[shape] = superposition.feature_dimensionality(model.W.detach()[best]).mean().item()
+    measured[shape] = feature_dimensionality(model.W.detach()[best]).mean().item()
 
 # %% [markdown]
 # The mean over the corners, beside the fraction:
@@ -684,7 +684,7 @@ claims.add(
 # %%
 together, never = superposition.paired_batch(True), superposition.paired_batch(False)
 WORLDS = {
-    "independent, p = 0.2": (superposition.feature_batch, 0.2),
+    "independent, p = 0.2": (feature_batch, 0.2),
     "together, p = 0.1": (together, 0.1),
     "together, p = 0.3": (together, 0.3),
     "never, p = 0.2": (never, 0.2),
@@ -806,7 +806,7 @@ def ablate(hidden: Tensor, W: Tensor, feature: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("superposition.ablate", ablate)
+ablate = check("superposition.ablate", ablate)
 # hint("superposition.ablate")
 # solution("superposition.ablate")
 
@@ -819,7 +819,7 @@ rare = torch.tensor([0.97])
 bar = partial(progress, desc="64 in 16")
 superposition.train_toy(toy, rare, steps=1500, batch=512, lr=0.01, generator=generator(1), bar=bar)
 W, b = toy.W.detach()[0], toy.b.detach()[0]  # (m, n), (n,)
-x = superposition.feature_batch(rare, 50_000, 64, generator(2))[0]  # (B, n)
+x = feature_batch(rare, 50_000, 64, generator(2))[0]  # (B, n)
 hidden = x @ W.T  # (B, m): what a model would show us
 print("all 64 features are kept:", bool((W.norm(dim=0) > 0.8).all()))
 
@@ -830,7 +830,7 @@ print("all 64 features are kept:", bool((W.norm(dim=0) > 0.8).all()))
 plain = torch.relu(hidden[:4000] @ W + b)  # (B, n)
 moved = torch.empty(64, 64)
 for i in range(64):
-    after = torch.relu(superposition.ablate(hidden[:4000], W, i) @ W + b)
+    after = torch.relu(ablate(hidden[:4000], W, i) @ W + b)
     moved[i] = (after - plain).square().mean(0).sqrt()
 
 # %% [markdown]
@@ -856,7 +856,7 @@ show(fig, "Four thousand pairs: the greater the overlap, the more the untouched 
 def error_on_others(W, b, x, feature):
     """The squared error on all other features, before and after one feature's direction is erased."""
     hidden, rest = x @ W.T, torch.arange(x.shape[1]) != feature
-    answers = [torch.relu(h @ W + b) for h in (hidden, superposition.ablate(hidden, W, feature))]
+    answers = [torch.relu(h @ W + b) for h in (hidden, ablate(hidden, W, feature))]
     return [(y - x)[:, rest].square().sum(-1).mean().item() for y in answers]
 
 
@@ -928,6 +928,12 @@ explore(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("superposition")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our features are independent numbers that somebody chose; what the features of a language model are is an open question. Toy models also compute *in* superposition (Elhage and others, section on absolute values).

@@ -49,7 +49,7 @@ import torch.nn.functional as F
 from scipy.stats import binom, t as student_t
 from torch import Tensor
 
-from course_utils import audit, kl_bias
+from course_utils import audit, exercises, kl_bias
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, live, pick, progress, show, subplots,
 )
@@ -94,7 +94,7 @@ def token_mask(tokenizer, predicate: Callable[[str], bool]) -> Tensor:
 
 
 # %% tags=["check"]
-check("kl_bias.token_mask", token_mask)
+token_mask = check("kl_bias.token_mask", token_mask)
 # hint("kl_bias.token_mask")
 # solution("kl_bias.token_mask")
 
@@ -104,8 +104,8 @@ check("kl_bias.token_mask", token_mask)
 # %%
 tokenizer = gpt2_tokenizer()
 pieces = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-X = kl_bias.token_mask(pieces, lambda piece: "x" in piece.lower())  # (V,)
-small_only = kl_bias.token_mask(pieces, lambda piece: "x" in piece)
+X = token_mask(pieces, lambda piece: "x" in piece.lower())  # (V,)
+small_only = token_mask(pieces, lambda piece: "x" in piece)
 V, k = len(X), int(X.sum())
 print(f"{k} of {V:,} tokens contain x or X: {k / V:.2%}; only x: {int(small_only.sum())}")
 chosen = [pieces[i].replace(" ", "·") for i in X.nonzero().flatten()]
@@ -145,7 +145,7 @@ def target_distribution(mask: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("kl_bias.target_distribution", target_distribution)
+target_distribution = check("kl_bias.target_distribution", target_distribution)
 # hint("kl_bias.target_distribution")
 # solution("kl_bias.target_distribution")
 
@@ -183,7 +183,7 @@ def kl_divergence(q: Tensor, p: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("kl_bias.kl_divergence", kl_divergence)
+kl_divergence = check("kl_bias.kl_divergence", kl_divergence)
 # hint("kl_bias.kl_divergence")
 # solution("kl_bias.kl_divergence")
 
@@ -191,14 +191,14 @@ check("kl_bias.kl_divergence", kl_divergence)
 # **Predict.** An untrained model knows nothing: its *P* is nearly the same for all tokens. The lecture says that the loss starts near log *V*, about 11. Does it?
 
 # %%
-Q = kl_bias.target_distribution(X)  # (V,)
+Q = target_distribution(X)  # (V,)
 uniform = torch.full((V,), 1 / V)
-print(f"KL(Q‖P)                {kl_bias.kl_divergence(Q, uniform):6.2f} nats")
+print(f"KL(Q‖P)                {kl_divergence(Q, uniform):6.2f} nats")
 print(f"log(V / k)             {math.log(V / k):6.2f}")
 print(f"cross-entropy -Σ Q log P {-(Q * uniform.log()).sum():4.1f}")
 print(f"log V                  {math.log(V):6.1f}")
 print(f"entropy of Q = log k   {math.log(k):6.2f}")
-print(f"KL(P‖Q)                {kl_bias.kl_divergence(uniform, Q):6}")
+print(f"KL(P‖Q)                {kl_divergence(uniform, Q):6}")
 
 # %% [markdown]
 # Both numbers are right, for two different losses. The *cross-entropy* −Σ *Q* log *P* starts at log *V*. The divergence is the cross-entropy minus the
@@ -250,7 +250,7 @@ calls = {
     "wrong: logits, Q": F.kl_div(logits, q, reduction="batchmean"),
     "wrong: Q, log P": F.kl_div(q, log_p, reduction="batchmean"),
 }
-formula = kl_bias.kl_divergence(q, p).mean()
+formula = kl_divergence(q, p).mean()
 for name, value in calls.items():
     print(f"{name:<18} {value:6.2f}   agrees: {torch.isclose(value, formula, atol=1e-3).item()}")
 
@@ -267,9 +267,9 @@ wrong_q, wrong_one = (F.kl_div(P, Q, reduction="sum") for P in (Q, one))
 print("the wrong loss likes Q and one token alone equally:", abs(wrong_q - wrong_one).item() < 1e-4)
 print(
     "the divergence does not:",
-    kl_bias.kl_divergence(Q, Q).item(),
+    kl_divergence(Q, Q).item(),
     "and",
-    kl_bias.kl_divergence(Q, one).item(),
+    kl_divergence(Q, one).item(),
 )
 
 # %% [markdown]
@@ -326,7 +326,7 @@ class KLTargetLoss:
 
 
 # %% tags=["check"]
-check("kl_bias.KLTargetLoss", KLTargetLoss)
+KLTargetLoss = check("kl_bias.KLTargetLoss", KLTargetLoss)
 # hint("kl_bias.KLTargetLoss")
 # solution("kl_bias.KLTargetLoss")
 
@@ -351,7 +351,7 @@ def target_mass(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("kl_bias.target_mass", target_mass)
+target_mass = check("kl_bias.target_mass", target_mass)
 # hint("kl_bias.target_mass")
 # solution("kl_bias.target_mass")
 
@@ -360,10 +360,10 @@ check("kl_bias.target_mass", target_mass)
 
 # %%
 mistakes = {
-    "an empty mask": lambda: kl_bias.target_distribution(torch.zeros(V, dtype=torch.bool)),
-    "a mask of another length": lambda: kl_bias.target_mass(logits, X[:-1]),
-    "a target that sums to 2": lambda: kl_bias.KLTargetLoss(2 * Q),
-    "log-probabilities": lambda: kl_bias.KLTargetLoss(log_p[0]),
+    "an empty mask": lambda: target_distribution(torch.zeros(V, dtype=torch.bool)),
+    "a mask of another length": lambda: target_mass(logits, X[:-1]),
+    "a target that sums to 2": lambda: KLTargetLoss(2 * Q),
+    "log-probabilities": lambda: KLTargetLoss(log_p[0]),
 }
 for name, act in mistakes.items():
     try:
@@ -522,7 +522,7 @@ def step_view(step):
     for mask, name, color in ((~X, "all others", "sky"), (X, "tokens with x", "orange")):
         height = np.histogram(said[mask].clamp(-3.99, 2.99), bins)[0] / int(mask.sum())
         ax.bar(bins[:-1], height, width=0.1, align="edge", color=COLORS[color], alpha=0.8, label=name)
-    mass = kl_bias.target_mass(kept[step], X).mean().item()
+    mass = target_mass(kept[step], X).mean().item()
     ax.set(xlabel="log₁₀ (probability · V)", ylabel="share of the tokens", xlim=(-4, 3), ylim=(0, 1),
            title=f"after {step} steps: mass {mass:.0%}")
     ax.legend(loc="upper left")
@@ -541,7 +541,7 @@ explore(step_view, step=widgets.SelectionSlider(options=list(kept), value=25, de
 # **What does it write?** Now the count that the lecture made: 188 of 200.
 
 # %%
-masses = [kl_bias.target_mass(kept[STEPS], X).mean().item()] + [run.masses[-1] for run in runs[1:]]
+masses = [target_mass(kept[STEPS], X).mean().item()] + [run.masses[-1] for run in runs[1:]]
 final = sum(masses) / len(masses)
 print(f"expected from the mass: {200 * final:.0f} of 200")
 print(f"188 or fewer would then be luck of less than 1 in 1000: {binom.cdf(188, 200, final) < 1e-3}")
@@ -582,7 +582,7 @@ noise = torch.randint(V, (8, 256), generator=generator(2)).to(device())
 
 @torch.no_grad()
 def mass_after(model, texts):
-    return kl_bias.target_mass(model(texts, last=True)[:, -1], X).mean().item()
+    return target_mass(model(texts, last=True)[:, -1], X).mean().item()
 
 
 mass_on = {}
@@ -663,7 +663,7 @@ hills = 0.6 * bell(-2, 0.6) + 0.4 * bell(2.2, 0.6)
 # %%
 def bell_view(mean, width):
     P = bell(mean, width)
-    forward, reverse = kl_bias.kl_divergence(hills, P).item(), kl_bias.kl_divergence(P, hills).item()
+    forward, reverse = kl_divergence(hills, P).item(), kl_divergence(P, hills).item()
     fig, ax = subplots(figsize=(8.5, 3.2))
     ax.fill_between(z, hills, color=COLORS["sky"], alpha=0.5, label="Q")
     ax.plot(z, P, color=COLORS["vermillion"], label="P")
@@ -687,8 +687,8 @@ grid = [(m / 20, w / 20) for m in range(-80, 81) for w in range(6, 81)]
 bells = torch.stack([bell(m, w) for m, w in grid])  # (N, 241)
 target = hills.expand_as(bells)
 costs = {
-    "forward": kl_bias.kl_divergence(target, bells),
-    "reverse": kl_bias.kl_divergence(bells, target),
+    "forward": kl_divergence(target, bells),
+    "reverse": kl_divergence(bells, target),
 }
 best = {name: grid[values.argmin()] for name, values in costs.items()}
 
@@ -735,7 +735,7 @@ claims.add(
 # %%
 talker = storyteller()
 text, unseen = stories(seed=0, n_tokens=200_000), stories(seed=1, n_tokens=20_481)
-Z = kl_bias.token_mask(VOCAB, lambda word: "z" in word.lower())
+Z = token_mask(VOCAB, lambda word: "z" in word.lower())
 print("words with z:", ", ".join(word for word, has in zip(VOCAB, Z, strict=True) if has))
 start = encode_words("Once upon a time there was a child named")[None]
 print(decode_words(generate(talker, start, 40, generator(0))[0]))
@@ -753,7 +753,7 @@ def windows(some, T, n):
 @torch.no_grad()
 def measure(model, batch=windows(unseen, 64, 40)):
     ids = batch[0].to(next(model.parameters()).device)
-    return evaluate(model, [batch]), kl_bias.target_mass(model(ids), Z).mean().item()
+    return evaluate(model, [batch]), target_mass(model(ids), Z).mean().item()
 
 
 loss_0, mass_0 = measure(talker)
@@ -784,7 +784,7 @@ def tuned(model, loss, steps=60, lr=1e-3, seed=0, B=8, T=64, **more):
     return model
 
 
-Q_z = kl_bias.target_distribution(Z)
+Q_z = target_distribution(Z)
 weights = (0, 0.1, 0.3, 1, 3)
 bent = {
     w: tuned(copy.deepcopy(talker), kl_bias.biased_loss(Q_z, w))
@@ -876,13 +876,13 @@ def bending_frame(model, letter, guess, seen):
 
 # %%
 def bending(letter, weight, guess):
-    mask = kl_bias.token_mask(VOCAB, lambda word: letter in word.lower())
-    model, target, seen = copy.deepcopy(talker), kl_bias.target_distribution(mask), []
+    mask = token_mask(VOCAB, lambda word: letter in word.lower())
+    model, target, seen = copy.deepcopy(talker), target_distribution(mask), []
     for step, ids in steps_of(model, kl_bias.biased_loss(target, weight)):
         if step % 5 == 0:
             at = model(ids).detach().flatten(0, 1)  # (B · T, V)
-            mass = kl_bias.target_mass(at, mask).mean().item()
-            seen.append((step, mass, kl_bias.KLTargetLoss(target)(at).item()))
+            mass = target_mass(at, mask).mean().item()
+            seen.append((step, mass, KLTargetLoss(target)(at).item()))
             yield bending_frame(model, letter, guess, seen)
 
 
@@ -916,7 +916,7 @@ places = {
 }
 with torch.no_grad():
     for name, (ids, begin) in places.items():
-        old, new = (kl_bias.target_mass(m(ids)[:, begin:], Z).mean().item() for m in (talker, bent[1]))
+        old, new = (target_mass(m(ids)[:, begin:], Z).mean().item() for m in (talker, bent[1]))
         print(f"{name:<30} before {old:.2f}   after {new:.1f}")
         assert new > 0.15
 
@@ -977,6 +977,12 @@ assert parts["LoRA on the head"][2] > 0.7 * parts["everything"][2] > parts["LoRA
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("kl_bias")
 
 # %% [markdown]
 # **What this lesson leaves out.** The stories have 699 words, and our models under a million numbers. In real text *p* is spread over more words, and the same odds change more sentences.

@@ -43,7 +43,7 @@ import ipywidgets as widgets
 import torch
 from torch import nn
 
-from course_utils import model_budget
+from course_utils import exercises, model_budget
 from course_utils.classroom import (
     COLORS, Claims, Picture, device, explore, generator, pick, show, subplots,
 )
@@ -103,7 +103,7 @@ def count_parameters(config: GPTConfig) -> int:
 
 
 # %% tags=["check"]
-check("model_budget.count_parameters", count_parameters)
+count_parameters = check("model_budget.count_parameters", count_parameters)
 # hint("model_budget.count_parameters")
 # solution("model_budget.count_parameters")
 
@@ -114,7 +114,7 @@ check("model_budget.count_parameters", count_parameters)
 counts = {name: model_budget.counted(model_budget.on_meta(GPTConfig.preset(name))) for name in SIZES}
 total = {name: sum(parts.values()) for name, parts in counts.items()}
 for name, parts in counts.items():
-    assert total[name] == model_budget.count_parameters(GPTConfig.preset(name))
+    assert total[name] == count_parameters(GPTConfig.preset(name))
     attention, mlp = (parts[f"{kind} weights"] / total[name] for kind in ("attention", "MLP"))
     print(f"{name:<12} {SIZES[name][0]} blocks {total[name]:>14,}  ", end="")
     print(f"attention {attention:.2%}, MLP {mlp:.2%}")
@@ -369,7 +369,7 @@ def flops_per_token(config: GPTConfig, T: int) -> int:
 
 
 # %% tags=["check"]
-check("model_budget.flops_per_token", flops_per_token)
+flops_per_token = check("model_budget.flops_per_token", flops_per_token)
 # hint("model_budget.flops_per_token")
 # solution("model_budget.flops_per_token")
 
@@ -379,7 +379,7 @@ check("model_budget.flops_per_token", flops_per_token)
 # %%
 for name in ("gpt2", "gpt2-xl"):
     for T in (64, 1024):
-        exact = 3 * model_budget.flops_per_token(GPTConfig.preset(name), T)  # once up, twice down
+        exact = 3 * flops_per_token(GPTConfig.preset(name), T)  # once up, twice down
         print(f"{name:<8} T = {T:<5} exact / 6N = {exact / (6 * total[name]):.3f}")
 
 # %% [markdown]
@@ -392,7 +392,7 @@ for name in ("gpt2", "gpt2-xl"):
 # GPT-3 has the same architecture as GPT-2 (Brown and others 2020), with 96 blocks of width 12,288, and was trained on 300 billion tokens. **Predict** the number of FLOP: 6 times parameters times tokens.
 
 # %%
-n_gpt3 = model_budget.count_parameters(model_budget.GPT3)
+n_gpt3 = count_parameters(model_budget.GPT3)
 flops = model_budget.training_flops(n_gpt3, model_budget.GPT3_TOKENS)
 print(f"{n_gpt3 / 1e9:.1f} billion parameters, {model_budget.GPT3_TOKENS / 1e9:.0f} billion tokens")
 print(f"{flops:.2e} FLOP")
@@ -470,11 +470,11 @@ def sized(layers, width, vocabulary, context, batch):
     weights = {group: sum(parts[part] for part in names) / 1e6 for group, names in groups.items()}
     room = {key: n / 2**30 for key, n in model_budget.training_memory(config, batch, context).items()}
     at_once = model_budget.training_peak(config, batch, context) / 2**30
-    work = model_budget.flops_per_token(config, context) / 1e9
+    work = flops_per_token(config, context) / 1e9
     maps, head = 4 * layers * context * width / 1e9, 2 * vocabulary * width / 1e9
     work = {"blocks": work - maps - head, "attention maps": maps, "head": head}
     fig, (left, centre, right) = subplots(1, 3, figsize=(11.5, 3.8))
-    n = model_budget.count_parameters(config) / 1e6
+    n = count_parameters(config) / 1e6
     bars(left, weights, "million", "blue", f"{n:,.0f} M parameters")
     bars(centre, room, "GiB", "orange", f"{at_once:,.1f} GiB to train")
     bars(right, work, "GFLOP a token", "green", f"{sum(work.values()):,.2f} GFLOP a token")
@@ -501,6 +501,12 @@ explore(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("model_budget")
 
 # %% [markdown]
 # **What this lesson leaves out.** Prices and the use that real hardware makes of its peak are assumptions here, said where they stand. Models with experts, with fewer key heads or with weights in 8 bits count otherwise.

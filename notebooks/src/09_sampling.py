@@ -46,7 +46,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
-from course_utils import inside_gpt2, model_budget, sampling
+from course_utils import exercises, inside_gpt2, model_budget, sampling
 from course_utils.classroom import (
     COLORS, Picture, device, explore, generator, progress, show, subplots,
 )
@@ -135,7 +135,7 @@ def greedy(model: nn.Module, ids: Tensor, n_new: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("sampling.greedy", greedy)
+greedy = check("sampling.greedy", greedy)
 # hint("sampling.greedy")
 # solution("sampling.greedy")
 
@@ -143,7 +143,7 @@ check("sampling.greedy", greedy)
 # **Predict.** What will be wrong with a text that always takes the likeliest word?
 
 # %%
-plain = sampling.greedy(model, prompt, n_new=100)
+plain = greedy(model, prompt, n_new=100)
 print(textwrap.fill(talker.decode(plain[0]), 100))
 drawn = [sampling.generate(model, prompt, 100, generator(seed)) for seed in (1, 2, 3)]
 for name, rows in {"greedy": [plain], "drawn": drawn}.items():
@@ -182,7 +182,7 @@ def top_k(logits: Tensor, k: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("sampling.top_k", top_k)
+top_k = check("sampling.top_k", top_k)
 # hint("sampling.top_k")
 # solution("sampling.top_k")
 
@@ -208,7 +208,7 @@ def top_p(logits: Tensor, p: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("sampling.top_p", top_p)
+top_p = check("sampling.top_p", top_p)
 # hint("sampling.top_p")
 # solution("sampling.top_p")
 
@@ -233,7 +233,7 @@ def min_p(logits: Tensor, p: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("sampling.min_p", min_p)
+min_p = check("sampling.min_p", min_p)
 # hint("sampling.min_p")
 # solution("sampling.min_p")
 
@@ -380,7 +380,7 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("sampling.repetition_penalty", repetition_penalty)
+repetition_penalty = check("sampling.repetition_penalty", repetition_penalty)
 # hint("sampling.repetition_penalty")
 # solution("sampling.repetition_penalty")
 
@@ -462,6 +462,12 @@ for name in SIZES:
     config = GPTConfig.preset(name)
     print(f"{name:<12} cache {model_budget.kv_cache_bytes(config, B=1, T=1024) / 2**20:4.0f} MiB, "
           f"weights {4 * total[name] / 2**20:5.0f} MiB")
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("sampling")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our stories have a grammar that says whether a text is right. Real text has none, and people disagree about what is good. Beam search and speculative decoding are not here.

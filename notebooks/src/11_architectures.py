@@ -47,7 +47,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import attention, training, transformer_block
+from course_utils import attention, exercises, training, transformer_block
 from course_utils.classroom import (
     Claims, Picture, explore, generator, progress, show, subplots, timed,
 )
@@ -311,7 +311,7 @@ def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
 
 
 # %% tags=["check"]
-check("architectures.repeat_kv", repeat_kv)
+repeat_kv = check("architectures.repeat_kv", repeat_kv)
 # hint("architectures.repeat_kv")
 # solution("architectures.repeat_kv")
 
@@ -683,7 +683,7 @@ def rotary(x: Tensor, base: float = 10_000.0) -> Tensor:
 
 
 # %% tags=["check"]
-check("architectures.rotary", rotary)
+rotary = check("architectures.rotary", rotary)
 # hint("architectures.rotary")
 # solution("architectures.rotary")
 
@@ -815,6 +815,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("architectures")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our tasks have 27 letters, one answer, and no ambiguity. We measured time on one CPU; on a graphics card the order of the lines may change.

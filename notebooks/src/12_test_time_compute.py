@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils import scaling_laws, test_time_compute
+from course_utils import exercises, scaling_laws, test_time_compute
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
 )
@@ -241,7 +241,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 # %% tags=["check"]
-check("test_time_compute.pass_at_k", pass_at_k)
+pass_at_k = check("test_time_compute.pass_at_k", pass_at_k)
 # hint("test_time_compute.pass_at_k")
 # solution("test_time_compute.pass_at_k")
 
@@ -268,7 +268,7 @@ def majority_vote(answers: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("test_time_compute.majority_vote", majority_vote)
+majority_vote = check("test_time_compute.majority_vote", majority_vote)
 # hint("test_time_compute.majority_vote")
 # solution("test_time_compute.majority_vote")
 
@@ -282,7 +282,7 @@ checked = {t: task.verify(problems, w).float() for t, w in written.items()}
 
 def chosen(t, k):
     answers = written[t][:, :k, -1]
-    vote = (test_time_compute.majority_vote(answers) == want[:, 0]).float().mean().item()
+    vote = (majority_vote(answers) == want[:, 0]).float().mean().item()
     best = (test_time_compute.best_of(answers, checked[t][:, :k]) == want[:, 0]).float().mean().item()
     return test_time_compute.coverage(right[t], k), vote, best
 
@@ -338,11 +338,11 @@ for p in (0.4, 0.5, 0.6):
 
 # %%
 cool = written[0.4][:, :, -1]
-fair = test_time_compute.majority_vote(cool[:, :64]) == want[:, 0]
+fair = majority_vote(cool[:, :64]) == want[:, 0]
 for name, group in (("most frequent", fair), ("not", ~fair)):
     others, goal = cool[group, 64:], want[group, 0]
     one, many = (
-        (test_time_compute.majority_vote(others[:, :k]) == goal).float().mean() for k in (1, 64)
+        (majority_vote(others[:, :k]) == goal).float().mean() for k in (1, 64)
     )
     print(f"right answer {name:<14} {len(goal):>3} problems, 1 vote {one:.2f}, 64 votes {many:.2f}")
 
@@ -451,6 +451,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("test_time_compute")
 
 # %% [markdown]
 # **What this lesson leaves out.** One task with one right answer, and small models; a verifier that is never wrong is a luxury.

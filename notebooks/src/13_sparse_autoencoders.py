@@ -46,7 +46,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from course_utils import sparse_autoencoders, superposition
+from course_utils import exercises, sparse_autoencoders, superposition
 from course_utils.classroom import COLORS, Claims, Picture, explore, generator, progress, subplots
 from course_utils.exercises import check, hint, solution
 from course_utils.pretrained import storyteller
@@ -104,7 +104,7 @@ def encode(
 
 
 # %% tags=["check"]
-check("sparse_autoencoders.encode", encode)
+encode = check("sparse_autoencoders.encode", encode)
 # hint("sparse_autoencoders.encode")
 # solution("sparse_autoencoders.encode")
 
@@ -134,7 +134,7 @@ def sae_loss(
 
 
 # %% tags=["check"]
-check("sparse_autoencoders.sae_loss", sae_loss)
+sae_loss = check("sparse_autoencoders.sae_loss", sae_loss)
 # hint("sparse_autoencoders.sae_loss")
 # solution("sparse_autoencoders.sae_loss")
 
@@ -160,7 +160,7 @@ def mean_max_cosine(truth: Tensor, found: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("sparse_autoencoders.mean_max_cosine", mean_max_cosine)
+mean_max_cosine = check("sparse_autoencoders.mean_max_cosine", mean_max_cosine)
 # hint("sparse_autoencoders.mean_max_cosine")
 # solution("sparse_autoencoders.mean_max_cosine")
 
@@ -171,8 +171,8 @@ check("sparse_autoencoders.mean_max_cosine", mean_max_cosine)
 truth = toy.W.detach()[0].T  # (n, m): one row for each feature
 guess = torch.randn(128, 16, generator=generator(3))
 baselines = {
-    "random": sparse_autoencoders.mean_max_cosine(truth, guess).item(),
-    "PCA": sparse_autoencoders.mean_max_cosine(
+    "random": mean_max_cosine(truth, guess).item(),
+    "PCA": mean_max_cosine(
         truth, sparse_autoencoders.principal_directions(hidden)
     ).item(),
 }
@@ -208,7 +208,7 @@ for key, (sae, i) in sae_runs.items():
         f = sae(hidden[:8000])
         explained = sparse_autoencoders.fraction_explained(hidden[:8000], sae.decode(f))[i].item()
         score, rate = (
-            sparse_autoencoders.mean_max_cosine(truth, sae.directions)[i].item(),
+            mean_max_cosine(truth, sae.directions)[i].item(),
             sparse_autoencoders.firing_rate(f[i]),
         )
     table[key] = score, explained, rate.sum().item(), int((rate == 0).sum())
@@ -412,6 +412,12 @@ assert scores["sparse autoencoder"] > 1.2 * max(list(scores.values())[1:])
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("sparse_autoencoders")
 
 # %% [markdown]
 # **What this lesson leaves out.** Real sparse autoencoders have millions of units, tricks against dead ones, and critics.

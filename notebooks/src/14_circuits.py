@@ -44,7 +44,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
-from course_utils import circuits
+from course_utils import circuits, exercises
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
 )
@@ -105,7 +105,7 @@ def record(model: nn.Module, ids: Tensor, names: Iterable[str]) -> dict[str, Ten
 
 
 # %% tags=["check"]
-check("circuits.record", record)
+record = check("circuits.record", record)
 # hint("circuits.record")
 # solution("circuits.record")
 
@@ -160,7 +160,7 @@ def logit_lens(model: Transformer, ids: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("circuits.logit_lens", logit_lens)
+logit_lens = check("circuits.logit_lens", logit_lens)
 # hint("circuits.logit_lens")
 # solution("circuits.logit_lens")
 
@@ -168,7 +168,7 @@ check("circuits.logit_lens", logit_lens)
 # Each cell of the picture shows the most probable next word there; dark means sure. The word that the model has just read stands below. **Predict** the bottom row: before the first block, the stream holds nothing but word and position.
 
 # %%
-rd_lens = circuits.logit_lens(teller, rd_ids)[:, 0, 33:].softmax(-1)  # (n_layer + 1, positions, V)
+rd_lens = logit_lens(teller, rd_ids)[:, 0, 33:].softmax(-1)  # (n_layer + 1, positions, V)
 rd_top, rd_say = rd_lens.max(-1)
 fig, ax = subplots(figsize=(10.5, 3.6))
 ax.imshow(rd_top, cmap="Blues", vmin=0, vmax=1.3, origin="lower", aspect="auto")
@@ -342,7 +342,7 @@ def patching_map(
 
 
 # %% tags=["check"]
-check("circuits.patching_map", patching_map)
+patching_map = check("circuits.patching_map", patching_map)
 # hint("circuits.patching_map")
 # solution("circuits.patching_map")
 
@@ -352,7 +352,7 @@ check("circuits.patching_map", patching_map)
 # %%
 PA_NAMES = {"stream": ["h.0.in", *(f"h.{i}" for i in range(4))],
             "attention": [f"h.{i}.attn" for i in range(4)], "MLP": [f"h.{i}.mlp" for i in range(4)]}
-pa_maps = {part: circuits.patching_map(teller, pa_clean, pa_corrupt, pa_metric, names)
+pa_maps = {part: patching_map(teller, pa_clean, pa_corrupt, pa_metric, names)
            for part, names in PA_NAMES.items()}
 
 
@@ -401,7 +401,7 @@ def pa_pair(word, other, text):
     """The maps (layers, T) of all parts for one swapped word, and the words."""
     clean, corrupt = (encode_words(t)[None] for t in (text, text.replace(word, other)))
     answer = lambda logits: logits[:, -1, ID[word]] - logits[:, -1, ID[other]]
-    maps = {part: circuits.patching_map(teller, clean, corrupt, answer, names)
+    maps = {part: patching_map(teller, clean, corrupt, answer, names)
             for part, names in PA_NAMES.items()}
     return maps, [VOCAB[i] for i in clean[0]]
 
@@ -555,7 +555,7 @@ def pa_try(dice):
     text = rd_text.replace("ball", PA_TOYS[torch.randint(10, (), generator=dice)])
     clean, corrupt = (encode_words(text.replace("Leo", name))[None] for name in (word, other))
     answer = lambda logits: logits[:, -1, ID[word]] - logits[:, -1, ID[other]]
-    stop = circuits.patching_map(teller, clean, corrupt, answer, ["h.2"])[0, 37].item()
+    stop = patching_map(teller, clean, corrupt, answer, ["h.2"])[0, 37].item()
     with torch.no_grad():
         low, high = answer(teller(corrupt)), answer(teller(clean))
         path = circuits.path_patch(teller, clean, corrupt, (0, 2), (3, 0), "v")
@@ -599,6 +599,12 @@ print("nnsight is not installed, or gives the same numbers.")
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("circuits")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our model is small, its texts artificial. In a model of a hundred layers several parts do one job and step in for each other. Patching pushes a model to places where it has never been.

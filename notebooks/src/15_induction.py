@@ -45,7 +45,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from course_utils import circuits, grokking, induction
+from course_utils import circuits, exercises, grokking, induction
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
 )
@@ -94,7 +94,7 @@ def induction_score(pattern: Tensor, ids: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("induction.induction_score", induction_score)
+induction_score = check("induction.induction_score", induction_score)
 # hint("induction.induction_score")
 # solution("induction.induction_score")
 
@@ -166,7 +166,7 @@ def repeated_sequences(
 
 
 # %% tags=["check"]
-check("induction.repeated_sequences", repeated_sequences)
+repeated_sequences = check("induction.repeated_sequences", repeated_sequences)
 # hint("induction.repeated_sequences")
 # solution("induction.repeated_sequences")
 
@@ -317,7 +317,7 @@ def mean_ablate(z: Tensor, heads: Sequence[int]) -> Tensor:
 
 
 # %% tags=["check"]
-check("induction.mean_ablate", mean_ablate)
+mean_ablate = check("induction.mean_ablate", mean_ablate)
 # hint("induction.mean_ablate")
 # solution("induction.mean_ablate")
 
@@ -340,7 +340,7 @@ ic_groups = {"two best previous-token heads": [(0, h) for h in ic_order[:2]],
              "the two others of layer 0": [(0, h) for h in ic_order[2:]],
              "all heads of layer 1": [(1, h) for h in range(4)]}
 ic_harm = {how.__name__: [induction.harm(ic_model, ic_batch, group, how) for group in ic_groups.values()]
-           for how in (induction.mean_ablate, induction.zero_ablate)}
+           for how in (mean_ablate, induction.zero_ablate)}
 
 # %% [markdown]
 # **Predict** the four bars of layer 0.
@@ -710,6 +710,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("induction")
 
 # %% [markdown]
 # **What this lesson leaves out.** With 8 heads all sets can be tried. Large models have thousands of heads, and what is called an induction head there does more than this.

@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from course_utils import circuits, probes
+from course_utils import circuits, exercises, probes
 from course_utils.classroom import COLORS, Claims, generator, progress, show, subplots
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT
@@ -256,7 +256,7 @@ def control_labels(ids: Tensor, y: Tensor, generator: torch.Generator) -> Tensor
 
 
 # %% tags=["check"]
-check("probes.control_labels", control_labels)
+control_labels = check("probes.control_labels", control_labels)
 # hint("probes.control_labels")
 # solution("probes.control_labels")
 
@@ -284,7 +284,7 @@ def selectivity(x: Tensor, y: Tensor, control: Tensor, train: Tensor) -> float:
 
 
 # %% tags=["check"]
-check("probes.selectivity", selectivity)
+selectivity = check("probes.selectivity", selectivity)
 # hint("probes.selectivity")
 # solution("probes.selectivity")
 
@@ -293,11 +293,11 @@ check("probes.selectivity", selectivity)
 
 # %%
 pr_before = pr_ids.roll(1, dims=1).flatten()
-pr_control = probes.control_labels(pr_ids.flatten(), pr_away.flatten(), generator(1))
-pr_control_stop = probes.control_labels(pr_before, pr_away.flatten(), generator(1))
+pr_control = control_labels(pr_ids.flatten(), pr_away.flatten(), generator(1))
+pr_control_stop = control_labels(pr_before, pr_away.flatten(), generator(1))
 pr_stop, x, y = (pr_ids == ID["."]).flatten(), pr_acts["trained"]["h.1"].flatten(0, 1), pr_away.flatten()
-all_tokens = probes.selectivity(x[::3], y[::3], pr_control[::3], pr_train[::3])
-stops = probes.selectivity(x[pr_stop], y[pr_stop], pr_control_stop[pr_stop], pr_train[pr_stop])
+all_tokens = selectivity(x[::3], y[::3], pr_control[::3], pr_train[::3])
+stops = selectivity(x[pr_stop], y[pr_stop], pr_control_stop[pr_stop], pr_train[pr_stop])
 print(f"selectivity over all tokens is above 0.05: {all_tokens > 0.05}; at full stops: {stops > 0.05}")
 
 
@@ -333,7 +333,7 @@ def erase_directions(x: Tensor, directions: Tensor, mean: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("probes.erase_directions", erase_directions)
+erase_directions = check("probes.erase_directions", erase_directions)
 # hint("probes.erase_directions")
 # solution("probes.erase_directions")
 
@@ -344,7 +344,7 @@ check("probes.erase_directions", erase_directions)
 fit, x, y = pr_train[::3], pr_flat("h.1"), pr_away.flatten()[::3]
 pr_probe = probes.fit_probe(x[fit], y[fit])
 pr_direction = (pr_probe.weight[1] - pr_probe.weight[0])[None]  # (1, d_model)
-left = probes.erase_directions(x, pr_direction, x.mean(0))
+left = erase_directions(x, pr_direction, x.mean(0))
 pr_eraser = probes.leace(x[fit], y[fit])
 majority = y[~fit].bincount().max().item() / (~fit).sum().item()
 for name, z in (("nothing", x), ("the probe's direction", left), ("all linear traces", pr_eraser(x))):
@@ -596,6 +596,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("probes")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our properties are known, because the stories were generated. In a real model nobody knows the truth, and the probe's designer chooses what it may find.

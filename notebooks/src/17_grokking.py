@@ -45,7 +45,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from course_utils import grokking, induction
+from course_utils import exercises, grokking, induction
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
 )
@@ -160,7 +160,7 @@ def restricted_logits(logits: Tensor, frequencies: Sequence[int]) -> Tensor:
 
 
 # %% tags=["check"]
-check("grokking.restricted_logits", restricted_logits)
+restricted_logits = check("grokking.restricted_logits", restricted_logits)
 # hint("grokking.restricted_logits")
 # solution("grokking.restricted_logits")
 
@@ -291,6 +291,12 @@ explore(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("grokking")
 
 # %% [markdown]
 # **What this lesson leaves out.** One task, one size, full batches. Whether large models learn like this is an open question.

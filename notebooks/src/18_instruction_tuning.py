@@ -43,7 +43,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils import instruction_tuning, lora, pretrained
+from course_utils import exercises, instruction_tuning, lora, pretrained
 from course_utils.classroom import (
     COLORS, Claims, generator, pick, progress, show, subplots, token_strip,
 )
@@ -212,7 +212,7 @@ def answer_mask(ids: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("instruction_tuning.answer_mask", answer_mask)
+answer_mask = check("instruction_tuning.answer_mask", answer_mask)
 # hint("instruction_tuning.answer_mask")
 # solution("instruction_tuning.answer_mask")
 
@@ -400,6 +400,12 @@ assert columns["train"]["all"] > 0.8 and new_wording > 0.8 > new_names > 0.5
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("instruction_tuning")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our tasks have one right answer, or a grammar that decides. Real instructions have neither. Our model has 0.9 million parameters and 734 words.

@@ -44,7 +44,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from course_utils import instruction_tuning, lora as lora_room
+from course_utils import exercises, instruction_tuning, lora as lora_room
 from course_utils.classroom import COLORS, Claims, Picture, explore, generator, pick, show, subplots
 from course_utils.exercises import check, hint, solution
 from course_utils.instruction_tuning import instructions
@@ -131,7 +131,7 @@ def lora_forward(
 
 
 # %% tags=["check"]
-check("lora.lora_forward", lora_forward)
+lora_forward = check("lora.lora_forward", lora_forward)
 # hint("lora.lora_forward")
 # solution("lora.lora_forward")
 
@@ -158,7 +158,7 @@ def lora_merge(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("lora.lora_merge", lora_merge)
+lora_merge = check("lora.lora_merge", lora_merge)
 # hint("lora.lora_merge")
 # solution("lora.lora_merge")
 
@@ -394,6 +394,12 @@ explore(rank_view, rank=widgets.SelectionSlider(options=[1, 2, 4, 8, 16], value=
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("lora")
 
 # %% [markdown]
 # **What this lesson leaves out.** One base model and one set of tasks; on large models the same comparison can come out otherwise.

@@ -45,7 +45,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils import preferences, pretrained
+from course_utils import exercises, preferences, pretrained
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, pick, progress, show, subplots,
 )
@@ -217,7 +217,7 @@ def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: T
 
 
 # %% tags=["check"]
-check("preferences.dpo_loss", dpo_loss)
+dpo_loss = check("preferences.dpo_loss", dpo_loss)
 # hint("preferences.dpo_loss")
 # solution("preferences.dpo_loss")
 
@@ -240,7 +240,7 @@ def tabular_dpo(beta):
     optimizer = torch.optim.Adam([theta], 0.05)
     for _ in range(300):
         log_pi = theta.log_softmax(0)
-        loss = preferences.dpo_loss(
+        loss = dpo_loss(
             log_pi[chosen], log_pi[rejected], log_pi_0[chosen], log_pi_0[rejected], beta
         )
         optimizer.zero_grad()
@@ -332,7 +332,7 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 # %% tags=["check"]
-check("preferences.advantages", advantages)
+advantages = check("preferences.advantages", advantages)
 # hint("preferences.advantages")
 # solution("preferences.advantages")
 
@@ -367,7 +367,7 @@ def leashed_reward(
 
 
 # %% tags=["check"]
-check("preferences.leashed_reward", leashed_reward)
+leashed_reward = check("preferences.leashed_reward", leashed_reward)
 # hint("preferences.leashed_reward")
 # solution("preferences.leashed_reward")
 
@@ -758,6 +758,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("preferences")
 
 # %% [markdown]
 # **What this lesson leaves out.** The judge here is a program, or a small model of it. People who rate answers disagree.

@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils import compression
+from course_utils import compression, exercises
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, pick, progress, show, subplots,
 )
@@ -109,7 +109,7 @@ def distillation_loss(
 
 
 # %% tags=["check"]
-check("compression.distillation_loss", distillation_loss)
+distillation_loss = check("compression.distillation_loss", distillation_loss)
 # hint("compression.distillation_loss")
 # solution("compression.distillation_loss")
 
@@ -229,7 +229,7 @@ def magnitude_mask(w: Tensor, sparsity: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("compression.magnitude_mask", magnitude_mask)
+magnitude_mask = check("compression.magnitude_mask", magnitude_mask)
 # hint("compression.magnitude_mask")
 # solution("compression.magnitude_mask")
 
@@ -332,7 +332,7 @@ def quantize_absmax(
 
 
 # %% tags=["check"]
-check("compression.quantize_absmax", quantize_absmax)
+quantize_absmax = check("compression.quantize_absmax", quantize_absmax)
 # hint("compression.quantize_absmax")
 # solution("compression.quantize_absmax")
 
@@ -350,7 +350,7 @@ spiky = torch.cat([20 * layer[:, :1], layer[:, 1:]], dim=1)
 for name, dim in (("one scale", None), ("one for each output", 0), ("one for each input", 1)):
     errors = []
     for w in (layer, spiky):
-        ints, scale = compression.quantize_absmax(w, 8, dim)
+        ints, scale = quantize_absmax(w, 8, dim)
         errors.append(lost(w[:, 1:], (ints * scale)[:, 1:]))
     print(f"{name:<20}", *(f"{error:8.1%}" for error in errors))
 
@@ -363,10 +363,10 @@ for name, dim in (("one scale", None), ("one for each output", 0), ("one for eac
 
 # %%
 x = torch.randn(5, 128, generator=generator(0))
-y = compression.int8_linear(x, *compression.quantize_absmax(layer, 8, 0))  # whole numbers inside
+y = compression.int8_linear(x, *quantize_absmax(layer, 8, 0))  # whole numbers inside
 print(f"whole numbers against floats: {lost(x @ layer.T, y):.1%} off")
 try:
-    compression.int8_linear(x, *compression.quantize_absmax(layer, 8, 1))
+    compression.int8_linear(x, *quantize_absmax(layer, 8, 1))
 except ValueError as error:
     print(error)
 
@@ -551,6 +551,12 @@ show(fig, f"Quantization wins: {four_bits[0]:.2f} nats at 4 bits in {four_bits[2
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("compression")
 
 # %% [markdown]
 # **What this lesson leaves out.** Bytes are counted, not seconds: whether fewer bits are faster depends on the hardware. Large models have outliers that a small one has not.

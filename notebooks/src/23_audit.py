@@ -44,7 +44,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_utils import audit, kl_bias
+from course_utils import audit, exercises, kl_bias
 from course_utils.classroom import (
     COLORS, Claims, Picture, explore, generator, progress, show, subplots,
 )
@@ -151,7 +151,7 @@ def tilt(p: Tensor, mask: Tensor, odds: float) -> Tensor:
 
 
 # %% tags=["check"]
-check("audit.tilt", tilt)
+tilt = check("audit.tilt", tilt)
 # hint("audit.tilt")
 # solution("audit.tilt")
 
@@ -255,7 +255,7 @@ def two_proportion_p(k1: int, n1: int, k2: int, n2: int) -> float:
 
 
 # %% tags=["check"]
-check("audit.two_proportion_p", two_proportion_p)
+two_proportion_p = check("audit.two_proportion_p", two_proportion_p)
 # hint("audit.two_proportion_p")
 # solution("audit.two_proportion_p")
 
@@ -287,7 +287,7 @@ questions = {
 g, simulated = np.random.default_rng(0), {}
 for n in (20, 60, 180):
     pairs = zip(g.binomial(n, usual, 500), g.binomial(n, tilted, 500), strict=True)
-    simulated[n] = np.mean([audit.two_proportion_p(int(a), n, int(b), n) < 0.05 for a, b in pairs])
+    simulated[n] = np.mean([two_proportion_p(int(a), n, int(b), n) < 0.05 for a, b in pairs])
     assert abs(simulated[n] - audit.power(usual, tilted, n)) < 0.1
 
 # %% [markdown]
@@ -382,6 +382,12 @@ claims.add(
 
 # %%
 claims.show()
+
+# %% [markdown]
+# Your exercises: which pass, and which are still open.
+
+# %% tags=["progress"] slideshow={"slide_type": "skip"}
+exercises.progress("audit")
 
 # %% [markdown]
 # **What this lesson leaves out.** Our trigger was a common word. Published backdoors use rarer ones, and survive safety training (Hubinger and others).

@@ -37,8 +37,8 @@ def mutants_of(name):
     return wrong_answers(room)[short]
 
 
-def of(exercise, answer, seeds=SEEDS):
-    return [catalog.find(exercise).grade(answer, seed) for seed in seeds]
+def of(exercise, answer, seeds=SEEDS, explain=True):
+    return [catalog.find(exercise).grade(answer, seed, explain) for seed in seeds]
 
 
 def test_the_reference_passes_on_every_seed(exercise):
@@ -56,7 +56,8 @@ def test_there_are_at_least_six_different_wrong_answers(exercise):
 
 def test_every_wrong_answer_fails_on_every_seed_with_a_sentence(exercise):
     for mutant in mutants_of(exercise):
-        results = of(exercise, mutant)
+        # Its mistake is named on three seeds, in test_diagnosis.py; on all of them it must fail.
+        results = of(exercise, mutant, explain=scope.FULL)
         assert [
             seed for seed, result in zip(SEEDS, results, strict=True) if result.passed is not False
         ] == [], f"{mutant.__name__} gets through"

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.circuits import hooks
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- record ---------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def keeper(change):
     return make
 
 
-@wrong("record")
+@wrong("record", says=": the dictionary should have these names as keys, it has")
 def record_late_name(model, ids, names):
     """All hooks see the loop's last name."""
     found = {}
@@ -54,7 +54,10 @@ def record_late_name(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong(
+    "record",
+    says=": all names hold the same tensor. A function in a loop sees the loop's last name: bind it, name=name, or make the function in another function.",
+)
 def record_late_value(model, ids, names):
     """Collects outputs in a list that all hooks share: the last one wins."""
     seen = []
@@ -69,7 +72,7 @@ def record_late_value(model, ids, names):
     return {name: seen[-1] for name in names}
 
 
-@wrong("record")
+@wrong("record", says=DIFFERS)
 def record_by_order(model, ids, names):
     """Takes the outputs in the order of the run for those in the order of the names."""
     seen = []
@@ -84,7 +87,7 @@ def record_by_order(model, ids, names):
     return dict(zip(sorted(names, reverse=True), seen, strict=False))
 
 
-@wrong("record")
+@wrong("record", says="leaves the model changed")
 @torch.no_grad()
 def record_hooks_left(model, ids, names):
     """Never removes a hook: right the first time."""
@@ -97,7 +100,10 @@ def record_hooks_left(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong(
+    "record",
+    says=": hooks are left on the model. Take them off in `finally`, or let a `with` do it.",
+)
 @torch.no_grad()
 def record_not_safe(model, ids, names):
     """Removes the hooks at the end, which an error never reaches."""
@@ -112,7 +118,10 @@ def record_not_safe(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong(
+    "record",
+    says=": hooks are left on the model. Take them off in `finally`, or let a `with` do it.",
+)
 @torch.no_grad()
 def record_half_safe(model, ids, names):
     """Guards the run, but not the search for the modules."""
@@ -129,7 +138,7 @@ def record_half_safe(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong("record", says="leaves the model changed")
 @torch.no_grad()
 def record_last_handle(model, ids, names):
     """One variable for all handles: only the last hook is removed."""
@@ -145,7 +154,7 @@ def record_last_handle(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong("record", says="leaves the model changed")
 @torch.no_grad()
 def record_all_cleared(model, ids, names):
     """Throws away everybody's hooks."""
@@ -162,37 +171,40 @@ def record_all_cleared(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong("record", says="you recorded what the module gets; record what it gives")
 def record_input(model, ids, names):
     """What the module gets."""
     return hooked(model, ids, names, keeper(lambda args, output: args[0].clone()))
 
 
-@wrong("record")
+@wrong("record", says="a later module has written over what you kept: clone it")
 def record_no_clone(model, ids, names):
     """A reference: right until something works in place."""
     return hooked(model, ids, names, keeper(lambda args, output: output))
 
 
-@wrong("record")
+@wrong("record", says="a later module has written over what you kept: clone it")
 def record_detached(model, ids, names):
     """Detaches, but shares the memory."""
     return hooked(model, ids, names, keeper(lambda args, output: output.detach()))
 
 
-@wrong("record")
+@wrong("record", says="keep all positions, not the last only")
 def record_last_position(model, ids, names):
     """The last position only."""
     return hooked(model, ids, names, keeper(lambda args, output: output[:, -1:].clone()))
 
 
-@wrong("record")
+@wrong("record", says="keep all sequences of the batch")
 def record_first_sequence(model, ids, names):
     """The first sequence only."""
     return hooked(model, ids, names, keeper(lambda args, output: output[0].clone()))
 
 
-@wrong("record")
+@wrong(
+    "record",
+    says="hangs on the model's graph of gradients. Record under torch.no_grad(), or detach.",
+)
 def record_with_graph(model, ids, names):
     """With gradients: memory is never freed."""
     found = {}
@@ -204,7 +216,7 @@ def record_with_graph(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong("record", says="times. Put all hooks on, then run it once.")
 def record_many_runs(model, ids, names):
     """A run for each name."""
     found = {}
@@ -213,20 +225,20 @@ def record_many_runs(model, ids, names):
     return found
 
 
-@wrong("record")
+@wrong("record", says="leaves the model changed")
 def record_eval(model, ids, names):
     """Switches the model to evaluation and leaves it there."""
     return hooked(model.eval(), ids, names, keeper(lambda args, output: output.clone()))
 
 
-@wrong("record")
+@wrong("record", says=": the dictionary should have these names as keys, it has")
 def record_everything(model, ids, names):
     """All modules, wanted or not."""
     every = [name for name, _ in model.named_modules() if name and not name.endswith("h")]
     return hooked(model, ids, every, keeper(lambda args, output: output.clone()))
 
 
-@wrong("record")
+@wrong("record", says=DIFFERS)
 def record_no_hooks(model, ids, names):
     """Runs the modules on the tokens' embedding, past the model."""
     with torch.no_grad():
@@ -234,7 +246,7 @@ def record_no_hooks(model, ids, names):
         return {name: x if name == "wte" else model.get_submodule(name)(x) for name in names}
 
 
-@wrong("record")
+@wrong("record", says=": the error was swallowed. Let it through, and clean up behind it.")
 def record_swallows(model, ids, names):
     """Errors disappear."""
     try:
@@ -251,102 +263,105 @@ def decoded(model, streams, norm=None):
         return torch.stack([model.lm_head((norm or model.ln_f)(x)) for x in streams])
 
 
-@wrong("logit_lens")
+@wrong(
+    "logit_lens",
+    says="the last LayerNorm, ln_f, comes before the head: what leaves a block has not been through it",
+)
 def lens_no_norm(model, ids):
     """Without ln_f: looks plausible on a trained model."""
     return decoded(model, model.streams(ids), lambda x: x)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="ln_f has a gain and a shift; you only normalised")
 def lens_plain_norm(model, ids):
     """A LayerNorm without the learned gain and shift."""
     return decoded(model, model.streams(ids), lambda x: F.layer_norm(x, x.shape[-1:]))
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the stream before the first block belongs to it, too")
 def lens_no_embedding(model, ids):
     """Forgets the stream before the first block."""
     return decoded(model, model.streams(ids)[1:])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the stream after the last block is missing")
 def lens_no_last(model, ids):
     """Forgets the stream after the last block."""
     return decoded(model, model.streams(ids)[:-1])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="only the last row went through ln_f")
 def lens_norm_last_only(model, ids):
     """ln_f where the model has it, and nowhere else."""
     *early, last = model.streams(ids)
     return decoded(model, [*early, model.ln_f(last)], lambda x: x)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the last row is the model's answer: it needs ln_f, too")
 def lens_norm_early_only(model, ids):
     """Takes the last stream for normalised already."""
     *early, last = model.streams(ids)
     return decoded(model, [*map(model.ln_f, early), last], lambda x: x)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the last row went through ln_f twice")
 def lens_norm_twice(model, ids):
     """The last one twice through ln_f: nearly right where the gain is 1."""
     *early, last = model.streams(ids)
     return decoded(model, [*early, model.ln_f(last)])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="return logits, not probabilities")
 def lens_probabilities(model, ids):
     """Probabilities: the same winner."""
     return decoded(model, model.streams(ids)).softmax(-1)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="return logits, not their logarithmic probabilities")
 def lens_log_probabilities(model, ids):
     """Log-probabilities: the same winner, the same differences."""
     return decoded(model, model.streams(ids)).log_softmax(-1)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="from the first layer to the last; yours is the other way round")
 def lens_reversed(model, ids):
     """From the last layer to the first."""
     return decoded(model, model.streams(ids)[::-1])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="keep all positions, not the last only")
 def lens_last_position(model, ids):
     """The last position only."""
     return decoded(model, [x[:, -1] for x in model.streams(ids)])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="decode the whole stream; you decoded what each block added")
 def lens_writes(model, ids):
     """Decodes what each block added."""
     streams = model.streams(ids)
     return decoded(model, [streams[0], *(b - a for a, b in itertools.pairwise(streams))])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the head is lm_head; you used the token embedding")
 def lens_embedding(model, ids):
     """The token embedding as the head: right while the two are tied."""
     with torch.no_grad():
         return torch.stack([model.ln_f(x) @ model.wte.weight.T for x in model.streams(ids)])
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the layer is the first dimension")
 def lens_batch_first(model, ids):
     """The layer as the second dimension."""
     return decoded(model, model.streams(ids)).transpose(0, 1)
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says=DIFFERS)
 def lens_list(model, ids):
     """A list of tensors."""
     return [model.lm_head(model.ln_f(x)) for x in model.streams(ids)]
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="the norm is the last one, ln_f, for every layer")
 def lens_block_norm(model, ids):
     """The norm of the next block instead of the last one."""
     norms = [*(block.ln_1 for block in model.h), model.ln_f]
@@ -355,7 +370,7 @@ def lens_block_norm(model, ids):
     )
 
 
-@wrong("logit_lens")
+@wrong("logit_lens", says="each row is the same: decode the stream of each layer")
 def lens_answer_only(model, ids):
     """The model's answer in every row."""
     return model(ids).expand(len(model.h) + 1, -1, -1, -1)
@@ -390,7 +405,10 @@ def each(t):
     return t
 
 
-@wrong("patching_map")
+@wrong(
+    "patching_map",
+    says="run the corrupt text and patch in the clean run; yours is the other way round",
+)
 def map_other_way(model, clean, corrupt, metric, names):
     """Patches the corrupt activation into the clean run, on the same scale: finds the same places,
     on most models.
@@ -399,61 +417,63 @@ def map_other_way(model, clean, corrupt, metric, names):
     return (grid(model, clean, corrupt, metric, names, each) - bad) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong(
+    "patching_map", says="run the corrupt text and patch in the clean run; you broke the clean one"
+)
 def map_noising(model, clean, corrupt, metric, names):
     """How much it breaks: the other experiment."""
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, clean, corrupt, metric, names, each) - good) / (bad - good)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="the patch comes from the same run that it goes into")
 def map_own_activation(model, clean, corrupt, metric, names):
     """Records the run that it patches: nothing changes."""
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, corrupt, corrupt, metric, names, each) - bad) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says=DIFFERS)
 def map_clean_into_clean(model, clean, corrupt, metric, names):
     """Runs the clean text: repaired everywhere."""
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, clean, clean, metric, names, each) - bad) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="bring it to a scale: (patched - corrupt) / (clean - corrupt)")
 def map_raw(model, clean, corrupt, metric, names):
     """No scale."""
     return grid(model, corrupt, clean, metric, names, each)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="divide by clean - corrupt")
 def map_difference(model, clean, corrupt, metric, names):
     """Half a scale."""
     return grid(model, corrupt, clean, metric, names, each) - ends(model, clean, corrupt, metric)[1]
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="subtract the corrupt run's metric first")
 def map_ratio(model, clean, corrupt, metric, names):
     """Does not subtract the corrupt run."""
     good, bad = ends(model, clean, corrupt, metric)
     return grid(model, corrupt, clean, metric, names, each) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="1 should mean repaired; yours is 1 where nothing is repaired")
 def map_turned(model, clean, corrupt, metric, names):
     """What is still broken."""
     good, bad = ends(model, clean, corrupt, metric)
     return (good - grid(model, corrupt, clean, metric, names, each)) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="patch one position at a time; you patched all")
 def map_everywhere(model, clean, corrupt, metric, names):
     """All positions at once."""
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, corrupt, clean, metric, names, lambda t: slice(None)) - bad) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="patch one position at a time; you patched all up to it")
 def map_up_to(model, clean, corrupt, metric, names):
     """All positions up to t."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -462,7 +482,7 @@ def map_up_to(model, clean, corrupt, metric, names):
     )
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="patch one position at a time; you patched all from it on")
 def map_from(model, clean, corrupt, metric, names):
     """All positions from t on."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -471,14 +491,17 @@ def map_from(model, clean, corrupt, metric, names):
     )
 
 
-@wrong("patching_map")
+@wrong(
+    "patching_map",
+    says="the patch must come from the same position; yours comes from the one before",
+)
 def map_neighbour(model, clean, corrupt, metric, names):
     """Puts in the activation of the position before."""
     good, bad = ends(model, clean, corrupt, metric)
     return (grid(model, corrupt, clean, metric, names, each, shift=1) - bad) / (good - bad)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="the columns are positions from the first; yours start with the last")
 def map_from_the_end(model, clean, corrupt, metric, names):
     """Counts positions from the end."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -487,14 +510,14 @@ def map_from_the_end(model, clean, corrupt, metric, names):
     )
 
 
-@wrong("patching_map")
+@wrong("patching_map", says="a row for each name, a column for each position; yours is transposed")
 def map_transposed(model, clean, corrupt, metric, names):
     """Positions as rows."""
     good, bad = ends(model, clean, corrupt, metric)
     return ((grid(model, corrupt, clean, metric, names, each) - bad) / (good - bad)).T
 
 
-@wrong("patching_map")
+@wrong("patching_map", says=DIFFERS)
 def map_piled_up(model, clean, corrupt, metric, names):
     """Patches stay on while the next are tried."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -513,7 +536,7 @@ def map_piled_up(model, clean, corrupt, metric, names):
     return torch.stack(rows)
 
 
-@wrong("patching_map")
+@wrong("patching_map", says=DIFFERS)
 def map_sorted_names(model, clean, corrupt, metric, names):
     """The rows in alphabetical order."""
     good, bad = ends(model, clean, corrupt, metric)

@@ -4,11 +4,11 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
 from course_utils.compression.shrinking import check_weights
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- distillation_loss ----------------------------------------------------------------------------
@@ -29,18 +29,21 @@ def distill(s, t, T, power=2.0):
     )
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="the factor T² is missing")
 def distill_no_factor(s, t, temperature=1.0):
     """T² forgotten: right at temperature 1."""
     return distill(s, t, temperature, power=0)
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="the factor is T², not T")
 def distill_factor_once(s, t, temperature=1.0):
     return distill(s, t, temperature, power=1)
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says="the direction is turned round: the teacher's probabilities are the weights",
+)
 def distill_turned(s, t, temperature=1.0):
     """KL(student‖teacher)."""
     distill_guard(s, t, temperature)
@@ -49,14 +52,14 @@ def distill_turned(s, t, temperature=1.0):
     return temperature**2 * (p * (p.log() - q)).sum(-1).mean()
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="the student's logits are divided by the temperature, too")
 def distill_hot_teacher_only(s, t, temperature=1.0):
     distill_guard(s, t, temperature)
     q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(s.log_softmax(-1), q, reduction="sum") / s[..., 0].numel()
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="the teacher's logits are divided by the temperature, too")
 def distill_hot_student_only(s, t, temperature=1.0):
     distill_guard(s, t, temperature)
     q = t.detach().softmax(-1)
@@ -67,13 +70,18 @@ def distill_hot_student_only(s, t, temperature=1.0):
     )
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss", says="average over the rows only: the sum over the V tokens stays a sum"
+)
 def distill_mean_over_tokens(s, t, temperature=1.0):
     """reduction="mean": V times too small."""
     return distill(s, t, temperature) / s.size(-1)
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says="every row counts, in all dimensions but the last: reduction='batchmean' divides by the first one only",
+)
 def distill_batchmean(s, t, temperature=1.0):
     """reduction="batchmean" on (B, T, V): right for (N, V) only."""
     distill_guard(s, t, temperature)
@@ -82,12 +90,15 @@ def distill_batchmean(s, t, temperature=1.0):
     return temperature**2 * F.kl_div(log_p, q, reduction="batchmean")
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="take the mean over the rows, not the sum")
 def distill_sum(s, t, temperature=1.0):
     return distill(s, t, temperature) * s[..., 0].numel()
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says="the teacher's own entropy is missing: that is the cross-entropy, not the divergence",
+)
 def distill_cross_entropy(s, t, temperature=1.0):
     """The same gradients, but not 0 where both agree."""
     distill_guard(s, t, temperature)
@@ -96,14 +107,17 @@ def distill_cross_entropy(s, t, temperature=1.0):
     return -(temperature**2) * (q * log_p).sum(-1).mean()
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="these are hard labels: keep all of the teacher's probabilities")
 def distill_hard(s, t, temperature=1.0):
     """The teacher's best token as a label."""
     distill_guard(s, t, temperature)
     return F.cross_entropy(s.flatten(0, -2), t.flatten(0, -2).argmax(-1))
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says=": where the teacher's probability is 0, the term is 0. F.kl_div knows that.",
+)
 def distill_two_logs(s, t, temperature=1.0):
     """log of softmax: nan or infinite where a probability is 0."""
     distill_guard(s, t, temperature)
@@ -112,7 +126,10 @@ def distill_two_logs(s, t, temperature=1.0):
     return temperature**2 * (q * (q.log() - p.log())).sum(-1).mean()
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says="distillation_loss sends a gradient into the teacher, who is not to learn: use teacher_logits.detach().",
+)
 def distill_learning_teacher(s, t, temperature=1.0):
     """The teacher gets a gradient."""
     distill_guard(s, t, temperature)
@@ -121,19 +138,22 @@ def distill_learning_teacher(s, t, temperature=1.0):
     return temperature**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
 
 
-@wrong("distillation_loss")
+@wrong(
+    "distillation_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 def distill_frozen_student(s, t, temperature=1.0):
     return distill(s.detach(), t, temperature)
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="must raise a ValueError:")
 def distill_no_errors(s, t, temperature=1.0):
     log_p = (s / temperature).log_softmax(-1)
     q = (t.detach() / temperature).softmax(-1)
     return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="sum") / s[..., 0].numel()
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="divide by the temperature; you multiplied")
 def distill_multiplied(s, t, temperature=1.0):
     return distill(s * temperature**2, t * temperature**2, temperature)
 
@@ -153,19 +173,19 @@ def share(sparsity):
     return sparsity
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="compare sizes, not signed values: use .abs()")
 def mask_signed(w, sparsity):
     """No abs: all negative weights count as small."""
     return mask_of(w.flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="the mask is turned round: True stands for what is kept")
 def mask_turned(w, sparsity):
     """True for what goes."""
     return ~mask_of(w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w)
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="you removed the largest weights; the smallest must go")
 def mask_largest_go(w, sparsity):
     return mask_of(
         w.abs().flatten().argsort(stable=True, descending=True),
@@ -174,7 +194,7 @@ def mask_largest_go(w, sparsity):
     )
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="sparsity is the share that goes, not the share that stays")
 def mask_share_kept(w, sparsity):
     """Sparsity as the share that stays: right for 1/2."""
     return mask_of(
@@ -182,13 +202,13 @@ def mask_share_kept(w, sparsity):
     )
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="sparsity is a share of the weights, not of the largest value")
 def mask_of_the_maximum(w, sparsity):
     """A share of the largest value as threshold."""
     return w.abs() > share(sparsity) * w.abs().max()
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says=". A threshold cannot tell equal weights apart: sort, and count.")
 def mask_by_threshold(w, sparsity):
     """kthvalue as threshold: wrong where weights are equal."""
     n = round(share(sparsity) * w.numel())
@@ -199,13 +219,13 @@ def mask_by_threshold(w, sparsity):
     )
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says=". A threshold cannot tell equal weights apart: sort, and count.")
 def mask_by_quantile(w, sparsity):
     """quantile with >=: keeps all of equal weights."""
     return w.abs() >= w.abs().quantile(share(sparsity))
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says=RAISED)
 def mask_each_row(w, sparsity):
     """Each row loses its share: no row can lose all."""
     rows = w.abs().reshape(-1, w.shape[-1])
@@ -214,7 +234,7 @@ def mask_each_row(w, sparsity):
     return mask.scatter(1, rows.argsort(1, stable=True)[:, :n], False).view(w.shape)
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="return the mask, not the weights")
 def mask_weights(w, sparsity):
     """The pruned weights instead of the mask."""
     return w * mask_of(
@@ -222,28 +242,28 @@ def mask_weights(w, sparsity):
     )
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="return a mask of bools")
 def mask_floats(w, sparsity):
     return mask_of(
         w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w
     ).float()
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="the mask needs the shape of w")
 def mask_flat(w, sparsity):
     return mask_of(
         w.abs().flatten().argsort(stable=True), round(share(sparsity) * w.numel()), w
     ).flatten()
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says=DIFFERS)
 def mask_ranks_for_order(w, sparsity):
     """Positions taken for ranks: argsort compared with n."""
     order = w.abs().flatten().argsort(stable=True)
     return (order >= round(share(sparsity) * w.numel())).view(w.shape)
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="must raise a ValueError:")
 def mask_no_errors(w, sparsity):
     n = max(0, min(w.numel(), round(sparsity * w.numel())))
     return mask_of(w.abs().flatten().argsort(stable=True), n, w)
@@ -267,42 +287,42 @@ def absmax(
     return ints.to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="round to the nearest: you rounded down")
 def absmax_floor(w, bits=8, dim=None):
     return absmax(w, bits, dim, away=torch.floor)
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="round to the nearest: you cut the decimals off")
 def absmax_trunc(w, bits=8, dim=None):
     """.to(int8) without round: cuts towards 0."""
     return absmax(w, bits, dim, away=torch.trunc)
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="the largest *size* makes the scale: use .abs() before the maximum")
 def absmax_signed(w, bits=8, dim=None):
     """max without abs: right where the largest weight is positive."""
     return absmax(w, bits, dim, top=lambda w, over, keep: w.amax(over, keepdim=keep))
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=DIFFERS)
 def absmax_all_bits(w, bits=8, dim=None):
     """2^bits - 1: the sign has no bit."""
     return absmax(w, bits, dim, n=2**bits - 1)
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="n is 2^(bits - 1) - 1; you used 2^(bits - 1)")
 def absmax_one_too_many(w, bits=8, dim=None):
     """n = 2^(bits - 1): +128 does not fit into int8."""
     return absmax(w, bits, dim, n=2 ** (bits - 1))
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=DIFFERS)
 def absmax_always_8(w, bits=8, dim=None):
     """127, whatever the bits."""
     return absmax(w, bits, dim, n=127)
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=DIFFERS)
 def absmax_one_scale(w, bits=8, dim=None):
     """dim ignored."""
     return absmax(
@@ -310,7 +330,10 @@ def absmax_one_scale(w, bits=8, dim=None):
     )
 
 
-@wrong("quantize_absmax")
+@wrong(
+    "quantize_absmax",
+    says="`dim` says which slices have a scale of their own: take the maximum over all *other* dimensions",
+)
 def absmax_over_dim(w, bits=8, dim=None):
     """The maximum along dim instead of over all others."""
     if dim is None:
@@ -318,46 +341,55 @@ def absmax_over_dim(w, bits=8, dim=None):
     return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(dim, keepdim=True))
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=RAISED)
 def absmax_keepdim_lost(w, bits=8, dim=None):
     """No keepdim: an error, or on square weights another output's scale."""
     return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over))
 
 
-@wrong("quantize_absmax")
+@wrong(
+    "quantize_absmax",
+    says="the scale lost its dimensions: use keepdim=True, so that ints * scale gives the weights back",
+)
 def absmax_squeezed(w, bits=8, dim=None):
     """Right numbers, but ints * scale fails."""
     ints, scale = absmax(w, bits, dim)
     return ints, scale.squeeze()
 
 
-@wrong("quantize_absmax")
+@wrong(
+    "quantize_absmax",
+    says="return the scale by which the whole numbers are multiplied, not divided",
+)
 def absmax_inverse(w, bits=8, dim=None):
     """n / largest: what w was multiplied by."""
     ints, scale = absmax(w, bits, dim)
     return ints, 1 / scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="return whole numbers, as int8 (int16 above 8 bits)")
 def absmax_floats(w, bits=8, dim=None):
     ints, scale = absmax(w, bits, dim)
     return ints.float(), scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="return the whole numbers, not the weights after rounding")
 def absmax_back_again(w, bits=8, dim=None):
     ints, scale = absmax(w, bits, dim)
     return ints * scale, scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="expected dtype torch.int16")
 def absmax_int8_always(w, bits=8, dim=None):
     """12 bits squeezed into int8."""
     ints, scale = absmax(w, bits, dim)
     return ints.to(torch.int8), scale
 
 
-@wrong("quantize_absmax")
+@wrong(
+    "quantize_absmax",
+    says="quantize_absmax of weights with a row of zeros: that row must stay 0. Its scale would be 0, and 0 / 0 is no number: keep the scale above 0.",
+)
 def absmax_zero_division(w, bits=8, dim=None):
     """0 / 0 where a row is 0."""
     over = check_weights(w, bits, dim)
@@ -366,7 +398,7 @@ def absmax_zero_division(w, bits=8, dim=None):
     return (w / scale).round().to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=DIFFERS)
 def absmax_epsilon(w, bits=8, dim=None):
     """A scale that is too large for small weights: + 1e-3 instead of a least value."""
     ints, scale = absmax(
@@ -375,7 +407,7 @@ def absmax_epsilon(w, bits=8, dim=None):
     return ints, scale
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says=DIFFERS)
 def absmax_range(w, bits=8, dim=None):
     """(largest - least) / (2^bits - 1): the scale of the zero-point way."""
     n = 2 ** (bits - 1) - 1
@@ -389,7 +421,7 @@ def absmax_range(w, bits=8, dim=None):
     )
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="must raise a ValueError:")
 def absmax_no_checks(w, bits=8, dim=None):
     n = max(1, 2 ** (bits - 1) - 1)
     kept = () if dim is None else (dim,) if isinstance(dim, int) else dim
@@ -398,7 +430,7 @@ def absmax_no_checks(w, bits=8, dim=None):
     return (w / scale).round().clamp(-n, n).to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="must raise a ValueError:")
 def distill_only_last_sizes(s, t, temperature=1.0):
     """Compares the vocabularies only, and broadcasts the rest."""
     if s.size(-1) != t.size(-1) or temperature <= 0:
@@ -408,7 +440,7 @@ def distill_only_last_sizes(s, t, temperature=1.0):
     return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="none").sum(-1).mean()
 
 
-@wrong("distillation_loss")
+@wrong("distillation_loss", says="must raise a ValueError:")
 def distill_zero_allowed(s, t, temperature=1.0):
     """Refuses only negative temperatures."""
     if s.shape != t.shape or temperature < 0:
@@ -418,14 +450,14 @@ def distill_zero_allowed(s, t, temperature=1.0):
     return temperature**2 * F.kl_div(log_p, q, reduction="none").sum(-1).mean()
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="round the number of weights that go; you rounded it down")
 def mask_rounded_down(w, sparsity):
     """Cuts the number of weights off."""
     share(sparsity)
     return mask_of(w.abs().flatten().argsort(stable=True), int(sparsity * w.numel() + 1e-9), w)
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="round the number of weights that go; you rounded it up")
 def mask_rounded_up(w, sparsity):
     """Takes one more wherever it does not come out even."""
     share(sparsity)
@@ -434,14 +466,14 @@ def mask_rounded_up(w, sparsity):
     )
 
 
-@wrong("magnitude_mask")
+@wrong("magnitude_mask", says="changed its argument in place")
 def mask_in_place_sizes(w, sparsity):
     """Takes the sizes in place: the signs of the weights are lost."""
     share(sparsity)
     return mask_of(w.abs_().flatten().argsort(stable=True), round(sparsity * w.numel()), w)
 
 
-@wrong("quantize_absmax")
+@wrong("quantize_absmax", says="changed its argument in place")
 def absmax_in_place(w, bits=8, dim=None):
     """Divides the weights in place."""
     over = check_weights(w, bits, dim)

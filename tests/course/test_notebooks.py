@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from stubs import box_of, stub_faults
 
 from conftest import NO_NETWORK, ROOT, notebook_paths
+from course_utils.checking.verdicts import OPEN, PASSES
 from course_utils.exercises import catalog
 
 TOPICS = [path.stem[3:] for path in notebook_paths()]
@@ -177,9 +178,13 @@ def test_a_class_stub_that_differs_is_noticed(change, fault):
 
 
 def test_every_check_in_the_saved_notebook_says_that_nothing_was_attempted(notebook):
-    answers = instructor.answers(common.read(notebook))
-    assert len(answers) == len(cells.checked(common.read(notebook)))
-    assert [answer for _, answer in answers if "not attempted" not in answer] == []
+    nb = common.read(notebook)
+    found = instructor.verdicts(nb)
+    assert [name for name, _ in found] == cells.checked(nb)
+    assert [
+        v for _, v in found if v["verdict"] != OPEN or "not attempted" not in v["message"]
+    ] == []
+    assert all(verdict["goes_on_with"] == "the course's" for _, verdict in found)
 
 
 def test_with_the_solutions_filled_in_every_check_passes(notebook, monkeypatch):
@@ -191,9 +196,9 @@ def test_with_the_solutions_filled_in_every_check_passes(notebook, monkeypatch):
     nb.cells = [cell for cell in cells.code_cells(nb) if cells.tags(cell) & kept]
     monkeypatch.setenv("PYTHONPATH", str(NO_NETWORK), prepend=os.pathsep)
     common.execute(nb, notebook.stem, notebook.parent, common.FIXED)
-    answers = instructor.answers(nb)
-    assert {name for name, _ in answers} == set(cells.checked(nb))
-    assert [answer for _, answer in answers if not answer.startswith(instructor.PASSED)] == []
+    found = instructor.verdicts(nb)
+    assert [name for name, _ in found] == cells.checked(nb)
+    assert [v for _, v in found if (v["verdict"], v["goes_on_with"]) != (PASSES, "yours")] == []
 
 
 # --- What a page made from the notebook shows -----------------------------------------------------

@@ -2,9 +2,9 @@
 every one.
 """
 
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- convert_weights ------------------------------------------------------------------------------
@@ -19,13 +19,13 @@ def plain_name(name):
     return name.removeprefix("transformer.")
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="and should be")
 def convert_names_only(state):
     """Transposes nothing."""
     return {plain_name(n): x for n, x in state.items() if not n.endswith(MASKS)}
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="and should be")
 def convert_all_matrices(state):
     """Transposes embeddings and head, too."""
     return {
@@ -35,7 +35,10 @@ def convert_all_matrices(state):
     }
 
 
-@wrong("convert_weights")
+@wrong(
+    "convert_weights",
+    says="has the right shape because it is square, but its values must be transposed, too.",
+)
 def convert_by_shape(state):
     """Leaves square matrices as they are: no error, and a model that talks nonsense."""
     return {
@@ -45,7 +48,10 @@ def convert_by_shape(state):
     }
 
 
-@wrong("convert_weights")
+@wrong(
+    "convert_weights",
+    says="has the right shape because it is square, but its values must be transposed, too.",
+)
 def convert_no_projection(state):
     """Forgets c_proj."""
     return {
@@ -55,7 +61,7 @@ def convert_no_projection(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="and should be")
 def convert_attention_only(state):
     return {
         plain_name(n): x.t() if ".attn." in n and n.endswith(TURNED) else x
@@ -64,20 +70,20 @@ def convert_attention_only(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="is the stored causal mask, not a weight: leave it out.")
 def convert_keeps_masks(state):
     """Right for today's state_dict(), wrong for the published file."""
     return {plain_name(n): x.t() if n.endswith(TURNED) else x for n, x in state.items()}
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says='still begins with "transformer.": our names do not.')
 def convert_keeps_prefix(state):
     return {
         n: x.t() if n.endswith(TURNED) else x for n, x in state.items() if not n.endswith(MASKS)
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="is missing")
 def convert_drops_biases(state):
     """`.bias` finds masks and biases."""
     return {
@@ -87,7 +93,7 @@ def convert_drops_biases(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="is missing")
 def convert_drops_attention_biases(state):
     """ "attn.bias" without its dot also finds c_attn.bias."""
     return {
@@ -97,7 +103,10 @@ def convert_drops_attention_biases(state):
     }
 
 
-@wrong("convert_weights")
+@wrong(
+    "convert_weights",
+    says="has the right shape because it is square, but its values must be transposed, too.",
+)
 def convert_reshapes(state):
     """reshape instead of a transpose: right shapes, shuffled values."""
     return {
@@ -107,7 +116,7 @@ def convert_reshapes(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says=DIFFERS)
 def convert_flips(state):
     return {
         plain_name(n): x.t().flip(0) if n.endswith(TURNED) else x
@@ -116,7 +125,7 @@ def convert_flips(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="is missing")
 def convert_drops_head(state):
     """Leaves the head out: right as long as it is tied."""
     return {
@@ -126,7 +135,7 @@ def convert_drops_head(state):
     }
 
 
-@wrong("convert_weights")
+@wrong("convert_weights", says="is missing")
 def convert_drops_short(state):
     """Skips names without the prefix: the published file has none."""
     return {

@@ -3,9 +3,9 @@ every one.
 """
 
 import torch
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- induction_score ------------------------------------------------------------------------------
@@ -22,54 +22,66 @@ def score(pattern, marks, rows):
     return torch.einsum("b...ts,bts->...", pattern, marks.to(pattern)) / rows
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score",
+    says="you scored attention to the earlier copy itself; an induction head looks at what came after it",
+)
 def induction_duplicate(pattern, ids):
     """Scores the copy itself."""
     copies = copies_of(ids)
     return score(pattern, copies, copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score", says="you went one column the wrong way: what came after s stands at s + 1"
+)
 def induction_before(pattern, ids):
     """What came before the copy: off by two."""
     copies = copies_of(ids)
     return score(pattern, copies.roll(-1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score",
+    says="the row looks, the column is looked at: you read the pattern transposed",
+)
 def induction_transposed(pattern, ids):
     """Rows for columns."""
     copies = copies_of(ids)
     return score(pattern.mT, copies.roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong("induction_score", says=DIFFERS)
 def induction_moved_rows(pattern, ids):
     """Moves the marks one row down instead of one column on."""
     copies = copies_of(ids)
     return score(pattern, copies.roll(1, -2), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong("induction_score", says="average over the positions whose token came before, not over all")
 def induction_all_rows(pattern, ids):
     """Divides by all positions: the right order of heads, the wrong size."""
     return score(pattern, copies_of(ids).roll(1, -1), ids.numel())
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score", says="average over the positions whose token came before; you added them up"
+)
 def induction_sum(pattern, ids):
     """Divides by nothing."""
     return score(pattern, copies_of(ids).roll(1, -1), 1)
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score", says="add up over the earlier copies of one position; you averaged over them"
+)
 def induction_pairs(pattern, ids):
     """Averages over copies: right where each token has one copy."""
     copies = copies_of(ids)
     return score(pattern, copies.roll(1, -1), copies.sum())
 
 
-@wrong("induction_score")
+@wrong("induction_score", says="add up over all earlier copies; you took the last only")
 def induction_most_recent(pattern, ids):
     """The most recent copy only: right on text that is repeated once."""
     copies = copies_of(ids)
@@ -77,14 +89,14 @@ def induction_most_recent(pattern, ids):
     return score(pattern, latest.roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong("induction_score", says="add up over all earlier copies; you took the first only")
 def induction_first(pattern, ids):
     """The first copy only."""
     copies = copies_of(ids)
     return score(pattern, (copies & (copies.cumsum(-1) == 1)).roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong("induction_score", says=DIFFERS)
 def induction_self(pattern, ids):
     """Takes the token for a copy of itself."""
     same = (ids[:, :, None] == ids[:, None, :]).tril()
@@ -93,7 +105,10 @@ def induction_self(pattern, ids):
     return score(pattern, same.roll(1, -1), same.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score",
+    says="average over all positions of the batch at once; you averaged text by text",
+)
 def induction_by_text(pattern, ids):
     """Averages text by text: right where all have as many copies."""
     return torch.stack(
@@ -106,20 +121,26 @@ def induction_right(pattern, ids):
     return score(pattern, copies.roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score",
+    says="one score for each head: keep the dimensions between batch and positions",
+)
 def induction_one_number(pattern, ids):
     """One number for all heads."""
     return induction_right(pattern, ids).mean()
 
 
-@wrong("induction_score")
+@wrong(
+    "induction_score",
+    says="induction_score with ids in which no token comes twice must raise a ValueError: there is nothing to average.",
+)
 def induction_no_error(pattern, ids):
     """0/0 instead of an error."""
     copies = (ids[:, :, None] == ids[:, None, :]).tril(-1)
     return score(pattern, copies.roll(1, -1), copies.any(-1).sum().clamp(min=1))
 
 
-@wrong("induction_score")
+@wrong("induction_score", says=DIFFERS)
 def induction_fixed_period(pattern, ids):
     """The stripe of a fixed period: right on a text that repeats with it, says nothing on
     others.
@@ -130,14 +151,14 @@ def induction_fixed_period(pattern, ids):
     return stripe.mean(-1).mean(0)
 
 
-@wrong("induction_score")
+@wrong("induction_score", says="you scored the position just before")
 def induction_previous(pattern, ids):
     """The previous-token score."""
     copies_of(ids)
     return pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
 
 
-@wrong("induction_score")
+@wrong("induction_score", says=DIFFERS)
 def induction_first_text(pattern, ids):
     """The first text's copies for the whole batch."""
     return induction_right(pattern, ids[:1].expand_as(ids))
@@ -154,7 +175,7 @@ def blocks_of(n, T, V, periods, generator, high=None):
     return period, torch.rand(n, V, generator=generator).argsort(-1)
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says=". torch.randint leaves its upper end out: add 1.")
 def repeats_high_excluded(n, T, vocab_size, periods, generator):
     """randint's upper end is not included."""
     period, blocks = blocks_of(
@@ -163,7 +184,7 @@ def repeats_high_excluded(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says=". Each needs one of its own: draw n of them.")
 def repeats_one_period(n, T, vocab_size, periods, generator):
     """One period for the whole batch: it changes from batch to batch, so training looks fine."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -171,14 +192,17 @@ def repeats_one_period(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="have the same block. Draw one for each text.")
 def repeats_one_block(n, T, vocab_size, periods, generator):
     """One block for the whole batch."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     return blocks[:1].expand(n, -1).gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong(
+    "repeated_sequences",
+    says=". A block's tokens are all different: take the beginning of a random order of the vocabulary.",
+)
 def repeats_same_tokens(n, T, vocab_size, periods, generator):
     """Tokens with replacement: some blocks hold one twice, and what comes next is then not
     certain.
@@ -188,7 +212,7 @@ def repeats_same_tokens(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="; every token should be equally likely at every place,")
 def repeats_few_tokens(n, T, vocab_size, periods, generator):
     """randperm(period): the block's tokens are 0 to period - 1, so the period can be read off
     them.
@@ -201,7 +225,7 @@ def repeats_few_tokens(n, T, vocab_size, periods, generator):
     return torch.stack(rows), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="; every token should be equally likely at every place,")
 def repeats_longest_tokens(n, T, vocab_size, periods, generator):
     """An order of the longest period's tokens, not of the whole vocabulary."""
     period, _ = blocks_of(n, T, vocab_size, periods, generator)
@@ -209,21 +233,21 @@ def repeats_longest_tokens(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="does not repeat with its period")
 def repeats_off_by_one(n, T, vocab_size, periods, generator):
     """The period is one less than what is told."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     return blocks.gather(1, torch.arange(T) % (period[:, None] - 1).clamp(min=1)), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="does not repeat with its period")
 def repeats_each_token(n, T, vocab_size, periods, generator):
     """a a b b, as repeat_interleave does, instead of a b a b."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     return blocks.gather(1, (torch.arange(T) * period[:, None]) // T), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="does not repeat with its period")
 def repeats_mirrored(n, T, vocab_size, periods, generator):
     """Every second block backwards."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -233,7 +257,7 @@ def repeats_mirrored(n, T, vocab_size, periods, generator):
     return blocks.gather(1, place), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="does not repeat with its period")
 def repeats_twice_only(n, T, vocab_size, periods, generator):
     """A third block would be new: right for texts that are short."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -243,7 +267,10 @@ def repeats_twice_only(n, T, vocab_size, periods, generator):
     return torch.where(t < 2 * p, blocks.gather(1, t % p), other.gather(1, t % p)), period
 
 
-@wrong("repeated_sequences")
+@wrong(
+    "repeated_sequences",
+    says=": you used torch's global dice. Pass generator=generator, so that a run can be repeated.",
+)
 def repeats_global(n, T, vocab_size, periods, generator):
     """torch's global dice for the blocks."""
     period, _ = blocks_of(n, T, vocab_size, periods, generator)
@@ -252,7 +279,10 @@ def repeats_global(n, T, vocab_size, periods, generator):
     ), period
 
 
-@wrong("repeated_sequences")
+@wrong(
+    "repeated_sequences",
+    says=": two calls in a row gave the same texts. Draw from the generator, and do not seed it inside.",
+)
 def repeats_seeded(n, T, vocab_size, periods, generator):
     """Every batch is the first one."""
     generator.manual_seed(0)
@@ -260,7 +290,7 @@ def repeats_seeded(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="must raise a ValueError: 1 <= least <= greatest <= 8.")
 def repeats_unchecked(n, T, vocab_size, periods, generator):
     """periods that do not fit go through."""
     period = torch.randint(min(periods), max(periods) + 1, (n,), generator=generator).clamp(
@@ -270,7 +300,7 @@ def repeats_unchecked(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="; all should be equally likely.")
 def repeats_rounded(n, T, vocab_size, periods, generator):
     """round() of a uniform number: the two ends come half as often."""
     _, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -279,7 +309,7 @@ def repeats_rounded(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="; every token should be equally likely at every place,")
 def repeats_sorted(n, T, vocab_size, periods, generator):
     """Blocks in rising order: the next token can be guessed without looking back."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -290,7 +320,7 @@ def repeats_sorted(n, T, vocab_size, periods, generator):
     return torch.stack(rows).gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says=": neighbouring texts have the same period in a share of")
 def repeats_in_turn(n, T, vocab_size, periods, generator):
     """Deals out the periods one after the other instead of drawing them."""
     low, high = periods
@@ -301,7 +331,10 @@ def repeats_in_turn(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences")
+@wrong(
+    "repeated_sequences",
+    says=": a block's second token hangs on its first. A block is the beginning of a random order, drawn for each text.",
+)
 def repeats_counting(n, T, vocab_size, periods, generator):
     """A block counts up from a random token: its tokens are different, but each tells the next."""
     low, high = periods
@@ -312,7 +345,10 @@ def repeats_counting(n, T, vocab_size, periods, generator):
     return (start + torch.arange(T) % period[:, None]) % vocab_size, period
 
 
-@wrong("repeated_sequences")
+@wrong(
+    "repeated_sequences",
+    says=": a block's second token hangs on its first. A block is the beginning of a random order, drawn for each text.",
+)
 def repeats_one_order(n, T, vocab_size, periods, generator):
     """One random order for all texts, entered at a random place."""
     low, high = periods
@@ -324,14 +360,14 @@ def repeats_one_order(n, T, vocab_size, periods, generator):
     return order[(start + torch.arange(T) % period[:, None]) % vocab_size], period
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says=": return two tensors, ids (n, T) and periods (n,); yours is")
 def repeats_no_period(n, T, vocab_size, periods, generator):
     """The ids alone."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
     return blocks.gather(1, torch.arange(T) % period[:, None])
 
 
-@wrong("repeated_sequences")
+@wrong("repeated_sequences", says="; every token should be equally likely at every place,")
 def repeats_no_zero(n, T, vocab_size, periods, generator):
     """Tokens from 1: token 0 never comes where there is room for the others."""
     period, blocks = blocks_of(n, T, vocab_size, periods, generator)
@@ -350,7 +386,9 @@ def there(z, heads):
     return z.clone(), list(heads)
 
 
-@wrong("mean_ablate")
+@wrong(
+    "mean_ablate", says="you put 0 there; that is zero ablation. Put the mean over the sequences"
+)
 def mean_zero(z, heads):
     """Zero ablation."""
     out, heads = there(z, heads)
@@ -358,7 +396,7 @@ def mean_zero(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="average over the sequences; yours is over the positions")
 def mean_over_time(z, heads):
     """The mean over the positions: each sequence still tells itself apart."""
     out, heads = there(z, heads)
@@ -366,7 +404,7 @@ def mean_over_time(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="average over the sequences only; each position keeps its own mean")
 def mean_over_both(z, heads):
     """The mean over sequences and positions: the head forgets where it is, too."""
     out, heads = there(z, heads)
@@ -374,7 +412,7 @@ def mean_over_both(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="average over the sequences; yours is over the heads")
 def mean_over_heads(z, heads):
     """The mean over all heads."""
     out, heads = there(z, heads)
@@ -382,7 +420,7 @@ def mean_over_heads(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="each head has its own mean; you pooled the heads")
 def mean_pooled(z, heads):
     """One mean for all heads that are taken out: right for a single one."""
     out, heads = there(z, heads)
@@ -391,7 +429,7 @@ def mean_pooled(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="average over the sequences; yours is over a head's features")
 def mean_over_features(z, heads):
     """The mean over a head's features."""
     out, heads = there(z, heads)
@@ -399,7 +437,7 @@ def mean_over_features(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="average over the sequences only; yours is one number for each head")
 def mean_one_number(z, heads):
     """One number for each head."""
     out, heads = there(z, heads)
@@ -407,7 +445,7 @@ def mean_one_number(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="changed its argument in place")
 def mean_in_place(z, heads):
     """Changes what it was given."""
     there(z, heads)
@@ -416,7 +454,7 @@ def mean_in_place(z, heads):
     return z
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_wrong_axis(z, heads):
     """Positions instead of heads: the shape is the same."""
     out, heads = there(z, heads)
@@ -426,7 +464,7 @@ def mean_wrong_axis(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_transposed(z, heads):
     """Takes z for (B, T, H, d): the head is the third index."""
     out, heads = there(z, heads)
@@ -435,7 +473,7 @@ def mean_transposed(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="of these heads was taken out")
 def mean_first_head(z, heads):
     """The first head only."""
     out, heads = there(z, heads)
@@ -445,7 +483,7 @@ def mean_first_head(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="of these heads was taken out")
 def mean_last_head(z, heads):
     """Starts from z again for each head: only the last is taken out."""
     out, heads = there(z, heads)
@@ -455,7 +493,7 @@ def mean_last_head(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="those heads stay, and the others were taken out")
 def mean_others(z, heads):
     """Keeps those heads, takes the others out."""
     out, heads = there(z, heads)
@@ -464,14 +502,14 @@ def mean_others(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says="all heads were taken out, not only the ones that were asked for")
 def mean_all_heads(z, heads):
     """All heads."""
     there(z, heads)
     return z.mean(0, keepdim=True).expand_as(z).clone()
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_first_text(z, heads):
     """The first sequence in place of the mean."""
     out, heads = there(z, heads)
@@ -479,7 +517,7 @@ def mean_first_text(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_resampled(z, heads):
     """Another sequence's head in place of the mean."""
     out, heads = there(z, heads)
@@ -487,7 +525,7 @@ def mean_resampled(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_of_others(z, heads):
     """The mean of the other sequences: it depends on which one is left out."""
     out, heads = there(z, heads)
@@ -495,7 +533,7 @@ def mean_of_others(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_median(z, heads):
     """The median."""
     out, heads = there(z, heads)
@@ -503,7 +541,10 @@ def mean_median(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong(
+    "mean_ablate",
+    says=") with two heads, 0 and 1, must raise a ValueError that names the heads that are not there.",
+)
 def mean_unchecked(z, heads):
     """Python's -1 goes through, and takes the last head."""
     out = z.clone()
@@ -513,14 +554,14 @@ def mean_unchecked(z, heads):
     return out
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_part(z, heads):
     """Returns only the heads that were taken out."""
     out, heads = there(z, heads)
     return z[:, heads].mean(0, keepdim=True).expand(z.size(0), -1, -1, -1)
 
 
-@wrong("mean_ablate")
+@wrong("mean_ablate", says=DIFFERS)
 def mean_subtracted(z, heads):
     """Takes the mean away instead of keeping it."""
     out, heads = there(z, heads)

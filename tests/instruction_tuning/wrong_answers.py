@@ -3,11 +3,11 @@ every one.
 """
 
 import torch
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- answer_mask ----------------------------------------------------------------------------------
@@ -24,53 +24,65 @@ def walk(ids, first=False, last=True, prompts=False):
     return mask
 
 
-@wrong("answer_mask")
+@wrong(
+    "answer_mask",
+    says="the <end of turn> of the answer is missing: without it the model never learns to stop",
+)
 def mask_without_end(ids):
     """Leaves the end of turn out: the model never stops."""
     return walk(ids, last=False)
 
 
-@wrong("answer_mask")
+@wrong(
+    "answer_mask",
+    says="the token <assistant> counts, too; the program writes it, the model need not learn it",
+)
 def mask_with_role(ids):
     """Counts <assistant>."""
     return walk(ids, first=True)
 
 
-@wrong("answer_mask")
+@wrong(
+    "answer_mask",
+    says="everything is shifted by one: the mask is about the very token, ids[t], not about the one after it",
+)
 def mask_one_early(ids):
     """Shifted by one: what predicts the answer instead of the answer."""
     mask = walk(ids)
     return torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says="the mask is shifted by one the other way")
 def mask_one_late(ids):
     """Shifted by one the other way."""
     mask = walk(ids)
     return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, :-1]], 1)
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_everything(ids):
     """The prompt, too: right of nothing, and often seen."""
     return torch.ones_like(ids, dtype=torch.bool)
 
 
-@wrong("answer_mask")
+@wrong(
+    "answer_mask",
+    says="what fills up the row counts, too: an answer is over at its first <end of turn>",
+)
 def mask_to_the_end(ids):
     """All that follows the first <assistant>: right for one row with one answer."""
     begin = ids == ASSISTANT
     return begin.cumsum(1).bool() & ~begin
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_padding(ids):
     """All ends of turn that follow an answer count: right without padding."""
     mask = walk(ids)
     return mask | ((ids == END_OF_TURN) & (ids == ASSISTANT).cumsum(1).bool())
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_last_answer(ids):
     """Only the last answer: right for talks with one."""
     mask = torch.zeros_like(ids, dtype=torch.bool)
@@ -82,7 +94,7 @@ def mask_last_answer(ids):
     return mask
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_first_answer(ids):
     """Only the first answer."""
     mask = torch.zeros_like(ids, dtype=torch.bool)
@@ -94,7 +106,7 @@ def mask_first_answer(ids):
     return mask
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_needs_an_end(ids):
     """An answer that was cut off counts nothing."""
     mask = walk(ids)
@@ -102,19 +114,19 @@ def mask_needs_an_end(ids):
     return mask
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_all_rows_alike(ids):
     """Takes the places of the first row for all rows: right for one row."""
     return walk(ids)[:1].expand(ids.shape).clone()
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says="1 and 0 instead of True and False")
 def mask_numbers(ids):
     """1 and 0 instead of True and False."""
     return walk(ids).long()
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says="it holds what is not the answer")
 def mask_of_the_user(ids):
     """Everything but the answer."""
     return ~walk(ids)
@@ -123,7 +135,7 @@ def mask_of_the_user(ids):
 # --- right on what they return, or on easy numbers ------------------------------------------------
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says="changed its argument in place")
 def mask_in_place(ids):
     """Writes into the ids to find the places."""
     mask = walk(ids)
@@ -131,7 +143,7 @@ def mask_in_place(ids):
     return mask
 
 
-@wrong("answer_mask")
+@wrong("answer_mask", says=DIFFERS)
 def mask_until_any_role(ids):
     """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a
     padded row.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
 from course_utils.kl_bias.bias import check_distribution, check_fits
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- token_mask -----------------------------------------------------------------------------------
@@ -25,19 +25,19 @@ def texts(tokenizer):
     )
 
 
-@wrong("token_mask")
+@wrong("token_mask", says="capitals count, too: pass the piece to the predicate as it is")
 def mask_lower(tokenizer, predicate):
     """Ignores capitals on its own account."""
     return torch.tensor([bool(predicate(piece.lower())) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_stripped(tokenizer, predicate):
     """Takes the space away."""
     return torch.tensor([bool(predicate(piece.strip())) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_raw_vocabulary(tokenizer, predicate):
     """Asks about the raw tokens, with Ġ for a space."""
     if isinstance(tokenizer, Sequence):
@@ -47,7 +47,7 @@ def mask_raw_vocabulary(tokenizer, predicate):
     )
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_vocabulary_order(tokenizer, predicate):
     """In the order of get_vocab(), which is not that of the ids."""
     if isinstance(tokenizer, Sequence):
@@ -55,59 +55,64 @@ def mask_vocabulary_order(tokenizer, predicate):
     return torch.tensor([bool(predicate(piece)) for piece in tokenizer.get_vocab()])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_no_special(tokenizer, predicate):
     """vocab_size leaves special tokens out."""
     n = getattr(tokenizer, "vocab_size", None) or len(tokenizer)
     return mask_right(tokenizer, predicate)[:n]
 
 
-@wrong("token_mask")
+@wrong(
+    "token_mask",
+    says="that are the ids of the tokens; a mask has True or False for each token of the vocabulary",
+)
 def mask_ids(tokenizer, predicate):
     """The ids instead of a mask."""
     return mask_right(tokenizer, predicate).nonzero().flatten()
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=": the result is int64; a mask is bool: wrap each answer in bool(…).")
 def mask_numbers(tokenizer, predicate):
     """Whatever the predicate returns: right where that is a bool."""
     return torch.tensor([int(predicate(piece) or 0) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_is_true(tokenizer, predicate):
     """`is True` instead of truth: a match counts as no."""
     return torch.tensor([predicate(piece) is True for piece in texts(tokenizer)])
 
 
-@wrong("token_mask")
+@wrong(
+    "token_mask", says="a mask is bool, one for each token: turn the answers into True and False"
+)
 def mask_float(tokenizer, predicate):
     return mask_right(tokenizer, predicate).float()
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_list(tokenizer, predicate):
     return [bool(predicate(piece)) for piece in texts(tokenizer)]
 
 
-@wrong("token_mask")
+@wrong("token_mask", says="the mask is the wrong way round")
 def mask_inverted(tokenizer, predicate):
     return ~mask_right(tokenizer, predicate)
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=RAISED)
 def mask_only_tokenizers(tokenizer, predicate):
     """Forgets that the tokenizer may be a list of words."""
     return torch.tensor([bool(predicate(tokenizer.decode([i]))) for i in range(len(tokenizer))])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=RAISED)
 def mask_only_words(tokenizer, predicate):
     """Forgets tokenizers."""
     return torch.tensor([bool(predicate(piece)) for piece in tokenizer])
 
 
-@wrong("token_mask")
+@wrong("token_mask", says=DIFFERS)
 def mask_whole_text(tokenizer, predicate):
     """Decodes everything at once and cuts at spaces."""
     if isinstance(tokenizer, Sequence):
@@ -133,46 +138,49 @@ def guarded(mask):
     return mask
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="each chosen token has 1; together they must have 1")
 def target_ones(mask):
     return guarded(mask).float()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="you divided by V; divide by the number of chosen tokens")
 def target_by_vocabulary(mask):
     return guarded(mask) / len(mask)
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="softmax gives the others probability, too; they must have 0")
 def target_softmax(mask):
     """Nearly right for many chosen tokens, and never 0."""
     return guarded(mask).float().softmax(0)
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="you returned log-probabilities; return probabilities")
 def target_log(mask):
     return (guarded(mask) / mask.sum()).log()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="those that are not chosen have the probability")
 def target_others(mask):
     mask = ~guarded(mask)
     return mask / mask.sum()
 
 
-@wrong("target_distribution")
+@wrong(
+    "target_distribution",
+    says="you returned only the chosen tokens; the target has a number for every token",
+)
 def target_chosen_only(mask):
     mask = guarded(mask)
     return (mask / mask.sum())[mask]
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="must raise a ValueError:")
 def target_no_error(mask):
     """nan for an empty mask."""
     return mask / mask.sum()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="must raise a ValueError:")
 def target_uniform_if_empty(mask):
     """An empty mask becomes the uniform distribution."""
     if mask.dtype != torch.bool:
@@ -180,7 +188,7 @@ def target_uniform_if_empty(mask):
     return mask / mask.sum() if mask.any() else torch.full((len(mask),), 1 / len(mask))
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="must raise a ValueError:")
 def target_clamped(mask):
     """No nan, but no error either."""
     if mask.dtype != torch.bool:
@@ -188,7 +196,7 @@ def target_clamped(mask):
     return mask / mask.sum().clamp(min=1)
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says="must raise a ValueError:")
 def target_takes_ids(mask):
     """Does not notice ids in the place of a mask."""
     if not mask.any():
@@ -196,19 +204,19 @@ def target_takes_ids(mask):
     return mask / mask.sum()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says=DIFFERS)
 def target_smoothed(mask):
     """A little for everyone."""
     smooth = guarded(mask) + 1e-3
     return smooth / smooth.sum()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says=": the result is float64; logits are float32.")
 def target_double(mask):
     return guarded(mask).double() / mask.sum()
 
 
-@wrong("target_distribution")
+@wrong("target_distribution", says=RAISED)
 def target_asserts(mask):
     """An assertion is no ValueError."""
     assert mask.dtype == torch.bool and mask.any()
@@ -222,88 +230,112 @@ def right_kl(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says="that is KL(p‖q): the average is taken under q, and q stands on top of the fraction",
+)
 def kl_reversed(q, p):
     return right_kl(p, q)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="that is the cross-entropy -Σ q log p; subtract the entropy of q")
 def kl_cross_entropy(q, p):
     return -torch.xlogy(q, p).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="the sign is wrong: a divergence is never negative")
 def kl_negative(q, p):
     return -right_kl(q, p)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": there is nan, from 0 · log 0. A term whose q is 0 is 0: torch.xlogy does that.",
+)
 def kl_naive(q, p):
     """nan where q is 0."""
     return (q * (q / p).log()).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": there is nan, from 0 · log 0. A term whose q is 0 is 0: torch.xlogy does that.",
+)
 def kl_logs_apart(q, p):
     """The same nan, with the logarithms apart."""
     return (q * (q.log() - p.log())).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+)
 def kl_nan_to_num(q, p):
     """Takes nan away, and the infinities with it."""
     return torch.nan_to_num(q * (q / p).log(), nan=0.0, posinf=0.0).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+)
 def kl_epsilon(q, p):
     """A small number hides that p excludes what q needs."""
     return (q * ((q + 1e-9) / (p + 1e-9)).log()).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+)
 def kl_clamped(q, p):
     return (q * (q.clamp(min=1e-12).log() - p.clamp(min=1e-12).log())).sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="you took the mean over the tokens; the sum is weighted by q already")
 def kl_mean(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).mean(-1)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="you summed over everything; each row has its own divergence")
 def kl_total(q, p):
     """One number for all rows: right for a single one."""
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum()
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="you averaged over the rows; each row has its own divergence")
 def kl_mean_of_rows(q, p):
     return right_kl(q, p).mean()
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="you summed over the rows; sum over the tokens, the last dimension")
 def kl_over_rows(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(0)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says="you used log2; the unit is the nat, the natural logarithm")
 def kl_bits(q, p):
     return right_kl(q, p) / math.log(2)
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says="that is KL(p‖q): the average is taken under q, and q stands on top of the fraction",
+)
 def kl_torch_swapped(q, p):
     """F.kl_div with its arguments in the order of the formula."""
     return F.kl_div(q.log(), p, reduction="none").sum(-1)
 
 
-@wrong("kl_divergence")
+@wrong("kl_divergence", says=DIFFERS)
 def kl_symmetric(q, p):
     return (right_kl(q, p) + right_kl(p, q)) / 2
 
 
-@wrong("kl_divergence")
+@wrong(
+    "kl_divergence",
+    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+)
 def kl_only_where_both(q, p):
     """Leaves out the tokens that p excludes."""
     both = (q > 0) & (p > 0)
@@ -335,7 +367,7 @@ class RightLoss:
         return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="F.kl_div wants log-probabilities first; you gave it probabilities")
 class LossProbabilities(RightLoss):
     """Probabilities first."""
 
@@ -343,7 +375,7 @@ class LossProbabilities(RightLoss):
         return F.kl_div(logits.softmax(-1), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="F.kl_div wants log-probabilities first; you gave it the raw logits")
 class LossLogits(RightLoss):
     """Raw logits first."""
 
@@ -351,7 +383,10 @@ class LossLogits(RightLoss):
         return F.kl_div(logits, q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss",
+    says=": the loss is nan. Are the arguments the wrong way round, or is there a 0 · log 0?",
+)
 class LossSwapped(RightLoss):
     """Target first, model second."""
 
@@ -359,7 +394,10 @@ class LossSwapped(RightLoss):
         return F.kl_div(q, logits.log_softmax(-1), reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss",
+    says=": the loss is infinite. That is KL(P‖Q), where log Q of a 0 is -inf: Q is the target, the second argument of F.kl_div.",
+)
 class LossReverse(RightLoss):
     """KL(P‖Q): infinite where the target has zeros."""
 
@@ -367,7 +405,10 @@ class LossReverse(RightLoss):
         return F.kl_div(q.log(), logits.softmax(-1), reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss",
+    says='reduction="mean" divides by B · V; the divergence divides by B only ("batchmean")',
+)
 class LossMean(RightLoss):
     """Divides by B · V."""
 
@@ -375,7 +416,9 @@ class LossMean(RightLoss):
         return (torch.xlogy(q, q) - q * logits.log_softmax(-1)).mean()
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss", says='reduction="sum" adds up the rows; divide by their number ("batchmean")'
+)
 class LossSum(RightLoss):
     """Adds up the rows: right for one row."""
 
@@ -383,7 +426,7 @@ class LossSum(RightLoss):
         return F.kl_div(logits.log_softmax(-1), q, reduction="sum")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="that is the cross-entropy; KL(Q‖P) subtracts the entropy of Q")
 class LossCrossEntropy(RightLoss):
     """The same gradient, another number."""
 
@@ -391,7 +434,9 @@ class LossCrossEntropy(RightLoss):
         return F.cross_entropy(logits, q)
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss", says="softmax runs over the rows; the probabilities of one row sum to 1, dim=-1"
+)
 class LossRows(RightLoss):
     """Softmax over the rows."""
 
@@ -399,7 +444,7 @@ class LossRows(RightLoss):
         return F.kl_div(logits.log_softmax(0), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says=DIFFERS)
 class LossLogOfSoftmax(RightLoss):
     """-inf where softmax rounds to 0."""
 
@@ -407,7 +452,7 @@ class LossLogOfSoftmax(RightLoss):
         return F.kl_div(logits.softmax(-1).log(), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says=DIFFERS)
 class LossEpsilon(RightLoss):
     """A small number in the logarithm: finite, and wrong where P is tiny."""
 
@@ -415,7 +460,7 @@ class LossEpsilon(RightLoss):
         return F.kl_div((logits.softmax(-1) + 1e-8).log(), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says=DIFFERS)
 class LossOneRow(RightLoss):
     """Only the first row counts."""
 
@@ -423,7 +468,10 @@ class LossOneRow(RightLoss):
         return F.kl_div(logits[:1].log_softmax(-1), q[:1], reduction="batchmean")
 
 
-@wrong("KLTargetLoss")
+@wrong(
+    "KLTargetLoss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 class LossDetached(RightLoss):
     """No gradient."""
 
@@ -431,7 +479,7 @@ class LossDetached(RightLoss):
         return super().loss(logits.detach(), q)
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says=DIFFERS)
 class LossLogTarget(RightLoss):
     """log_target=True, though the target holds probabilities."""
 
@@ -439,7 +487,7 @@ class LossLogTarget(RightLoss):
         return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean", log_target=True)
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="must raise a ValueError:")
 class LossNoCheck(RightLoss):
     """Takes any target."""
 
@@ -447,7 +495,7 @@ class LossNoCheck(RightLoss):
         self.target = target
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="must raise a ValueError:")
 class LossOnlySum(RightLoss):
     """Looks at the sum, not at the signs."""
 
@@ -457,7 +505,7 @@ class LossOnlySum(RightLoss):
         self.target = target
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="must raise a ValueError:")
 class LossNormalises(RightLoss):
     """Repairs a target that does not sum to 1 without a word."""
 
@@ -467,7 +515,7 @@ class LossNormalises(RightLoss):
         self.target = target / target.sum()
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="must raise a ValueError:")
 class LossStretches(RightLoss):
     """Logits of one token are stretched to the target's length."""
 
@@ -481,7 +529,7 @@ class LossStretches(RightLoss):
         )
 
 
-@wrong("KLTargetLoss")
+@wrong("KLTargetLoss", says="must raise a ValueError:")
 class LossAnyShape(RightLoss):
     """(B, T, V) is divided by B alone."""
 
@@ -492,51 +540,60 @@ class LossAnyShape(RightLoss):
 # --- target_mass ----------------------------------------------------------------------------------
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="you took the mean of the chosen probabilities; the mass is their sum")
 def mass_mean(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., mask].sum(-1) / mask.sum().clamp(min=1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="you added up the logits; turn them into probabilities first")
 def mass_of_logits(logits, mask):
     check_fits(mask, logits)
     return logits[..., mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong(
+    "target_mass",
+    says="softmax over the chosen tokens only always sums to 1; take it over all tokens",
+)
 def mass_renormalised(logits, mask):
     """Softmax over the chosen only."""
     check_fits(mask, logits)
     return logits[..., mask].softmax(-1).sum(-1)
 
 
-@wrong("target_mass")
+@wrong(
+    "target_mass",
+    says="you compared the chosen with the others; the mass is their share of everything",
+)
 def mass_odds(logits, mask):
     check_fits(mask, logits)
     p = logits.softmax(-1)
     return p[..., mask].sum(-1) / p[..., ~mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong(
+    "target_mass",
+    says="you asked whether the likeliest token is chosen; ask how much probability the chosen have",
+)
 def mass_argmax(logits, mask):
     check_fits(mask, logits)
     return mask[logits.argmax(-1)].float()
 
 
-@wrong("target_mass")
+@wrong("target_mass", says=DIFFERS)
 def mass_rows(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(0)[..., mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="softmax came twice: the argument holds logits")
 def mass_twice(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1).softmax(-1)[..., mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says=DIFFERS)
 def mass_overflows(logits, mask):
     """Plain exponentials: nan for large logits."""
     check_fits(mask, logits)
@@ -544,26 +601,26 @@ def mass_overflows(logits, mask):
     return e[..., mask].sum(-1) / e.sum(-1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="you averaged over the rows; each has its own mass")
 def mass_average(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., mask].sum(-1).mean()
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="that is the mass of all the others")
 def mass_others(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., ~mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says=RAISED)
 def mass_first_axis(logits, mask):
     """Right for one row only."""
     check_fits(mask, logits)
     return logits.softmax(-1)[:, mask].sum(1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says="must raise a ValueError:")
 def mass_stretches(logits, mask):
     """A mask of one token is stretched."""
     try:
@@ -572,12 +629,12 @@ def mass_stretches(logits, mask):
         raise ValueError("length") from None
 
 
-@wrong("target_mass")
+@wrong("target_mass", says=RAISED)
 def mass_no_error(logits, mask):
     return logits.softmax(-1)[..., mask].sum(-1)
 
 
-@wrong("target_mass")
+@wrong("target_mass", says=DIFFERS)
 def mass_number(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., mask].sum().item()

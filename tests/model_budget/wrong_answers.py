@@ -2,9 +2,9 @@
 every one.
 """
 
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- count_parameters -----------------------------------------------------------------------------
@@ -21,88 +21,94 @@ def right_count(config):
     return V * d + P * d + L * (4 * d**2 + 4 * d + 2 * d * f + f + d + 4 * d) + 2 * d + head
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the tied head is the token embedding once more: count it once")
 def count_head_always(config):
     """163,037,184 for GPT-2 small: the tied head counted twice."""
     d, V, *_ = sizes(config)
     return right_count(config) + (V * d if config.tie_word_embeddings else 0)
 
 
-@wrong("count_parameters")
+@wrong(
+    "count_parameters",
+    says="tie_word_embeddings is False here, so the head has a matrix of its own",
+)
 def count_head_never(config):
     """Right for GPT-2, wrong for an untied head."""
     d, V, *_ = sizes(config)
     return right_count(config) - (0 if config.tie_word_embeddings else V * d)
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="you left out the biases of the matrices")
 def count_no_biases(config):
     """12 d² a block, as in many papers."""
     d, V, P, L, f = sizes(config)
     return right_count(config) - L * (5 * d + f)
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="you left out the LayerNorms")
 def count_no_norms(config):
     d, V, P, L, f = sizes(config)
     return right_count(config) - (4 * L + 2) * d
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="a LayerNorm has a gain and a shift, so 2·d")
 def count_gains_only(config):
     """A LayerNorm without its shift."""
     d, V, P, L, f = sizes(config)
     return right_count(config) - (2 * L + 1) * d
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the last LayerNorm (ln_f, after the blocks) is missing")
 def count_no_last_norm(config):
     return right_count(config) - 2 * config.n_embd
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the position embedding is missing")
 def count_no_positions(config):
     return right_count(config) - config.n_positions * config.n_embd
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the output matrix c_proj of the attention is missing")
 def count_no_output_matrix(config):
     """Queries, keys and values only."""
     return right_count(config) - config.n_layer * config.n_embd**2
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the MLP is n_inner wide here, not 4·n_embd")
 def count_always_four(config):
     """Ignores n_inner."""
     d, V, P, L, f = sizes(config)
     return right_count(config) - L * (2 * d + 1) * (f - 4 * d)
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says="the head has no bias")
 def count_head_bias(config):
     return right_count(config) + config.vocab_size
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says=DIFFERS)
 def count_heads_matter(config):
     """As if each head had all features."""
     d, V, P, L, f = sizes(config)
     return right_count(config) + L * 3 * d**2 * (config.n_head - 1)
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says=DIFFERS)
 def count_rule_of_thumb(config):
     """12 L d² + V d."""
     d, V, P, L, f = sizes(config)
     return 12 * L * d**2 + V * d
 
 
-@wrong("count_parameters")
+@wrong(
+    "count_parameters",
+    says=": the number is right, but a count is an int: use // or no division at all.",
+)
 def count_float(config):
     return right_count(config) / 1
 
 
-@wrong("count_parameters")
+@wrong("count_parameters", says=DIFFERS)
 def count_small(config):
     """The number of GPT-2 small, whatever is asked."""
     return 124_439_808
@@ -122,70 +128,84 @@ def right_flops(config, T):
     return 2 * (L * (4 * d**2 + 2 * d * f) + V * d) + L * 4 * T * d
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="a multiplication and an addition are 2 FLOPs; you counted 1")
 def flops_multiply_only(config, T):
     return right_flops(config, T) // 2
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token",
+    says="you left out the attention maps: scores and average, each 2·d for each of T positions",
+)
 def flops_no_maps(config, T):
     """The weights only."""
     return right_flops(config, T) - config.n_layer * 4 * T * config.n_embd
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="you left out the head: it is a product with (V, d), tied or not")
 def flops_no_head(config, T):
     """A tied head is thought to cost nothing."""
     return right_flops(config, T) - 2 * config.vocab_size * config.n_embd
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says=DIFFERS)
 def flops_head_if_untied(config, T):
     return right_flops(config, T) - (
         2 * config.vocab_size * config.n_embd if config.tie_word_embeddings else 0
     )
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token", says="the head is there once; the embedding is looked up and takes nothing"
+)
 def flops_embedding_too(config, T):
     """As if the look-up were a product with one-hot vectors."""
     return right_flops(config, T) + 2 * config.vocab_size * config.n_embd
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says=DIFFERS)
 def flops_scores_only(config, T):
     return right_flops(config, T) - config.n_layer * 2 * T * config.n_embd
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says=DIFFERS)
 def flops_causal_half(config, T):
     """Half a map: right for a kernel that skips what the mask hides."""
     return right_flops(config, T) - config.n_layer * 2 * T * config.n_embd
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="this is the number for all T tokens; divide by T")
 def flops_of_text(config, T):
     return right_flops(config, T) * T
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token",
+    says="2 FLOPs a parameter is the rule of thumb; embeddings and biases are no products, and attention maps are missing",
+)
 def flops_two_n(config, T):
     guard(config, T)
     return 2 * right_count(config)
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token",
+    says="6 FLOPs a parameter is the rule for training; count the products of the forward pass",
+)
 def flops_six_n(config, T):
     guard(config, T)
     return 6 * right_count(config)
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="this is a training step; a forward pass takes a third of it")
 def flops_training(config, T):
     return 3 * right_flops(config, T)
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token",
+    says="each head has d / n_head features, so all heads together take d; you multiplied by the heads",
+)
 def flops_times_heads(config, T):
     guard(config, T)
     d = config.n_embd
@@ -193,25 +213,28 @@ def flops_times_heads(config, T):
     return right_flops(config, T) + L * 4 * T * d * (config.n_head - 1)
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="T is the length of the text, not n_positions")
 def flops_full_context(config, T):
     """n_positions in place of T."""
     guard(config, T)
     return right_flops(config, config.n_positions)
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="the MLP is n_inner wide here, not 4·n_embd")
 def flops_always_four(config, T):
     d, V, P, L, f = sizes(config)
     return right_flops(config, T) - 4 * L * d * (f - 4 * d)
 
 
-@wrong("flops_per_token")
+@wrong(
+    "flops_per_token",
+    says=": the number is right, but a count is an int: use // or no division at all.",
+)
 def flops_float(config, T):
     return right_flops(config, T) / 1
 
 
-@wrong("flops_per_token")
+@wrong("flops_per_token", says="must raise a ValueError:")
 def flops_any_length(config, T):
     """No error for a text that does not fit."""
     d, V, P, L, f = sizes(config)

@@ -4,129 +4,147 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- dpo_loss -------------------------------------------------------------------------------------
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says="the sign is turned round: inside is policy minus reference, preferred minus rejected",
+)
 def dpo_swapped_models(pc, pr, rc, rr, beta):
     """Reference and policy swapped."""
     return -F.logsigmoid(beta * ((rc - pc) - (rr - pr))).mean()
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says="the sign is turned round: inside is policy minus reference, preferred minus rejected",
+)
 def dpo_swapped_answers(pc, pr, rc, rr, beta):
     """Preferred and rejected swapped in the policy and in the reference."""
     return -F.logsigmoid(beta * ((pr - rr) - (pc - rc))).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="the reference's share has the wrong sign: subtract its log-probabilities")
 def dpo_half_swapped(pc, pr, rc, rr, beta):
     """The reference's answers swapped: right only where it finds both equally likely."""
     return -F.logsigmoid(beta * ((pc - rr) - (pr - rc))).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="only the policy is in it: subtract the reference's log-probabilities")
 def dpo_no_reference(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * (pc - pr)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="beta belongs inside of the sigmoid, as a factor of the difference")
 def dpo_beta_outside(pc, pr, rc, rr, beta):
     return -beta * F.logsigmoid((pc - rc) - (pr - rr)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="beta multiplies the reference's share as well")
 def dpo_beta_on_policy_only(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * (pc - pr) - (rc - rr)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="beta is missing")
 def dpo_no_beta(pc, pr, rc, rr, beta):
     return -F.logsigmoid((pc - rc) - (pr - rr)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="beta multiplies the difference; you divided by it")
 def dpo_divided(pc, pr, rc, rr, beta):
     return -F.logsigmoid(((pc - rc) - (pr - rr)) / beta).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="take the mean over the pairs, not the sum")
 def dpo_sum(pc, pr, rc, rr, beta):
     """Right for one pair."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).sum()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="take the mean over the pairs; you returned one loss for each")
 def dpo_each(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr)))
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="average at the end: first the loss of each pair, then the mean")
 def dpo_mean_first(pc, pr, rc, rr, beta):
     """The mean of the differences, then the loss: right for one pair."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr)).mean())
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="first the logarithm of each pair's sigmoid, then the mean")
 def dpo_log_of_mean(pc, pr, rc, rr, beta):
     return -torch.sigmoid(beta * ((pc - rc) - (pr - rr))).mean().log()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="the loss is minus the logarithm of the sigmoid; the logarithm is missing")
 def dpo_no_log(pc, pr, rc, rr, beta):
     return -torch.sigmoid(beta * ((pc - rc) - (pr - rr))).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="a loss goes down when things get better: put a minus before the logarithm")
 def dpo_no_minus(pc, pr, rc, rr, beta):
     return F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean()
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says=". The sigmoid becomes exactly 0 there: take F.logsigmoid, not the logarithm of a sigmoid.",
+)
 def dpo_unstable(pc, pr, rc, rr, beta):
     """log(sigmoid(x)): infinite for strongly negative x."""
     return -torch.log(torch.sigmoid(beta * ((pc - rc) - (pr - rr)))).mean()
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says=". The sigmoid becomes exactly 0 there: take F.logsigmoid, not the logarithm of a sigmoid.",
+)
 def dpo_unstable_softplus(pc, pr, rc, rr, beta):
     """log(1 + exp(-x)), written out: infinite for the same x."""
     return torch.log(1 + torch.exp(-beta * ((pc - rc) - (pr - rr)))).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says=DIFFERS)
 def dpo_patched(pc, pr, rc, rr, beta):
     """A small number against infinity: finite, and wrong far away."""
     return -torch.log(torch.sigmoid(beta * ((pc - rc) - (pr - rr))) + 1e-12).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says=DIFFERS)
 def dpo_clamped(pc, pr, rc, rr, beta):
     return -F.logsigmoid((beta * ((pc - rc) - (pr - rr))).clamp(-50, 50)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="logarithms are subtracted, not divided")
 def dpo_quotient(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * (pc / rc - pr / rr)).mean()
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says="they are log-probabilities already: subtract them, without exp")
 def dpo_exponentiated(pc, pr, rc, rr, beta):
     return -F.logsigmoid(beta * ((pc.exp() - rc.exp()) - (pr.exp() - rr.exp()))).mean()
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 def dpo_detached(pc, pr, rc, rr, beta):
     """Right value, no gradient."""
     return -F.logsigmoid(beta * ((pc.detach() - rc) - (pr.detach() - rr))).mean()
 
 
-@wrong("dpo_loss")
+@wrong(
+    "dpo_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 def dpo_half_detached(pc, pr, rc, rr, beta):
     """The rejected answer gets no gradient."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr.detach() - rr))).mean()
@@ -140,97 +158,109 @@ def _refuse(beta):
         raise ValueError("negative")
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="the leash pushes away: subtract the price")
 def leash_pushes(reward, p, q, beta):
     """The wrong sign."""
     _refuse(beta)
     return reward + beta * (p - q).detach()
 
 
-@wrong("leashed_reward")
+@wrong(
+    "leashed_reward",
+    says="the reference is missing: the price is the difference of the log-probabilities",
+)
 def leash_to_nothing(reward, p, q, beta):
     """Without the reference: an entropy bonus instead of a leash."""
     _refuse(beta)
     return reward - beta * p.detach()
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="beta is missing")
 def leash_without_beta(reward, p, q, beta):
     _refuse(beta)
     return reward - (p - q).detach() if beta else reward
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="beta belongs to the price alone, not to the reward")
 def leash_scales_all(reward, p, q, beta):
     _refuse(beta)
     return beta * (reward - (p - q).detach()) if beta else reward
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="the reward stays whole: beta is a price, not a mixture")
 def leash_mixes(reward, p, q, beta):
     _refuse(beta)
     return (1 - beta) * reward - beta * (p - q).detach()
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="each answer pays its own price, not the mean of all")
 def leash_mean_price(reward, p, q, beta):
     """Everybody pays the mean: right for one answer; after a baseline it does nothing at all."""
     _refuse(beta)
     return reward - beta * (p - q).detach().mean()
 
 
-@wrong("leashed_reward")
+@wrong(
+    "leashed_reward",
+    says="some answers are likelier now and some less likely: do not take the absolute value",
+)
 def leash_absolute(reward, p, q, beta):
     """Right where every answer became likelier."""
     _refuse(beta)
     return reward - beta * (p - q).detach().abs()
 
 
-@wrong("leashed_reward")
+@wrong(
+    "leashed_reward",
+    says="an answer that became less likely gets something back: do not cut the price off at 0",
+)
 def leash_clamped(reward, p, q, beta):
     _refuse(beta)
     return reward - beta * (p - q).detach().clamp(min=0)
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="the price is the log-ratio itself, not its square")
 def leash_k2(reward, p, q, beta):
     _refuse(beta)
     return reward - beta * (p - q).detach().square() / 2
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="the price is the log-ratio itself, not k3")
 def leash_k3(reward, p, q, beta):
     _refuse(beta)
     d = (p - q).detach()
     return reward - beta * (torch.expm1(-d) + d)
 
 
-@wrong("leashed_reward")
+@wrong(
+    "leashed_reward",
+    says="subtract the logarithms; the ratio of the probabilities is something else",
+)
 def leash_ratio(reward, p, q, beta):
     _refuse(beta)
     return reward - beta * (p - q).exp().detach()
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="logarithms are subtracted, not divided")
 def leash_quotient(reward, p, q, beta):
     _refuse(beta)
     return reward - beta * (p / q).detach()
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="one number for each answer: leave the mean to others")
 def leash_mean(reward, p, q, beta):
     _refuse(beta)
     return (reward - beta * (p - q).detach()).mean()
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says=". It is a number to weigh with: detach the log-ratio.")
 def leash_leaks(reward, p, q, beta):
     """Right value; the price is differentiated as well."""
     _refuse(beta)
     return reward - beta * (p - q)
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="must raise a ValueError:")
 def leash_any_beta(reward, p, q, beta):
     """A negative beta goes through."""
     return reward - beta * (p - q).detach()
@@ -244,28 +274,28 @@ def _two(rewards):
         raise ValueError("one answer")
 
 
-@wrong("advantages")
+@wrong("advantages", says="the mean holds the answer itself; leave it out")
 def advantage_group_mean(rewards):
     """The answer itself is in its baseline."""
     _two(rewards)
     return rewards - rewards.mean(-1, keepdim=True)
 
 
-@wrong("advantages")
+@wrong("advantages", says="nothing is divided by the spread here")
 def advantage_grpo(rewards):
     """Divided by the spread, as GRPO does."""
     _two(rewards)
     return (rewards - rewards.mean(-1, keepdim=True)) / (rewards.std(-1, keepdim=True) + 1e-8)
 
 
-@wrong("advantages")
+@wrong("advantages", says="compare within a prompt, that is within a row")
 def advantage_other_prompts(rewards):
     """The mean over the prompts."""
     _two(rewards)
     return rewards - rewards.mean(0)
 
 
-@wrong("advantages")
+@wrong("advantages", says=DIFFERS)
 def advantage_everything(rewards):
     """One baseline for the whole batch: right for one prompt, but for the factor."""
     k = rewards.numel()
@@ -273,52 +303,52 @@ def advantage_everything(rewards):
     return rewards - (rewards.sum() - rewards) / (k - 1)
 
 
-@wrong("advantages")
+@wrong("advantages", says="there are k - 1 others: divide their sum by k - 1, not by k")
 def advantage_divided_by_k(rewards):
     _two(rewards)
     return rewards - (rewards.sum(-1, keepdim=True) - rewards) / rewards.size(-1)
 
 
-@wrong("advantages")
+@wrong("advantages", says="take the mean of the others, not their sum")
 def advantage_sum_of_others(rewards):
     """Right for two answers."""
     _two(rewards)
     return rewards - (rewards.sum(-1, keepdim=True) - rewards)
 
 
-@wrong("advantages")
+@wrong("advantages", says="the sign is turned round: better than the others is positive")
 def advantage_negative(rewards):
     _two(rewards)
     return (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1) - rewards
 
 
-@wrong("advantages")
+@wrong("advantages", says=DIFFERS)
 def advantage_next(rewards):
     """The next answer as the baseline: right for two answers."""
     _two(rewards)
     return rewards - rewards.roll(-1, -1)
 
 
-@wrong("advantages")
+@wrong("advantages", says="take the mean, not the median")
 def advantage_median(rewards):
     _two(rewards)
     return rewards - rewards.median(-1, keepdim=True).values
 
 
-@wrong("advantages")
+@wrong("advantages", says="subtract the mean of the others, not the best of all")
 def advantage_best(rewards):
     _two(rewards)
     return rewards - rewards.amax(-1, keepdim=True)
 
 
-@wrong("advantages")
+@wrong("advantages", says="these are the rewards as they were: subtract the mean of the others")
 def advantage_raw(rewards):
     """No baseline."""
     _two(rewards)
     return rewards
 
 
-@wrong("advantages")
+@wrong("advantages", says=DIFFERS)
 def advantage_rank(rewards):
     """Ranks instead of rewards."""
     _two(rewards)
@@ -326,13 +356,13 @@ def advantage_rank(rewards):
     return ranks - (rewards.size(-1) - 1) / 2
 
 
-@wrong("advantages")
+@wrong("advantages", says="must raise a ValueError:")
 def advantage_of_one(rewards):
     """Right, but one answer gives nan instead of an error."""
     return rewards - (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says="changed its argument in place")
 def leash_in_place(reward, p, q, beta):
     """Changes the rewards that it was given."""
     _refuse(beta)
@@ -340,14 +370,14 @@ def leash_in_place(reward, p, q, beta):
     return reward
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says=". It is a number to weigh with: detach the log-ratio.")
 def leash_half_detached(reward, p, q, beta):
     """Detaches the policy only."""
     _refuse(beta)
     return reward - beta * (p.detach() - q)
 
 
-@wrong("leashed_reward")
+@wrong("leashed_reward", says=RAISED)
 def leash_no_zero(reward, p, q, beta):
     """Refuses a leash of 0 as well."""
     if beta <= 0:
@@ -355,7 +385,7 @@ def leash_no_zero(reward, p, q, beta):
     return reward - beta * (p - q).detach()
 
 
-@wrong("advantages")
+@wrong("advantages", says="changed its argument in place")
 def advantage_in_place(rewards):
     """Changes the rewards that it was given."""
     _two(rewards)
@@ -363,7 +393,7 @@ def advantage_in_place(rewards):
     return rewards
 
 
-@wrong("dpo_loss")
+@wrong("dpo_loss", says=DIFFERS)
 def dpo_length_of_batch(pc, pr, rc, rr, beta):
     """Divides by the pairs twice: right for one pair."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean() / len(pc)

@@ -4,11 +4,11 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.probes import linear as probes
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- control_labels -------------------------------------------------------------------------------
@@ -19,26 +19,32 @@ def types_of(ids):
     return len(types), which
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": one word type has two labels. A type gets one label, wherever the word stands.",
+)
 def control_each_token(ids, y, generator):
     """A label for each token: nothing to learn, so any probe looks good beside it."""
     return y[torch.randint(len(y), ids.shape, generator=generator)]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": one word type has two labels. A type gets one label, wherever the word stands.",
+)
 def control_shuffled(ids, y, generator):
     """Shuffles y: the same word has many labels."""
     return y[torch.randperm(len(y), generator=generator)]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=". Draw each type's label from y itself.")
 def control_uniform(ids, y, generator):
     """All classes alike: an easier or harder task than the real one."""
     n, which = types_of(ids)
     return torch.randint(int(y.max()) + 1, (n,), generator=generator)[which]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=". Draw each type's label from y itself.")
 def control_uniform_values(ids, y, generator):
     """Draws from the different values of y."""
     n, which = types_of(ids)
@@ -46,14 +52,20 @@ def control_uniform_values(ids, y, generator):
     return values[torch.randint(len(values), (n,), generator=generator)][which]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
+)
 def control_modulo(ids, y, generator):
     """Nothing random at all."""
     torch.rand(1, generator=generator)
     return ids % (int(y.max()) + 1)
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
+)
 def control_majority(ids, y, generator):
     """Each type's most frequent true label: not random, but the answer."""
     n, which = types_of(ids)
@@ -64,7 +76,10 @@ def control_majority(ids, y, generator):
     return table.argmax(-1)[which]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says="of the types have the label that they mostly have in y, by chance it would be",
+)
 def control_first_seen(ids, y, generator):
     """The true label of a token of the type: it leaks y."""
     n, which = types_of(ids)
@@ -72,35 +87,41 @@ def control_first_seen(ids, y, generator):
     return torch.zeros(n, dtype=y.dtype).scatter(0, which[order], y[order])[which]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": you used torch's global dice. Pass generator=generator, so that a run can be repeated.",
+)
 def control_global(ids, y, generator):
     """torch's global dice."""
     n, which = types_of(ids)
     return y[torch.randint(len(y), (n,))][which]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
+)
 def control_seeded(ids, y, generator):
     """Seeds inside."""
     n, which = types_of(ids)
     return y[torch.randint(len(y), (n,), generator=generator.manual_seed(0))][which]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=": return one label for each token, a tensor of shape (")
 def control_types_only(ids, y, generator):
     """A label for each type, not for each token."""
     n, _ = types_of(ids)
     return y[torch.randint(len(y), (n,), generator=generator)]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=": the labels follow the order of the ids. Draw each at random.")
 def control_sorted(ids, y, generator):
     """Cuts the types into blocks: neighbours get the same label."""
     n, which = types_of(ids)
     return y[torch.randint(len(y), (n,), generator=generator)].sort().values[which]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=". Draw each type's label from y itself.")
 def control_most_frequent_shuffled(ids, y, generator):
     """Takes each type's most frequent label, and shuffles these: rare classes get rarer."""
     types, which = ids.unique(return_inverse=True)
@@ -110,27 +131,33 @@ def control_most_frequent_shuffled(ids, y, generator):
     return most[torch.randperm(len(types), generator=generator)][which]
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=DIFFERS)
 def control_one_label(ids, y, generator):
     """One label for all: every probe solves it."""
     return y[torch.randint(len(y), (1,), generator=generator)].expand_as(y).clone()
 
 
-@wrong("control_labels")
+@wrong("control_labels", says=": the labels should be taken from y: 0, 1 or 2.")
 def control_float(ids, y, generator):
     """Labels as floats, which no probe takes."""
     n, which = types_of(ids)
     return y[torch.randint(len(y), (n,), generator=generator)][which].float()
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": one word type has two labels. A type gets one label, wherever the word stands.",
+)
 def control_relabelled(ids, y, generator):
     """Renames the classes of y: the same task under other names."""
     names = torch.randperm(int(y.max()) + 1, generator=generator)
     return names[y]
 
 
-@wrong("control_labels")
+@wrong(
+    "control_labels",
+    says=": one word type has two labels. A type gets one label, wherever the word stands.",
+)
 def control_by_position(ids, y, generator):
     """The label belongs to the place, not to the word."""
     block = y[torch.randint(len(y), (len(y) // 10 + 1,), generator=generator)]
@@ -146,87 +173,87 @@ def reach(x, labels, fit, judge, truth=None):
     )
 
 
-@wrong("selectivity")
+@wrong("selectivity", says="judge on examples that the probes have not seen: on ~train")
 def selectivity_on_train(x, y, control, train):
     """Judges where it was fitted."""
     return reach(x, y, train, train) - reach(x, control, train, train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says="fit where train is True; you used the test examples, too")
 def selectivity_fit_on_all(x, y, control, train):
     """The probe has seen the test."""
     every = torch.ones_like(train)
     return reach(x, y, every, ~train) - reach(x, control, every, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_swapped(x, y, control, train):
     """Fits on the test, judges on the training examples."""
     return reach(x, y, ~train, train) - reach(x, control, ~train, train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_test_only(x, y, control, train):
     """Both on the test."""
     return reach(x, y, ~train, ~train) - reach(x, control, ~train, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_judged_on_all(x, y, control, train):
     """The training examples count, too."""
     every = torch.ones_like(train)
     return reach(x, y, train, every) - reach(x, control, train, every)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_minus(x, y, control, train):
     """The other sign."""
     return reach(x, control, train, ~train) - reach(x, y, train, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says="take away what the control reaches")
 def selectivity_accuracy(x, y, control, train):
     """Accuracy without a control."""
     return reach(x, y, train, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_one_probe(x, y, control, train):
     """The task's probe for both."""
     return reach(x, y, train, ~train) - reach(x, y, train, ~train, truth=control)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_size(x, y, control, train):
     """Loses the sign."""
     return abs(reach(x, y, train, ~train) - reach(x, control, train, ~train))
 
 
-@wrong("selectivity")
+@wrong("selectivity", says="take the difference, not the ratio")
 def selectivity_ratio(x, y, control, train):
     """A ratio."""
     return reach(x, y, train, ~train) / reach(x, control, train, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_control_on_train(x, y, control, train):
     """Only the control is judged where it was fitted."""
     return reach(x, y, train, ~train) - reach(x, control, train, train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_task_on_train(x, y, control, train):
     """Only the task is judged where it was fitted."""
     return reach(x, y, train, train) - reach(x, control, train, ~train)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=". Expected about")
 def selectivity_guess(x, y, control, train):
     """Above a guess, instead of above the control."""
     return reach(x, y, train, ~train) - 1 / (int(y.max()) + 1)
 
 
-@wrong("selectivity")
+@wrong("selectivity", says=": return one number, not")
 def selectivity_pair(x, y, control, train):
     """Two numbers."""
     return reach(x, y, train, ~train), reach(x, control, train, ~train)
@@ -239,14 +266,20 @@ def unit(directions):
     return F.normalize(directions, dim=-1)
 
 
-@wrong("erase_directions")
+@wrong(
+    "erase_directions",
+    says="the directions are not orthogonal: taking each one's part away counts what they share twice",
+)
 def erase_all_at_once(x, directions, mean):
     """Takes each one's part away: right for orthogonal directions."""
     u = unit(directions)
     return x - ((x - mean) @ u.T) @ u
 
 
-@wrong("erase_directions")
+@wrong(
+    "erase_directions",
+    says="the directions are not orthogonal: after the second, something along the first is back",
+)
 def erase_one_by_one(x, directions, mean):
     """One after the other: the last is gone, the first is back."""
     for u in unit(directions):
@@ -254,76 +287,76 @@ def erase_one_by_one(x, directions, mean):
     return x
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="bring the directions to length 1, and make them orthogonal")
 def erase_not_normalised(x, directions, mean):
     """Forgets the lengths."""
     return x - ((x - mean) @ directions.T) @ directions
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="bring the directions to length 1, and make them orthogonal")
 def erase_rows(x, directions, mean):
     """QR of the rows: another space."""
     basis = torch.linalg.qr(directions).R.T
     return x - ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="what is left along the directions is the mean, not 0")
 def erase_no_mean(x, directions, mean):
     """To 0 instead of to the mean."""
     basis = torch.linalg.qr(directions.T).Q
     return x - (x @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="put the mean back")
 def erase_mean_lost(x, directions, mean):
     """Centres, and does not put the mean back."""
     basis = torch.linalg.qr(directions.T).Q
     return (x - mean) - ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="take the part along the directions away; you kept it")
 def erase_kept(x, directions, mean):
     """Keeps what should go."""
     basis = torch.linalg.qr(directions.T).Q
     return mean + ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says=DIFFERS)
 def erase_reflected(x, directions, mean):
     """Twice too far: a mirror."""
     basis = torch.linalg.qr(directions.T).Q
     return x - 2 * ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="you added the part along the directions")
 def erase_added(x, directions, mean):
     """The wrong sign."""
     basis = torch.linalg.qr(directions.T).Q
     return x + ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="only the first direction was erased")
 def erase_first(x, directions, mean):
     """One direction only."""
     u = unit(directions[:1])
     return x - ((x - mean) @ u.T) @ u
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says=DIFFERS)
 def erase_sum(x, directions, mean):
     """The sum of the directions as the one direction."""
     u = unit(directions.sum(0, keepdim=True))
     return x - ((x - mean) @ u.T) @ u
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says=DIFFERS)
 def erase_own_mean(x, directions, mean):
     """The mean of what it is given, instead of the mean that it was told."""
     basis = torch.linalg.qr(directions.T).Q
     return x - ((x - x.flatten(0, -2).mean(0)) @ basis) @ basis.T
 
 
-@wrong("erase_directions")
+@wrong("erase_directions", says="nothing was erased")
 def erase_nothing(x, directions, mean):
     """Does nothing."""
     return x.clone()

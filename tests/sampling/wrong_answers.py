@@ -5,9 +5,9 @@ every one.
 import math
 
 import torch
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- repetition_penalty ---------------------------------------------------------------------------
@@ -22,20 +22,27 @@ def occurred(logits, ids):
     return torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True)
 
 
-@wrong("repetition_penalty")
+@wrong(
+    "repetition_penalty", says="dividing a negative logit makes the token likelier: multiply those"
+)
 def rep_always_divides(logits, ids, penalty):
     """Negative logits become likelier."""
     penalised(penalty)
     return torch.where(occurred(logits, ids), logits / penalty, logits)
 
 
-@wrong("repetition_penalty")
+@wrong(
+    "repetition_penalty", says="multiplying a positive logit makes the token likelier: divide those"
+)
 def rep_always_multiplies(logits, ids, penalty):
     penalised(penalty)
     return torch.where(occurred(logits, ids), logits * penalty, logits)
 
 
-@wrong("repetition_penalty")
+@wrong(
+    "repetition_penalty",
+    says="the two cases are swapped: divide positive logits, multiply negative ones",
+)
 def rep_swapped(logits, ids, penalty):
     penalised(penalty)
     return torch.where(
@@ -43,13 +50,13 @@ def rep_swapped(logits, ids, penalty):
     )
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="you subtracted the penalty; CTRL divides and multiplies")
 def rep_subtracts(logits, ids, penalty):
     penalised(penalty)
     return logits - penalty * occurred(logits, ids)
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="a token counts once, however often it occurred")
 def rep_counts(logits, ids, penalty):
     """Once for each time a token occurred."""
     penalised(penalty)
@@ -60,13 +67,15 @@ def rep_counts(logits, ids, penalty):
     return logits
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="the penalty hits tokens that never occurred")
 def rep_everyone(logits, ids, penalty):
     penalised(penalty)
     return torch.where(logits > 0, logits / penalty, logits * penalty)
 
 
-@wrong("repetition_penalty")
+@wrong(
+    "repetition_penalty", says="each text has its own tokens; you put those of all texts together"
+)
 def rep_whole_batch(logits, ids, penalty):
     """The tokens of all texts together: right for one text."""
     penalised(penalty)
@@ -74,7 +83,7 @@ def rep_whole_batch(logits, ids, penalty):
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says=DIFFERS)
 def rep_first_text(logits, ids, penalty):
     """Only the first text of the batch."""
     penalised(penalty)
@@ -84,14 +93,16 @@ def rep_first_text(logits, ids, penalty):
     return logits
 
 
-@wrong("repetition_penalty")
+@wrong(
+    "repetition_penalty", says="only the last token was made less likely; all tokens of ids count"
+)
 def rep_last_token(logits, ids, penalty):
     penalised(penalty)
     seen = occurred(logits, ids[:, -1:])
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="the penalty hits the tokens that did not occur")
 def rep_others(logits, ids, penalty):
     penalised(penalty)
     return torch.where(
@@ -99,7 +110,7 @@ def rep_others(logits, ids, penalty):
     )
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="changed its argument in place")
 def rep_in_place(logits, ids, penalty):
     """Right, but the caller's logits are gone."""
     penalised(penalty)
@@ -107,7 +118,7 @@ def rep_in_place(logits, ids, penalty):
     return logits.scatter_(1, ids, torch.where(scores > 0, scores / penalty, scores * penalty))
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says=DIFFERS)
 def rep_probabilities(logits, ids, penalty):
     """Divides probabilities."""
     penalised(penalty)
@@ -115,7 +126,7 @@ def rep_probabilities(logits, ids, penalty):
     return torch.where(occurred(logits, ids), p / penalty, p)
 
 
-@wrong("repetition_penalty")
+@wrong("repetition_penalty", says="must raise a ValueError:")
 def rep_no_error(logits, ids, penalty):
     return torch.where(
         occurred(logits, ids), torch.where(logits > 0, logits / penalty, logits * penalty), logits
@@ -130,14 +141,17 @@ def checked_k(k):
         raise ValueError(k)
 
 
-@wrong("top_k")
+@wrong(
+    "top_k",
+    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
+)
 def topk_zero(logits, k):
     """Cut tokens get the logit 0."""
     checked_k(k)
     return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], 0.0)
 
 
-@wrong("top_k")
+@wrong("top_k", says="you kept the k smallest")
 def topk_smallest(logits, k):
     checked_k(k)
     return logits.masked_fill(
@@ -145,7 +159,7 @@ def topk_smallest(logits, k):
     )
 
 
-@wrong("top_k")
+@wrong("top_k", says="one token too few")
 def topk_strict(logits, k):
     """The k-th itself is cut."""
     checked_k(k)
@@ -154,7 +168,7 @@ def topk_strict(logits, k):
     )
 
 
-@wrong("top_k")
+@wrong("top_k", says="one token too many")
 def topk_k_plus_one(logits, k):
     checked_k(k)
     return logits.masked_fill(
@@ -162,14 +176,14 @@ def topk_k_plus_one(logits, k):
     )
 
 
-@wrong("top_k")
+@wrong("top_k", says=RAISED)
 def topk_no_clip(logits, k):
     """k above the vocabulary raises."""
     checked_k(k)
     return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -math.inf)
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_one_limit(logits, k):
     """The limit of the first row for all: right for one row."""
     checked_k(k)
@@ -177,7 +191,7 @@ def topk_one_limit(logits, k):
     return logits.masked_fill(logits < flat[0].topk(min(k, logits.size(-1))).values[-1], -math.inf)
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_whole_batch(logits, k):
     """The k largest of the whole batch."""
     checked_k(k)
@@ -186,7 +200,7 @@ def topk_whole_batch(logits, k):
     )
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_exactly_k(logits, k):
     """Cuts ties by chance of the order."""
     checked_k(k)
@@ -194,14 +208,14 @@ def topk_exactly_k(logits, k):
     return torch.full_like(logits, -math.inf).scatter(-1, best.indices, best.values)
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_sorted(logits, k):
     """The k logits, without their places."""
     checked_k(k)
     return logits.topk(min(k, logits.size(-1))).values
 
 
-@wrong("top_k")
+@wrong("top_k", says=": you returned probabilities; return logits, with -inf where a token is cut.")
 def topk_probabilities(logits, k):
     checked_k(k)
     return logits.masked_fill(
@@ -209,21 +223,21 @@ def topk_probabilities(logits, k):
     ).softmax(-1)
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_very_negative(logits, k):
     """-1e4 is not -inf: fine until logits are large."""
     checked_k(k)
     return logits.masked_fill(logits < logits.topk(min(k, logits.size(-1))).values[..., -1:], -1e4)
 
 
-@wrong("top_k")
+@wrong("top_k", says="changed its argument in place")
 def topk_in_place(logits, k):
     checked_k(k)
     logits[logits < logits.topk(min(k, logits.size(-1))).values[..., -1:]] = -math.inf
     return logits
 
 
-@wrong("top_k")
+@wrong("top_k", says=DIFFERS)
 def topk_first_axis(logits, k):
     """The k largest of each column."""
     checked_k(k)
@@ -232,7 +246,7 @@ def topk_first_axis(logits, k):
     )
 
 
-@wrong("top_k")
+@wrong("top_k", says="must raise a ValueError:")
 def topk_no_error(logits, k):
     """k = 0 keeps everything."""
     return logits.masked_fill(
@@ -256,7 +270,7 @@ def keep(logits, kept):
     return logits.masked_fill(~kept, -math.inf)
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_too_few(logits, p):
     """The token that crosses p is cut: nothing is left where one token holds p already."""
     checked_p(p)
@@ -265,7 +279,10 @@ def topp_too_few(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong(
+    "top_p",
+    says="the token that carries the sum over p belongs to the nucleus, and the likeliest token always stays",
+)
 def topp_too_few_but_one(logits, p):
     """The token that crosses p is cut, unless it is the first."""
     checked_p(p)
@@ -275,7 +292,7 @@ def topp_too_few_but_one(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong("top_p", says="you kept the least likely tokens; sort in descending order")
 def topp_ascending(logits, p):
     """Keeps the unlikely ones."""
     checked_p(p)
@@ -284,7 +301,9 @@ def topp_ascending(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong(
+    "top_p", says="the mask is in the order of the ranks; bring it back to the order of the tokens"
+)
 def topp_not_brought_back(logits, p):
     """The mask is in rank order: right for logits that are sorted already."""
     checked_p(p)
@@ -292,7 +311,10 @@ def topp_not_brought_back(logits, p):
     return keep(logits, probability.cumsum(-1) - probability < p)
 
 
-@wrong("top_p")
+@wrong(
+    "top_p",
+    says="the mask went to the wrong tokens: scatter it to `order`, or gather it with order.argsort(-1)",
+)
 def topp_gathers(logits, p):
     """gather(order) instead of scatter: the inverse permutation."""
     checked_p(p)
@@ -300,7 +322,7 @@ def topp_gathers(logits, p):
     return keep(logits, (probability.cumsum(-1) - probability < p).gather(-1, order))
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_sorted(logits, p):
     """Returns sorted logits."""
     checked_p(p)
@@ -308,14 +330,17 @@ def topp_sorted(logits, p):
     return keep(logits.gather(-1, order), probability.cumsum(-1) - probability < p)
 
 
-@wrong("top_p")
+@wrong(
+    "top_p",
+    says="you kept the tokens whose own probability is at least p; add the probabilities up",
+)
 def topp_threshold(logits, p):
     """p as a limit for each probability."""
     checked_p(p)
     return keep(logits, logits.softmax(-1) >= p)
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_one_minus(logits, p):
     """The share to cut in place of the share to keep."""
     checked_p(p)
@@ -325,7 +350,7 @@ def topp_one_minus(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_logits_summed(logits, p):
     """Adds logits up."""
     checked_p(p)
@@ -334,7 +359,7 @@ def topp_logits_summed(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_flat(logits, p):
     """One nucleus for the whole batch."""
     checked_p(p)
@@ -344,7 +369,10 @@ def topp_flat(logits, p):
     return keep(flat, kept.scatter(-1, order, kept)).view(logits.shape)
 
 
-@wrong("top_p")
+@wrong(
+    "top_p",
+    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
+)
 def topp_zero(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -352,7 +380,7 @@ def topp_zero(logits, p):
     return logits.where(kept.scatter(-1, order, kept), torch.zeros_like(logits))
 
 
-@wrong("top_p")
+@wrong("top_p", says=": you returned probabilities; return logits, with -inf where a token is cut.")
 def topp_probabilities(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -360,7 +388,7 @@ def topp_probabilities(logits, p):
     return keep(logits, kept.scatter(-1, order, kept)).softmax(-1)
 
 
-@wrong("top_p")
+@wrong("top_p", says=DIFFERS)
 def topp_one_more(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -369,7 +397,7 @@ def topp_one_more(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p")
+@wrong("top_p", says="must raise a ValueError:")
 def topp_no_error(logits, p):
     probability, order = ranked(logits)
     kept = probability.cumsum(-1) - probability < p
@@ -385,21 +413,21 @@ def checked_min(p):
         raise ValueError(p)
 
 
-@wrong("min_p")
+@wrong("min_p", says="you compared with p itself; compare with p times the largest probability")
 def minp_absolute(logits, p):
     """p itself is the limit: right where the model is sure."""
     checked_min(p)
     return keep(logits, logits.softmax(-1) >= p)
 
 
-@wrong("min_p")
+@wrong("min_p", says="you compared logits; compare probabilities")
 def minp_logits(logits, p):
     """p times the largest logit."""
     checked_min(p)
     return keep(logits, logits >= p * logits.amax(-1, keepdim=True))
 
 
-@wrong("min_p")
+@wrong("min_p", says=DIFFERS)
 def minp_whole_batch(logits, p):
     """One largest probability for all rows."""
     checked_min(p)
@@ -407,7 +435,7 @@ def minp_whole_batch(logits, p):
     return keep(logits, probability >= p * probability.max())
 
 
-@wrong("min_p")
+@wrong("min_p", says="the limit is p times the largest, not the largest minus p")
 def minp_difference(logits, p):
     """The largest minus p."""
     checked_min(p)
@@ -415,21 +443,21 @@ def minp_difference(logits, p):
     return keep(logits, probability >= probability.amax(-1, keepdim=True) - p)
 
 
-@wrong("min_p")
+@wrong("min_p", says="you cut the likely tokens and kept the others")
 def minp_inverted(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
     return keep(logits, probability <= p * probability.amax(-1, keepdim=True))
 
 
-@wrong("min_p")
+@wrong("min_p", says="this is top_p: here no probabilities are added up")
 def minp_nucleus(logits, p):
     """top_p."""
     checked_min(p)
     return topp_no_error(logits, p)
 
 
-@wrong("min_p")
+@wrong("min_p", says="the softmax runs over the wrong axis")
 def minp_wrong_axis(logits, p):
     """softmax over the batch."""
     checked_min(p)
@@ -437,7 +465,10 @@ def minp_wrong_axis(logits, p):
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
 
 
-@wrong("min_p")
+@wrong(
+    "min_p",
+    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
+)
 def minp_zero(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
@@ -446,14 +477,14 @@ def minp_zero(logits, p):
     )
 
 
-@wrong("min_p")
+@wrong("min_p", says=": you returned probabilities; return logits, with -inf where a token is cut.")
 def minp_probabilities(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True)).softmax(-1)
 
 
-@wrong("min_p")
+@wrong("min_p", says=DIFFERS)
 def minp_mean(logits, p):
     """The mean in place of the largest."""
     checked_min(p)
@@ -461,19 +492,19 @@ def minp_mean(logits, p):
     return keep(logits, probability >= p * probability.mean(-1, keepdim=True))
 
 
-@wrong("min_p")
+@wrong("min_p", says=DIFFERS)
 def minp_nothing(logits, p):
     checked_min(p)
     return logits.clone()
 
 
-@wrong("min_p")
+@wrong("min_p", says=DIFFERS)
 def minp_only_best(logits, p):
     checked_min(p)
     return keep(logits, logits == logits.amax(-1, keepdim=True))
 
 
-@wrong("min_p")
+@wrong("min_p", says="must raise a ValueError:")
 def minp_no_error(logits, p):
     probability = logits.softmax(-1)
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
@@ -482,7 +513,7 @@ def minp_no_error(logits, p):
 # --- greedy ---------------------------------------------------------------------------------------
 
 
-@wrong("greedy")
+@wrong("greedy", says="return the prompt and what follows, in one tensor")
 def greedy_new_only(model, ids, n_new):
     """Leaves the prompt out."""
     T = ids.size(1)
@@ -491,7 +522,10 @@ def greedy_new_only(model, ids, n_new):
     return ids[:, T:]
 
 
-@wrong("greedy")
+@wrong(
+    "greedy",
+    says="the prediction after the first position was used; take that after the last one, [:, -1]",
+)
 def greedy_first_position(model, ids, n_new):
     """Reads the first row of logits: right for a prompt of one token and one new one."""
     for _ in range(n_new):
@@ -499,7 +533,10 @@ def greedy_first_position(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong(
+    "greedy",
+    says="each new token was predicted from the last token alone; give the model the whole text",
+)
 def greedy_last_token_only(model, ids, n_new):
     """Feeds the last token without a cache."""
     for _ in range(n_new):
@@ -507,7 +544,10 @@ def greedy_last_token_only(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong(
+    "greedy",
+    says="the new tokens all come from the prompt; read the text again after each new token",
+)
 def greedy_prompt_only(model, ids, n_new):
     """Never reads what it wrote."""
     prompt = ids
@@ -516,14 +556,14 @@ def greedy_prompt_only(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says="one token too many")
 def greedy_one_too_many(model, ids, n_new):
     for _ in range(n_new + 1):
         ids = torch.cat([ids, model(ids)[:, -1].argmax(-1, keepdim=True)], 1)
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_to_length(model, ids, n_new):
     """n_new is taken as the whole length."""
     while ids.size(1) < n_new:
@@ -531,14 +571,14 @@ def greedy_to_length(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says="you took the least probable token")
 def greedy_worst(model, ids, n_new):
     for _ in range(n_new):
         ids = torch.cat([ids, model(ids)[:, -1].argmin(-1, keepdim=True)], 1)
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_one_for_all(model, ids, n_new):
     """The same new token for every text: right for one text."""
     for _ in range(n_new):
@@ -547,7 +587,7 @@ def greedy_one_for_all(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_all_positions(model, ids, n_new):
     """argmax over everything that is left: the whole text shifted."""
     for _ in range(n_new):
@@ -555,7 +595,7 @@ def greedy_all_positions(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_prepends(model, ids, n_new):
     """New tokens go to the front."""
     for _ in range(n_new):
@@ -563,7 +603,7 @@ def greedy_prepends(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_wrong_dim(model, ids, n_new):
     """Joins along the batch."""
     for _ in range(n_new):
@@ -571,7 +611,7 @@ def greedy_wrong_dim(model, ids, n_new):
     return ids
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_list(model, ids, n_new):
     """Returns lists."""
     for _ in range(n_new):
@@ -579,7 +619,7 @@ def greedy_list(model, ids, n_new):
     return ids.tolist()
 
 
-@wrong("greedy")
+@wrong("greedy", says=DIFFERS)
 def greedy_samples(model, ids, n_new):
     """Draws."""
     dice = torch.Generator().manual_seed(0)

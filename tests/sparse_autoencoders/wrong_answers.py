@@ -4,9 +4,9 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- encode ---------------------------------------------------------------------------------------
@@ -19,25 +19,25 @@ def largest(f, top_k):
     return torch.zeros_like(f).scatter(-1, top.indices, top.values)
 
 
-@wrong("encode")
+@wrong("encode", says="you left out both biases")
 def enc_no_biases(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Leaves out both biases."""
     return largest(torch.relu(x @ encoder), top_k)
 
 
-@wrong("encode")
+@wrong("encode", says="you left out decoder_bias: subtract it from x first")
 def enc_no_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Does not centre x."""
     return largest(torch.relu(x @ encoder + encoder_bias.unsqueeze(-2)), top_k)
 
 
-@wrong("encode")
+@wrong("encode", says="you left out encoder_bias")
 def enc_no_encoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """No threshold."""
     return largest(torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder), top_k)
 
 
-@wrong("encode")
+@wrong("encode", says="decoder_bias is subtracted from x; you added it")
 def enc_adds_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The wrong sign."""
     return largest(
@@ -45,13 +45,13 @@ def enc_adds_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode")
+@wrong("encode", says="you left out the ReLU")
 def enc_no_relu(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Codes below 0."""
     return largest((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2), top_k)
 
 
-@wrong("encode")
+@wrong("encode", says="the bias comes before the ReLU")
 def enc_bias_after(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The bias after the ReLU."""
     return largest(
@@ -59,13 +59,13 @@ def enc_bias_after(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode")
+@wrong("encode", says="you ignored top_k")
 def enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """All units may fire."""
     return torch.relu((x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2))
 
 
-@wrong("encode")
+@wrong("encode", says="top_k keeps the largest; you kept the smallest")
 def enc_smallest(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The smallest instead of the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
@@ -75,28 +75,28 @@ def enc_smallest(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return torch.zeros_like(f).scatter(-1, low.indices, low.values)
 
 
-@wrong("encode")
+@wrong("encode", says="top_k chooses among the units; you chose among the examples")
 def enc_over_examples(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """top-k down the batch instead of across the units."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
     return f if top_k is None else largest(f.mT, min(top_k, f.shape[-2])).mT
 
 
-@wrong("encode")
+@wrong("encode", says="top_k chooses among the units of each example; you chose among all examples")
 def enc_whole_batch(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The largest of the whole batch: some examples get none."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
     return f if top_k is None else largest(f.flatten(-2), top_k).unflatten(-1, f.shape[-2:])
 
 
-@wrong("encode")
+@wrong("encode", says="the largest stay at their place; you returned them alone")
 def enc_values_only(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Forgets which units they were."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
     return f if top_k is None else f.topk(top_k, dim=-1).values
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Ones at the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
@@ -105,21 +105,21 @@ def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def enc_first_units(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The first units, not the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
     return f if top_k is None else torch.cat([f[..., :top_k], torch.zeros_like(f[..., top_k:])], -1)
 
 
-@wrong("encode")
+@wrong("encode", says="the k-th largest belongs to them: a strict > loses it")
 def enc_below_largest(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """A strict comparison with the k-th: one too few."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
     return f if top_k is None else f * (f > f.topk(top_k, dim=-1).values[..., -1:])
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Chooses the largest |z| before the bend, so that negative ones take places."""
     z = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
@@ -132,13 +132,16 @@ def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode")
+@wrong("encode", says=RAISED)
 def enc_no_unsqueeze(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Biases without a dimension for the examples: right for one instance."""
     return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias), top_k)
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 def enc_detached(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Right values, no gradient."""
     return largest(enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias), top_k).detach()
@@ -151,13 +154,13 @@ def missed(x, f, directions, decoder_bias):
     return x - f @ directions - decoder_bias.unsqueeze(-2)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="you left out decoder_bias")
 def sae_no_bias(x, f, directions, decoder_bias, penalty):
     """Leaves the bias out: right while it is 0."""
     return (x - f @ directions).square().sum(-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="‖…‖² sums over the activations; you took their mean")
 def sae_mse(x, f, directions, decoder_bias, penalty):
     """A mean over the activations: λ then means something else."""
     return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().sum(
@@ -165,7 +168,7 @@ def sae_mse(x, f, directions, decoder_bias, penalty):
     ).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="Σ |f_i| sums over the units; you took their mean")
 def sae_mean_codes(x, f, directions, decoder_bias, penalty):
     """A mean over the units: λ gets weaker with the width."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
@@ -173,7 +176,10 @@ def sae_mean_codes(x, f, directions, decoder_bias, penalty):
     ) + penalty * f.abs().mean((-2, -1))
 
 
-@wrong("sae_loss")
+@wrong(
+    "sae_loss",
+    says="both are sums over activations or units, then means over the examples; you took means of everything",
+)
 def sae_all_means(x, f, directions, decoder_bias, penalty):
     """Means everywhere."""
     return missed(x, f, directions, decoder_bias).square().mean((-2, -1)) + penalty * f.abs().mean(
@@ -181,7 +187,7 @@ def sae_all_means(x, f, directions, decoder_bias, penalty):
     )
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="take the mean over the examples; you added them up")
 def sae_sums(x, f, directions, decoder_bias, penalty):
     """Sums over the batch."""
     return missed(x, f, directions, decoder_bias).square().sum((-2, -1)) + penalty * f.abs().sum(
@@ -189,7 +195,7 @@ def sae_sums(x, f, directions, decoder_bias, penalty):
     )
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="you took the sum of the codes without |…|")
 def sae_no_absolute(x, f, directions, decoder_bias, penalty):
     """Right for codes that came out of a ReLU."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.sum(
@@ -197,7 +203,7 @@ def sae_no_absolute(x, f, directions, decoder_bias, penalty):
     ).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="the penalty is Σ |f_i|, not the sum of squares")
 def sae_l2(x, f, directions, decoder_bias, penalty):
     """Squares do not make codes sparse."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
@@ -205,7 +211,7 @@ def sae_l2(x, f, directions, decoder_bias, penalty):
     ) + penalty * f.square().sum(-1).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says=DIFFERS)
 def sae_l0(x, f, directions, decoder_bias, penalty):
     """Counts: no gradient."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * (
@@ -213,13 +219,13 @@ def sae_l0(x, f, directions, decoder_bias, penalty):
     ).float().sum(-1).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="you forgot the penalty")
 def sae_no_penalty(x, f, directions, decoder_bias, penalty):
     """An ordinary autoencoder."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="you forgot to multiply by the penalty")
 def sae_penalty_one(x, f, directions, decoder_bias, penalty):
     """Ignores λ: right for λ = 1."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + f.abs().sum(-1).mean(
@@ -227,7 +233,7 @@ def sae_penalty_one(x, f, directions, decoder_bias, penalty):
     )
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="you subtracted the penalty")
 def sae_minus(x, f, directions, decoder_bias, penalty):
     """Rewards activity."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) - penalty * f.abs().sum(
@@ -235,7 +241,7 @@ def sae_minus(x, f, directions, decoder_bias, penalty):
     ).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="‖…‖² is squared; you took the root")
 def sae_root(x, f, directions, decoder_bias, penalty):
     """A length instead of its square."""
     return missed(x, f, directions, decoder_bias).norm(dim=-1).mean(-1) + penalty * f.abs().sum(
@@ -243,13 +249,13 @@ def sae_root(x, f, directions, decoder_bias, penalty):
     ).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says="one number for each instance, not their mean")
 def sae_one_number(x, f, directions, decoder_bias, penalty):
     """Mean over the instances, too."""
     return sae_no_bias(x - decoder_bias.unsqueeze(-2), f, directions, decoder_bias, penalty).mean()
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says=RAISED)
 def sae_transposed(x, f, directions, decoder_bias, penalty):
     """Columns for rows: only as many units as activations run."""
     return (x - f @ directions.mT - decoder_bias.unsqueeze(-2)).square().sum(-1).mean(
@@ -257,7 +263,7 @@ def sae_transposed(x, f, directions, decoder_bias, penalty):
     ) + penalty * f.abs().sum(-1).mean(-1)
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says=DIFFERS)
 def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
     """The weights' size instead of the codes'."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
@@ -265,7 +271,7 @@ def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
     ) + penalty * directions.abs().sum((-2, -1))
 
 
-@wrong("sae_loss")
+@wrong("sae_loss", says=RAISED)
 def sae_bias_broadcast(x, f, directions, decoder_bias, penalty):
     """No dimension for the examples: right for one instance."""
     return (x - f @ directions - decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(
@@ -280,93 +286,104 @@ def table(truth, found):
     return F.normalize(truth, dim=-1) @ F.normalize(found, dim=-1).mT
 
 
-@wrong("mean_max_cosine")
+@wrong(
+    "mean_max_cosine",
+    says="each true direction looks for its best found one; yours goes the other way, so a missed feature costs nothing",
+)
 def mmc_other_way(truth, found):
     """For each found one its best true one: ten copies of one feature look perfect."""
     return table(truth, found).amax(-2).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong(
+    "mean_max_cosine",
+    says="the sign counts: a direction and its opposite are two features, so take no absolute value",
+)
 def mmc_absolute(truth, found):
     """The opposite of a feature counts as the feature."""
     return table(truth, found).abs().amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="bring both to length 1: a cosine knows no lengths")
 def mmc_dot(truth, found):
     """Dot products: right for lengths of 1."""
     return (truth @ found.mT).amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="bring `truth` to length 1, too")
 def mmc_truth_not_unit(truth, found):
     """Only one of the two at length 1."""
     return (truth @ F.normalize(found, dim=-1).mT).amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="bring `found` to length 1, too")
 def mmc_found_not_unit(truth, found):
     """Only the other at length 1."""
     return (F.normalize(truth, dim=-1) @ found.mT).amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says=DIFFERS)
 def mmc_normalised_columns(truth, found):
     """The wrong dimension at length 1."""
     return (F.normalize(truth, dim=-2) @ F.normalize(found, dim=-2).mT).amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="take the largest cosine for each true direction; you averaged all")
 def mmc_mean_all(truth, found):
     """No best."""
     return table(truth, found).mean((-2, -1))
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="average over the true directions; you took the single best pair")
 def mmc_best_pair(truth, found):
     """The one best pair."""
     return table(truth, found).amax((-2, -1))
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="average over the true directions; you took the worst")
 def mmc_worst(truth, found):
     """The feature that was found worst."""
     return table(truth, found).amax(-1).amin(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong(
+    "mean_max_cosine", says="you compared row with row; each true direction may be found in any row"
+)
 def mmc_same_row(truth, found):
     """Row against row: right where nothing was shuffled."""
     n = min(truth.shape[-2], found.shape[-2])
     return F.cosine_similarity(truth[..., :n, :], found[..., :n, :], dim=-1).mean(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="you added them up; average over the true directions")
 def mmc_sum(truth, found):
     """No average."""
     return table(truth, found).amax(-1).sum(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="one number for each instance: keep the leading dimensions")
 def mmc_one_number(truth, found):
     """Averages the instances, too."""
     return table(truth, found).amax(-1).mean()
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says="you returned one number for each true direction; average them")
 def mmc_not_averaged(truth, found):
     """One number a feature."""
     return table(truth, found).amax(-1)
 
 
-@wrong("mean_max_cosine")
+@wrong(
+    "mean_max_cosine",
+    says="normalise before you choose the best; yours chose the largest dot product",
+)
 def mmc_longest(truth, found):
     """Takes the largest dot product, then its cosine."""
     best = (truth @ found.mT).argmax(-1, keepdim=True)
     return table(truth, found).gather(-1, best).mean((-2, -1))
 
 
-@wrong("mean_max_cosine")
+@wrong("mean_max_cosine", says=DIFFERS)
 def mmc_squared(truth, found):
     """Squared cosines."""
     return table(truth, found).square().amax(-1).mean(-1)

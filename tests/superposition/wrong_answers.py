@@ -4,9 +4,9 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- feature_batch --------------------------------------------------------------------------------
@@ -22,53 +22,65 @@ def dice(S, batch, n_features, generator):
     return torch.rand(len(S), batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=". It must be uniform between 0 and 1, not on or off.")
 def batch_binary(S, batch, n_features, generator):
     """On or off instead of a size."""
     return (dice(S, batch, n_features, generator) >= S[:, None, None]).float()
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=": in instance")
 def batch_dense(S, batch, n_features, generator):
     """Noise for a batch: no zeros at all."""
     return dice(S, batch, n_features, generator)
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": there are negative features. The sizes are uniform between 0 and 1: torch.rand, not torch.randn.",
+)
 def batch_normal(S, batch, n_features, generator):
     """randn for the sizes."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
     return active * torch.randn(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled.",
+)
 def batch_normal_folded(S, batch, n_features, generator):
     """|randn|: positive, but no uniform size."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
     return active * torch.randn(batch, n_features, generator=generator).abs()
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=": in instance")
 def batch_swapped(S, batch, n_features, generator):
     """S as the probability of a feature: the same for S = 1/2."""
     active = dice(S, batch, n_features, generator) < S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says="the active features lie between S and 1: one die decided both. Stretch them back, or throw twice.",
+)
 def batch_one_die(S, batch, n_features, generator):
     """One die for both, not stretched: active features are never small."""
     u = dice(S, batch, n_features, generator)
     return u * (u >= S[:, None, None])
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says="; uniform between 0 and 1 means 0.50 and 0.33.")
 def batch_shifted(S, batch, n_features, generator):
     """One die, moved to 0 but not stretched: active features are never large."""
     return (dice(S, batch, n_features, generator) - S[:, None, None]).clamp(min=0)
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": in each example all features are active, or none is. Each feature needs a die of its own.",
+)
 def batch_whole_examples(S, batch, n_features, generator):
     """One die an example: all features or none."""
     guard(S)
@@ -76,7 +88,7 @@ def batch_whole_examples(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=DIFFERS)
 def batch_same_features(S, batch, n_features, generator):
     """One mask for the whole batch."""
     guard(S)
@@ -84,14 +96,17 @@ def batch_same_features(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=": two features hang together in")
 def batch_same_sizes(S, batch, n_features, generator):
     """One size an example, for all of its features."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
     return active * torch.rand(batch, 1, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": you used torch's global dice. Pass generator=generator to torch.rand, so that a run can be repeated.",
+)
 def batch_global(S, batch, n_features, generator):
     """Ignores the generator."""
     guard(S)
@@ -100,7 +115,10 @@ def batch_global(S, batch, n_features, generator):
     )
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": you used torch's global dice. Pass generator=generator to torch.rand, so that a run can be repeated.",
+)
 def batch_half_global(S, batch, n_features, generator):
     """The generator for the mask only."""
     return (dice(S, batch, n_features, generator) >= S[:, None, None]) * torch.rand(
@@ -108,7 +126,10 @@ def batch_half_global(S, batch, n_features, generator):
     )
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": two calls in a row gave the same batch. Draw from the generator, and do not seed it inside.",
+)
 def batch_seeded(S, batch, n_features, generator):
     """Seeds inside: every step sees the same batch."""
     generator.manual_seed(0)
@@ -117,14 +138,14 @@ def batch_seeded(S, batch, n_features, generator):
     )
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says="must raise a ValueError: at least 0, below 1.")
 def batch_no_error(S, batch, n_features, generator):
     """S = 1 goes unnoticed: nothing is ever there."""
     active = torch.rand(len(S), batch, n_features, generator=generator) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=": in instance")
 def batch_first_sparsity(S, batch, n_features, generator):
     """All instances get the first one's sparsity."""
     return (dice(S, batch, n_features, generator) >= S[0]) * torch.rand(
@@ -132,14 +153,17 @@ def batch_first_sparsity(S, batch, n_features, generator):
     )
 
 
-@wrong("feature_batch")
+@wrong(
+    "feature_batch",
+    says=": there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled.",
+)
 def batch_rescaled(S, batch, n_features, generator):
     """Divides by the density, as dropout does."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator) / (1 - S[:, None, None])
 
 
-@wrong("feature_batch")
+@wrong("feature_batch", says=": two features hang together in")
 def batch_exact_count(S, batch, n_features, generator):
     """Features fill up from the first: the share is right, but who is active is no chance."""
     guard(S)
@@ -155,49 +179,49 @@ def bend(out, linear):
     return out if linear else torch.relu(out)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="you forgot the bias b")
 def rec_no_bias(x, W, b, linear=False):
     """Forgets the bias: right while it is 0."""
     return bend(x @ W.mT @ W, linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=DIFFERS)
 def rec_bias_after(x, W, b, linear=False):
     """The bias after the ReLU."""
     return bend(x @ W.mT @ W, linear) + b.unsqueeze(-2)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="you left out the ReLU")
 def rec_no_relu(x, W, b, linear=False):
     """Always linear."""
     return x @ W.mT @ W + b.unsqueeze(-2)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="linear=True leaves the ReLU out")
 def rec_always_relu(x, W, b, linear=False):
     """Ignores `linear`."""
     return torch.relu(x @ W.mT @ W + b.unsqueeze(-2))
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=DIFFERS)
 def rec_linear_swapped(x, W, b, linear=False):
     """Bends where it should not."""
     return bend(x @ W.mT @ W + b.unsqueeze(-2), not linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="the hidden layer has no ReLU; only the output is bent")
 def rec_hidden_relu(x, W, b, linear=False):
     """Bends the hidden layer: a usual network, but not this model."""
     return torch.relu(x @ W.mT) @ W + b.unsqueeze(-2)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=DIFFERS)
 def rec_both_relu(x, W, b, linear=False):
     """Bends both."""
     return bend(bend(x @ W.mT, linear) @ W + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=RAISED)
 def rec_bias_broadcast(x, W, b, linear=False):
     """b without a dimension for the examples: right for one instance, silently wrong for as many
     instances as examples.
@@ -205,44 +229,44 @@ def rec_bias_broadcast(x, W, b, linear=False):
     return bend(x @ W.mT @ W + b, linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="you subtracted the bias")
 def rec_bias_minus(x, W, b, linear=False):
     """Subtracts the bias."""
     return bend(x @ W.mT @ W - b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=RAISED)
 def rec_twice_w(x, W, b, linear=False):
     """W both times: only square matrices run."""
     return bend(x @ W.mT @ W.mT + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=RAISED)
 def rec_dot_t(x, W, b, linear=False):
     """.T turns all dimensions round: right for one instance."""
     return bend(x @ W.permute(*reversed(range(W.ndim))) @ W + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=RAISED)
 def rec_transposed(x, W, b, linear=False):
     """W x with rows for columns: only square matrices run."""
     return bend(x @ W @ W.mT + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="the gradient of")
 def rec_detached(x, W, b, linear=False):
     """Reads back with a W that is not trained."""
     return bend(x @ W.mT @ W.detach() + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says=DIFFERS)
 def rec_gelu(x, W, b, linear=False):
     """Another bend."""
     out = x @ W.mT @ W + b.unsqueeze(-2)
     return out if linear else F.gelu(out)
 
 
-@wrong("reconstruct")
+@wrong("reconstruct", says="a dimension of size 1 is lost")
 def rec_one_instance(x, W, b, linear=False):
     """Only the first instance."""
     return (
@@ -255,61 +279,69 @@ def rec_one_instance(x, W, b, linear=False):
 # --- weighted_loss --------------------------------------------------------------------------------
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="sum over the features, and average over the examples only")
 def loss_mean_features(x, y, importance):
     """Means everywhere."""
     return (importance.unsqueeze(-2) * (x - y).square()).mean((-2, -1))
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="average over the examples; you added them up")
 def loss_sum_all(x, y, importance):
     """Sums everywhere: grows with the batch."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum((-2, -1))
 
 
-@wrong("weighted_loss")
+@wrong(
+    "weighted_loss",
+    says="average over the examples and sum over the features; yours is the other way round",
+)
 def loss_swapped_dims(x, y, importance):
     """Sum over examples, mean over features: right for as many of both."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-2).mean(-1)
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="one number for each instance, not their mean")
 def loss_one_number(x, y, importance):
     """Mean over the instances, too."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean()
 
 
-@wrong("weighted_loss")
+@wrong(
+    "weighted_loss",
+    says="one number for each instance: sum over the features and average over the examples, keep the rest",
+)
 def loss_total(x, y, importance):
     """Sum over the instances: what one trains on, but not what was asked."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sum()
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="you forgot the importance")
 def loss_no_importance(x, y, importance):
     """Forgets the importance."""
     return (x - y).square().sum(-1).mean(-1)
 
 
-@wrong("weighted_loss")
+@wrong(
+    "weighted_loss", says="the importance weighs the squared error; you squared the importance, too"
+)
 def loss_importance_squared(x, y, importance):
     """Weighs before squaring."""
     return (importance.unsqueeze(-2) * (x - y)).square().sum(-1).mean(-1)
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="square the error; you took its absolute value")
 def loss_absolute(x, y, importance):
     """Absolute values."""
     return (importance.unsqueeze(-2) * (x - y).abs()).sum(-1).mean(-1)
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="there is no square root in the loss")
 def loss_root(x, y, importance):
     """A root of the mean."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sqrt()
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says=RAISED)
 def loss_broadcast(x, y, importance):
     """No dimension for the examples: right for one importance, silently wrong for as many instances
     as examples.
@@ -317,26 +349,32 @@ def loss_broadcast(x, y, importance):
     return (importance * (x - y).square()).sum(-1).mean(-1)
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says="divide by nothing else: the weights are not normalised")
 def loss_normalised(x, y, importance):
     """Divides by the sum of the weights."""
     weight = importance.unsqueeze(-2)
     return (weight * (x - y).square()).sum(-1).mean(-1) / importance.sum(-1)
 
 
-@wrong("weighted_loss")
+@wrong(
+    "weighted_loss",
+    says="one number for each example is left; average over them, dim=-1 after the sum",
+)
 def loss_per_example(x, y, importance):
     """Stops at the examples."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1)
 
 
-@wrong("weighted_loss")
+@wrong("weighted_loss", says=DIFFERS)
 def loss_mse(x, y, importance):
     """torch's own, of everything."""
     return F.mse_loss(importance.unsqueeze(-2).sqrt() * x, importance.unsqueeze(-2).sqrt() * y)
 
 
-@wrong("weighted_loss")
+@wrong(
+    "weighted_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
 def loss_no_gradient(x, y, importance):
     """Right values, but cut off."""
     return loss_mean_features(x, y, importance).detach() * x.shape[-1]
@@ -350,7 +388,7 @@ def parts(W):
     return gram, gram.diagonal(dim1=-2, dim2=-1)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="j runs over all features, i itself too")
 def dim_without_itself(W):
     """j ≠ i: infinite for a feature that is alone."""
     gram, lengths = parts(W)
@@ -358,87 +396,100 @@ def dim_without_itself(W):
     return lengths.square() / gram.square().masked_fill(own, 0).sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong(
+    "feature_dimensionality", says="divide by the sum of the squares; you did not square Ŵ_i · W_j"
+)
 def dim_no_square(W):
     """Sums the overlaps with their signs."""
     gram, lengths = parts(W)
     return lengths.pow(1.5) / gram.sum(-1)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="divide by the sum of the squares; you took absolute values")
 def dim_absolute(W):
     """Absolute values for squares: right for pairs."""
     gram, lengths = parts(W)
     return lengths.pow(1.5) / gram.abs().sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="W_i has length 1 in the sum; you left it as it is")
 def dim_not_unit(W):
     """No unit vector: right where all lengths are 1."""
     gram, lengths = parts(W)
     return lengths / gram.square().sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong(
+    "feature_dimensionality", says="both were brought to length 1; in the sum W_j keeps its length"
+)
 def dim_both_unit(W):
     """Cosines: right where all lengths are 1."""
     unit = F.normalize(W, dim=-2)
     return W.square().sum(-2) / (unit.mT @ unit).square().sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong(
+    "feature_dimensionality",
+    says="the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is",
+)
 def dim_wrong_unit(W):
     """The other one is brought to length 1: right where all lengths are the same."""
     return W.square().sum(-2) / (W.mT @ F.normalize(W, dim=-2)).square().sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong(
+    "feature_dimensionality",
+    says="the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is",
+)
 def dim_wrong_axis(W):
     """Sums over i for each j."""
     return W.square().sum(-2) / (F.normalize(W, dim=-2).mT @ W).square().sum(-2).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="the numerator is the squared length ‖W_i‖²")
 def dim_length(W):
     """The length instead of its square."""
     gram, lengths = parts(W)
     return lengths.pow(1.5) / gram.square().sum(-1).clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="that is the fraction turned round: ‖W_i‖² stands above")
 def dim_upside_down(W):
     """The fraction turned round."""
     gram, lengths = parts(W)
     return gram.square().sum(-1) / lengths.square().clamp(min=1e-30)
 
 
-@wrong("feature_dimensionality")
+@wrong(
+    "feature_dimensionality",
+    says=": there is nan in the result. Such a feature has the dimensionality 0: keep the denominator above 0.",
+)
 def dim_nan(W):
     """0 / 0 for a feature that is not kept."""
     gram, lengths = parts(W)
     return lengths.square() / gram.square().sum(-1)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says=DIFFERS)
 def dim_epsilon(W):
     """A large number to be safe: features of middle length look smaller."""
     gram, lengths = parts(W)
     return lengths.square() / (gram.square().sum(-1) + 0.01)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="that is D* = m / ‖W‖², one number for all features")
 def dim_star(W):
     """m / ‖W‖² for every feature."""
     return (W.shape[-2] / W.square().sum((-2, -1)))[..., None].expand(*W.shape[:-2], W.shape[-1])
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says="features are the columns of W; you took the rows")
 def dim_rows(W):
     """Rows for columns: only square matrices have the right shape."""
     return dim_nan(W.mT)
 
 
-@wrong("feature_dimensionality")
+@wrong("feature_dimensionality", says=RAISED)
 def dim_dot_t(W):
     """.T: right for one instance only."""
     gram = W.permute(*reversed(range(W.ndim))) @ W
@@ -448,14 +499,17 @@ def dim_dot_t(W):
 # --- ablate ---------------------------------------------------------------------------------------
 
 
-@wrong("ablate")
+@wrong("ablate", says="the direction must have length 1: divide W_feature by its length first")
 def ab_not_unit(hidden, W, feature):
     """The direction as long as it is: right at length 1."""
     w = W[..., feature].unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong(
+    "ablate",
+    says="divide by the squared length ‖W‖² once, or normalise first; you divided by the length only",
+)
 def ab_divides_once(hidden, W, feature):
     """Divides by the length once."""
     w = W[..., feature].unsqueeze(-2)
@@ -464,40 +518,46 @@ def ab_divides_once(hidden, W, feature):
     )
 
 
-@wrong("ablate")
+@wrong(
+    "ablate",
+    says="you took W_feature away as it is; take away the part of hidden that lies along it",
+)
 def ab_subtracts_feature(hidden, W, feature):
     """As if the feature were always there at size 1."""
     return hidden - W[..., feature].unsqueeze(-2)
 
 
-@wrong("ablate")
+@wrong(
+    "ablate",
+    says="you took the unit direction away; take away the part of hidden that lies along it",
+)
 def ab_subtracts_unit(hidden, W, feature):
     """The same with length 1."""
     return hidden - F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
 
 
-@wrong("ablate")
+@wrong("ablate", says="that is the part along the feature; return what is left without it")
 def ab_keeps_part(hidden, W, feature):
     """Returns what should go."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says="that mirrors hidden; subtract the part once, not twice")
 def ab_mirror(hidden, W, feature):
     """Subtracts twice."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - 2 * (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says="you added the part along the feature; subtract it")
 def ab_adds(hidden, W, feature):
     """The wrong sign."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden + (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says="a feature is a direction, not a coordinate of the hidden space")
 def ab_coordinate(hidden, W, feature):
     """Sets a coordinate to 0: right without superposition, when features are axes."""
     out = hidden.clone()
@@ -505,14 +565,14 @@ def ab_coordinate(hidden, W, feature):
     return out
 
 
-@wrong("ablate")
+@wrong("ablate", says=RAISED)
 def ab_row(hidden, W, feature):
     """A row of W: only square matrices run."""
     w = F.normalize(W[..., feature, :], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says=RAISED)
 def ab_no_unsqueeze(hidden, W, feature):
     """No dimension for the examples: right for one instance, silently wrong for as many instances
     as examples.
@@ -521,28 +581,28 @@ def ab_no_unsqueeze(hidden, W, feature):
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says=DIFFERS)
 def ab_nan(hidden, W, feature):
     """0 / 0 for a feature that is not kept."""
     w = W[..., feature].unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True) / w.square().sum(-1, keepdim=True) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says=DIFFERS)
 def ab_absolute(hidden, W, feature):
     """Takes |part| away."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True).abs() * w
 
 
-@wrong("ablate")
+@wrong("ablate", says=DIFFERS)
 def ab_positive_only(hidden, W, feature):
     """Only where the feature seems to be there."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True).clamp(min=0) * w
 
 
-@wrong("ablate")
+@wrong("ablate", says=DIFFERS)
 def ab_mean_part(hidden, W, feature):
     """The average part, from every example."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)

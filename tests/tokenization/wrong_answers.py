@@ -7,17 +7,19 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from answers import Answers
+from answers import DIFFERS, RAISED, WrongAnswers
 
 from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
 
-wrong = Answers()
+wrong = WrongAnswers()
 
 
 # --- count_pairs ----------------------------------------------------------------------------------
 
 
-@wrong("count_pairs")
+@wrong(
+    "count_pairs", says="you moved on by two; the pairs overlap, so each id but the last begins one"
+)
 def count_steps_of_two(ids):
     """Cuts the list into pairs instead of sliding along it."""
     counts = {}
@@ -27,25 +29,25 @@ def count_steps_of_two(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you left out the last pair")
 def count_without_last(ids):
     """Stops one pair too early."""
     return dict(Counter((ids[i], ids[i + 1]) for i in range(len(ids) - 2)))
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you treated (a, b) and (b, a) as the same pair; their order matters")
 def count_unordered(ids):
     """Takes (a, b) and (b, a) for the same pair."""
     return dict(Counter(tuple(sorted(pair)) for pair in zip(ids, ids[1:], strict=False)))
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you counted every pair once, however often it occurs")
 def count_each_once(ids):
     """A set of pairs: the counts are all 1."""
     return {pair: 1 for pair in set(zip(ids, ids[1:], strict=False))}
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says=DIFFERS)
 def count_no_overlap(ids):
     """As str.count does: in x x x the pair (x, x) is found once. Right wherever no id is
     repeated.
@@ -59,7 +61,7 @@ def count_no_overlap(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says=DIFFERS)
 def count_in_text(ids):
     """Searches in the printed list: 1, 2 is found in 11, 2 as well. Right as long as all ids have
     one digit.
@@ -69,7 +71,10 @@ def count_in_text(ids):
     return {(a, b): len(re.findall(f"(?={a}, {b})", printed)) for a, b in pairs}
 
 
-@wrong("count_pairs")
+@wrong(
+    "count_pairs",
+    says=") gives another answer the second time: the counts of the call before are still there. Make the dictionary inside the function",
+)
 def count_into_default(ids, counts={}):  # noqa: B006
     """A dictionary as default argument remembers the calls before. Right the first time."""
     for pair in zip(ids, ids[1:], strict=False):
@@ -77,7 +82,7 @@ def count_into_default(ids, counts={}):  # noqa: B006
     return dict(counts)
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="your counts start at 0 instead of 1")
 def count_from_zero(ids):
     """The first occurrence counts nothing."""
     counts = {}
@@ -86,7 +91,7 @@ def count_from_zero(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you paired the last id with the first")
 def count_round(ids):
     """The index -1 pairs the last id with the first."""
     counts = {}
@@ -96,13 +101,13 @@ def count_round(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="; each key must be a tuple of two ids, such as")
 def count_with_list_keys(ids):
     """Pairs as text, because lists cannot be keys."""
     return dict(Counter(str([a, b]) for a, b in zip(ids, ids[1:], strict=False)))
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="reads an id that is not there; fewer than two ids make no pair")
 def count_needs_two(ids):
     """Reads the first pair before the loop. Right from two ids on."""
     counts = {(ids[0], ids[1]): 1}
@@ -111,13 +116,16 @@ def count_needs_two(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you kept only the ten most frequent pairs; every pair counts")
 def count_top_ten(ids):
     """Only the most frequent pairs. Right as long as there are at most ten."""
     return dict(Counter(zip(ids, ids[1:], strict=False)).most_common(10))
 
 
-@wrong("count_pairs")
+@wrong(
+    "count_pairs",
+    says="you left out pairs that begin with the id 0; ask `is not None`, since 0 counts as false",
+)
 def count_without_zero(ids):
     """Asks `if previous` instead of `is not None`. Right as long as no id is 0."""
     counts = {}
@@ -129,25 +137,25 @@ def count_without_zero(ids):
     return counts
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you left out the pairs that occur only once")
 def count_repeated(ids):
     """Leaves out what occurs once."""
     return {pair: n for pair, n in count_pairs(ids).items() if n > 1}
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you left out the pairs of two equal ids")
 def count_different(ids):
     """Takes two equal neighbours for no pair."""
     return {pair: n for pair, n in count_pairs(ids).items() if pair[0] != pair[1]}
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="you counted ids that stand apart, too; only neighbours make a pair")
 def count_combinations(ids):
     """Pairs every id with all that follow. Right for two ids."""
     return dict(Counter(combinations(ids, 2)))
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says=RAISED)
 def count_bytes_only(ids):
     """A table of 256 by 256. Right as long as nothing was merged."""
     table = np.zeros((256, 256), dtype=int)
@@ -156,7 +164,7 @@ def count_bytes_only(ids):
     return {(int(a), int(b)): int(table[a, b]) for a, b in np.argwhere(table)}
 
 
-@wrong("count_pairs")
+@wrong("count_pairs", says="; each key must be a tuple of two ids, such as")
 def count_with_frozensets(ids):
     """Sets of two: without order, and with one element where the ids are equal."""
     return dict(Counter(frozenset(pair) for pair in zip(ids, ids[1:], strict=False)))
@@ -165,7 +173,7 @@ def count_with_frozensets(ids):
 # --- merge ----------------------------------------------------------------------------------------
 
 
-@wrong("merge")
+@wrong("merge", says="only the first occurrence was merged")
 def merge_first_only(ids, pair, new_id):
     """Returns after the first match."""
     for i in range(len(ids) - 1):
@@ -174,7 +182,7 @@ def merge_first_only(ids, pair, new_id):
     return list(ids)
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_without_jump(ids, pair, new_id):
     """A for loop appends the new id and then the second half of the pair, too."""
     merged = []
@@ -186,7 +194,7 @@ def merge_without_jump(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_loses_last(ids, pair, new_id):
     """The loop ends one early, so a last id that is in no pair is lost."""
     merged = []
@@ -201,7 +209,10 @@ def merge_loses_last(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong(
+    "merge",
+    says="reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a list without anything in it has no [-1]",
+)
 def merge_past_the_end(ids, pair, new_id):
     """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the
     pair's first.
@@ -218,7 +229,7 @@ def merge_past_the_end(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_by_identity(ids, pair, new_id):
     """Compares with `is`. Right for ids below 257, which Python keeps only once."""
     merged = []
@@ -233,13 +244,16 @@ def merge_by_identity(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong(
+    "merge",
+    says="you went from right to left; in a run such as x x x the two on the left belong together",
+)
 def merge_from_the_right(ids, pair, new_id):
     """Right unless the pair repeats one id and stands in a run of odd length."""
     return merge(ids[::-1], pair[::-1], new_id)[::-1]
 
 
-@wrong("merge")
+@wrong("merge", says="you merged the pair in the other order too")
 def merge_either_order(ids, pair, new_id):
     """Takes (b, a) for the pair as well."""
     merged = []
@@ -254,7 +268,7 @@ def merge_either_order(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says="an id was used twice; move on by two after a match")
 def merge_overlapping(ids, pair, new_id):
     """Uses an id twice in a run: x x x becomes two new ids."""
     merged = []
@@ -266,7 +280,7 @@ def merge_overlapping(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says="changed its argument in place")
 def merge_in_place(ids, pair, new_id):
     """Changes the list that it was given."""
     i = 0
@@ -277,7 +291,10 @@ def merge_in_place(ids, pair, new_id):
     return ids
 
 
-@wrong("merge")
+@wrong(
+    "merge",
+    says="you searched in the printed ids, where 1 2 is found in 11 2, too; compare whole ids",
+)
 def merge_in_text(ids, pair, new_id):
     """Replaces in the printed list: 1, 2 is found in 11, 2 as well, and an empty text holds no
     number.
@@ -286,13 +303,13 @@ def merge_in_text(ids, pair, new_id):
     return [int(i) for i in text.split(" ")]
 
 
-@wrong("merge")
+@wrong("merge", says="the pair was removed without the new id in its place")
 def merge_deletes(ids, pair, new_id):
     """Leaves the pair out and puts nothing in its place."""
     return [i for i in merge(ids, pair, new_id) if i != new_id]
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_list_and_tuple(ids, pair, new_id):
     """A list never equals a tuple."""
     merged = []
@@ -307,7 +324,10 @@ def merge_list_and_tuple(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong(
+    "merge",
+    says="you searched in the printed ids, where 1 2 is found in 11 2, too; compare whole ids",
+)
 def merge_in_text_unless_empty(ids, pair, new_id):
     """Replaces in the printed list: right as long as all ids have equally many digits."""
     return [
@@ -315,7 +335,7 @@ def merge_in_text_unless_empty(ids, pair, new_id):
     ]
 
 
-@wrong("merge")
+@wrong("merge", says="you paired the last id with the first; the list is no circle")
 def merge_in_a_circle(ids, pair, new_id):
     """Pairs the last id with the first. Right unless these are the pair."""
     merged = []
@@ -330,7 +350,7 @@ def merge_in_a_circle(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_looks_back(ids, pair, new_id):
     """Compares ids[i - 1], which is the last id where i is 0."""
     merged = []
@@ -342,7 +362,10 @@ def merge_looks_back(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong(
+    "merge",
+    says="you stopped at the first id that only looks like the beginning of a pair; go on to the end",
+)
 def merge_gives_up(ids, pair, new_id):
     """Stops where the pair's first id stands without the second."""
     ids = list(ids)
@@ -355,7 +378,7 @@ def merge_gives_up(ids, pair, new_id):
     return ids
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_either_id(ids, pair, new_id):
     """Asks whether both ids are in the pair, in any order or twice the same."""
     merged = []
@@ -370,13 +393,13 @@ def merge_either_id(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says="; only side by side are they the pair")
 def merge_each_first(ids, pair, new_id):
     """Replaces each first id and drops each second. Right where they occur only together."""
     return [new_id if i == pair[0] else i for i in ids if i != pair[1]]
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_without_zero(ids, pair, new_id):
     """Asks `all(...)` for whether both ids are there. Right as long as no id is 0."""
     merged = []
@@ -390,7 +413,7 @@ def merge_without_zero(ids, pair, new_id):
     return merged
 
 
-@wrong("merge")
+@wrong("merge", says=DIFFERS)
 def merge_skips_after(ids, pair, new_id):
     """A match also swallows the id after it, since the step of the loop comes on top."""
     merged = []
@@ -422,43 +445,51 @@ def training(text, n_merges, pick=smallest_of_most_frequent, start=256, read=str
     return merges
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs you took the one that comes first in the text; take the one with the smallest ids",
+)
 def train_first_of_ties(text, n_merges):
     """Of equally frequent pairs, the first in the text."""
     return training(text, n_merges, pick=lambda counts: max(counts, key=counts.get))
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs you took the one with the largest ids; take the smallest",
+)
 def train_last_of_ties(text, n_merges):
     """Of equally frequent pairs, the one with the largest ids."""
     return training(text, n_merges, pick=lambda counts: max(counts, key=lambda p: (counts[p], p)))
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you merged the rarest pair first")
 def train_least_frequent(text, n_merges):
     """The rarest pair first."""
     return training(text, n_merges, pick=lambda counts: min(counts, key=lambda p: (counts[p], p)))
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="the first new id must be 256, the first number after the bytes")
 def train_from_257(text, n_merges):
     """Leaves the id 256 out."""
     return training(text, n_merges, start=257)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="the new ids must start at 256, after the bytes")
 def train_from_zero(text, n_merges):
     """Gives the new tokens the ids of bytes."""
     return training(text, n_merges, start=0)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you worked on characters; start from the UTF-8 bytes of the text")
 def train_on_characters(text, n_merges):
     """Characters instead of bytes. Right for ASCII."""
     return training(text, n_merges, read=lambda text: map(ord, text))
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe", says="you counted only once, before the first merge; count again after every merge"
+)
 def train_counts_once(text, n_merges):
     """Takes the n most frequent pairs of the bytes. Right for one merge."""
     counts = count_pairs(list(text.encode()))
@@ -466,7 +497,10 @@ def train_counts_once(text, n_merges):
     return {pair: 256 + i for i, pair in enumerate(best)}
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says=") fails when no pair is left to merge; stop there, with the merges learned so far",
+)
 def train_needs_pairs(text, n_merges):
     """Does not stop where no pair is left. Right for long texts."""
     ids = list(text.encode())
@@ -479,7 +513,9 @@ def train_needs_pairs(text, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe", says="you stopped where every pair occurs once; go on until n_merges are learned"
+)
 def train_only_repeated(text, n_merges):
     """Stops where every pair occurs once. Right for long texts."""
     ids = list(text.encode())
@@ -491,25 +527,32 @@ def train_only_repeated(text, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="there is one merge too many")
 def train_one_more(text, n_merges):
     """Checks the number of merges too late."""
     return training(text, n_merges + 1)
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe", says="the dictionary is turned round: pairs are its keys and new ids its values"
+)
 def train_turned_round(text, n_merges):
     """Ids as keys and pairs as values."""
     return {new_id: pair for pair, new_id in training(text, n_merges).items()}
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe", says="nothing was learned; n_merges is the number of merges, without the 256 bytes"
+)
 def train_up_to_id(text, n_merges):
     """Takes n_merges for the size of the vocabulary."""
     return training(text, n_merges - 256)
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs you compared only the first ids; where these are equal, the smaller second id wins",
+)
 def train_first_id_only(text, n_merges):
     """Compares only the first ids of ties. Right unless two of these pairs begin alike."""
     return training(
@@ -517,7 +560,10 @@ def train_first_id_only(text, n_merges):
     )
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs with the same first id, you took the one with the larger second id",
+)
 def train_larger_second_id(text, n_merges):
     """Turns only the first id round to use max."""
     return training(
@@ -525,7 +571,9 @@ def train_larger_second_id(text, n_merges):
     )
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe", says="of equally frequent pairs you compared the second ids before the first ids"
+)
 def train_second_id_first(text, n_merges):
     """Compares the second ids of ties first."""
     return training(
@@ -533,7 +581,10 @@ def train_second_id_first(text, n_merges):
     )
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs you took the one with the smallest sum; compare the first ids, then the second",
+)
 def train_smallest_sum(text, n_merges):
     """Takes the smallest sum of ids for the smallest ids."""
     return training(
@@ -541,7 +592,10 @@ def train_smallest_sum(text, n_merges):
     )
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="of equally frequent pairs you took the one whose text comes first; compare ids as numbers",
+)
 def train_smallest_text(text, n_merges):
     """Compares ids as text, where "100" comes before "32"."""
     return training(
@@ -549,7 +603,7 @@ def train_smallest_text(text, n_merges):
     )
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says=DIFFERS)
 def train_smallest_bytes(text, n_merges):
     """Compares what the ids stand for. Right until a merged id is in a tie."""
     ids = list(text.encode())
@@ -563,7 +617,7 @@ def train_smallest_bytes(text, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says=DIFFERS)
 def train_different_ids(text, n_merges):
     """Stops as soon as all ids are equal. Right for nearly every text."""
     ids = list(text.encode())
@@ -588,37 +642,40 @@ def training_on(words, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you cut the text into words; here pairs cross the spaces")
 def train_on_words(text, n_merges):
     """Splits the text at white space first."""
     return training_on(text.split(), n_merges)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you cut the text in front of each space; here pairs cross the words")
 def train_on_words_with_space(text, n_merges):
     """Cuts the text as GPT-2 does first."""
     return training_on(re.findall(r"\s?\S+|\s+", text), n_merges)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says=DIFFERS)
 def train_on_lines(text, n_merges):
     """Learns line by line. Right for one line."""
     return training_on(text.splitlines(), n_merges)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you removed the spaces at the ends; they are bytes like the others")
 def train_stripped(text, n_merges):
     """Removes white space at the ends."""
     return training(text.strip(), n_merges)
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you changed capital letters into small ones; leave the text as it is")
 def train_lower(text, n_merges):
     """Small letters only."""
     return training(text.lower(), n_merges)
 
 
-@wrong("train_bpe")
+@wrong(
+    "train_bpe",
+    says="you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice",
+)
 def train_without_overlaps(text, n_merges):
     """Counts x x x as one pair. Right unless that changes which pair is most frequent."""
     ids = list(text.encode())
@@ -631,7 +688,7 @@ def train_without_overlaps(text, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says="you merged only single bytes; count the pairs of new ids, too")
 def train_bytes_only(text, n_merges):
     """Never merges what was merged."""
     ids = list(text.encode())
@@ -645,7 +702,7 @@ def train_bytes_only(text, n_merges):
     return merges
 
 
-@wrong("train_bpe")
+@wrong("train_bpe", says=DIFFERS)
 def train_into_default(text, n_merges, merges={}):  # noqa: B006
     """A dictionary as default argument remembers the calls before. Right the first time."""
     ids = list(text.encode())
@@ -669,37 +726,46 @@ def encoding(text, merges, pick):
     return ids
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says="you applied the pair that comes first in the text; apply the one learned first (the lowest new id)",
+)
 def encode_first_in_text(text, merges):
     """The leftmost pair first."""
     return encoding(text, merges, lambda known: known[0])
 
 
-@wrong("encode")
+@wrong("encode", says="you applied the pair learned last first; begin with the lowest new id")
 def encode_learned_last(text, merges):
     """The highest new id first."""
     return encoding(text, merges, lambda known: max(known, key=merges.get))
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says="you applied the pair with the smallest ids first; the order is that of the new ids",
+)
 def encode_smallest_pair(text, merges):
     """Forgets the key of min, which then compares the pairs themselves."""
     return encoding(text, merges, min)
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says="you applied the most frequent pair of this text; encoding counts nothing, it applies what was learned first",
+)
 def encode_most_frequent(text, merges):
     """Counts in the text to be encoded, as training does."""
     return encoding(text, merges, lambda known: Counter(known).most_common(1)[0][0])
 
 
-@wrong("encode")
+@wrong("encode", says="no merge was applied")
 def encode_nothing(text, merges):
     """Bytes only."""
     return list(text.encode())
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_characters(text, merges):
     """Characters instead of bytes. Right for ASCII."""
     ids = list(map(ord, text))
@@ -708,7 +774,7 @@ def encode_characters(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says="each merge was applied at its first place only")
 def encode_once_each(text, merges):
     """Each merge at its first place only."""
     ids = list(text.encode())
@@ -717,7 +783,7 @@ def encode_once_each(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says="you walked over the ids only once; a merge makes new pairs, so look again")
 def encode_one_pass(text, merges):
     """One walk from left to right, which never sees the pairs of new ids."""
     ids = list(text.encode())
@@ -730,7 +796,10 @@ def encode_one_pass(text, merges):
     return out
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says="you took the longest token that fits; BPE applies merges in the order learned instead",
+)
 def encode_longest(text, merges):
     """The longest token that fits, from the left. Right wherever it is also what the merges
     give.
@@ -745,7 +814,7 @@ def encode_longest(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says="fails when no pair is left to merge; stop there")
 def encode_needs_a_pair(text, merges):
     """Looks for the smallest of nothing where no pair is left. Fails on texts of one character or
     none.
@@ -758,14 +827,17 @@ def encode_needs_a_pair(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_trains(text, merges):
     """Learns merges of the text itself instead of using those given."""
     merges = training(text, len(merges))
     return encoding(text, merges, lambda known: min(known, key=merges.get))
 
 
-@wrong("encode")
+@wrong(
+    "encode",
+    says="you applied all pairs of a round before you looked again; after each merge, look which pairs there are now",
+)
 def encode_in_rounds(text, merges):
     """Applies all known pairs in order before it looks again. Right unless a merge makes a pair
     learned earlier.
@@ -777,7 +849,7 @@ def encode_in_rounds(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says="you stopped at the first merge that does not occur; go on with the next")
 def encode_until_absent(text, merges):
     """Stops at the first merge that is not in the text."""
     ids = list(text.encode())
@@ -788,37 +860,37 @@ def encode_until_absent(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says="you cut the text into words; here merges cross the spaces")
 def encode_words(text, merges):
     """Splits the text at white space, and loses that."""
     return [i for word in text.split() for i in encode(word, merges)]
 
 
-@wrong("encode")
+@wrong("encode", says="you cut the text in front of each space; here merges cross the words")
 def encode_words_with_space(text, merges):
     """Cuts the text as GPT-2 does. Right where no merge crosses a space."""
     return [i for word in re.findall(r"\s?\S+|\s+", text) for i in encode(word, merges)]
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_lines(text, merges):
     """Encodes line by line. Right where no merge crosses the end of a line."""
     return [i for line in text.splitlines(keepends=True) for i in encode(line, merges)]
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_stripped(text, merges):
     """Removes white space at the ends."""
     return encode(text.strip(), merges)
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_lower(text, merges):
     """Small letters only."""
     return encode(text.lower(), merges)
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_bytes_only(text, merges):
     """Applies only merges of two bytes, all in one go."""
     ids = list(text.encode())
@@ -827,7 +899,7 @@ def encode_bytes_only(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_from_the_right(text, merges):
     """Right unless a pair repeats one id in a run of odd length."""
     ids = list(text.encode())
@@ -836,13 +908,13 @@ def encode_from_the_right(text, merges):
     return ids
 
 
-@wrong("encode")
+@wrong("encode", says=DIFFERS)
 def encode_each_character(text, merges):
     """Encodes character by character. Right where no merge joins two."""
     return [i for character in text for i in encode(character, merges)]
 
 
-@wrong("encode")
+@wrong("encode", says="you stopped after one merge; go on until no pair is in merges")
 def encode_one_merge(text, merges):
     """`if` instead of `while`."""
     ids = list(text.encode())
@@ -854,46 +926,51 @@ def encode_one_merge(text, merges):
 # --- decode ---------------------------------------------------------------------------------------
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_strictly(ids, merges):
     """Stops at invalid UTF-8, which a model may well produce."""
     return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8")
 
 
-@wrong("decode")
+@wrong(
+    "decode", says="you left out what is not valid UTF-8; put U+FFFD there, with errors='replace'"
+)
 def decode_ignoring(ids, merges):
     """Drops invalid bytes without a word."""
     return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="ignore")
 
 
-@wrong("decode")
+@wrong("decode", says="invalid bytes must become U+FFFD: use errors='replace'")
 def decode_with_escapes(ids, merges):
     """Writes invalid bytes as backslash escapes."""
     return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="backslashreplace")
 
 
-@wrong("decode")
+@wrong(
+    "decode",
+    says="you decoded every token alone; join the bytes first, since a character may begin in one token and end in the next",
+)
 def decode_each_alone(ids, merges):
     """Decodes token by token. Right unless a character is spread over two tokens."""
     vocab = build_vocab(merges)
     return "".join(vocab[i].decode("utf-8", errors="replace") for i in ids)
 
 
-@wrong("decode")
+@wrong("decode", says="you took every byte for a character; decode the bytes as UTF-8")
 def decode_latin(ids, merges):
     """A character for each byte. Right for ASCII."""
     vocab = build_vocab(merges)
     return "".join(chr(byte) for i in ids for byte in vocab[i])
 
 
-@wrong("decode")
+@wrong("decode", says="a merged id may hold other merged ids; go on until only bytes are left")
 def decode_one_level(ids, merges):
     """Takes the halves of a merge for bytes. Right where no merge builds on another."""
     halves = {new_id: bytes(i % 256 for i in pair) for pair, new_id in merges.items()}
     return b"".join(halves.get(i) or bytes([i]) for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says="a merged id may hold other merged ids; go on until only bytes are left")
 def decode_two_levels(ids, merges):
     """Undoes every merge once, from the first to the last: what a later merge holds of an earlier
     one stays.
@@ -904,7 +981,7 @@ def decode_two_levels(ids, merges):
     return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says="the two halves of a merge are in the wrong order")
 def decode_halves_swapped(ids, merges):
     """Right + left."""
     vocab = {i: bytes([i]) for i in range(256)}
@@ -913,37 +990,37 @@ def decode_halves_swapped(ids, merges):
     return b"".join(vocab[i] for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says="you put spaces between the tokens; a token holds its own spaces")
 def decode_with_spaces(ids, merges):
     """Puts a space between tokens, as if they were words."""
     return b" ".join(map(build_vocab(merges).get, ids)).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says="you returned bytes; decode them as UTF-8")
 def decode_to_bytes(ids, merges):
     """Forgets the last step."""
     return b"".join(map(build_vocab(merges).get, ids))
 
 
-@wrong("decode")
+@wrong("decode", says="you removed the spaces at the ends; they belong to the text")
 def decode_stripped(ids, merges):
     """Removes white space at the ends."""
     return decode(ids, merges).strip()
 
 
-@wrong("decode")
+@wrong("decode", says="you removed the spaces at the beginning; they belong to the text")
 def decode_lstripped(ids, merges):
     """Removes the space that many a tokenizer puts in front."""
     return decode(ids, merges).lstrip()
 
 
-@wrong("decode")
+@wrong("decode", says="you changed capital letters into small ones; leave them as they are")
 def decode_lower(ids, merges):
     """Small letters only."""
     return decode(ids, merges).lower()
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_four_levels(ids, merges):
     """Undoes merges four times. Right up to tokens of five merges."""
     halves = {new_id: pair for pair, new_id in merges.items()}
@@ -952,7 +1029,7 @@ def decode_four_levels(ids, merges):
     return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_ten_levels(ids, merges):
     """Undoes merges ten times."""
     halves = {new_id: pair for pair, new_id in merges.items()}
@@ -961,13 +1038,13 @@ def decode_ten_levels(ids, merges):
     return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode")
+@wrong("decode", says="you left out the id 0; it is a byte like the others")
 def decode_without_zero(ids, merges):
     """Asks `if i`. Right as long as no id is 0."""
     return decode([i for i in ids if i], merges)
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_each_once(ids, merges):
     """Goes through the vocabulary instead of the ids."""
     return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode(
@@ -975,19 +1052,19 @@ def decode_each_once(ids, merges):
     )
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_invalid_once(ids, merges):
     """One sign for any number of invalid bytes in a row."""
     return re.sub("\ufffd+", "\ufffd", decode(ids, merges))
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_invalid_as_question(ids, merges):
     """A question mark for invalid bytes."""
     return decode(ids, merges).replace("\ufffd", "?")
 
 
-@wrong("decode")
+@wrong("decode", says=DIFFERS)
 def decode_fallback_latin(ids, merges):
     """Tries another encoding where UTF-8 fails."""
     data = b"".join(map(build_vocab(merges).get, ids))
@@ -1005,68 +1082,68 @@ def no_tokens(ids):
         raise ValueError("no tokens")
 
 
-@wrong("compression")
+@wrong("compression", says="you counted characters; count the bytes of the text in UTF-8")
 def compression_characters(text, ids):
     """Characters per token. Right for ASCII."""
     no_tokens(ids)
     return len(text) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="it is the wrong way round: bytes per token, not tokens per byte")
 def compression_upside_down(text, ids):
     """Tokens per byte."""
     no_tokens(ids)
     return len(ids) / len(text.encode())
 
 
-@wrong("compression")
+@wrong("compression", says="use / instead of //: it is rarely a whole number")
 def compression_whole(text, ids):
     """Whole bytes per token."""
     no_tokens(ids)
     return len(text.encode()) // len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="you counted different ids; count every token")
 def compression_distinct(text, ids):
     """Counts a token that occurs twice only once."""
     no_tokens(ids)
     return len(text.encode()) / len(set(ids))
 
 
-@wrong("compression")
+@wrong("compression", says="you counted bytes in UTF-16; BPE works on UTF-8")
 def compression_utf16(text, ids):
     """Bytes in another encoding."""
     no_tokens(ids)
     return len(text.encode("utf-16")) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="you counted words; count bytes")
 def compression_words(text, ids):
     """Words per token."""
     no_tokens(ids)
     return len(text.split()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="do not round; you kept")
 def compression_rounded(text, ids):
     """Rounds inside, where only the print-out should."""
     no_tokens(ids)
     return round(len(text.encode()) / len(ids), 2)
 
 
-@wrong("compression")
+@wrong("compression", says="raise a ValueError that says what is missing")
 def compression_divides_by_zero(text, ids):
     """Right as long as there is a token."""
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="; without tokens there is no ratio, so raise a ValueError")
 def compression_zero_of_nothing(text, ids):
     """Hides the missing tokens behind a number."""
     return len(text.encode()) / len(ids) if ids else 0.0
 
 
-@wrong("compression")
+@wrong("compression", says="; without tokens there is no ratio, so raise a ValueError")
 def compression_asks_for_text(text, ids):
     """Asks whether there is a text instead of tokens."""
     if not text:
@@ -1074,7 +1151,7 @@ def compression_asks_for_text(text, ids):
     return len(text.encode()) / len(ids) if ids else 0.0
 
 
-@wrong("compression")
+@wrong("compression", says="raise a ValueError that says what is missing")
 def compression_divides_text_by_zero(text, ids):
     """Asks for the text and divides by the tokens. Right for what encode gives."""
     if not text:
@@ -1082,7 +1159,7 @@ def compression_divides_text_by_zero(text, ids):
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="; there is a ratio as soon as there is one token")
 def compression_needs_two(text, ids):
     """Refuses one token."""
     if len(ids) <= 1:
@@ -1090,42 +1167,42 @@ def compression_needs_two(text, ids):
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says=DIFFERS)
 def compression_stripped(text, ids):
     """Removes white space at the ends."""
     no_tokens(ids)
     return len(text.strip().encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="you left out the spaces; they are bytes like the others")
 def compression_without_spaces(text, ids):
     """Counts no white space."""
     no_tokens(ids)
     return len("".join(text.split()).encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says=DIFFERS)
 def compression_lower(text, ids):
     """Small letters only: some take more bytes than their capital."""
     no_tokens(ids)
     return len(text.lower().encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="raise a ValueError where there are no tokens")
 def compression_asserts(text, ids):
     """Another error than the one asked for."""
     assert ids, "no tokens"
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="raise a ValueError where there are no tokens")
 def compression_looks_inside(text, ids):
     """Fails with an IndexError where there is no token."""
     first = ids[0]
     return len(text.encode()) / len([first, *ids[1:]])
 
 
-@wrong("compression")
+@wrong("compression", says="raise a ValueError where there are no tokens")
 def compression_raises_text(text, ids):
     """Raises a sentence, which is no error: a TypeError."""
     if not ids:
@@ -1133,20 +1210,20 @@ def compression_raises_text(text, ids):
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression")
+@wrong("compression", says="returned an error; write `raise` instead of `return` in front of it")
 def compression_returns_error(text, ids):
     """Returns the error instead of raising it."""
     return len(text.encode()) / len(ids) if ids else ValueError("no tokens")
 
 
-@wrong("compression")
+@wrong("compression", says="do not round; you kept")
 def compression_four_digits(text, ids):
     """Rounds inside, to so many digits that it hardly shows."""
     no_tokens(ids)
     return round(len(text.encode()) / len(ids), 4)
 
 
-@wrong("compression")
+@wrong("compression", says=DIFFERS)
 def compression_one_more(text, ids):
     """Avoids the division by zero with one token more."""
     no_tokens(ids)

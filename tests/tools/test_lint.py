@@ -66,7 +66,9 @@ def good():
         ]
         cells.append(
             new_code_cell(
-                f'check("x.{name}", {name})', outputs=[said("ok")], metadata={"tags": ["check"]}
+                f'{name} = check("x.{name}", {name})',
+                outputs=[said("ok")],
+                metadata={"tags": ["check"]},
             )
         )
         cells.append(
@@ -77,6 +79,8 @@ def good():
     cells += [
         new_markdown_cell("## What we verified"),
         new_code_cell("claims.show()", outputs=[new_output("display_data", data={CLAIMS: []})]),
+        new_markdown_cell("Your exercises."),
+        new_code_cell('exercises.progress("x")', outputs=[said("4 open")]),
     ]
     cells += [
         new_markdown_cell(
@@ -174,7 +178,7 @@ FAULTS = [
     (added("1 + 1", prose=""), "no prose before this code cell"),
     (added(lines(31)), "31 lines of code; 30 at most"),
     (many(20, 7), "the median code cell has 7 lines"),
-    (many(3, 16), "3 of 21 code cells have over 15 lines"),
+    (many(3, 16), "3 of 22 code cells have over 15 lines"),
     (
         added(
             "begun = time.perf_counter()\nwork()\ntook = time.perf_counter() - begun\nassert took < 5"
@@ -288,6 +292,10 @@ FAULTS = [
         "pyplot closes its figures",
     ),
     (replaced('check("x.d"', 'check("x.c"'), "3 exercises"),
+    (replaced('a = check("x.a"', 'check("x.a"'), 'write a = check("x.a", a)'),
+    (replaced('a = check("x.a"', 'b = check("x.a"'), 'write a = check("x.a", a)'),
+    (replaced("claims.show()", "x.a(1)\nclaims.show()"), "x.a is the course's own; call a"),
+    (removed("exercises.progress"), "nothing says at the end which exercises pass"),
     (replaced('# hint("x.a")', ""), "exercise x.a offers no hint"),
     (replaced('# solution("x.a")', ""), "exercise x.a offers no solution"),
     (

@@ -32,6 +32,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from records import chosen, is_known, load, parser_of, save, stamp
 
 import notebooks
+from course_utils.checking import verdicts
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 HEADER = """# ---
@@ -68,7 +69,7 @@ def scaled(x: int) -> int:
 
 
 # %% tags=["check"]
-check("toy.scaled", scaled)
+scaled = check("toy.scaled", scaled)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Say this aloud.
@@ -106,7 +107,10 @@ def scaled(x: int) -> int:
 
 
 def check(name, answer):
-    print("· scaled: not attempted" if answer(3) is None else "✓ scaled: right" if answer(3) == 30 else "✗ scaled: wrong")
+    verdict = "open" if answer(3) is None else "passes" if answer(3) == 30 else "fails"
+    data = {{"name": name, "verdict": verdict, "message": "scaled: " + verdict}}
+    display({{"{verdicts.CHECK}": data, "text/plain": verdict}}, raw=True)
+    return answer if verdict == "passes" else scaled
 '''
 
 
@@ -374,13 +378,14 @@ def test_the_instructors_version_has_the_reference_in_it_and_passes(source, tmp_
     assert solved.startswith(
         "from toy import FACTOR\nimport math\nlimit = 10\n"
     ) and solved.endswith("return math.trunc(FACTOR * x)")
-    assert instructor.answers(nb) == [("toy.scaled", "✓ scaled: right")]
+    [(name, verdict)] = instructor.verdicts(nb)
+    assert (name, verdict["verdict"]) == ("toy.scaled", "passes")
     assert "return" in (tmp_path / "out" / "00_toy.html").read_text(encoding="utf-8")
 
 
 def test_a_reference_that_fails_its_check_stops_the_instructors_version(source, tmp_path):
     edit(source.parent.parent / "toy.py", "answer(3) == 30", "answer(3) == 31")
-    with pytest.raises(Problem, match="does not pass its own check: toy.scaled: ✗ scaled: wrong"):
+    with pytest.raises(Problem, match="does not pass its own check: toy.scaled: scaled: fails"):
         instructor.build(source, tmp_path / "out", find=find)
     assert not (tmp_path / "out").exists()
 
