@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.attention import heads as attention
-from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking import Exercises, Wrong, expect, kind_of
 from course_utils.checking.inputs import check_gradient, distinct, normal
 
 EXERCISES = Exercises()
@@ -584,6 +584,174 @@ SHAPES = (
     (2, 3, 4, 1),
     (3, 1, 2, 2),
 )
+
+
+# --- leaks ----------------------------------------------------------------------------------------
+
+
+def _past_mean(x: Tensor) -> Tensor:
+    return x.cumsum(0) / torch.arange(1.0, len(x) + 1)[:, None]
+
+
+def _head(x: Tensor, mask: Tensor, before: bool = True) -> Tensor:
+    scores = (x @ x.T).tanh()  # so that no weight is too small to be noticed
+    if before:
+        return scores.masked_fill(~mask, -INF).softmax(-1) @ x
+    return (scores.softmax(-1) * mask) @ x
+
+
+def _honest_layers(T: int) -> dict[str, Callable]:
+    past = torch.ones(T, T, dtype=torch.bool).tril()
+    return {
+        "a causal head": lambda x: _head(x, past),
+        "the average of the past": _past_mean,
+        "a layer that looks at itself only": lambda x: x**2,
+        "a layer that copies the word before": lambda x: torch.cat([x[:1], x[:-1]]),
+        "a layer that gives two features for five": lambda x: x.cumsum(0)[:, :2],
+    }
+
+
+def _leaking_layers(T: int) -> dict[str, Callable]:
+    past = torch.ones(T, T, dtype=torch.bool).tril()
+    one_more = torch.ones(T, T, dtype=torch.bool).tril(1)
+    first = past.clone()
+    first[0] = True
+    last = past.clone()
+    last[:, -1] = True
+    early = past.clone()
+    early[0, 1] = True
+    middle = past.clone()
+    middle[1, 2] = True
+    return {
+        "a head without a mask": lambda x: _head(x, torch.ones_like(past)),
+        "a mask after the softmax": lambda x: _head(x, past, before=False),
+        "a mask that is one step too generous": lambda x: _head(x, one_more),
+        "a head whose first position sees everything": lambda x: _head(x, first),
+        "a head in which all see the last position": lambda x: _head(x, last),
+        "a head whose first position sees the second": lambda x: _head(x, early),
+        "a head whose second position sees the third": lambda x: _head(x, middle),
+        "the mean of the whole text taken away": lambda x: x - x.mean(0),
+        "a text turned round": lambda x: x.flip(0),
+    }
+
+
+def _compares_the_changed(attend: Callable, x: Tensor) -> bool:
+    y = attend(x)
+    changed = [torch.cat([x[:t], 1 - 2 * x[t:]]) for t in range(1, len(x))]
+    return any(
+        not torch.allclose(attend(z)[: t + 1], y[: t + 1], atol=1e-6)
+        for t, z in enumerate(changed, 1)
+    )
+
+
+def _last_word_only(attend: Callable, x: Tensor) -> bool:
+    changed = torch.cat([x[:-1], 1 - 2 * x[-1:]])
+    return not torch.allclose(attend(changed)[:-1], attend(x)[:-1], atol=1e-6)
+
+
+def _first_output_only(attend: Callable, x: Tensor) -> bool:
+    changed = torch.cat([x[:1], 1 - 2 * x[1:]])
+    return not torch.allclose(attend(changed)[:1], attend(x)[:1], atol=1e-6)
+
+
+@EXERCISES.add(
+    attention.leaks,
+    difficulty=2,
+    minutes=8,
+    hints=[
+        "If a position cannot feel what comes after it, its output stays the same whatever you put there. That can be tried.",
+        "Keep x[:t], replace everything from t on, run the layer on both, and compare the first t outputs. Then the next t.",
+        "changed = torch.cat([x[:t], other]) for each t from 1 on; it leaks where torch.allclose(attend(changed)[:t], "
+        "attend(x)[:t], atol=1e-6) is False.",
+    ],
+    mistakes={
+        "you compared the output of the changed word itself, too; it may move": _compares_the_changed,
+        "you replaced the last word only; a leak from a word before it stays hidden": _last_word_only,
+        "you looked at the first output only; a later position may leak": _first_output_only,
+        "it is the wrong way round: True means that it leaks": lambda attend, x: (
+            not attention.leaks(attend, x)
+        ),
+        "every layer leaks for you; outputs from the changed word on may move, so compare those before it": (
+            lambda attend, x: True
+        ),
+        "you say that no layer leaks": lambda attend, x: False,
+    },
+    sizes=False,
+)
+def check_leaks(student: Callable, rng: random.Random) -> None:
+    T = rng.randrange(4, 8)
+    x = normal(rng, T, 5)
+    layers = [(name, layer, False) for name, layer in _honest_layers(T).items()]
+    layers += [(name, layer, True) for name, layer in _leaking_layers(T).items()]
+    rng.shuffle(layers)
+    for name, layer, want in layers:
+        layer.__name__ = name.replace(" ", "_")  # as a message shows it
+        got = student(layer, x)
+        if not isinstance(got, bool):
+            raise Wrong(f"leaks(…) returned {kind_of(got)}; answer with True or False")
+        expect(got, want, f"leaks(attend, x), where attend is {name}")
+
+
+# --- cached_step ----------------------------------------------------------------------------------
+
+
+def _step(x, w_q, w_k, w_v, keys, values, root=None, first=False):
+    keys = torch.cat([x @ w_k, keys] if first else [keys, x @ w_k])
+    values = torch.cat([x @ w_v, values] if first else [values, x @ w_v])
+    scores = (x @ w_q) @ keys.T / math.sqrt(root or w_q.size(-1))
+    return scores.softmax(-1) @ values, keys, values
+
+
+def _forgets_itself(x, w_q, w_k, w_v, keys, values):
+    y, _, _ = _step(x, w_q, w_k, w_v, keys, values)
+    _, new_keys, new_values = _step(x, w_q, w_k, w_v, keys, values)
+    if len(keys):
+        y = ((x @ w_q) @ keys.T / math.sqrt(w_q.size(-1))).softmax(-1) @ values
+    return y, new_keys, new_values
+
+
+def _swapped(x, w_q, w_k, w_v, keys, values):
+    y, keys, values = _step(x, w_q, w_k, w_v, keys, values)
+    return y, values, keys
+
+
+@EXERCISES.add(
+    attention.cached_step,
+    difficulty=2,
+    minutes=6,
+    hints=[
+        "The new token has one key and one value. Where do they go before its query looks around?",
+        "torch.cat([keys, x @ w_k]) are all keys. The new token is the last, so it may look at all of them: no mask is needed.",
+        "keys = torch.cat([keys, x @ w_k]); the same for the values; then attention_weights(x @ w_q, keys) @ values, keys, values.",
+    ],
+    mistakes={
+        "the new token may look at itself, too: append its key and value before its query asks": _forgets_itself,
+        "the new key and value go to the end; they are the latest": (
+            lambda *args: _step(*args, first=True)
+        ),
+        "you forgot to divide the scores by the square root of d": lambda *args: _step(
+            *args, root=1
+        ),
+        "you divided by the square root of d_model; d is the size of a query": (
+            lambda x, *rest: _step(x, *rest, root=x.size(-1))
+        ),
+        "keys and values have changed places in what you return": _swapped,
+        "you returned the keys and values as they were; return them with the new ones": (
+            lambda *args: (_step(*args)[0], args[4], args[5])
+        ),
+    },
+)
+def check_cached_step(student: Callable, rng: random.Random) -> None:
+    for S in (rng.randrange(3, 7), 0, 1, rng.randrange(8, 12)):
+        d_model, d, d_v = rng.sample(range(2, 8), 3)
+        x = normal(rng, S + 1, d_model)
+        w_q, w_k = normal(rng, 2, d_model, d)
+        w_v = normal(rng, d_model, d_v)
+        keys, values = x @ w_k, x @ w_v
+        want = head_oracle(x, w_q, w_k, w_v)[-1:], keys, values
+        got = student(x[-1:], w_q, w_k, w_v, keys[:-1], values[:-1])
+        call = f"cached_step(…) after {S} tokens, with d_model = {d_model}, d = {d}, d_v = {d_v}"
+        expect(got, want, call, tol=1e-4)
 
 
 def blocks(x: Tensor, n_head: int) -> Tensor:

@@ -9,6 +9,7 @@ Sources: Vaswani et al. 2017, "Attention Is All You Need"; the parameters have G
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -169,6 +170,44 @@ def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
     k = x @ w_k  # (..., T, d)
     v = x @ w_v  # (..., T, d_v)
     return attention(q, k, v, causal_mask(x.size(-2)).to(x.device))  # (..., T, d_v)
+
+
+def leaks(attend: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Find out whether a layer lets a position feel what comes after it.
+
+    Change what comes after a position, and compare the outputs up to it.
+    Shapes: x (T, d), random numbers; attend maps (T, d) to (T, any). True means: it leaks.
+
+    >>> x = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> leaks(lambda x: x.cumsum(0), x), leaks(lambda x: x.flip(0), x)
+    (False, True)
+    """
+    before = attend(x)
+    for t in range(1, len(x)):
+        changed = torch.cat([x[:t], 1 - 2 * x[t:]])
+        if not torch.allclose(attend(changed)[:t], before[:t], atol=1e-6):
+            return True
+    return False
+
+
+def cached_step(
+    x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, keys: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let a head read one more token: keep its key and its value, ask with its query.
+
+    Shapes: x (1, d_model); w_q, w_k (d_model, d), w_v (d_model, d_v); keys (S, d) and values
+    (S, d_v) of the S tokens before, S may be 0 -> output (1, d_v), keys (S + 1, d), values
+    (S + 1, d_v). Source: Shazeer 2019, section 2.4.
+
+    >>> x = torch.tensor([[1.0], [2.0]])
+    >>> one, two = torch.ones(1, 1), torch.tensor([[2.0]])
+    >>> y, keys, values = cached_step(x[:1], one, one, two, torch.zeros(0, 1), torch.zeros(0, 1))
+    >>> y.item(), keys.tolist(), values.tolist()
+    (2.0, [[1.0]], [[2.0]])
+    """
+    keys = torch.cat([keys, x @ w_k])  # (S + 1, d)
+    values = torch.cat([values, x @ w_v])  # (S + 1, d_v)
+    return attention_weights(x @ w_q, keys) @ values, keys, values
 
 
 def split_heads(x: Tensor, n_head: int) -> Tensor:

@@ -63,7 +63,8 @@ def _beside(call: Call, reference: Callable, mistakes: Mapping[str, Callable]) -
     made = {sentence: _outcome(mistake, call) for sentence, mistake in mistakes.items()}
     fitting = [s for s, x in made.items() if difference(call.came, x, tol) is None]
     what = difference(call.came, want, tol)
-    return Comparison(call.text, call.came, want, tol, what, tuple(made), tuple(fitting))
+    given = (call.args, call.kwargs)
+    return Comparison(call.text, call.came, want, tol, what, tuple(made), tuple(fitting), given)
 
 
 def _outcome(function: Callable, call: Call) -> Any:
@@ -107,10 +108,10 @@ def _explains(culprit: str, seen: Sequence[Comparison]) -> bool:
 
 def _are_apart(one: Comparison, other: Comparison) -> bool:
     """Whether two comparisons are two inputs, and not the same one again."""
-    return any(
-        difference(a, b, one.tol) is not None
-        for a, b in ((one.want, other.want), (one.got, other.got))
-    )
+    pairs = [(one.want, other.want), (one.got, other.got)]
+    if one.given is not None and other.given is not None:
+        pairs += [(list(one.given[0]), list(other.given[0]))]
+    return any(difference(a, b, one.tol) is not None for a, b in pairs)
 
 
 def _size(value: Any) -> int:

@@ -220,3 +220,67 @@ def filled_in(x):
     for h in range(H):
         out[:, :, h * d : (h + 1) * d] = x[:, h]
     return out
+
+
+# --- leaks ----------------------------------------------------------------------------------------
+
+
+@right("leaks")
+def leaks_by_random_futures(attend, x):
+    before = attend(x)
+    for t in range(1, len(x)):
+        other = torch.randn(x.shape, generator=torch.Generator().manual_seed(t))
+        if (attend(torch.cat([x[:t], other[t:]]))[:t] - before[:t]).abs().max() > 1e-6:
+            return True
+    return False
+
+
+@right("leaks")
+def leaks_by_cutting_the_text(attend, x):
+    """Word t alone is replaced, one after the other, and all outputs before it are compared."""
+    y = attend(x)
+    moved = []
+    for t in range(1, len(x)):
+        z = x.clone()
+        z[t] = -z[t] + 0.5
+        moved.append(not torch.allclose(attend(z)[:t], y[:t], atol=1e-6))
+    return any(moved)
+
+
+@right("leaks")
+def leaks_by_the_gradient(attend, x):
+    x = x.clone().requires_grad_()
+    y = attend(x)
+    for t in range(len(x) - 1):
+        (slope,) = torch.autograd.grad(y[t].sum(), x, retain_graph=True)
+        if slope[t + 1 :].abs().max() > 1e-7:
+            return True
+    return False
+
+
+# --- cached_step ----------------------------------------------------------------------------------
+
+
+@right("cached_step")
+def step_by_torch(x, w_q, w_k, w_v, keys, values):
+    keys = torch.cat((keys, x @ w_k), dim=0)
+    values = torch.cat((values, x @ w_v), dim=0)
+    return F.scaled_dot_product_attention(x @ w_q, keys, values), keys, values
+
+
+@right("cached_step")
+def step_by_a_sum(x, w_q, w_k, w_v, keys, values):
+    all_keys = torch.vstack([keys, x @ w_k])
+    all_values = torch.vstack([values, x @ w_v])
+    scores = (all_keys * (x @ w_q)).sum(-1) / w_k.shape[1] ** 0.5
+    weights = torch.exp(scores - scores.max())
+    weights = weights / weights.sum()
+    return (weights[:, None] * all_values).sum(0, keepdim=True), all_keys, all_values
+
+
+@right("cached_step")
+def step_by_einsum(x, w_q, w_k, w_v, keys, values):
+    keys = torch.cat([keys, torch.einsum("td,dk->tk", x, w_k)])
+    values = torch.cat([values, torch.einsum("td,dv->tv", x, w_v)])
+    scores = torch.einsum("td,dk,sk->ts", x, w_q, keys) / keys.size(1) ** 0.5
+    return torch.einsum("ts,sv->tv", scores.softmax(1), values), keys, values

@@ -1082,3 +1082,132 @@ def merge_batch_as_heads(x):
 def merge_float(x):
     """Casts to float."""
     return torch.cat(x.float().unbind(1), dim=-1)
+
+
+# --- leaks ----------------------------------------------------------------------------------------
+
+
+def other_future(x, t):
+    return torch.cat([x[:t], 3 - x[t:]])
+
+
+def same(a, b):
+    return torch.allclose(a, b, atol=1e-6)
+
+
+@wrong("leaks", says="every layer leaks for you")
+def leaks_compares_everything(attend, x):
+    """An honest layer moves where its input moves."""
+    return any(not same(attend(other_future(x, t)), attend(x)) for t in range(1, len(x)))
+
+
+@wrong("leaks", says="you compared the output of the changed word itself, too")
+def leaks_off_by_one(attend, x):
+    """The output at t itself may move."""
+    return any(
+        not same(attend(other_future(x, t))[: t + 1], attend(x)[: t + 1]) for t in range(1, len(x))
+    )
+
+
+@wrong("leaks", says="you replaced the last word only")
+def leaks_last_word(attend, x):
+    return not same(attend(other_future(x, len(x) - 1))[:-1], attend(x)[:-1])
+
+
+@wrong("leaks", says="you looked at the first output only")
+def leaks_first_output(attend, x):
+    return not same(attend(other_future(x, 1))[0], attend(x)[0])
+
+
+@wrong("leaks", says="it is the wrong way round")
+def leaks_means_honest(attend, x):
+    return all(same(attend(other_future(x, t))[:t], attend(x)[:t]) for t in range(1, len(x)))
+
+
+@wrong("leaks", says="every layer leaks for you")
+def leaks_always(attend, x):
+    return True
+
+
+@wrong("leaks", says="every layer leaks for you")
+def leaks_exact_shapes(attend, x):
+    """A shorter text has another shape: compares what cannot be equal."""
+    return attend(x).shape != attend(x[:1]).shape or len(x) == 0
+
+
+@wrong("leaks", says="you say that no layer leaks")
+def leaks_changes_nothing(attend, x):
+    """Compares a layer with itself on the same text."""
+    return not same(attend(x), attend(x.clone()))
+
+
+@wrong("leaks", says="answer with True or False")
+def leaks_gives_a_distance(attend, x):
+    return max(
+        (attend(other_future(x, t))[:t] - attend(x)[:t]).abs().max() for t in range(1, len(x))
+    )
+
+
+@wrong("leaks", says="changed its argument in place")
+def leaks_spoils_its_input(attend, x):
+    before = attend(x)
+    for t in range(len(x) - 1, 0, -1):
+        x[t:] = 3 - x[t:]
+        if not same(attend(x)[:t], before[:t]):
+            return True
+    return False
+
+
+# --- cached_step ----------------------------------------------------------------------------------
+
+
+def one_step(x, w_q, w_k, w_v, keys, values, weights=torch.softmax, root=None):
+    keys = torch.cat([keys, x @ w_k])
+    values = torch.cat([values, x @ w_v])
+    return weights(x @ w_q @ keys.T / (root or w_q.size(-1) ** 0.5), -1) @ values, keys, values
+
+
+@wrong("cached_step", says="the new token may look at itself, too")
+def step_without_itself(x, w_q, w_k, w_v, keys, values):
+    _, new_keys, new_values = one_step(x, w_q, w_k, w_v, keys, values)
+    if len(keys) == 0:
+        return new_values, new_keys, new_values
+    return stable(x @ w_q @ keys.T / w_q.size(-1) ** 0.5) @ values, new_keys, new_values
+
+
+@wrong("cached_step", says="the new key and value go to the end")
+def step_in_front(x, w_q, w_k, w_v, keys, values):
+    keys = torch.cat([x @ w_k, keys])
+    values = torch.cat([x @ w_v, values])
+    return stable(x @ w_q @ keys.T / w_q.size(-1) ** 0.5) @ values, keys, values
+
+
+@wrong("cached_step", says="you forgot to divide the scores by the square root of d")
+def step_unscaled(*args):
+    return one_step(*args, root=1)
+
+
+@wrong("cached_step", says="you divided by the square root of d_model")
+def step_root_of_d_model(x, *rest):
+    return one_step(x, *rest, root=x.size(-1) ** 0.5)
+
+
+@wrong("cached_step", says="keys and values have changed places")
+def step_swaps(*args):
+    y, keys, values = one_step(*args)
+    return y, values, keys
+
+
+@wrong("cached_step", says="you returned the keys and values as they were")
+def step_forgets(x, w_q, w_k, w_v, keys, values):
+    return one_step(x, w_q, w_k, w_v, keys, values)[0], keys, values
+
+
+@wrong("cached_step", says=DIFFERS)
+def step_output_only(*args):
+    return one_step(*args)[0]
+
+
+@wrong("cached_step", says="no gradient flows back")
+def step_detaches(*args):
+    return tuple(part.detach() for part in one_step(*args))
