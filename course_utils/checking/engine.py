@@ -15,7 +15,8 @@ from course_utils.classroom.frontend import say
 
 from .compare import Wrong, kind_of, show_value
 from .examples import example_fault
-from .guard import Guarded, copied, guarded_class
+from .gradients import try_gradients
+from .guard import Calls, Guarded, Played, copied, guarded_class
 from .limits import CPU_LIMIT, WALL_LIMIT, run_limited
 from .switches import preserved
 from .variants import try_variants
@@ -41,7 +42,9 @@ class Exercise:
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
     each, for which the reference raises what the answer must raise as well; `sizes` is False where
-    inputs that are cut to a size of 1 would not be what the stub promises. A check may use
+    inputs that are cut to a size of 1 would not be what the stub promises; `gradients` is False
+    where an answer may leave torch, as nobody trains through it, or names the arguments that a
+    gradient must reach. A check may use
     `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only
     waits.
     """
@@ -56,6 +59,7 @@ class Exercise:
     wall_limit: float = WALL_LIMIT
     refuses: Sequence[tuple] = ()
     sizes: bool = True
+    gradients: bool | Sequence[str] = True
 
     def grade(self, answer: Any, seed: int = 0) -> Result:
         """Checks an answer, whatever it is, and says what happened in a sentence. Never raises,
@@ -111,14 +115,20 @@ class Exercise:
         """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
         answer = guarded.function
         is_class = inspect.isclass(answer)
-        examined = guarded_class(answer) if is_class else guarded
+        calls = Calls()
+        examined = guarded_class(answer, calls) if is_class else guarded
         self.check(examined, random.Random(seed))
         for arguments in self.refuses:
             _must_refuse(examined, self.reference, arguments)
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
-        if not is_class:
-            try_variants(guarded, self.reference, self.sizes)
+        student, reference = guarded, self.reference
+        if is_class:
+            student = Played(examined, self.reference, calls)
+            reference = Played(self.reference, self.reference, calls)
+        try_variants(student, reference, self.sizes)
+        if self.gradients:
+            try_gradients(student, reference, self.gradients)
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
 
@@ -150,6 +160,7 @@ class Exercises(list[Exercise]):
         time_limit: float = CPU_LIMIT,
         refuses: Sequence[tuple] = (),
         sizes: bool = True,
+        gradients: bool | Sequence[str] = True,
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
         function or class.
@@ -167,6 +178,7 @@ class Exercises(list[Exercise]):
                     time_limit,
                     refuses=refuses,
                     sizes=sizes,
+                    gradients=gradients,
                 )
             )
             return check

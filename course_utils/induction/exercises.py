@@ -124,6 +124,7 @@ def _score_mistakes(pattern: Tensor, ids: Tensor) -> dict[str, Tensor]:
     circuits.induction_score,
     difficulty=2,
     minutes=12,
+    gradients=False,  # a measurement
     hints=[
         "earlier_copies(ids) marks, in row t, the columns s that hold the same token. Which column should an induction head look at?",
         "s + 1: move the marks one column to the right, copies.roll(1, dims=-1). Then add up the attention on marked places.",
@@ -360,6 +361,7 @@ def _ablation_mistakes(z: Tensor, heads: list[int], want: Tensor) -> dict[str, T
     induction.mean_ablate,
     difficulty=1,
     minutes=6,
+    gradients=False,  # an experiment on a trained model
     hints=[
         "z is (B, H, T, d). Which dimension counts the sequences, and which the heads?",
         "z[:, h].mean(0) is (T, d): for each position the mean over the sequences. Work on a copy, z.clone().",

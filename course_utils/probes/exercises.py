@@ -253,6 +253,7 @@ def judge_selectivity(
     probes.erase_directions,
     difficulty=2,
     minutes=8,
+    gradients=["x"],  # the directions are found before, and a QR may have no slope
     hints=[
         "For one direction u of length 1: take ((x - mean) · u) u away. With two that are not orthogonal, doing it one after the other goes wrong: "
         "draw it in the plane.",

@@ -280,6 +280,7 @@ def _cosine_mistakes(
     sparse_autoencoders.mean_max_cosine,
     difficulty=1,
     minutes=6,
+    gradients=False,  # a measurement
     hints=[
         "A table of all cosines, true directions down, found ones across. What do you do with a row, and what with the column that is left?",
         "torch.nn.functional.normalize(…, dim=-1) brings rows to length 1; then one matrix product gives all cosines.",

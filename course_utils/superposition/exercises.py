@@ -397,6 +397,7 @@ def _dimensionality_mistakes(W: Tensor) -> dict[str, Tensor]:
     superposition.feature_dimensionality,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a measurement of trained weights
     hints=[
         "All dot products at once: W.mT @ W is (..., n, n). Where in it are the squared lengths?",
         "On its diagonal. Ŵ_i · W_j is W_i · W_j divided by the length of W_i: so the sum over j is a row's sum of squares, divided by "
@@ -458,6 +459,7 @@ def ablate_oracle(hidden: Tensor, W: Tensor, feature: int) -> Tensor:
     superposition.ablate,
     difficulty=2,
     minutes=8,
+    gradients=False,  # an experiment on a trained model
     hints=[
         "A feature is a direction: a column of W. How much of a hidden vector lies along a direction of length 1?",
         "Their dot product. The part is that number times the direction; take it away. Each example has a number of its own.",

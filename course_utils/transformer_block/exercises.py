@@ -172,6 +172,7 @@ def frozen_oracle(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
     transformer_block.frozen_layer_norm,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a measurement of what each part writes
     hints=[
         "LayerNorm does three things: it subtracts the mean, divides by the standard deviation and multiplies by the gain. The "
         "mean of a sum is the sum of the means. Which of the three cannot be shared out?",
