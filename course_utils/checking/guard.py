@@ -81,7 +81,9 @@ def _outline(value: Any) -> Any:
         return tuple(value.shape), str(value.dtype)
     if type(value) is tuple:
         return tuple(map(_outline, value))
-    return value if isinstance(value, (bool, str)) and len(str(value)) < 20 else type(value).__name__
+    return (
+        value if isinstance(value, (bool, str)) and len(str(value)) < 20 else type(value).__name__
+    )
 
 
 def _state(model: nn.Module) -> dict[str, list]:
