@@ -238,17 +238,19 @@ def judge_periods(period: Tensor, low: int, high: int, call: str) -> None:
         raise Wrong(
             f"{call}: all texts have the period {period[0]}. Each needs one of its own: draw n of them."
         )
+    counts = (period - low).bincount(minlength=high - low + 1).tolist()
+    if counts[-1] == 0:
+        raise Wrong(
+            f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1."
+        )
+    if counts[0] == 0:
+        raise Wrong(f"{call}: no text has the period {low}, which is the least. Draw from it on.")
     draws.must_not_agree(
         *draws.pairs(period),
         1 / len(shares),
         f"{call}: neighbouring texts have the same period more often or less often than by chance, "
         f"{1 / len(shares):.2f}. Draw each text's period from the generator.",
     )
-    counts = (period - low).bincount(minlength=high - low + 1).tolist()
-    if counts[-1] == 0:
-        raise Wrong(
-            f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1."
-        )
     draws.must_be_uniform(
         counts,
         f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
@@ -312,6 +314,13 @@ def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
         (ids[where, 0], ids[where, 1]), torch.ones(int(where.sum())), accumulate=True
     )
     if n > 1000:
+        for t in range(int(period.min())):
+            draws.must_vary_together(
+                [ids[:, t].bincount(minlength=V).tolist()],
+                [1 / V] * V,
+                f"{call}: at place {t} every token comes equally often, which chance does not do. Draw each block by itself.",
+                f"{call}: at place {t} some tokens come far more often than others. A block is a random order.",
+            )
         off = ~torch.eye(V, dtype=torch.bool)  # different tokens, at the first two places
         draws.must_be_uniform(
             pairs[off].int().tolist(),

@@ -65,6 +65,7 @@ def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) ->
     preferences.dpo_loss,
     difficulty=2,
     minutes=10,
+    gradients=["policy_chosen", "policy_rejected"],  # the reference is frozen
     hints=[
         "Each answer gets an implicit reward: beta times how many nats likelier it is under the policy than under the reference. The "
         "rest is the Bradley–Terry loss.",

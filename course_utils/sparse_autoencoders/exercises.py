@@ -192,6 +192,7 @@ def _sae_loss_mistakes(
     sparse_autoencoders.sae_loss,
     difficulty=2,
     minutes=8,
+    gradients=["x", "f", "directions", "decoder_bias"],  # the penalty is a number
     hints=[
         "Two terms. How far is Σ f_i d_i + decoder_bias from x? And how much do the units fire in all?",
         "Σ f_i d_i is f @ directions. The squared length sums over the activations, |f| sums over the units; then both are averaged "

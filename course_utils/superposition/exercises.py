@@ -126,8 +126,11 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
             raise Wrong(
                 f"{call}: only {len(sizes.unique())} of {len(sizes)} sizes are different. Draw them by torch.rand, not from a few values."
             )
-        if k and (mask & ~(x[0] > 0)).any():
-            raise Wrong(f"{call}: the instances must share their dice.")
+        if k and (mask & ~(x[k - 1] > 0)).any():
+            raise Wrong(
+                f"{call}: a feature is active in instance {k}, which is sparser, and not in instance {k - 1}. The instances share "
+                "their dice: throw (batch, n_features) of them, and compare them with each S."
+            )
 
 
 def check_independence(x: Tensor, S: Tensor, call: str) -> None:
@@ -157,6 +160,9 @@ def check_many_batches(student: Callable, S: Tensor, seed: int, call: str) -> No
     """Nothing comes equally often in each of many batches."""
     generator = dice(seed + 1)
     many = torch.stack([student(S, 250, 6, generator) for _ in range(12)])  # (12, N, 250, 6)
+    draws.must_be_even(
+        many[:, 0].flatten(), f"{call}: the sizes must be uniform between 0 and 1, from end to end."
+    )
     for k in (1, 2):
         came = many[:, k] > 0
         draws.must_be_independent(came, 1 - S[k].item(), call, ("batch", "example", "feature"))
