@@ -122,7 +122,8 @@ class Exercise:
             _must_refuse(examined, self.reference, arguments)
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
-        student, reference = guarded, self.reference
+        student: Guarded | Played = guarded
+        reference: Callable = self.reference
         if is_class:
             student = Played(examined, self.reference, calls)
             reference = Played(self.reference, self.reference, calls)

@@ -23,6 +23,7 @@ class Calls(list[tuple[tuple, dict]]):
         self._shapes: set[str] = set()
 
     def remember(self, args: tuple, kwargs: dict) -> None:
+        """Keep a call, unless enough are kept or one like it."""
         if len(self) == KEPT:
             return
         shape = repr(_outline((args, tuple(kwargs.items()))))
@@ -168,6 +169,7 @@ class Played:
         self.parameters: dict[str, nn.Parameter] = {}
 
     def function(self, name: str, made: tuple, named: dict, args: tuple, kwargs: dict) -> Any:
+        """What the method gives, of an instance made with these arguments."""
         self.call = f"{self.owner.__name__}(…).{name}(…)"
         torch.manual_seed(0)
         instance = self.owner(*made, **named)

@@ -77,7 +77,9 @@ def _variants(args: tuple, kwargs: dict, sizes: bool) -> Iterator[tuple[str, tup
     """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
     arrays = [x for x in leaves((args, kwargs)) if _is_array(x)]
     found = {size for x in arrays for size in x.shape if size > 1} if sizes else ()
-    for size in sorted(found)[:4]:
+    # a class that was told a size
+    fixed = {x for x in leaves([a for a in args if type(a) is tuple]) if type(x) is int}
+    for size in sorted(set(found) - fixed)[:4]:
         single = partial(_single, size=size)
         if not any(_loses(x, single(x)) for x in arrays):
             yield "", mapped(args, single), mapped(kwargs, single)
@@ -110,12 +112,14 @@ def _loses(x: Any, cut: Any) -> bool:
 
 
 def _scattered(x: Any) -> Any:
-    """The same numbers, every second place of a larger block of memory."""
+    """The same numbers laid out as after a transpose; of one dimension, at every second place."""
     if not _is_array(x) or x.ndim == 0:
         return x
     if isinstance(x, np.ndarray):
-        return np.repeat(x, 2, axis=-1)[..., ::2]
-    return x.repeat_interleave(2, dim=-1)[..., ::2]
+        if x.ndim == 1:
+            return np.repeat(x, 2)[::2]
+        return np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return x.repeat_interleave(2)[::2] if x.ndim == 1 else x.mT.contiguous().mT
 
 
 def mapped(value: Any, change: Callable) -> Any:
@@ -141,10 +145,12 @@ def _is_array(value: Any) -> bool:
 
 
 def is_known(value: Any) -> bool:
+    """Whether a variant can be made of calls that hold such a value."""
     return isinstance(value, KNOWN) or callable(value)
 
 
 def has_nan(value: Any) -> bool:
+    """Whether a number or an array holds nan."""
     if isinstance(value, float):
         return value != value
     return _is_array(value) and bool(torch.as_tensor(value).isnan().any())
