@@ -22,11 +22,11 @@ class Calls(list[tuple[tuple, dict]]):
         super().__init__()
         self._shapes: set[str] = set()
 
-    def remember(self, args: tuple, kwargs: dict) -> None:
-        """Keep a call, unless enough are kept or one like it."""
+    def remember(self, args: tuple, kwargs: dict, of: str = "") -> None:
+        """Keep a call (of a method), unless enough are kept or one like it."""
         if len(self) == KEPT:
             return
-        shape = repr(_outline((args, tuple(kwargs.items()))))
+        shape = repr((of, tuple(kwargs), _outline((args, tuple(kwargs.values())))))
         if shape not in self._shapes:
             self._shapes.add(shape)
             self.append((args, kwargs))
@@ -82,9 +82,7 @@ def _outline(value: Any) -> Any:
         return tuple(value.shape), str(value.dtype)
     if type(value) is tuple:
         return tuple(map(_outline, value))
-    return (
-        value if isinstance(value, (bool, str)) and len(str(value)) < 20 else type(value).__name__
-    )
+    return value if isinstance(value, bool) else type(value).__name__
 
 
 def _state(model: nn.Module) -> dict[str, list]:
@@ -122,7 +120,7 @@ def guarded_class(answer: type, calls: Calls | None = None) -> type:
 
     def remember(instance: Any, name: str, args: tuple, kwargs: dict) -> None:
         if id(instance) in made:
-            calls.remember((name, *made[id(instance)], *copied((args, kwargs))), {})
+            calls.remember((name, *made[id(instance)], *copied((args, kwargs))), {}, name)
 
     methods = {"__init__": making}
     for base in inspect.getmro(answer):

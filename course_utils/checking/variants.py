@@ -112,14 +112,17 @@ def _loses(x: Any, cut: Any) -> bool:
 
 
 def _scattered(x: Any) -> Any:
-    """The same numbers laid out as after a transpose; of one dimension, at every second place."""
+    """The same numbers at every second place of a larger block of memory, laid out as after a
+    transpose where there are two dimensions.
+    """
     if not _is_array(x) or x.ndim == 0:
         return x
+    turned = x if x.ndim == 1 else x.swapaxes(-1, -2)
     if isinstance(x, np.ndarray):
-        if x.ndim == 1:
-            return np.repeat(x, 2)[::2]
-        return np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
-    return x.repeat_interleave(2)[::2] if x.ndim == 1 else x.mT.contiguous().mT
+        apart = np.repeat(turned, 2, axis=-1)[..., ::2]
+    else:
+        apart = turned.repeat_interleave(2, dim=-1)[..., ::2]
+    return apart if x.ndim == 1 else apart.swapaxes(-1, -2)
 
 
 def mapped(value: Any, change: Callable) -> Any:
