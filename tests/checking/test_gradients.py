@@ -265,3 +265,30 @@ def test_the_parameters_of_an_instance_get_the_references_gradients():
 
 def test_methods_are_called_with_tensors_that_do_not_lie_in_one_piece():
     assert "view size is not compatible" in of_a_class().grade(InOnePiece).message
+
+
+class Embedding(nn.Module):
+    """Rows of a table, by their numbers."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(n, 2))
+
+    def forward(self, ids):
+        return self.table[ids]
+
+
+class Lookup(Embedding):
+    def forward(self, ids):
+        return self.table.data[ids]
+
+
+def test_parameters_learn_where_no_input_does():
+    exercises = Exercises()
+
+    @exercises.add(Embedding, hints=["a", "b"], difficulty=1, minutes=1)
+    def check(student, rng):
+        expect(student(5)(torch.tensor([1, 3])).shape, torch.Size((2, 2)), "Embedding(5)(ids)")
+
+    assert exercises[0].grade(Embedding).passed
+    assert "lets no gradient flow back" in exercises[0].grade(Lookup).message
