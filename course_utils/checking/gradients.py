@@ -25,6 +25,11 @@ LOST = (
     "torch.no_grad or torch.tensor(…) on the way"
 )
 
+OVERWRITTEN = (
+    "overwrites in place what the way back needs, such as by e /= s, so that no gradient can be "
+    "computed. Write e = e / s"
+)
+
 
 def try_gradients(
     student: Guarded | Played, reference: Callable, asked: bool | Sequence[str] = True
@@ -87,6 +92,8 @@ class _Comparison:
             inner = student if isinstance(student, Played) else student.function  # takes no copies
             got = self._pulled(inner, args, kwargs)
         except RuntimeError as error:
+            if "inplace operation" in str(error):
+                return _Fault(OVERWRITTEN, anywhere=True)
             if "requires grad" not in str(error):
                 raise
             return _Fault(f"leaves torch ({str(error).partition('.')[0]}). {LOST}", anywhere=True)
@@ -153,7 +160,9 @@ def _free(x: Tensor, gradient: Tensor | None) -> Tensor:
 
 
 def _are_shares(x: Tensor) -> bool:
-    return x.ndim > 0 and x.numel() > 0 and bool(((x.sum(-1) - 1).abs() < 1e-4).all())
+    if x.ndim == 0 or x.numel() == 0:
+        return False
+    return bool((x >= 0).all()) and bool(((x.sum(-1) - 1).abs() < 1e-4).all())
 
 
 def _pull(y: Tensor, number: int) -> Tensor:

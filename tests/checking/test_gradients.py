@@ -195,6 +195,20 @@ def test_a_gradient_where_none_belongs_is_found():
     assert "where none belongs" in result.message
 
 
+def doubled_exp(x):
+    return x.exp() * 2
+
+
+def overwriting(x):
+    e = x.exp()
+    e *= 2
+    return e
+
+
+def test_an_overwritten_way_back_is_named():
+    assert "overwrites in place" in comparing(doubled_exp).grade(overwriting).message
+
+
 # --- Models and classes ---------------------------------------------------------------------------
 
 
