@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from .compare import Comparison, difference, show_value, taking_notes
-from .guard import Call, Guarded, Raised, _outline
-from .variants import _anew, _both, _is_array, _leaves, _loses, _mapped
+from .guard import Call, Guarded, Raised, outline
+from .variants import anew, is_array, leaves, loses, mapped, side_by_side
 
 # relative or absolute, between an answer and a mistake that are computed otherwise; half precision
 # has two or three digits
@@ -58,7 +58,7 @@ def _beside(call: Call, reference: Callable, mistakes: Mapping[str, Callable]) -
     want = _outcome(reference, call)
     if isinstance(want, Raised):
         return None
-    tol = max((HALF.get(getattr(x, "dtype", None), 0.0) for x in _leaves(want)), default=0.0)
+    tol = max((HALF.get(getattr(x, "dtype", None), 0.0) for x in leaves(want)), default=0.0)
     tol = max(tol, TOLERANCE)
     made = {sentence: _outcome(mistake, call) for sentence, mistake in mistakes.items()}
     fitting = [s for s, x in made.items() if difference(call.came, x, tol) is None]
@@ -69,7 +69,7 @@ def _beside(call: Call, reference: Callable, mistakes: Mapping[str, Callable]) -
 
 def _outcome(function: Callable, call: Call) -> Any:
     try:
-        return function(*_anew(call.args), **_anew(call.kwargs))
+        return function(*anew(call.args), **anew(call.kwargs))
     except Exception as error:
         return Raised(type(error).__name__)
 
@@ -116,7 +116,7 @@ def _are_apart(one: Comparison, other: Comparison) -> bool:
 
 def _size(value: Any) -> int:
     """How much a value holds: numbers, and characters."""
-    return sum(_size_of_leaf(x) for x in _leaves(value))
+    return sum(_size_of_leaf(x) for x in leaves(value))
 
 
 def _size_of_leaf(x: Any) -> int:
@@ -166,13 +166,13 @@ def _fault(
     where one of the two raises.
     """
     try:
-        both = _both(student, reference, *given)
+        pair = side_by_side(student, reference, *given)
     except Exception:
         return None
-    if both is None or (what := difference(*both, tol)) is None:
+    if pair is None or (what := difference(*pair, tol)) is None:
         return None
-    got, want = both
-    whole = _size(want) <= SMALL and _outline(got) == _outline(want) and "at index" in what
+    got, want = pair
+    whole = _size(want) <= SMALL and outline(got) == outline(want) and "at index" in what
     if whole and show_value(got) != show_value(want):
         what = f"expected {show_value(want)}, got {show_value(got)}"
     return Comparison(student.call, got, want, tol, what, (), (), given)
@@ -180,13 +180,13 @@ def _fault(
 
 def _smaller(given: tuple[tuple, dict], sizes: bool) -> Iterator[tuple[tuple, dict]]:
     """Arguments of which one thing is smaller, or shorter to read, the boldest step first."""
-    arrays = [x for x in _leaves(given) if _is_array(x)]
+    arrays = [x for x in leaves(given) if is_array(x)]
     found = sorted({n for x in arrays for n in x.shape if n > 1}, reverse=True) if sizes else ()
     for n in found:
         for kept in dict.fromkeys((1, 2, n // 2, n - 1)):
             cut = partial(_first, size=n, kept=kept)
-            if kept < n and not any(_loses(x, cut(x)) for x in arrays):
-                yield _mapped(given, cut)
+            if kept < n and not any(loses(x, cut(x)) for x in arrays):
+                yield mapped(given, cut)
     args, named = given
     for i, x in enumerate(args):
         for other in _less(x):
@@ -194,14 +194,14 @@ def _smaller(given: tuple[tuple, dict], sizes: bool) -> Iterator[tuple[tuple, di
     for key, x in named.items():
         for other in _less(x):
             yield args, named | {key: other}
-    rounded = _mapped(given, _rounded)
-    if any(difference(a, b, 0) for a, b in zip(_leaves(given), _leaves(rounded), strict=True)):
+    rounded = mapped(given, _rounded)
+    if any(difference(a, b, 0) for a, b in zip(leaves(given), leaves(rounded), strict=True)):
         yield rounded
 
 
 def _first(x: Any, size: int, kept: int) -> Any:
     """Only the first `kept` along every dimension of this size."""
-    if not _is_array(x):
+    if not is_array(x):
         return x
     return x[tuple(slice(0, kept) if n == size else slice(None) for n in x.shape)]
 
@@ -220,7 +220,7 @@ def _less(x: Any) -> Iterator[Any]:
 
 def _rounded(x: Any) -> Any:
     """Numbers of one decimal, as long as different ones stay different."""
-    if not _is_array(x) or "float" not in str(x.dtype) or _size(x) > SMALL:
+    if not is_array(x) or "float" not in str(x.dtype) or _size(x) > SMALL:
         return x
     values = torch.as_tensor(x)
     near = values.mul(10).round().div(10)

@@ -16,7 +16,8 @@ from course_utils.classroom.frontend import say
 from .compare import Comparison, Wrong, kind_of, show_value
 from .diagnosis import evidence, line_of, named, plain
 from .examples import example_fault
-from .guard import Guarded, copied, guarded_class
+from .gradients import try_gradients
+from .guard import Calls, Guarded, Played, copied, guarded_class
 from .limits import CPU_LIMIT, WALL_LIMIT, Stopped, run_limited
 from .switches import preserved
 from .variants import try_variants
@@ -43,8 +44,10 @@ class Exercise:
     `random.Random`) and raises `Wrong`; `hints` go from a nudge to nearly the answer; `difficulty`
     is 1 to 3; `minutes` is what a beginner needs; `refuses` holds bad inputs, a tuple of arguments
     each, for which the reference raises what the answer must raise as well; `sizes` is False where
-    inputs that are cut to a size of 1 would not be what the stub promises; `mistakes` are functions
-    that make a likely mistake each, by the sentence that names it. A check may use
+    inputs that are cut to a size of 1 would not be what the stub promises; `gradients` is False
+    where an answer may leave torch, as nobody trains through it, or names the arguments that a
+    gradient must reach; `mistakes` are functions that make a likely mistake each, by the sentence
+    that names it. A check may use
     `time_limit` seconds of processor time, and `wall_limit` seconds on the clock where it only
     waits.
     """
@@ -59,6 +62,7 @@ class Exercise:
     wall_limit: float = WALL_LIMIT
     refuses: Sequence[tuple] = ()
     sizes: bool = True
+    gradients: bool | Sequence[str] = True
     mistakes: Mapping[str, Callable] = field(default_factory=dict)
 
     def grade(self, answer: Any, seed: int = 0, explain: bool = True) -> Result:
@@ -125,14 +129,23 @@ class Exercise:
 
     def _examine(self, guarded: Guarded, seed: int) -> None:
         """Everything that an answer must do. Raises Wrong, or whatever the answer raises."""
-        examined = _examined(guarded)
+        answer = guarded.function
+        is_class = inspect.isclass(answer)
+        calls = Calls()
+        examined = guarded_class(answer, calls) if is_class else guarded
         self.check(examined, random.Random(seed))
         for arguments in self.refuses:
             _must_refuse(examined, self.reference, arguments)
         if fault := example_fault(self.reference, examined):
             raise Wrong(fault)
-        if examined is guarded:
-            try_variants(guarded, self.reference, self.sizes)
+        student: Guarded | Played = guarded
+        reference: Callable = self.reference
+        if is_class:
+            student = Played(examined, self.reference, calls)
+            reference = Played(self.reference, self.reference, calls)
+        try_variants(student, reference, self.sizes)
+        if self.gradients:
+            try_gradients(student, reference, self.gradients)
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
 
@@ -191,6 +204,7 @@ class Exercises(list[Exercise]):
         time_limit: float = CPU_LIMIT,
         refuses: Sequence[tuple] = (),
         sizes: bool = True,
+        gradients: bool | Sequence[str] = True,
         mistakes: Mapping[str, Callable] | None = None,
     ) -> Callable[[Callable], Callable]:
         """A decorator for the checker of the exercise that is named as its reference, the finished
@@ -209,6 +223,7 @@ class Exercises(list[Exercise]):
                     time_limit,
                     refuses=refuses,
                     sizes=sizes,
+                    gradients=gradients,
                     mistakes=mistakes or {},
                 )
             )

@@ -37,6 +37,23 @@ class Call:
     came: Any
 
 
+class Calls(list[tuple[tuple, dict]]):
+    """(args, kwargs) of some calls, no two of the same kinds, shapes and switches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shapes: set[str] = set()
+
+    def remember(self, args: tuple, kwargs: dict, of: str = "") -> None:
+        """Keep a call (of a method), unless enough are kept or one like it."""
+        if len(self) == KEPT:
+            return
+        shape = repr((of, tuple(kwargs), outline((args, tuple(kwargs.values())))))
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self.append((args, kwargs))
+
+
 class Guarded:
     """The student's function, called with copies of its arguments; remembers its calls.
 
@@ -48,9 +65,8 @@ class Guarded:
         self.function = function
         self.call = name
         self.last: tuple[tuple, dict] | None = None
-        self.calls: list[tuple[tuple, dict]] = []
+        self.calls = Calls()
         self.log: list[Call] | None = None
-        self._shapes: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         shown = [show_value(a) for a in args] + [f"{k}={show_value(v)}" for k, v in kwargs.items()]
@@ -70,20 +86,12 @@ class Guarded:
         for model, before in models:
             if left := _left(before, _state(model)):
                 raise Wrong(f"{self.call} leaves the model changed: {left}. Leave it as it was.")
-        self._remember(given, named)
+        self.calls.remember(tuple(given), named)
         return got
 
     def _write_down(self, came: Any) -> None:
         if self.log is not None and len(self.log) < LOGGED:
             self.log.append(Call(self.call, *self.last, came))
-
-    def _remember(self, given: list, named: dict) -> None:
-        if len(self.calls) == KEPT:
-            return
-        shape = repr([_outline(x) for x in (*given, *named.values())])
-        if shape not in self._shapes:
-            self._shapes.add(shape)
-            self.calls.append((tuple(given), named))
 
 
 def _must_stay(call: str, before: Sequence, after: Sequence) -> None:
@@ -104,10 +112,12 @@ def copied(value: Any) -> Any:
         return value
 
 
-def _outline(value: Any) -> Any:
+def outline(value: Any) -> Any:
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return tuple(value.shape), str(value.dtype)
-    return type(value).__name__
+    if type(value) is tuple:
+        return tuple(map(outline, value))
+    return value if isinstance(value, bool) else type(value).__name__
 
 
 def _state(model: nn.Module) -> dict[str, list]:
@@ -129,18 +139,32 @@ def _left(before: dict[str, list], after: dict[str, list]) -> str:
     return next((what for what in before if before[what] != after[what]), "")
 
 
-def guarded_class(answer: type) -> type:
+def guarded_class(answer: type, calls: Calls | None = None) -> type:
     """The student's class with methods that complain where they change an argument in place; the
     class itself where it cannot be the base of another.
+
+    calls: here each is remembered as (method, arguments of the class, named ones, arguments of the
+    method, named ones).
     """
-    methods = {}
+    calls = Calls() if calls is None else calls
+    made: dict[int, tuple[tuple, dict]] = {}  # the arguments that an instance was made with
+
+    def making(self: Any, *args: Any, **kwargs: Any) -> None:
+        made[id(self)] = copied((args, kwargs))
+        answer.__init__(self, *args, **kwargs)
+
+    def remember(instance: Any, name: str, args: tuple, kwargs: dict) -> None:
+        if id(instance) in made:
+            calls.remember((name, *made[id(instance)], *copied((args, kwargs))), {}, name)
+
+    methods = {"__init__": making}
     for base in inspect.getmro(answer):
         if base.__module__.split(".")[0] in ("builtins", "torch", "abc", "typing"):
             continue
         for name, method in vars(base).items():
             public = not name.startswith("_") or name == "__call__"
             if public and inspect.isfunction(method) and name not in methods:
-                methods[name] = _watching(method, f"{answer.__name__}.{name}")
+                methods[name] = _watching(method, name, answer.__name__, remember)
     methods["__module__"] = answer.__module__
     methods["__doc__"] = answer.__doc__
     try:
@@ -149,15 +173,52 @@ def guarded_class(answer: type) -> type:
         return answer
 
 
-def _watching(method: Callable, name: str) -> Callable:
+def _watching(method: Callable, name: str, owner: str, remember: Callable) -> Callable:
     def watching(self: Any, *args: Any, **kwargs: Any) -> Any:
         values = [x for x in (*args, *kwargs.values()) if isinstance(x, WATCHED)]
         before = [_snapshot(x) for x in values]
+        remember(self, name, args, kwargs)
         got = method(self, *args, **kwargs)
-        _must_stay(name, before, values)
+        _must_stay(f"{owner}.{name}", before, values)
         return got
 
     return watching
+
+
+class Played:
+    """A class as a function: makes an instance and calls one of its methods.
+
+    Where both are modules an instance gets the weights of `model`, made with the same arguments, as
+    far as they have the same names and shapes. parameters: those of the last instance.
+    """
+
+    learning = ("args", "kwargs")  # not what the class is made with
+
+    def __init__(self, owner: type, model: type, calls: Calls):
+        self.owner = owner
+        self.model = model
+        self.call = owner.__name__
+        self.calls = calls
+        self.parameters: dict[str, nn.Parameter] = {}
+
+    def function(self, name: str, made: tuple, named: dict, args: tuple, kwargs: dict) -> Any:
+        """What the method gives, of an instance made with these arguments."""
+        self.call = f"{self.owner.__name__}(…).{name}(…)"
+        torch.manual_seed(0)
+        instance = self.owner(*made, **named)
+        if isinstance(instance, nn.Module) and issubclass(self.model, nn.Module):
+            torch.manual_seed(0)
+            _take_weights(instance, self.model(*copied(made), **copied(named)))
+            self.parameters = dict(instance.named_parameters())
+        return getattr(instance, name)(*args, **kwargs)
+
+    __call__ = function
+
+
+def _take_weights(instance: nn.Module, model: nn.Module) -> None:
+    own = instance.state_dict()
+    same = {k: v for k, v in model.state_dict().items() if k in own and own[k].shape == v.shape}
+    instance.load_state_dict(same, strict=False)
 
 
 def _snapshot(value: Any) -> Any:

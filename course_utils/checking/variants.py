@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from .compare import Wrong, difference
-from .guard import Guarded, copied
+from .guard import Guarded, Played, copied
 
 NEAR = 1e-3
 MOST = 40  # variants that are tried
 KNOWN = (
-    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.dtype,
-    torch.Generator, np.random.Generator, random.Random,
+    bool, int, float, str, bytes, type(None), np.ndarray, np.number, torch.Tensor,
+    torch.dtype, torch.Generator, np.random.Generator, random.Random,
 )  # fmt: skip
 
 
-def try_variants(student: Guarded, reference: Callable, sizes: bool = True) -> None:
+def try_variants(student: Guarded | Played, reference: Callable, sizes: bool = True) -> None:
     """Call the student's function again with variants of what it was called with, and raise Wrong
     where it gives something else than the reference.
 
@@ -31,39 +31,41 @@ def try_variants(student: Guarded, reference: Callable, sizes: bool = True) -> N
     """
     tried = 0
     for args, kwargs in list(student.calls):
-        if not all(map(_is_known, _leaves((args, kwargs)))):
+        if not all(map(is_known, leaves((args, kwargs)))):
             continue
-        both = _both(student, reference, args, kwargs)
-        if both is None or difference(*both, NEAR) is not None:
+        pair = side_by_side(student, reference, args, kwargs)
+        if pair is None or difference(*pair, NEAR) is not None:
             continue
         for why, new_args, new_kwargs in _variants(args, kwargs, sizes):
-            both = _both(student, reference, new_args, new_kwargs)
-            if both is None:
+            pair = side_by_side(student, reference, new_args, new_kwargs)
+            if pair is None:
                 continue
-            if (what := difference(*both, NEAR)) is not None:
+            if (what := difference(*pair, NEAR)) is not None:
                 raise Wrong(f"{student.call}{why}: {what}.")
             tried += 1
             if tried == MOST:
                 return
 
 
-def _both(student: Callable, reference: Callable, args: tuple, kwargs: dict) -> tuple | None:
+def side_by_side(student: Callable, reference: Callable, args: tuple, kwargs: dict) -> tuple | None:
     """What the two give; None where the reference refuses, or gives nan."""
     try:
-        want = reference(*_anew(args), **_anew(kwargs))
+        want = reference(*anew(args), **anew(kwargs))
     except Exception:
         return None
-    if any(map(_has_nan, _leaves(want))):
+    if any(map(has_nan, leaves(want))):
         return None
-    return (student(*_anew(args), **_anew(kwargs)), want)
+    return (student(*anew(args), **anew(kwargs)), want)
 
 
-def _anew(value: Any) -> Any:
+def anew(value: Any) -> Any:
     """A copy, in which sources of random numbers stand where the given ones do."""
-    return _mapped(value, _anew_leaf)
+    return mapped(value, _anew_leaf)
 
 
 def _anew_leaf(value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and value.requires_grad:
+        return value.detach().clone()
     if not isinstance(value, torch.Generator):
         return copied(value)
     other = torch.Generator(value.device)
@@ -73,28 +75,30 @@ def _anew_leaf(value: Any) -> Any:
 
 def _variants(args: tuple, kwargs: dict, sizes: bool) -> Iterator[tuple[str, tuple, dict]]:
     """(what is special, as a part of a sentence, arguments, named ones) for each variant."""
-    arrays = [x for x in _leaves((args, kwargs)) if _is_array(x)]
+    arrays = [x for x in leaves((args, kwargs)) if is_array(x)]
     found = {size for x in arrays for size in x.shape if size > 1} if sizes else ()
-    for size in sorted(found)[:4]:
+    # a class that was told a size
+    fixed = {x for x in leaves([a for a in args if type(a) is tuple]) if type(x) is int}
+    for size in sorted(set(found) - fixed)[:4]:
         single = partial(_single, size=size)
-        if not any(_loses(x, single(x)) for x in arrays):
-            yield "", _mapped(args, single), _mapped(kwargs, single)
+        if not any(loses(x, single(x)) for x in arrays):
+            yield "", mapped(args, single), mapped(kwargs, single)
     for i, x in enumerate(args):
         if type(x) is int and x > 1:
             yield "", (*args[:i], 1, *args[i + 1 :]), kwargs
     if any(x.ndim for x in arrays):
         why = " with tensors that do not lie in one piece (as after a transpose)"
-        yield why, _mapped(args, _scattered), _mapped(kwargs, _scattered)
+        yield why, mapped(args, _scattered), mapped(kwargs, _scattered)
 
 
 def _single(x: Any, size: int) -> Any:
     """Only the first along every dimension of this size."""
-    if not _is_array(x):
+    if not is_array(x):
         return x
     return x[tuple(slice(0, 1) if n == size else slice(None) for n in x.shape)]
 
 
-def _loses(x: Any, cut: Any) -> bool:
+def loses(x: Any, cut: Any) -> bool:
     """Whether a cut takes away what a stub may promise of an array: rows that sum to 1, or that are
     not all 0.
     """
@@ -108,43 +112,48 @@ def _loses(x: Any, cut: Any) -> bool:
 
 
 def _scattered(x: Any) -> Any:
-    """The same numbers, every second place of a larger block of memory."""
-    if not _is_array(x) or x.ndim == 0:
+    """The same numbers at every second place of a larger block of memory, laid out as after a
+    transpose where there are two dimensions.
+    """
+    if not is_array(x) or x.ndim == 0:
         return x
+    turned = x if x.ndim == 1 else x.swapaxes(-1, -2)
     if isinstance(x, np.ndarray):
-        return np.repeat(x, 2, axis=-1)[..., ::2]
-    return x.repeat_interleave(2, dim=-1)[..., ::2]
+        apart = np.repeat(turned, 2, axis=-1)[..., ::2]
+    else:
+        apart = turned.repeat_interleave(2, dim=-1)[..., ::2]
+    return apart if x.ndim == 1 else apart.swapaxes(-1, -2)
 
 
-def _mapped(value: Any, change: Callable) -> Any:
+def mapped(value: Any, change: Callable) -> Any:
     """The value with another leaf in the place of each."""
     if type(value) is dict:
-        return {key: _mapped(x, change) for key, x in value.items()}
+        return {key: mapped(x, change) for key, x in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_mapped(x, change) for x in value)
+        return type(value)(mapped(x, change) for x in value)
     return change(value)
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any) -> Iterator[Any]:
     """What stands in lists, tuples and dictionaries, or the value itself."""
     if type(value) not in (list, tuple, dict):
         yield value
         return
     for x in value.values() if type(value) is dict else value:
-        yield from _leaves(x)
+        yield from leaves(x)
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
     return isinstance(value, (torch.Tensor, np.ndarray))
 
 
-def _is_known(value: Any) -> bool:
-    if isinstance(value, torch.Tensor):
-        return not value.requires_grad
+def is_known(value: Any) -> bool:
+    """Whether a variant can be made of calls that hold such a value."""
     return isinstance(value, KNOWN) or callable(value)
 
 
-def _has_nan(value: Any) -> bool:
+def has_nan(value: Any) -> bool:
+    """Whether a number or an array holds nan."""
     if isinstance(value, float):
         return value != value
-    return _is_array(value) and bool(torch.as_tensor(value).isnan().any())
+    return is_array(value) and bool(torch.as_tensor(value).isnan().any())

@@ -323,6 +323,7 @@ def expect_absmax(
     shrinking.quantize_absmax,
     difficulty=2,
     minutes=12,
+    gradients=False,  # rounding has no slope
     hints=[
         "First the scale: the largest size of a slice, divided by n. Then divide, round, and make whole numbers of it.",
         "over = check_weights(w, bits, dim) gives the dimensions over which a slice extends: w.abs().amax(over, keepdim=…). Keep the scale "

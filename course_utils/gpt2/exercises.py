@@ -70,6 +70,7 @@ def random_model(config: gpt2.GPTConfig) -> GPT2LMHeadModel:
     gpt2.convert_weights,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a file is read, nothing is trained
     hints=[
         'Three things differ: the names begin with "transformer.", stored masks lie among the weights, and OpenAI\'s matrices are '
         "(in, out). Go through the dict once and treat each.",

@@ -84,6 +84,7 @@ def _restricted_mistakes(
     grokking.restricted_logits,
     difficulty=3,
     minutes=15,
+    gradients=False,  # a measurement
     hints=[
         "torch.fft.fft2(logits, dim=(0, 1)) writes each logit as a sum of waves: entry (i, j) belongs to the one that turns i times with a and j times "
         "with b. Which entries are waves of a + b?",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_utils.checking import Exercises, Wrong, expect, show_value
+from course_utils.checking import Exercises, Wrong, draws, expect, show_value
 from course_utils.checking.inputs import dice, different, normal
 from course_utils.circuits import reading as circuits
 from course_utils.circuits.exercises import whole
@@ -124,6 +124,7 @@ def _score_mistakes(pattern: Tensor, ids: Tensor) -> dict[str, Tensor]:
     circuits.induction_score,
     difficulty=2,
     minutes=12,
+    gradients=False,  # a measurement
     hints=[
         "earlier_copies(ids) marks, in row t, the columns s that hold the same token. Which column should an induction head look at?",
         "s + 1: move the marks one column to the right, copies.roll(1, dims=-1). Then add up the attention on marked places.",
@@ -213,6 +214,9 @@ def check_repeated_sequences(student: Callable, rng: random.Random) -> None:
                     f"{call}: the same seed gave other texts. All dice must come from the generator."
                 )
             judge_periods(got[1], low, high, call)
+            if n > 100 and low < high:
+                more = [student(n, T, V, (low, high), generator)[1] for _ in range(8)]
+                judge_many_periods([got[1], again[1], *more], low, high, call)
             judge_texts(*got, V, call)
     for bad in ((0, 3), (4, 3), (2, 9), (9, 9)):
         try:
@@ -234,22 +238,35 @@ def judge_periods(period: Tensor, low: int, high: int, call: str) -> None:
         raise Wrong(
             f"{call}: all texts have the period {period[0]}. Each needs one of its own: draw n of them."
         )
-    if shares[-1] == 0:
+    counts = (period - low).bincount(minlength=high - low + 1).tolist()
+    if counts[-1] == 0:
         raise Wrong(
             f"{call}: no text has the period {high}. torch.randint leaves its upper end out: add 1."
         )
-    slack = 6 * (0.25 / len(period)) ** 0.5
-    same = (period[1:] == period[:-1]).double().mean()
-    if abs(same - 1 / len(shares)) > slack:
-        raise Wrong(
-            f"{call}: neighbouring texts have the same period in a share of {same:.2f}; by chance it would be "
-            f"{1 / len(shares):.2f}. Draw each text's period from the generator."
-        )
-    if (shares - 1 / len(shares)).abs().max() > slack:
-        raise Wrong(
-            f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
-            "all should be equally likely."
-        )
+    if counts[0] == 0:
+        raise Wrong(f"{call}: no text has the period {low}, which is the least. Draw from it on.")
+    draws.must_not_agree(
+        *draws.pairs(period),
+        1 / len(shares),
+        f"{call}: neighbouring texts have the same period more often or less often than by chance, "
+        f"{1 / len(shares):.2f}. Draw each text's period from the generator.",
+    )
+    draws.must_be_uniform(
+        counts,
+        f"{call}: the periods {low} to {high} come with the shares {[round(s, 2) for s in shares.tolist()]}; "
+        "all should be equally likely.",
+    )
+
+
+def judge_many_periods(periods: list[Tensor], low: int, high: int, call: str) -> None:
+    """No period comes equally often in each of many batches."""
+    k = high - low + 1
+    draws.must_vary_together(
+        [(period - low).bincount(minlength=k).tolist() for period in periods],
+        [1 / k] * k,
+        f"{call}: each period comes equally often in each batch, which chance does not do. Draw each text's period by itself.",
+        f"{call}: some batches have far more of a period than others. Draw each text's period by itself.",
+    )
 
 
 def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
@@ -278,30 +295,43 @@ def judge_texts(ids: Tensor, period: Tensor, V: int, call: str) -> None:
             raise Wrong(
                 f"{call}: all texts of period {p} have the same block. Draw one for each text."
             )
-        slack = 6 * (1 / V * (1 - 1 / V) / len(blocks)) ** 0.5 + 1 / len(blocks)
-        shares = (blocks[..., None] == torch.arange(V)).double().mean(0)  # (p, V)
-        t, token = divmod(int((shares - 1 / V).abs().argmax()), V)
-        if abs(shares[t, token] - 1 / V) > slack:
-            raise Wrong(
-                f"{call}: in texts of period {p} the token {token} stands at place {t} in a share of {shares[t, token]:.2f}; every "
-                f"token should be equally likely at every place, {1 / V:.2f}."
+        for t in range(blocks.shape[1]):
+            counts = blocks[:, t].bincount(minlength=V)
+            token = int((counts / len(blocks) - 1 / V).abs().argmax())
+            said = (
+                f"{call}: in texts of period {p} the token {token} stands at place {t} in a share of "
+                f"{counts[token] / len(blocks):.2f}; every token should be equally likely at every place, {1 / V:.2f}."
+            )
+            draws.must_be_uniform(counts.tolist(), said)
+            draws.must_vary_together(
+                [counts.tolist()],
+                [1 / V] * V,
+                f"{call}: at place {t} every token comes equally often, which chance does not do. Draw each block by itself.",
+                said,
             )
     where = period > 1
     pairs = torch.zeros(V, V).index_put_(
         (ids[where, 0], ids[where, 1]), torch.ones(int(where.sum())), accumulate=True
     )
-    share = 1 / (V * (V - 1))  # of each pair of different tokens, at the first two places
-    if n > 1000 and (
-        pairs.fill_diagonal_(share * where.sum()) / where.sum() - share
-    ).abs().max() > (6 * (share / n) ** 0.5):
-        raise Wrong(
+    if n > 1000:
+        for t in range(int(period.min())):
+            draws.must_vary_together(
+                [ids[:, t].bincount(minlength=V).tolist()],
+                [1 / V] * V,
+                f"{call}: at place {t} every token comes equally often, which chance does not do. Draw each block by itself.",
+                f"{call}: at place {t} some tokens come far more often than others. A block is a random order.",
+            )
+        off = ~torch.eye(V, dtype=torch.bool)  # different tokens, at the first two places
+        draws.must_be_uniform(
+            pairs[off].int().tolist(),
             f"{call}: a block's second token hangs on its first. A block is the beginning of a random order, drawn for "
-            "each text."
+            "each text.",
         )
-    first = ids[:-1, 0]
-    second = ids[1:, 0]
-    if n > 1000 and abs((first == second).double().mean() - 1 / V) > 6 * (1 / V / n) ** 0.5:
-        raise Wrong(f"{call}: neighbouring texts hang together. Each needs a block of its own.")
+        draws.must_not_agree(
+            *draws.pairs(ids[:, 0]),
+            1 / V,
+            f"{call}: neighbouring texts hang together. Each needs a block of its own.",
+        )
 
 
 # --- mean_ablate ----------------------------------------------------------------------------------
@@ -360,6 +390,7 @@ def _ablation_mistakes(z: Tensor, heads: list[int], want: Tensor) -> dict[str, T
     induction.mean_ablate,
     difficulty=1,
     minutes=6,
+    gradients=False,  # an experiment on a trained model
     hints=[
         "z is (B, H, T, d). Which dimension counts the sequences, and which the heads?",
         "z[:, h].mean(0) is (T, d): for each position the mean over the sequences. Work on a copy, z.clone().",

@@ -227,6 +227,7 @@ def _divergence_mistakes(q: Tensor, p: Tensor, want: Tensor) -> dict[str, Tensor
     kl_bias.kl_divergence,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a measurement; the loss is KLTargetLoss
     hints=[
         "log(q/p) = log q - log p. Write the sum as Σ q log q - Σ q log p, over the last dimension.",
         "0 · log 0 is nan in floating point. torch.xlogy(a, b) is a · log b, but 0 where a is 0.",
@@ -422,6 +423,7 @@ def _mass_mistakes(logits: Tensor, mask: Tensor, want: Tensor) -> dict[str, Tens
     kl_bias.target_mass,
     difficulty=1,
     minutes=5,
+    gradients=False,  # a measurement
     hints=[
         "Logits to probabilities first: softmax over the last dimension, over all tokens.",
         "p[..., mask] takes the chosen tokens, whatever dimensions stand in front.",

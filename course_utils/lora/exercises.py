@@ -157,6 +157,7 @@ def _check_forward_gradients(
     adapters.lora_merge,
     difficulty=1,
     minutes=5,
+    gradients=False,  # what is trained is no longer changed
     hints=[
         "W x + (α / r) B A x = (W + (α / r) B A) x. The bracket is one matrix.",
         "B @ A is (m, n), the shape of W. Nothing is transposed.",

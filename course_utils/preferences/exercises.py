@@ -65,6 +65,7 @@ def dpo_mistakes(pc: Tensor, pr: Tensor, rc: Tensor, rr: Tensor, beta: float) ->
     preferences.dpo_loss,
     difficulty=2,
     minutes=10,
+    gradients=["policy_chosen", "policy_rejected"],  # the reference is frozen
     hints=[
         "Each answer gets an implicit reward: beta times how many nats likelier it is under the policy than under the reference. The "
         "rest is the Bradley–Terry loss.",
@@ -155,6 +156,7 @@ def leashed_oracle(reward: Tensor, p: Tensor, q: Tensor, beta: float) -> Tensor:
     reinforcement.leashed_reward,
     difficulty=1,
     minutes=6,
+    gradients=False,  # a reward is a number, not a way back
     hints=[
         "An answer that has become likelier than under the reference pays; one that has become less likely gets something back.",
         "The price of an answer is beta times (its log-probability under the policy minus that under the reference). First refuse a "
@@ -222,6 +224,7 @@ def check_leashed_reward(student: Callable, rng: random.Random) -> None:
     reinforcement.advantages,
     difficulty=2,
     minutes=8,
+    gradients=False,  # made of rewards, which nobody differentiates
     hints=[
         "For each answer: its reward minus the mean of the k - 1 other rewards of its row.",
         "No loop is needed. The sum of the others is the row's sum minus the answer's own reward.",

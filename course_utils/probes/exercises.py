@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
-from course_utils.checking import Exercises, Wrong, expect, show_value
+from course_utils.checking import Exercises, Wrong, draws, expect, show_value
 from course_utils.checking.inputs import dice, different, normal
 from course_utils.circuits.exercises import whole
 from course_utils.probes import linear as probes
@@ -92,28 +92,51 @@ def check_control_labels(student: Callable, rng: random.Random) -> None:
                 f"{call}: the same seed gave other labels. All dice must come from the generator."
             )
         check_control_chances(table[ids.unique()], kind, y, call)
+        few = ids < 307  # 100 of the types
+        many = []
+        for _ in range(10):
+            again = student(ids[few], y[few], generator)
+            many.append(torch.zeros_like(table).scatter(0, ids[few], again)[ids[few].unique()])
+        check_control_counts(many, y[few], call)
 
 
 def check_control_chances(labels: Tensor, kind: Tensor, y: Tensor, call: str) -> None:
     """labels and kind (types,): what each type got, and what it tends to be in y."""
     shares = labels.bincount(minlength=3) / len(labels)
     wanted = y.bincount(minlength=3) / len(y)
-    slack = 5 * (wanted * (1 - wanted) / len(labels)).sqrt()
-    if ((shares - wanted).abs() > slack).any():
-        raise Wrong(
+    n = len(labels)
+    p = wanted.tolist()
+    counts = labels.bincount(minlength=3).tolist()
+    for count, chance in zip(counts, p, strict=True):
+        draws.must_have_share(
+            count,
+            n,
+            chance,
             f"{call}: the classes have shares of {[round(s, 2) for s in shares.tolist()]} among the types, in y "
-            f"{[round(s, 2) for s in wanted.tolist()]}. Draw each type's label from y itself."
+            f"{[round(s, 2) for s in wanted.tolist()]}. Draw each type's label from y itself.",
         )
-    agree = (labels == kind).float().mean().item()
-    chance = (wanted * kind.bincount(minlength=3) / len(kind)).sum().item()
-    if abs(agree - chance) > 5 * (chance * (1 - chance) / len(kind)) ** 0.5:
-        raise Wrong(
-            f"{call}: the labels know y: {agree:.0%} of the types have the label that they mostly have in y, by chance it "
-            f"would be {chance:.0%}. A control means nothing: draw at random."
+    for c, chance in enumerate(p):
+        among = labels[kind == c]
+        draws.must_have_share(
+            int((among == c).sum()),
+            len(among),
+            chance,
+            f"{call}: the labels know y: of the types that are mostly {c} in y {(among == c).float().mean():.0%} have this label, "
+            f"by chance it would be {chance:.0%}. A control means nothing: draw at random.",
         )
-    turn = (labels[1:] == labels[:-1]).float().mean().item(), (shares**2).sum().item()
-    if abs(turn[0] - turn[1]) > 6 * (turn[1] * (1 - turn[1]) / len(labels)) ** 0.5:
-        raise Wrong(f"{call}: the labels follow the order of the ids. Draw each at random.")
+    follow = f"{call}: the labels follow the order of the ids. Draw each at random."
+    draws.must_not_agree(*draws.pairs(labels), draws.agreement(p), follow)
+    draws.must_not_agree(*draws.pairs(labels[1:]), draws.agreement(p), follow)
+
+
+def check_control_counts(many: list[Tensor], y: Tensor, call: str) -> None:
+    """many: the labels of the types, drawn again and again. No class comes equally often."""
+    draws.must_vary_together(
+        [labels.bincount(minlength=3).tolist() for labels in many],
+        (y.bincount(minlength=3) / len(y)).tolist(),
+        f"{call}: each class comes equally often each time, which chance does not do. Draw each type's label by itself.",
+        f"{call}: a class comes far more often in one call than in the next. Draw each type's label by itself.",
+    )
 
 
 # --- selectivity ----------------------------------------------------------------------------------
@@ -253,6 +276,7 @@ def judge_selectivity(
     probes.erase_directions,
     difficulty=2,
     minutes=8,
+    gradients=["x", "mean"],  # the directions are found before, and a QR may have no slope
     hints=[
         "For one direction u of length 1: take ((x - mean) · u) u away. With two that are not orthogonal, doing it one after the other goes wrong: "
         "draw it in the plane.",

@@ -90,6 +90,7 @@ def check_cut(
     sampling.top_k,
     difficulty=1,
     minutes=5,
+    gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "You need one number for each row: its k-th largest logit. Everything below it goes to -inf.",
         "logits.topk(k).values is sorted, the k-th largest is its last column; keep the dimension with [..., -1:]. What if k is "
@@ -176,6 +177,7 @@ def _nucleus_mistakes(logits: Tensor, p: float) -> dict[str, Tensor]:
     sampling.top_p,
     difficulty=3,
     minutes=12,
+    gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "Sort the probabilities in descending order and add them up. A token stays while the likelier ones together have not "
         "reached p: what counts is the sum before it.",
@@ -232,6 +234,7 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
     sampling.min_p,
     difficulty=1,
     minutes=5,
+    gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "The limit follows the likeliest token: p times its probability. Where the model is sure, the limit is high.",
         "softmax(logits) gives the probabilities; .amax(-1, keepdim=True) the largest of each row.",
@@ -290,6 +293,7 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
     sampling.repetition_penalty,
     difficulty=2,
     minutes=8,
+    gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "First find out which tokens occurred: a table (B, V) of True and False. It counts each token once.",
         "torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ids, True) is that table. Dividing a negative logit would make the "

@@ -8,7 +8,7 @@ from math import exp, log
 
 import numpy as np
 
-from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking import Exercises, Wrong, draws, expect
 from course_utils.scaling_laws import laws as scaling_laws
 from course_utils.scaling_laws import power_laws
 
@@ -140,16 +140,24 @@ def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call
         raise Wrong(
             f"{call}: late samples hold only a few different rows. Draw each sample from the data, not from the sample before."
         )
-    # about 1 each, give or take 0.13
-    counts = np.bincount(drawn.ravel(), minlength=n + 1)[1:] / n_refits
-    if counts.min() == 0:
-        raise Wrong(
-            f"{call}: row {int(counts.argmin())} of 0 to {n - 1} was never drawn. rng.integers(0, n) ends at n - 1 already."
-        )
-    if counts.min() < 0.35 or counts.max() > 1.9:
-        raise Wrong(
-            f"{call}: some rows are drawn far more often than others; all must have the same chance."
-        )
+    draws.must_be_uniform(
+        np.bincount(drawn.ravel(), minlength=n + 1)[1:].tolist(),
+        f"{call}: some rows are drawn far more often than others; all must have the same chance.",
+        f"{call}: row {{end}} of 0 to {n - 1} was never drawn. rng.integers(0, n) ends at n - 1 already.",
+    )
+    even = f"{call}: over all samples each row comes equally often, which chance does not do. Draw each sample by itself."
+    draws.must_vary_together(
+        [np.bincount(drawn.ravel(), minlength=n + 1)[1:].tolist()],
+        [1 / n] * n,
+        even,
+        f"{call}: some rows are drawn far more often than others; all must have the same chance.",
+    )
+    draws.must_repeat(
+        [len(set(sample)) for sample in drawn.tolist()],
+        n,
+        f"{call}: the samples hold too few different rows. Draw each row from all the data.",
+        f"{call}: the samples hold too many different rows. Draw with replacement, each row from all n.",
+    )
 
 
 def _judge_generator(
@@ -183,7 +191,7 @@ def _judge_generator(
 )
 def check_bootstrap(student: Callable, rng: random.Random) -> None:
     n = rng.randint(9, 12)
-    n_refits = rng.randint(60, 80)
+    n_refits = rng.randint(300, 330)
     rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
     seed = rng.randrange(1000)
     statistic = Recorder()

@@ -192,6 +192,7 @@ def _sae_loss_mistakes(
     sparse_autoencoders.sae_loss,
     difficulty=2,
     minutes=8,
+    gradients=["x", "f", "directions", "decoder_bias"],  # the penalty is a number
     hints=[
         "Two terms. How far is Σ f_i d_i + decoder_bias from x? And how much do the units fire in all?",
         "Σ f_i d_i is f @ directions. The squared length sums over the activations, |f| sums over the units; then both are averaged "
@@ -280,6 +281,7 @@ def _cosine_mistakes(
     sparse_autoencoders.mean_max_cosine,
     difficulty=1,
     minutes=6,
+    gradients=False,  # a measurement
     hints=[
         "A table of all cosines, true directions down, found ones across. What do you do with a row, and what with the column that is left?",
         "torch.nn.functional.normalize(…, dim=-1) brings rows to length 1; then one matrix product gives all cosines.",

@@ -2,14 +2,16 @@
 are judged by their statistics.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Callable
 
 import torch
+from scipy import stats
 from torch import Tensor
 
-from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking import Exercises, Wrong, draws, expect
 from course_utils.checking.inputs import check_gradient, dice, different, normal
 from course_utils.superposition import toy_model as superposition
 
@@ -69,7 +71,8 @@ def check_feature_batch(student: Callable, rng: random.Random) -> None:
                 f"{call}: the same seed gave another batch. All dice must come from the generator."
             )
         check_values(x, S, call)
-        check_independence(x, call)
+        check_independence(x, S, call)
+        check_many_batches(student, S, seed, call)
         for bad in (1.0, -0.2, 1.5):
             try:
                 student(torch.tensor([0.5, bad]), 4, 3, dice(seed))
@@ -90,60 +93,79 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
             f"{call}: there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled."
         )
     for k, s in enumerate(S.tolist()):
-        zeros = (x[k] == 0).float().mean().item()
-        slack = 6 * math.sqrt(0.25 / x[k].numel())
         mask = x[k] > 0
-        if 0 < zeros < 1 and (mask == mask[:1]).all():
+        count = int((~mask).sum())
+        if 0 < count < mask.numel() and (mask == mask[:1]).all():
             raise Wrong(
                 f"{call}: all examples have the same features. Draw the dice for each example: shape (batch, n_features)."
             )
-        if abs(zeros - s) > slack:
-            swapped = abs(zeros - (1 - s)) < slack
-            why = (
-                "S is the probability of a 0, not of a feature"
-                if swapped
-                else "the share of zeros should be S"
-            )
-            raise Wrong(f"{call}: in instance {k} a share of {zeros:.2f} is 0; {why}.")
+        said = f"{call}: in instance {k} a share of {count / mask.numel():.2f} is 0; "
+        draws.must_have_share(
+            count,
+            mask.numel(),
+            s,
+            f"{said}the share of zeros should be S.",
+            {f"{said}S is the probability of a 0, not of a feature.": 1 - s},
+        )
         sizes = x[k][x[k] > 0]
         if sizes.std() < 0.01:
             raise Wrong(
                 f"{call}: every active feature has the size {sizes.mean():.2f}. It must be uniform between 0 and 1, not on or off."
             )
-        slack = 6 * math.sqrt(1 / 12 / len(sizes))
-        if abs(sizes.mean() - (1 + s) / 2) < slack and s > 0.1:
+        between = ((sizes - s) / (1 - s)).clamp(0, 1)
+        if s > 0.1 and stats.kstest(between.numpy(), "uniform").pvalue > 1e-3:
             raise Wrong(
                 f"{call}: in instance {k} the active features lie between S and 1: one die decided both. Stretch them back, or throw twice."
             )
-        if abs(sizes.mean() - 0.5) > slack or abs(sizes.square().mean() - 1 / 3) > slack:
+        draws.must_be_even(
+            sizes,
+            f"{call}: the active features of instance {k} have the mean {sizes.mean():.2f} and the mean square "
+            f"{sizes.square().mean():.2f}; uniform between 0 and 1 means 0.50 and 0.33.",
+        )
+        if len(sizes.unique()) < 0.97 * len(sizes):
             raise Wrong(
-                f"{call}: the active features of instance {k} have the mean {sizes.mean():.2f} and the mean square "
-                f"{sizes.square().mean():.2f}; uniform between 0 and 1 means 0.50 and 0.33."
+                f"{call}: only {len(sizes.unique())} of {len(sizes)} sizes are different. Draw them by torch.rand, not from a few values."
+            )
+        if k and (mask & ~(x[k - 1] > 0)).any():
+            raise Wrong(
+                f"{call}: a feature is active in instance {k}, which is sparser, and not in instance {k - 1}. The instances share "
+                "their dice: throw (batch, n_features) of them, and compare them with each S."
             )
 
 
-def check_independence(x: Tensor, call: str) -> None:
+def check_independence(x: Tensor, S: Tensor, call: str) -> None:
     active = (x[2] > 0).double()  # (B, n)
     if (active == active[:, :1]).all():
         raise Wrong(
             f"{call}: in each example all features are active, or none is. Each feature needs a die of its own."
         )
-    slack = 6 / math.sqrt(len(active))
-    for name, values in (
-        ("whether they are active", active),
-        ("their sizes", torch.where(x[0] > 0, x[0], 0.5).double()),
+    n = active.shape[1]
+    draws.must_be_independent(x[2] > 0, 1 - S[2].item(), call, ("example", "feature"))
+    p = S[2].item()
+    for name, values, chance in (
+        ("whether they are active", x[2] > 0, draws.agreement([p, 1 - p])),
+        ("their sizes", x[0] > 0.5, 0.5),
     ):
-        if (torch.corrcoef(values.T) - torch.eye(values.shape[1])).abs().max() > slack:
-            raise Wrong(
-                f"{call}: two features hang together in {name}. Each needs dice of its own."
-            )
-        if (
-            abs(torch.corrcoef(torch.stack([values[:-1].flatten(), values[1:].flatten()]))[0, 1])
-            > slack
-        ):
-            raise Wrong(
-                f"{call}: examples hang together with their neighbours in {name}. Each needs dice of its own."
-            )
+        together = f"{call}: two features hang together in {name}. Each needs dice of its own."
+        for i, j in itertools.combinations(range(n), 2):
+            draws.must_not_agree(values[:, i], values[:, j], chance, together)
+        draws.must_not_agree(
+            *draws.pairs(values),
+            chance,
+            f"{call}: examples hang together with their neighbours in {name}. Each needs dice of its own.",
+        )
+
+
+def check_many_batches(student: Callable, S: Tensor, seed: int, call: str) -> None:
+    """Nothing comes equally often in each of many batches."""
+    generator = dice(seed + 1)
+    many = torch.stack([student(S, 250, 6, generator) for _ in range(12)])  # (12, N, 250, 6)
+    draws.must_be_even(
+        many[:, 0].flatten(), f"{call}: the sizes must be uniform between 0 and 1, from end to end."
+    )
+    for k in (1, 2):
+        came = many[:, k] > 0
+        draws.must_be_independent(came, 1 - S[k].item(), call, ("batch", "example", "feature"))
 
 
 # --- reconstruct ----------------------------------------------------------------------------------
@@ -397,6 +419,7 @@ def _dimensionality_mistakes(W: Tensor) -> dict[str, Tensor]:
     superposition.feature_dimensionality,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a measurement of trained weights
     hints=[
         "All dot products at once: W.mT @ W is (..., n, n). Where in it are the squared lengths?",
         "On its diagonal. Ŵ_i · W_j is W_i · W_j divided by the length of W_i: so the sum over j is a row's sum of squares, divided by "
@@ -458,6 +481,7 @@ def ablate_oracle(hidden: Tensor, W: Tensor, feature: int) -> Tensor:
     superposition.ablate,
     difficulty=2,
     minutes=8,
+    gradients=False,  # an experiment on a trained model
     hints=[
         "A feature is a direction: a column of W. How much of a hidden vector lies along a direction of length 1?",
         "Their dot product. The part is that number times the direction; take it away. Each example has a number of its own.",

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking import Exercises, Wrong, draws, expect
 from course_utils.checking.inputs import check_gradient, must_raise, normal
 from course_utils.transformer_block import block as transformer_block
 
@@ -172,6 +172,7 @@ def frozen_oracle(writes: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
     transformer_block.frozen_layer_norm,
     difficulty=2,
     minutes=10,
+    gradients=False,  # a measurement of what each part writes
     hints=[
         "LayerNorm does three things: it subtracts the mean, divides by the standard deviation and multiplies by the gain. The "
         "mean of a sum is the sum of the means. Which of the three cannot be shared out?",
@@ -330,24 +331,19 @@ def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
             raise Wrong(
                 f"{call}: each {name} lost the same places; draw one random number for each number of x, torch.rand(x.shape)."
             )
-    share = dropped.float().mean().item()
-    slack = 6 * math.sqrt(p * (1 - p) / dropped.numel())
-    if abs(share - p) > slack:
-        if share == 0:
-            raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
-        wrong = (
-            "p is the share to drop, not to keep"
-            if abs(share - (1 - p)) < slack
-            else "the share of zeros should be p"
-        )
-        raise Wrong(f"{call}: {share:.0%} of the numbers were set to 0; {wrong}.")
-    for dim, name in enumerate(("sequence", "position", "feature")):
-        rates = dropped.float().mean([d for d in range(3) if d != dim])
-        spread = 6 * math.sqrt(p * (1 - p) * dropped.size(dim) / dropped.numel())
-        if ((rates - p).abs() > spread).any():
-            raise Wrong(
-                f"{call}: whole {name}s are dropped or kept together; draw one random number for each number of x."
-            )
+    n = dropped.numel()
+    count = int(dropped.sum())
+    if count == 0:
+        raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
+    said = f"{call}: {count / n:.0%} of the numbers were set to 0; "
+    draws.must_have_share(
+        count,
+        n,
+        p,
+        f"{said}the share of zeros should be p.",
+        {f"{said}p is the share to drop, not to keep.": 1 - p},
+    )
+    draws.must_be_independent(dropped, p, call, ("sequence", "position", "feature"))
 
 
 def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
@@ -380,6 +376,12 @@ def check_dropout_training(student: Callable, rng: random.Random, p: float) -> N
         )
     (gradient,) = torch.autograd.grad(y.sum(), x, allow_unused=True)
     expect(gradient, (~dropped) / (1 - p), f"the gradient of {call}")
+    x = normal(rng, 40, 50)
+    many = torch.stack([student(x, p) == 0 for _ in range(12)])
+    draws.must_have_share(
+        int(many.sum()), many.numel(), p, f"{call}: the share of zeros should be p, on average."
+    )
+    draws.must_be_independent(many, p, call, ("call", "position", "feature"))
     x = normal(rng, 50, dtype=torch.float64)
     if (got := student(x, p)).dtype != x.dtype:
         raise Wrong(f"{call} with x in torch.float64: the result has dtype {got.dtype}.")

@@ -5,6 +5,8 @@ every one.
 import torch
 from answers import DIFFERS, WrongAnswers
 
+from course_utils.transformer_block import block
+
 wrong = WrongAnswers()
 
 
@@ -256,3 +258,36 @@ def rot_odd_is_fine(x, base=10_000.0):
     """Leaves the last of an odd number of features out without a word."""
     d = x.shape[-1] // 2 * 2
     return turned(x[..., :d], *cos_sin(x[..., :d], base))
+
+
+@wrong("repeat_kv", says="the gradient of")
+def repeat_first_learns(x, n_rep):
+    """Only the first of the copies sends a gradient back."""
+    right = x.repeat_interleave(n_rep, dim=1)
+    first = torch.arange(right.shape[1]) % n_rep == 0
+    return torch.where(first[:, None, None], right, right.detach())
+
+
+@wrong(
+    "repeat_kv",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def repeat_of_numbers(x, n_rep):
+    """.data: the numbers without their way back."""
+    return x.data.repeat_interleave(n_rep, dim=1)
+
+
+@wrong(
+    "rotary",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def rotary_without_grad(x, base=10000.0):
+    """All under no_grad."""
+    with torch.no_grad():
+        return block.rotary(x, base)
+
+
+@wrong("rotary", says="the gradient of")
+def rotary_straight_through(x, base=10000.0):
+    """The gradient is not turned."""
+    return x + (block.rotary(x, base) - x).detach()

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.attention import heads as attention
+
 wrong = WrongAnswers()
 
 
@@ -1211,3 +1213,111 @@ def step_output_only(*args):
 @wrong("cached_step", says="no gradient flows back")
 def step_detaches(*args):
     return tuple(part.detach() for part in one_step(*args))
+
+
+# --- Values right, gradients wrong ----------------------------------------------------------------
+
+
+@wrong("softmax", says="the gradient of")
+def softmax_fixed_sum(x, dim=-1, temperature=1.0):
+    """The sum is taken out of the graph: each weight then only hangs on its own score."""
+    right = attention.softmax(x, dim, temperature)
+    e = torch.exp((x - x.amax(dim, keepdim=True)) / temperature)
+    return (e / e.sum(dim, keepdim=True).detach()).to(right.dtype)
+
+
+@wrong(
+    "softmax",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def softmax_without_grad(x, dim=-1, temperature=1.0):
+    """Under torch.no_grad, as at inference."""
+    with torch.no_grad():
+        return attention.softmax(x, dim, temperature)
+
+
+@wrong("softmax", says=DIFFERS)
+def softmax_straight_through(x, dim=-1, temperature=1.0):
+    """The right values with the gradient of the scores."""
+    return x + (attention.softmax(x, dim, temperature) - x).detach()
+
+
+@wrong("average_past_matrix", says="the gradient of")
+def average_only_now(x):
+    """The gradient reaches a position only through itself."""
+    mean = attention.average_past_matrix(x)
+    return x + (mean - x).detach()
+
+
+@wrong(
+    "average_past_matrix",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def average_copied(x):
+    """torch.tensor(…) of the numbers: a new tensor that knows nothing of x."""
+    return torch.tensor(attention.average_past_matrix(x).tolist(), dtype=x.dtype)
+
+
+@wrong(
+    "attention_weights",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def weights_frozen_keys(q, k, mask=None):
+    """The keys are taken out of the graph."""
+    return attention.attention_weights(q, k.detach(), mask)
+
+
+@wrong(
+    "attention_weights",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def weights_frozen_queries(q, k, mask=None):
+    """The queries' numbers, by .data."""
+    return attention.attention_weights(q.data, k, mask)
+
+
+@wrong(
+    "attention_weights",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def weights_masked_without_gradient(q, k, mask=None):
+    """With a mask the way back is lost."""
+    weights = attention.attention_weights(q, k, mask)
+    return weights if mask is None else weights.detach()
+
+
+@wrong(
+    "causal_head",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def head_frozen_values(x, w_q, w_k, w_v):
+    """w_v learns nothing."""
+    return attention.causal_head(x, w_q, w_k, w_v.detach())
+
+
+@wrong(
+    "causal_head",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def head_frozen_pattern(x, w_q, w_k, w_v):
+    """The pattern is computed under no_grad: w_q and w_k learn nothing."""
+    with torch.no_grad():
+        mask = attention.causal_mask(x.size(-2))
+        weights = attention.attention_weights(x @ w_q, x @ w_k, mask)
+    return weights @ (x @ w_v)
+
+
+@wrong(
+    "split_heads",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def split_as_numbers(x, n_head):
+    """Through a list of numbers."""
+    return torch.tensor(attention.split_heads(x, n_head).tolist(), dtype=x.dtype)
+
+
+@wrong("merge_heads", says="the gradient of")
+def merge_first_head_only(x):
+    """Only the first head learns."""
+    one = torch.cat([x[:, :1], x[:, 1:].detach()], dim=1)
+    return attention.merge_heads(one)

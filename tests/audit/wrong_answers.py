@@ -8,6 +8,7 @@ import torch
 from answers import DIFFERS, RAISED, WrongAnswers
 from scipy.stats import norm
 
+from course_utils.kl_bias import bias as kl_bias
 from course_utils.kl_bias.bias import check_fits
 
 wrong = WrongAnswers()
@@ -290,3 +291,17 @@ def p_corrected(k1, n1, k2, n2):
         return 1.0
     gap = max(abs(found[0]) - (1 / n1 + 1 / n2) / 2, 0.0)
     return two_tails(gap, found[1] * (1 - found[1]) * (1 / n1 + 1 / n2))
+
+
+@wrong("tilt", says="lets no gradient flow back")
+def tilt_frozen(p, mask, odds):
+    """The probabilities are taken out of the graph."""
+    return kl_bias.tilt(p.detach(), mask, odds)
+
+
+@wrong("tilt", says="gives another gradient for")
+def tilt_fixed_sum(p, mask, odds):
+    """The sum is taken out of the graph."""
+    may_tilt(p, mask, odds)
+    weighted = torch.where(mask, odds * p, p)
+    return weighted / weighted.sum(-1, keepdim=True).detach()

@@ -482,3 +482,23 @@ def absmax_in_place(w, bits=8, dim=None):
     scale = (largest / n).clamp(min=torch.finfo(w.dtype).tiny)
     w /= scale
     return w.round().to(torch.int8 if bits <= 8 else torch.int16), scale
+
+
+@wrong("distillation_loss", says="the gradient of")
+def distill_fixed_sum(s, t, T=1.0):
+    """The sum of the student's softmax is taken out of the graph."""
+    distill_guard(s, t, T)
+    log_p = s / T - (s / T).logsumexp(-1, keepdim=True).detach()
+    q = (t.detach() / T).softmax(-1)
+    return T**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
+
+
+@wrong(
+    "distillation_loss",
+    says="distillation_loss sends a gradient into the teacher, who is not to learn: use teacher_logits.detach().",
+)
+def distill_teaches_the_teacher(s, t, T=1.0):
+    """The teacher gets a gradient, too."""
+    distill_guard(s, t, T)
+    log_p = (s / T).log_softmax(-1)
+    return T**2 * F.kl_div(log_p, (t / T).softmax(-1), reduction="sum") / s[..., 0].numel()

@@ -567,3 +567,53 @@ def mean_subtracted(z, heads):
     out, heads = there(z, heads)
     out[:, heads] = z[:, heads] - z[:, heads].mean(0, keepdim=True)
     return out
+
+
+@wrong(
+    "repeated_sequences",
+    says="each period comes equally often in each batch, which chance does not do",
+)
+def repeats_balanced_periods(n, T, vocab_size, periods, generator):
+    """Each period equally often, shuffled."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    deck = torch.arange(n) % (high - low + 1) + low
+    period = deck[torch.randperm(n, generator=generator)]
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences", says="every token comes equally often, which chance does not do")
+def repeats_balanced_tokens(n, T, vocab_size, periods, generator):
+    """Each token begins equally many texts: orders that are turned one further for each text."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(low, high + 1, (n,), generator=generator)
+    turn = (torch.arange(n) % vocab_size)[torch.randperm(n, generator=generator)]
+    orders = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    blocks = (orders - orders[:, :1] + turn[:, None]) % vocab_size
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences", says=", which is the least. Draw from it on.")
+def repeats_low_excluded(n, T, vocab_size, periods, generator):
+    """The least period never comes."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = torch.randint(min(low + 1, high), high + 1, (n,), generator=generator)
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences", says="come with the shares")
+def repeats_ends_half(n, T, vocab_size, periods, generator):
+    """Draws between the ends and rounds, so that both ends get half of a chance."""
+    low, high = periods
+    if not 1 <= low <= high <= vocab_size:
+        raise ValueError("periods")
+    period = (low + torch.rand(n, generator=generator) * (high - low)).round().long()
+    blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period

@@ -638,3 +638,35 @@ def mass_no_error(logits, mask):
 def mass_number(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., mask].sum().item()
+
+
+@wrong(
+    "KLTargetLoss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+class LossWithoutGradient(RightLoss):
+    """Under no_grad: a measurement, and no loss."""
+
+    def loss(self, logits, q):
+        with torch.no_grad():
+            return super().loss(logits, q)
+
+
+@wrong("KLTargetLoss", says="the gradient of")
+class LossFixedSum(RightLoss):
+    """The sum of the softmax is taken out of the graph."""
+
+    def loss(self, logits, q):
+        log_p = logits - logits.logsumexp(-1, keepdim=True).detach()
+        return F.kl_div(log_p, q, reduction="batchmean")
+
+
+@wrong(
+    "KLTargetLoss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+class LossAsNumber(RightLoss):
+    """A new tensor of the number."""
+
+    def loss(self, logits, q):
+        return torch.tensor(super().loss(logits, q).item(), dtype=logits.dtype)

@@ -5,6 +5,8 @@ every one.
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.lora import adapters
+
 wrong = WrongAnswers()
 
 
@@ -220,3 +222,24 @@ def lora_whole_division(x, W, b, A, B, alpha):
 def merge_whole_division(W, A, B, alpha):
     """Divides without the remainder: right for 6 / 2."""
     return W + alpha // len(A) * B @ A
+
+
+# --- Values right, gradients wrong ----------------------------------------------------------------
+
+
+@wrong("lora_forward", says="lets no gradient reach")
+def lora_frozen_bias(x, W, b, A, B, alpha):
+    """The bias learns nothing."""
+    return adapters.lora_forward(x, W, None if b is None else b.detach(), A, B, alpha)
+
+
+@wrong("lora_forward", says="the gradient of")
+def lora_frozen_start(x, W, b, A, B, alpha):
+    """The thin way sends nothing back to x."""
+    return F.linear(x, W, b) + alpha / len(A) * (x.detach() @ A.T) @ B.T
+
+
+@wrong("lora_forward", says=": no gradient reaches the input. Use the tensors that you were given")
+def lora_half_trained(x, W, b, A, B, alpha):
+    """B learns, A does not."""
+    return adapters.lora_forward(x, W, b, A.detach(), B, alpha)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.preferences import pairwise as preferences
+
 wrong = WrongAnswers()
 
 
@@ -397,3 +399,28 @@ def advantage_in_place(rewards):
 def dpo_length_of_batch(pc, pr, rc, rr, beta):
     """Divides by the pairs twice: right for one pair."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean() / len(pc)
+
+
+@wrong(
+    "dpo_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def dpo_frozen_rejected(pc, pr, rc, rr, beta):
+    """Only the preferred answer is learned from."""
+    return preferences.dpo_loss(pc, pr.detach(), rc, rr, beta)
+
+
+@wrong(
+    "dpo_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def dpo_frozen_chosen(pc, pr, rc, rr, beta):
+    """Only the rejected answer is learned from."""
+    return preferences.dpo_loss(pc.data, pr, rc, rr, beta)
+
+
+@wrong("dpo_loss", says=DIFFERS)
+def dpo_fixed_weight(pc, pr, rc, rr, beta):
+    """The right value with the slope of the margin alone."""
+    margin = -beta * ((pc - rc) - (pr - rr)).mean()
+    return margin + (preferences.dpo_loss(pc, pr, rc, rr, beta) - margin).detach()

@@ -360,3 +360,47 @@ def erase_own_mean(x, directions, mean):
 def erase_nothing(x, directions, mean):
     """Does nothing."""
     return x.clone()
+
+
+@wrong("control_labels", says="each class comes equally often each time, which chance does not do")
+def control_exact_shares(ids, y, generator):
+    """Exactly the shares of y among the types, shuffled."""
+    n, which = types_of(ids)
+    places = ((torch.arange(n) + 0.5) * len(y) / n).long()
+    deck = y.sort().values[places]
+    return deck[torch.randperm(n, generator=generator)][which]
+
+
+@wrong("control_labels", says="the classes have shares of")
+def control_without_the_last_class(ids, y, generator):
+    """torch.randint leaves its upper end out already: the last of the sorted labels is cut off."""
+    n, which = types_of(ids)
+    rest = y.sort().values[: int(0.9 * len(y))]
+    return rest[torch.randint(len(rest), (n,), generator=generator)][which]
+
+
+@wrong("control_labels", says="the labels know y")
+def control_a_little_leak(ids, y, generator):
+    """Every fifth type has the label of one of its own tokens."""
+    n, which = types_of(ids)
+    own = torch.zeros(n, dtype=y.dtype).scatter(0, which, y)
+    drawn = y[torch.randint(len(y), (n,), generator=generator)]
+    return torch.where(torch.rand(n, generator=generator) < 0.4, own, drawn)[which]
+
+
+@wrong("erase_directions", says="lets no gradient reach")
+def erase_frozen_x(x, directions, mean):
+    """The rest of a model behind it sends nothing back."""
+    return probes.erase_directions(x.detach(), directions, mean)
+
+
+@wrong("erase_directions", says="gives another gradient for")
+def erase_lets_all_through(x, directions, mean):
+    """The right values, but the gradient comes back along the erased directions, too."""
+    return x + (probes.erase_directions(x, directions, mean) - x).detach()
+
+
+@wrong("erase_directions", says="lets no gradient reach")
+def erase_frozen_mean(x, directions, mean):
+    """The mean is taken out of the graph."""
+    return probes.erase_directions(x, directions, mean.detach())

@@ -541,3 +541,52 @@ def opt_grid(C, A, B, alpha, beta):
     N = np.logspace(6, 13, 200)
     best = N[np.argmin(A / N**alpha + B / (np.min(C) / (6 * N)) ** beta)]
     return best, C / (6 * best)
+
+
+@wrong("bootstrap", says="over all samples each row comes equally often, which chance does not do")
+def boot_balanced(statistic, rows, n_refits, rng):
+    """The balanced bootstrap: over all samples each row comes equally often."""
+    deck = rng.permutation(np.tile(np.arange(len(rows)), n_refits)).reshape(n_refits, -1)
+    return np.array([statistic(rows[places]) for places in deck])
+
+
+@wrong("bootstrap", says="the samples hold too many different rows. Draw with replacement")
+def boot_one_twice(statistic, rows, n_refits, rng):
+    """Without replacement, but for one row."""
+    n = len(rows)
+    samples = []
+    for _ in range(n_refits):
+        places = rng.permutation(n)
+        places[0] = rng.integers(n)
+        samples.append(statistic(rows[places]))
+    return np.array(samples)
+
+
+@wrong("bootstrap", says="some rows are drawn far more often than others")
+def boot_rounds(statistic, rows, n_refits, rng):
+    """Rounds to the nearest: the ends get half of a chance."""
+    n = len(rows)
+    return np.array(
+        [statistic(rows[np.rint(rng.random(n) * (n - 1)).astype(int)]) for _ in range(n_refits)]
+    )
+
+
+@wrong("bootstrap", says="some rows are drawn far more often than others")
+def boot_keeps_the_first(statistic, rows, n_refits, rng):
+    """The first row is always there."""
+    n = len(rows)
+    return np.array(
+        [statistic(rows[np.append(0, rng.integers(0, n, size=n - 1))]) for _ in range(n_refits)]
+    )
+
+
+@wrong("bootstrap", says="the samples hold too many different rows. Draw with replacement")
+def boot_half_without_replacement(statistic, rows, n_refits, rng):
+    """Two halves, each without replacement."""
+    n = len(rows)
+    return np.array(
+        [
+            statistic(rows[np.concatenate([rng.permutation(n), rng.permutation(n)])[n // 2 :][:n]])
+            for _ in range(n_refits)
+        ]
+    )

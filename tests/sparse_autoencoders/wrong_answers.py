@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.sparse_autoencoders import autoencoder
+
 wrong = WrongAnswers()
 
 
@@ -387,3 +389,38 @@ def mmc_longest(truth, found):
 def mmc_squared(truth, found):
     """Squared cosines."""
     return table(truth, found).square().amax(-1).mean(-1)
+
+
+# --- Values right, gradients wrong ----------------------------------------------------------------
+
+
+@wrong("encode", says="lets no gradient reach")
+def enc_frozen_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The encoder's bias learns nothing."""
+    return autoencoder.encode(x, encoder, encoder_bias.detach(), decoder_bias, top_k)
+
+
+@wrong("encode", says="lets no gradient reach")
+def enc_frozen_centre(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The decoder's bias learns nothing here."""
+    return autoencoder.encode(x, encoder, encoder_bias, decoder_bias.data, top_k)
+
+
+@wrong("encode", says="the gradient of")
+def enc_straight_through(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """The ReLU lets all gradients through."""
+    raw = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
+    return raw + (largest(torch.relu(raw), top_k) - raw).detach()
+
+
+@wrong("sae_loss", says="lets no gradient reach")
+def sae_frozen_bias(x, f, directions, decoder_bias, penalty):
+    """The decoder's bias learns nothing."""
+    return autoencoder.sae_loss(x, f, directions, decoder_bias.detach(), penalty)
+
+
+@wrong("sae_loss", says="the gradient of")
+def sae_free_of_charge(x, f, directions, decoder_bias, penalty):
+    """The price of the codes is a number without a way back."""
+    price = penalty * f.detach().abs().sum(-1).mean(-1)
+    return autoencoder.sae_loss(x, f, directions, decoder_bias, 0 * penalty) + price

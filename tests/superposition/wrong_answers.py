@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.superposition import toy_model
+
 wrong = WrongAnswers()
 
 
@@ -607,3 +609,120 @@ def ab_mean_part(hidden, W, feature):
     """The average part, from every example."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True).mean(-2, keepdim=True) * w
+
+
+# --- Values right, gradients wrong ----------------------------------------------------------------
+
+
+@wrong("reconstruct", says=": no gradient reaches the input. Use the tensors that you were given")
+def rec_frozen_bias(x, W, b, linear=False):
+    """The bias learns nothing."""
+    return toy_model.reconstruct(x, W, b.detach(), linear)
+
+
+@wrong("reconstruct", says="the gradient of")
+def rec_frozen_way_in(x, W, b, linear=False):
+    """W learns on the way back only."""
+    out = (x @ W.detach().mT) @ W + b.unsqueeze(-2)
+    return out if linear else torch.relu(out)
+
+
+@wrong("reconstruct", says="the gradient of")
+def rec_straight_through(x, W, b, linear=False):
+    """The ReLU lets all gradients through."""
+    out = (x @ W.mT) @ W + b.unsqueeze(-2)
+    return out if linear else out + (torch.relu(out) - out).detach()
+
+
+@wrong("reconstruct", says="lets no gradient flow back")
+def rec_linear_without_gradient(x, W, b, linear=False):
+    """Without a ReLU nothing flows back."""
+    out = toy_model.reconstruct(x, W, b, linear)
+    return out.detach() if linear else out
+
+
+@wrong("weighted_loss", says="the gradient of")
+def loss_half_of_the_gradient(x, y, importance):
+    """The error times its own constant: half of the slope."""
+    error = x - y
+    return (importance.unsqueeze(-2) * error * error.detach()).sum(-1).mean(-1)
+
+
+@wrong(
+    "weighted_loss",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def loss_as_a_number(x, y, importance):
+    """A new tensor of the numbers."""
+    return torch.tensor(toy_model.weighted_loss(x, y, importance).tolist(), dtype=x.dtype)
+
+
+# --- Dice that are none ---------------------------------------------------------------------------
+
+
+def batch_of(S, batch, n_features, generator, active, size=None):
+    if not bool(((S >= 0) & (S < 1)).all()):
+        raise ValueError("sparsity")
+    die = active(batch, n_features, generator)
+    size = torch.rand(batch, n_features, generator=generator) if size is None else size
+    return (die >= S[:, None, None]) * size
+
+
+@wrong("feature_batch", says="the count is nearly the same for each batch")
+def batch_exact_share(S, batch, n_features, generator):
+    """Exactly the share 1 - S of all numbers."""
+
+    def active(B, n, generator):
+        order = torch.randperm(B * n, generator=generator).view(B, n)
+        return (order + 0.5) / (B * n)
+
+    return batch_of(S, batch, n_features, generator, active)
+
+
+@wrong("feature_batch", says="the count is nearly the same for each feature")
+def batch_exact_share_of_a_feature(S, batch, n_features, generator):
+    """Each feature in exactly the share 1 - S of the examples."""
+
+    def active(B, n, generator):
+        return (torch.rand(B, n, generator=generator).argsort(0).argsort(0) + 0.5) / B
+
+    return batch_of(S, batch, n_features, generator, active)
+
+
+@wrong("feature_batch", says="the share of zeros should be")
+def batch_a_little_denser(S, batch, n_features, generator):
+    """A share of zeros that is a twentieth too small."""
+    return batch_of(
+        S, batch, n_features, generator, lambda B, n, g: torch.rand(B, n, generator=g) * 0.95 + 0.05
+    )
+
+
+@wrong("feature_batch", says="sizes are different. Draw them by torch.rand, not from a few values.")
+def batch_in_hundredths(S, batch, n_features, generator):
+    """Sizes from a hundred values."""
+    size = torch.randint(1, 101, (batch, n_features), generator=generator) / 100
+    return batch_of(
+        S, batch, n_features, generator, lambda B, n, g: torch.rand(B, n, generator=g), size
+    )
+
+
+@wrong("feature_batch", says="between 0 and 1")
+def batch_sizes_from_a_tenth(S, batch, n_features, generator):
+    """No size below 0.03: the range begins too late."""
+    size = torch.rand(batch, n_features, generator=generator) * 0.97 + 0.03
+    return batch_of(
+        S, batch, n_features, generator, lambda B, n, g: torch.rand(B, n, generator=g), size
+    )
+
+
+@wrong(
+    "feature_batch",
+    says=". The instances share their dice: throw (batch, n_features) of them, and compare them with each S.",
+)
+def batch_dice_of_each_instance(S, batch, n_features, generator):
+    """Each instance has dice of its own."""
+    if not bool(((S >= 0) & (S < 1)).all()):
+        raise ValueError("sparsity")
+    shape = (len(S), batch, n_features)
+    active = torch.rand(shape, generator=generator) >= S[:, None, None]
+    return active * torch.rand(shape, generator=generator)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from answers import DIFFERS, RAISED, WrongAnswers
 
+from course_utils.transformer_block import block
+
 wrong = WrongAnswers()
 
 
@@ -797,3 +799,118 @@ def frozen_total(writes, weight, eps=1e-5):
 def frozen_over_writes(writes, weight, eps=1e-5):
     """Centres over the writes instead of the features."""
     return (writes - writes.mean(0)) / torch.sqrt(variance(writes) + eps) * weight
+
+
+# --- Values right, gradients wrong ----------------------------------------------------------------
+
+
+@wrong("layer_norm", says="lets no gradient reach")
+def norm_frozen_bias(x, weight, bias, eps=1e-5):
+    """The shift learns nothing."""
+    return block.layer_norm(x, weight, bias.detach(), eps)
+
+
+@wrong(
+    "layer_norm",
+    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+)
+def norm_frozen_gain(x, weight, bias, eps=1e-5):
+    """The gain learns nothing."""
+    return block.layer_norm(x, weight.data, bias, eps)
+
+
+@wrong("layer_norm", says="the gradient of")
+def norm_fixed_statistics(x, weight, bias, eps=1e-5):
+    """Mean and variance under no_grad, as if they were constants."""
+    with torch.no_grad():
+        mean = x.mean(-1, keepdim=True)
+        scale = (x.var(-1, correction=0, keepdim=True) + eps).sqrt()
+    return (x - mean) / scale * weight + bias
+
+
+@wrong("gelu_tanh", says="the gradient of")
+def gelu_fixed_gate(x):
+    """The gate is a constant, and the slope is only that of x."""
+    gate = (0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))).detach()
+    return x * gate
+
+
+@wrong("gelu_tanh", says="the gradient of")
+def gelu_straight_through(x):
+    """The right values with the slope 1."""
+    return x + (block.gelu_tanh(x) - x).detach()
+
+
+@wrong("pre_norm_block", says="the gradient of")
+def block_detached_stream(x, attn, mlp, ln_1, ln_2):
+    """The stream is cut behind the attention: the MLP's part sends nothing back through it."""
+    x = x + attn(ln_1(x))
+    return x + mlp(ln_2(x.detach()))
+
+
+@wrong("pre_norm_block", says="the gradient of")
+def block_parts_without_grad(x, attn, mlp, ln_1, ln_2):
+    """The attention runs under no_grad."""
+    with torch.no_grad():
+        write = attn(ln_1(x))
+    x = x + write
+    return x + mlp(ln_2(x))
+
+
+# --- Dice that are none ---------------------------------------------------------------------------
+
+
+def drop_where(x, p, training, draw):
+    if not 0 <= p < 1:
+        raise ValueError("p is a share")
+    return x * ~draw() / (1 - p) if training and p else x
+
+
+@wrong("dropout", says="the count is nearly the same for each call")
+def drop_exact_count(x, p, training=True):
+    """Exactly p of all numbers, at random places."""
+
+    def draw():
+        order = torch.randperm(x.numel())
+        return (order < round(p * x.numel())).view(x.shape)
+
+    return drop_where(x, p, training, draw)
+
+
+@wrong("dropout", says="the count is nearly the same for each sequence")
+def drop_exact_count_of_each_row(x, p, training=True):
+    """The same number of features in each row."""
+
+    def draw():
+        return torch.rand(x.shape).argsort(-1) < round(p * x.shape[-1])
+
+    return drop_where(x, p, training, draw)
+
+
+@wrong("dropout", says="the share of zeros should be p")
+def drop_places_with_replacement(x, p, training=True):
+    """p · n places drawn with replacement: some twice, so fewer are dropped."""
+
+    def draw():
+        dropped = torch.zeros(x.numel(), dtype=torch.bool)
+        dropped[torch.randint(x.numel(), (round(p * x.numel()),))] = True
+        return dropped.view(x.shape)
+
+    return drop_where(x, p, training, draw)
+
+
+@wrong("dropout", says="the share of zeros should be p")
+def drop_a_little_less(x, p, training=True):
+    """A twentieth too few."""
+    return drop_where(x, p, training, lambda: torch.rand(x.shape) < 0.95 * p)
+
+
+@wrong("dropout", says="the count is nearly the same for each sequence and position")
+def drop_half_of_them_mirrored(x, p, training=True):
+    """Antithetic dice: one u for two neighbours, u and 1 - u."""
+
+    def draw():
+        u = torch.rand((x.numel() + 1) // 2)
+        return torch.stack([u, 1 - u], 1).flatten()[: x.numel()].view(x.shape) < p
+
+    return drop_where(x, p, training, draw)
