@@ -343,7 +343,14 @@ def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
         f"{said}the share of zeros should be p.",
         {f"{said}p is the share to drop, not to keep.": 1 - p},
     )
-    draws.must_be_independent(dropped, p, call, ("sequence", "position", "feature"))
+    names = ("sequence", "position", "feature")
+    draws.must_be_independent(dropped, p, call, names)
+    for dim, name in enumerate(names):
+        draws.must_not_agree(
+            *draws.pairs(dropped.movedim(dim, 0)),
+            draws.agreement([p, 1 - p]),
+            f"{call}: neighbours along the {name}s go together, or against each other. Throw a die of its own for each number.",
+        )
 
 
 def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
