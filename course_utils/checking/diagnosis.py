@@ -77,7 +77,11 @@ def _outcome(function: Callable, call: Call) -> Any:
 def named(seen: Sequence[Comparison]) -> str | None:
     """The message that names the mistake; None where none, or more than one, explains it all."""
     listed = {pattern(s) for one in seen if one.what for s in one.fitting}
-    found = [culprit for culprit in sorted(listed) if _explains(culprit, seen)]
+    standing = {culprit for culprit in listed if _explains(culprit, seen)}
+    # A checker goes from the simple to the odd: where two mistakes stand, each in its own corner,
+    # the one that shows first is the cause.
+    at = (standing.intersection(map(pattern, one.fitting)) for one in seen if one.what)
+    found = list(next(filter(None, at), ()))
     if len(found) != 1:
         return None
     fits = [one for one in seen if one.what and _fitting(found[0], one)]
@@ -172,8 +176,9 @@ def _fault(
     if pair is None or (what := difference(*pair, tol)) is None:
         return None
     got, want = pair
-    whole = _size(want) <= SMALL and outline(got) == outline(want) and "at index" in what
-    if whole and show_value(got) != show_value(want):
+    in_part = not what.startswith(("expected", "got", "it returned"))
+    small = _size(want) <= SMALL and outline(got) == outline(want)
+    if in_part and small and show_value(got) != show_value(want):
         what = f"expected {show_value(want)}, got {show_value(got)}"
     return Comparison(student.call, got, want, tol, what, (), (), given)
 

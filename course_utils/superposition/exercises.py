@@ -93,13 +93,13 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
         raise Wrong(
             f"{call}: there are features above 1. The sizes are uniform between 0 and 1, and are not rescaled."
         )
+    if all(bool((active == active[:1]).all()) for active in x > 0) and bool((x == 0).any()):
+        raise Wrong(
+            f"{call}: all examples have the same features. Draw the dice for each example: shape (batch, n_features)."
+        )
     for k, s in enumerate(S.tolist()):
         mask = x[k] > 0
         count = int((~mask).sum())
-        if 0 < count < mask.numel() and (mask == mask[:1]).all():
-            raise Wrong(
-                f"{call}: all examples have the same features. Draw the dice for each example: shape (batch, n_features)."
-            )
         said = f"{call}: in instance {k} a share of {count / mask.numel():.2f} is 0; "
         draws.must_have_share(
             count,

@@ -378,12 +378,14 @@ def _trained_mistakes(text: str, n: int) -> dict[str, dict]:
 def check_train_bpe(student: Callable, rng: random.Random) -> None:
     a, b, c, d = letters(rng, 4)
     cases = _training_cases(rng, a, b, c, d)
-    first = student(*cases[0])
-    again = student(*cases[0])
-    if isinstance(first, dict) and isinstance(again, dict) and first != again:
+    long = max(cases, key=lambda case: len(case[0]))
+    first = student(*long)
+    again = student(*long)
+    kept = isinstance(first, dict) and isinstance(again, dict) and first != again
+    if kept or (isinstance(first, dict) and student("ab", 0)):
         raise Wrong(
-            f"train_bpe({cases[0][0]!r}, {cases[0][1]}) gives another answer the second time: the merges of the "
-            "call before are still there. Make the dictionary inside the function"
+            f"train_bpe({long[0]!r}, {long[1]}): the merges of a call before are still there. "
+            "Make the dictionary inside the function"
         )
     for text, n in cases:
         right = trained(list(text.encode("utf-8")), n)
@@ -486,6 +488,31 @@ def _encoded_mistakes(text: str, merges: Mapping) -> dict[str, list[int]]:
         "Repeat: `known = [pair for pair in zip(ids, ids[1:]) if pair in merges]`; stop when it is empty; otherwise "
         "take `min(known, key=merges.get)` and merge it everywhere.",
     ],
+    mistakes={
+        "you made the letters small; a capital is another byte": (
+            lambda text, merges: tokenization.encode(text.lower(), merges)
+        ),
+        "you encoded line by line; a merge may cross the end of a line": (
+            lambda text, merges: [
+                i for line in text.splitlines(True) for i in tokenization.encode(line, merges)
+            ]
+        ),
+        "you encoded each character by itself; merges join characters, too": (
+            lambda text, merges: [
+                i for character in text for i in tokenization.encode(character, merges)
+            ]
+        ),
+        "you took the numbers of the characters; start from their bytes in UTF-8": (
+            lambda text, merges: (
+                tokenization.encode(text, merges) if text.isascii() else list(map(ord, text))
+            )
+        ),
+        "you learned the merges of this text; use those that are given": (
+            lambda text, merges: tokenization.encode(
+                text, tokenization.train_bpe(text, len(merges))
+            )
+        ),
+    },
 )
 def check_encode(student: Callable, rng: random.Random) -> None:
     x, y, z, w = sorted(letters(rng, 4))

@@ -89,6 +89,17 @@ def test_two_mistakes_that_both_fit_are_not_named():
     assert "you added one" not in message and "or this" not in message
 
 
+def test_of_two_mistakes_in_two_corners_the_one_that_shows_first_is_named():
+    def check(student, rng):
+        for n in (rng.randrange(10, 50), rng.randrange(50, 99)):
+            expect(student(n), 3 * n, f"triple({n})", mistakes={"you added one": n + 1})
+        for n in (rng.randrange(-50, -10), rng.randrange(-99, -50)):
+            expect(student(n), 3 * n, f"triple({n})", mistakes={"negative": n + 1})
+
+    message = exercise_of(triple, check).grade(lambda n: n + 1, 1).message
+    assert "you added one" in message and "negative" not in message
+
+
 def test_a_mistake_that_would_have_shown_where_the_answer_is_right_is_not_named():
     """It doubles only large numbers: `you doubled` is not what is wrong."""
 

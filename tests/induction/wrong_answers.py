@@ -320,7 +320,10 @@ def repeats_sorted(n, T, vocab_size, periods, generator):
     return torch.stack(rows).gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences", says=": neighbouring texts have the same period in a share of")
+@wrong(
+    "repeated_sequences",
+    says="neighbouring texts have the same period more often or less often than by chance",
+)
 def repeats_in_turn(n, T, vocab_size, periods, generator):
     """Deals out the periods one after the other instead of drawing them."""
     low, high = periods

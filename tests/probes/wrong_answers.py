@@ -78,7 +78,7 @@ def control_majority(ids, y, generator):
 
 @wrong(
     "control_labels",
-    says="of the types have the label that they mostly have in y, by chance it would be",
+    says="the labels know y",
 )
 def control_first_seen(ids, y, generator):
     """The true label of a token of the type: it leaks y."""
@@ -131,7 +131,7 @@ def control_most_frequent_shuffled(ids, y, generator):
     return most[torch.randperm(len(types), generator=generator)][which]
 
 
-@wrong("control_labels", says=DIFFERS)
+@wrong("control_labels", says="the classes have shares of")
 def control_one_label(ids, y, generator):
     """One label for all: every probe solves it."""
     return y[torch.randint(len(y), (1,), generator=generator)].expand_as(y).clone()

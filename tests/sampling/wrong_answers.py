@@ -270,7 +270,7 @@ def keep(logits, kept):
     return logits.masked_fill(~kept, -math.inf)
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="the token that carries the sum over p belongs to the nucleus, too")
 def topp_too_few(logits, p):
     """The token that crosses p is cut: nothing is left where one token holds p already."""
     checked_p(p)
@@ -427,7 +427,7 @@ def minp_logits(logits, p):
     return keep(logits, logits >= p * logits.amax(-1, keepdim=True))
 
 
-@wrong("min_p", says=DIFFERS)
+@wrong("min_p", says="one largest probability for all rows; each row has its own")
 def minp_whole_batch(logits, p):
     """One largest probability for all rows."""
     checked_min(p)

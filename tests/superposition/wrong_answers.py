@@ -81,16 +81,16 @@ def batch_shifted(S, batch, n_features, generator):
 
 @wrong(
     "feature_batch",
-    says=": in each example all features are active, or none is. Each feature needs a die of its own.",
+    says="in each example all features are active, or none is",
 )
 def batch_whole_examples(S, batch, n_features, generator):
     """One die an example: all features or none."""
     guard(S)
-    active = torch.rand(len(S), batch, 1, generator=generator) >= S[:, None, None]
+    active = torch.rand(batch, 1, generator=generator) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch", says=DIFFERS)
+@wrong("feature_batch", says="all examples have the same features")
 def batch_same_features(S, batch, n_features, generator):
     """One mask for the whole batch."""
     guard(S)
@@ -98,7 +98,7 @@ def batch_same_features(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch", says=": two features hang together in")
+@wrong("feature_batch", says="sizes are different. Draw them by torch.rand, not from a few values.")
 def batch_same_sizes(S, batch, n_features, generator):
     """One size an example, for all of its features."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
@@ -143,7 +143,7 @@ def batch_seeded(S, batch, n_features, generator):
 @wrong("feature_batch", says="must raise a ValueError: at least 0, below 1.")
 def batch_no_error(S, batch, n_features, generator):
     """S = 1 goes unnoticed: nothing is ever there."""
-    active = torch.rand(len(S), batch, n_features, generator=generator) >= S[:, None, None]
+    active = torch.rand(batch, n_features, generator=generator) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
@@ -165,11 +165,11 @@ def batch_rescaled(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator) / (1 - S[:, None, None])
 
 
-@wrong("feature_batch", says=": two features hang together in")
+@wrong("feature_batch", says="hang together")
 def batch_exact_count(S, batch, n_features, generator):
     """Features fill up from the first: the share is right, but who is active is no chance."""
     guard(S)
-    u = torch.rand(len(S), batch, 1, generator=generator)
+    u = torch.rand(batch, 1, generator=generator)
     active = ((torch.arange(n_features) / n_features + u) % 1) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
@@ -205,7 +205,7 @@ def rec_always_relu(x, W, b, linear=False):
     return torch.relu(x @ W.mT @ W + b.unsqueeze(-2))
 
 
-@wrong("reconstruct", says=DIFFERS)
+@wrong("reconstruct", says="you left out the ReLU")
 def rec_linear_swapped(x, W, b, linear=False):
     """Bends where it should not."""
     return bend(x @ W.mT @ W + b.unsqueeze(-2), not linear)

@@ -229,7 +229,7 @@ def merge_past_the_end(ids, pair, new_id):
     return merged
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="nothing was merged; a list never equals a tuple")
 def merge_by_identity(ids, pair, new_id):
     """Compares with `is`. Right for ids below 257, which Python keeps only once."""
     merged = []
@@ -309,7 +309,7 @@ def merge_deletes(ids, pair, new_id):
     return [i for i in merge(ids, pair, new_id) if i != new_id]
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="nothing was merged; a list never equals a tuple")
 def merge_list_and_tuple(ids, pair, new_id):
     """A list never equals a tuple."""
     merged = []
@@ -399,7 +399,7 @@ def merge_each_first(ids, pair, new_id):
     return [new_id if i == pair[0] else i for i in ids if i != pair[1]]
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="nothing was merged; the id 0 counts as false")
 def merge_without_zero(ids, pair, new_id):
     """Asks `all(...)` for whether both ids are there. Right as long as no id is 0."""
     merged = []
@@ -527,7 +527,7 @@ def train_only_repeated(text, n_merges):
     return merges
 
 
-@wrong("train_bpe", says="there is one merge too many")
+@wrong("train_bpe", says="): the merges of a call before are still there. Make the dictionary inside the function")
 def train_one_more(text, n_merges):
     """Checks the number of merges too late."""
     return training(text, n_merges + 1)
@@ -702,7 +702,7 @@ def train_bytes_only(text, n_merges):
     return merges
 
 
-@wrong("train_bpe", says=DIFFERS)
+@wrong("train_bpe", says="the merges of a call before are still there")
 def train_into_default(text, n_merges, merges={}):  # noqa: B006
     """A dictionary as default argument remembers the calls before. Right the first time."""
     ids = list(text.encode())
@@ -827,7 +827,7 @@ def encode_needs_a_pair(text, merges):
     return ids
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you learned the merges of this text; use those that are given")
 def encode_trains(text, merges):
     """Learns merges of the text itself instead of using those given."""
     merges = training(text, len(merges))
@@ -908,7 +908,7 @@ def encode_from_the_right(text, merges):
     return ids
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you encoded each character by itself; merges join characters, too")
 def encode_each_character(text, merges):
     """Encodes character by character. Right where no merge joins two."""
     return [i for character in text for i in encode(character, merges)]
@@ -926,7 +926,7 @@ def encode_one_merge(text, merges):
 # --- decode ---------------------------------------------------------------------------------------
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="decoding failed. These bytes are not valid UTF-8")
 def decode_strictly(ids, merges):
     """Stops at invalid UTF-8, which a model may well produce."""
     return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8")
@@ -1167,7 +1167,7 @@ def compression_needs_two(text, ids):
     return len(text.encode()) / len(ids)
 
 
-@wrong("compression", says=DIFFERS)
+@wrong("compression", says="you removed the spaces at the ends; they are bytes like the others")
 def compression_stripped(text, ids):
     """Removes white space at the ends."""
     no_tokens(ids)

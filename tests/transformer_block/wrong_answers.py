@@ -270,7 +270,9 @@ def drop_not_rescaled(x, p, training=True):
     return x * (torch.rand(x.shape) >= p) if training else x
 
 
-@wrong("dropout", says=DIFFERS)
+@wrong(
+    "dropout", says="they must grow by 1 / (1 - p), so that the mean stays as it is in evaluation"
+)
 def drop_scaled_in_evaluation(x, p, training=True):
     """The form of the first paper: scales in evaluation."""
     guard(p)
@@ -905,7 +907,7 @@ def drop_a_little_less(x, p, training=True):
     return drop_where(x, p, training, lambda: torch.rand(x.shape) < 0.95 * p)
 
 
-@wrong("dropout", says="the count is nearly the same for each sequence and position")
+@wrong("dropout", says="neighbours along the features go together")
 def drop_half_of_them_mirrored(x, p, training=True):
     """Antithetic dice: one u for two neighbours, u and 1 - u."""
 
