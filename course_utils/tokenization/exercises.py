@@ -381,8 +381,8 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
     long = max(cases, key=lambda case: len(case[0]))
     first = student(*long)
     again = student(*long)
-    kept = isinstance(first, dict) and isinstance(again, dict) and first != again
-    if kept or (isinstance(first, dict) and student("ab", 0)):
+    both = isinstance(first, dict) and isinstance(again, dict)
+    if both and (first is again or first != again):
         raise Wrong(
             f"train_bpe({long[0]!r}, {long[1]}): the merges of a call before are still there. "
             "Make the dictionary inside the function"
@@ -544,7 +544,7 @@ def check_encode(student: Callable, rng: random.Random) -> None:
     ]
     pool = [x, y, z, "é", " "]
     learned = trained(list("".join(rng.choice(pool) for _ in range(120)).encode()), 15)
-    cases.append(("".join(rng.choice(pool) for _ in range(60)), learned))
+    cases.append((f" {''.join(rng.choice(pool) for _ in range(58))} ", learned))
     for text, merges in cases:
         expect(
             student(text, merges),

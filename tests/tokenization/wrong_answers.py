@@ -527,7 +527,7 @@ def train_only_repeated(text, n_merges):
     return merges
 
 
-@wrong("train_bpe", says="): the merges of a call before are still there. Make the dictionary inside the function")
+@wrong("train_bpe", says="there is one merge too many")
 def train_one_more(text, n_merges):
     """Checks the number of merges too late."""
     return training(text, n_merges + 1)
@@ -878,7 +878,7 @@ def encode_lines(text, merges):
     return [i for line in text.splitlines(keepends=True) for i in encode(line, merges)]
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you removed the spaces at the ends; they are bytes like the others")
 def encode_stripped(text, merges):
     """Removes white space at the ends."""
     return encode(text.strip(), merges)
