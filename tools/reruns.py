@@ -49,7 +49,7 @@ def _visit(body: list[ast.stmt], own: set[str]) -> Iterator[tuple[int, str]]:
                 node.lineno,
                 f"goes backward through {graph}, which another cell made: a second run finds its graph freed",
             )
-        own |= _bound(node)
+        own |= bound(node)
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             for field in ("body", "orelse", "handlers", "finalbody"):
                 for inner in getattr(node, field, []):
@@ -140,12 +140,7 @@ def _drawn_on(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Draws from a source of random numbers that another cell made: it stands further on in a
     second run.
     """
-    own = _names(tree) | {
-        name.arg
-        for node in ast.walk(tree)
-        if isinstance(node, ast.arguments)
-        for name in _parameters(node)
-    }
+    own = bound_anywhere(tree)
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.keyword)
@@ -159,11 +154,21 @@ def _drawn_on(tree: ast.Module) -> Iterator[tuple[int, str]]:
             )
 
 
+def bound_anywhere(tree: ast.AST) -> set[str]:
+    """The names that a cell binds, in functions and comprehensions, too."""
+    return _names(tree) | {
+        name.arg
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arguments)
+        for name in _parameters(node)
+    }
+
+
 def _parameters(node: ast.arguments) -> list[ast.arg]:
     return [*node.posonlyargs, *node.args, *node.kwonlyargs]
 
 
-def _bound(node: ast.stmt) -> set[str]:
+def bound(node: ast.stmt) -> set[str]:
     """The names that a statement binds."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {node.name}

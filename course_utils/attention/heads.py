@@ -175,7 +175,6 @@ def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
 def leaks(attend: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     """Find out whether a layer lets a position feel what comes after it.
 
-    Change what comes after a position, and compare the outputs up to it.
     Shapes: x (T, d), random numbers; attend maps (T, d) to (T, any). True means: it leaks.
 
     >>> x = torch.tensor([[1.0], [2.0], [4.0]])

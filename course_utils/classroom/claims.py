@@ -151,6 +151,7 @@ class Claims:
         ...     tolerance=0.01,
         ... )
         >>> claims.measure("X1", math.pi)
+        >>> claims.rows[0].verdict
         'reproduced'
         """
         if (tolerance is None) == (holds is None):
@@ -174,9 +175,8 @@ class Claims:
             )
         self._expected[id] = expected
 
-    def measure(self, id: str, measured: Any, shown: str = "", reason: str = "") -> str:
-        """Judges a claim by the criterion that was set, notes it for the table and gives the
-        verdict. shown: the measurement in words, where numbers alone do not say it.
+    def measure(self, id: str, measured: Any, shown: str = "", reason: str = "") -> None:
+        """Judges a claim by the criterion that was set, and notes it for the table. shown: the measurement in words, where numbers alone do not say it.
 
         Raises ValueError for a claim without a criterion, a number that is not finite, and a claim
         that is not reproduced and comes without its `reason`.
@@ -206,7 +206,6 @@ class Claims:
             expected.source.link,
         )
         self.rows = [other for other in self.rows if other.id != id] + [row]
-        return verdict
 
     def add(
         self,

@@ -12,10 +12,10 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb)
 #
 # **A small trained model reads: *Mia hid the kite under the bed. She looked under the …* and writes *bed*. How does it
-# find that word?** Below you see one part of the model, a *head*, at work on this very text. In this lesson you build
-# every piece of it, and at the end the same picture is drawn by your own code.
+# find that word?** Below you see one part of the model, a *head*, at work on this text. You build every piece of it, and
+# at the end the same picture is drawn by your own code.
 #
-# **Time.** Running: about half a minute on CPU; no GPU is used. Reading and exercises: about 90 minutes.
+# **Time.** Running: about half a minute on CPU; no GPU is used. About 85 minutes to read and do.
 #
 # **What you will be able to do**
 # - write causal attention with many heads, and get the numbers of PyTorch's own;
@@ -42,6 +42,7 @@ assert find_spec("course_utils") and __import__("course_utils").__version__.star
 # %% tags=["imports"]
 # @title Imports
 import math
+from collections.abc import Callable
 
 import ipywidgets as widgets
 import torch
@@ -59,6 +60,7 @@ from course_utils.inside_gpt2 import mean_interval
 NOTES = "Kiến trúc mô hình ngôn ngữ lớn (lecture notes)"
 PAPER = "Vaswani et al. 2017, Attention Is All You Need"
 LINK = "https://arxiv.org/abs/1706.03762"
+talker = pretrained.trained(n_windows=1)  # the course's storyteller, trained on small stories
 claims = Claims("02")
 
 # %% [markdown]
@@ -67,14 +69,14 @@ claims = Claims("02")
 
 # %% tags=["display"]
 # @title A head of a trained model at work
-talker = pretrained.trained(n_windows=1)
 text = "Her best friend was Leo. Mia hid the kite under the bed. She looked under the"
 ids = talker.encode(text)  # (T,)
 words = [talker.words[i] for i in ids]
 
 
 def look_inside(layer, head, word):
-    return draw_head(inside(talker.model, ids, words, layer, head), word, attention.attention_weights)
+    seen = inside(talker.model, ids, words, layer, head)
+    return draw_head(seen, word, attention.attention_weights)
 
 
 explore(
@@ -82,22 +84,46 @@ explore(
     grid={"word": [4, 8, 9, 12, 15, 17]},
     layer=widgets.ToggleButtons(options=range(4), value=3, description="layer"),
     head=widgets.ToggleButtons(options=range(4), value=0, description="head"),
-    word=widgets.ToggleButtons(options=[(w, t) for t, w in enumerate(words)], value=17, description="word"),
+    word=widgets.ToggleButtons(options=list(zip(words, range(18))), value=17, description="word"),
+)
+
+# %% tags=["display"]
+# @title What will count as reproduced, set before anything is measured
+claims.expect(
+    "A3", "averaging the past is multiplication by a lower-triangular matrix",
+    source=Source(NOTES, "list of lessons: averaging the past"), published=0, tolerance=1e-6,
+)
+claims.expect(
+    "A1",
+    "softmax gives positive weights that sum to 1, and a score of minus infinity removes the future",
+    source=Source(NOTES, "section on softmax"), published="sums of 1, nothing left of the future",
+    criterion="in 1000 tables every sum is within 1e-6 of 1, "
+              "the future has exactly 0 and the past more than 0",
+    holds=lambda m: m[0] < 1e-6 and m[1] == 0 and m[2] > 0,
+)
+claims.expect(
+    "A2", "softmax amplifies the largest score and squeezes the rest to nearly 0 (sparsity)",
+    source=Source(NOTES, "section on softmax"), published="decides instead of wavering",
+    criterion="of ten positions with evenly spaced scores at most 2 take part, "
+              "whether the scores span 1, 5 or 20; partly where some do",
+    holds=lambda m: max(m) <= 2, partly=lambda m: min(m) <= 2,
+)
+claims.expect(
+    "A7", "for independent features of mean 0 and variance 1, the variance of q·k is d",
+    source=Source(PAPER, "section 3.2.1, footnote 4", LINK), published=[1] * 6, tolerance=0.06,
 )
 
 # %% [markdown]
-# Do not worry about the stripes yet. Read the blue bars: this head gives most of its *weight* to **bed**, twelve
-# words back. Three questions are left. Where do the orange *scores* come from? How do they become weights? And what are
-# the stripes on the right, which are mixed by the weights?
+# Read the blue bars first: this head gives most of its *weight* to *bed*. Where do the orange *scores* come from, how do
+# they become weights, and what are the stripes?
 #
 # ## Averaging the past
 #
 # **Question.** So far each position knows its own token and nothing else. What is the crudest way to let it know what
 # stood before it?
 #
-# Take the average: each position becomes the mean of itself and all positions before it. The future is off limits. A
-# language model learns to predict the next token, and if it could see that token, there would be nothing to predict. A
-# model that only looks back is **autoregressive**.
+# Take the average: each position becomes the mean of itself and all positions before it. The future is off limits: a
+# model that could see the next token would have nothing to predict. One that only looks back is **autoregressive**.
 
 # %%
 x = torch.tensor([[2.0], [4.0], [9.0], [1.0], [4.0]])  # (T, d): 5 positions, 1 feature
@@ -106,8 +132,8 @@ for t in range(5):
 
 
 # %% [markdown]
-# A loop does one position after the other, and today's hardware is good at one thing: multiplying large matrices. Can a
-# single product do all positions at once? First you need to say who may look at whom.
+# A loop does one position after the other, and hardware is good at multiplying large matrices. Can a single product do
+# all positions at once? First you need to say who may look at whom.
 #
 # ### Exercise 1 · the causal mask
 #
@@ -118,6 +144,17 @@ for t in range(5):
 
 # %% tags=["exercise"]
 def causal_mask(T: int) -> Tensor:
+    """Say which positions each position may look at: itself and the past, never the future.
+
+    Shapes: -> (T, T), bool. Row t, column s is True where s <= t: True means "may look".
+    Raises: ValueError where T is not a whole number of at least 1.
+    Source: Vaswani et al. 2017, section 3.2.3.
+
+    >>> causal_mask(3).int()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
+    """
     ...
 
 
@@ -135,6 +172,13 @@ causal_mask = check("attention.causal_mask", causal_mask)
 
 # %% tags=["exercise"]
 def average_past_matrix(x: Tensor) -> Tensor:
+    """Average each position with all positions before it: multiply by a lower-triangular matrix.
+
+    Shapes: x (..., T, d) -> (..., T, d). Source: row t of it is 1/(t+1) for s <= t, else 0.
+
+    >>> average_past_matrix(torch.tensor([[2.0], [4.0], [9.0]])).flatten()
+    tensor([2., 3., 5.])
+    """
     ...
 
 
@@ -143,59 +187,35 @@ average_past_matrix = check("attention.average_past_matrix", average_past_matrix
 # hint("attention.average_past_matrix")
 # solution("attention.average_past_matrix")
 
-# %% [markdown]
-# Is the product the loop? Before anything is measured, we write down what counts as yes.
-
 # %% tags=["display"]
-# @title The criterion
-claims.expect(
-    "A3", "averaging the past is multiplication by a lower-triangular matrix",
-    source=Source(NOTES, "list of lessons: averaging the past"), published=0, tolerance=1e-6,
-)
-
-# %% [markdown]
-# On random vectors, in a batch:
-
-# %%
+# @title Is the product the loop? On random vectors, in a batch
 x = torch.randn(2, 6, 4, generator=generator(5))  # (B, T, d)
-apart = (attention.average_past_loop(x) - average_past_matrix(x)).abs().max().item()
-print("largest difference between loop and product:", round(apart, 5))
-claims.measure("A3", apart)
+apart_past = (attention.average_past_loop(x) - average_past_matrix(x)).abs().max().item()
+print("largest difference between loop and product:", round(apart_past, 5))
 
 # %% [markdown]
-# It is. Every way to mix positions in this lesson will be such a product: *a matrix of weights, times the vectors*.
-# Only the weights will get better.
+# They agree. Every way to mix positions in this lesson will be such a product: *a matrix of weights, times the
+# vectors*. Only the weights will get better.
 #
 # ## Softmax: from scores to weights
 #
-# **Question.** The average treats a comma like the word that matters. A position should choose. Let it give each
-# position a *score*, any number, high for what matters. How do scores become the weights of an average?
+# **Question.** The average treats a comma like the word that matters. Let a position give each other one a *score*, any
+# number, high for what matters. How do scores become the weights of an average?
 #
-# Weights must be positive and sum to 1, and a higher score must give a higher weight. The **softmax** does it. With
+# Weights must be positive and sum to 1, and a higher score must give a higher weight. The **softmax** does it, with
 # $s_i$ for the score of position $i$ and $w_i$ for its weight:
 #
 # $$w_i = \frac{e^{s_i}}{\sum_j e^{s_j}}$$
 #
-# The exponential makes every number positive. The division makes them sum to 1.
-
-# %% tags=["display"]
-# @title Predict: a large score
-predict("attention.overflow", "What is `torch.exp` of a score of 89, in 32 bits?", [
-    "about 4 · 10^38", "inf", "an error",
-])
+# The exponential makes every number positive. The division makes them sum to 1. What does `exp` do with large scores?
 
 # %%
-exponentials = torch.exp(torch.tensor([10.0, 88.0, 89.0]))
-print(exponentials)
+print(torch.exp(torch.tensor([10.0, 88.0, 89.0])))
 
-# %% tags=["display"]
-# @title Measured: a large score
-reveal("attention.overflow", str(exponentials[2].item()))
 
 # %% [markdown]
-# Above 88 a 32-bit number is full, and `inf / inf` is not a number. The cure costs one line. Take the same number away
-# from all scores: both sides of the fraction shrink by the same factor, and the weights stay as they are. Which number
-# makes every exponent 0 or less?
+# Above 88 a 32-bit number is full, and `inf / inf` is not a number. The cure: take the same number away from all scores.
+# Both sides of the fraction shrink by the same factor. Which number makes every exponent 0 or less?
 #
 # ### Exercise 3 · softmax
 #
@@ -205,6 +225,16 @@ reveal("attention.overflow", str(exponentials[2].item()))
 
 # %% tags=["exercise"]
 def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
+    """Turn scores into positive weights that sum to 1 along `dim`, without overflow.
+
+    Shapes: any -> the same, with the dtype of x; the arithmetic is float32 at least. Units: nats.
+    A temperature above 1 flattens the weights, one below 1 sharpens them.
+    Raises: TypeError for integers; ValueError for a temperature <= 0 or an infinite largest score.
+    Source: Vaswani et al. 2017, section 3.2.1; temperature: Hinton et al. 2015, section 2.
+
+    >>> softmax(torch.tensor([1000.0, 1000.0, -float("inf")]))
+    tensor([0.5000, 0.5000, 0.0000])
+    """
     ...
 
 
@@ -215,34 +245,17 @@ softmax = check("attention.softmax", softmax)
 
 # %% [markdown]
 # Look at the last score of the example: $e^{-\infty} = 0$. A score of minus infinity removes a position *exactly*. That
-# is how the mask will work: the lecture notes call it "erasing the future completely".
-
-# %% tags=["display"]
-# @title The criterion
-claims.expect(
-    "A1", "softmax gives positive weights that sum to 1, and a score of minus infinity removes the future",
-    source=Source(NOTES, "section on softmax"), published="sums of 1, nothing left of the future",
-    criterion="in 1000 tables every sum is within 1e-6 of 1, the future has exactly 0 and the past more than 0",
-    holds=lambda m: m[0] < 1e-6 and m[1] == 0 and m[2] > 0,
-)
-
-# %% [markdown]
-# A thousand tables of random scores, with the future masked:
+# is how the mask will work; the lecture notes call it "erasing the future completely". A thousand tables of random
+# scores, with the future masked:
 
 # %%
 T = 8
 may = causal_mask(T)
 scores = 5 * torch.randn(1000, T, T, generator=generator(6))  # 1000 tables of scores (T, T)
 weights = softmax(scores.masked_fill(~may, -math.inf))  # (1000, T, T)
-off = (weights.sum(-1) - 1).abs().max().item()
-print("largest weight on the future:", weights[:, ~may].max().item())
+off, left, least = (weights.sum(-1) - 1).abs().max(), weights[:, ~may].max(), weights[:, may].min()
+print("largest weight on the future:", left.item())
 
-# %% tags=["display"]
-# @title Measured: sums, the future, the past
-claims.measure(
-    "A1", [off, weights[:, ~may].max().item(), weights[:, may].min().item()],
-    shown="sums within a millionth of 1; 0 on the future; above 0 on the past",
-)
 
 # %% [markdown]
 # **How sharp is a softmax?** The notes say that it *amplifies the largest values and squeezes the small ones to nearly 0,
@@ -259,34 +272,21 @@ def taking_part(weights):
 
 print("ten equal weights:", round(taking_part(torch.full((10,), 0.1)).item(), 2))
 
-# %% tags=["display"]
-# @title Predict: twice the score; and the criterion for "sparse"
-claims.expect(
-    "A2", "softmax amplifies the largest score and squeezes the rest to nearly 0 (sparsity)",
-    source=Source(NOTES, "section on softmax"), published="decides instead of wavering",
-    criterion="of ten positions with evenly spaced scores at most 2 take part, whether the scores span 1, 5 or 20; partly where some do",
-    holds=lambda m: max(m) <= 2, partly=lambda m: min(m) <= 2,
-)
-predict("attention.twice", "The scores 2 and 1 give one weight 2.72 times the other. What do 0.2 and 0.1 give?", [
-    "2.72 times as well", "2 times", "1.11 times",
-])
+# %% [markdown]
+# A score twice as large: how many times the weight? Guess for 2 and 1, for 0.2 and 0.1, for 102 and 101.
 
 # %%
 for scores in ([2.0, 1.0], [0.2, 0.1], [102.0, 101.0]):
     first, second = softmax(torch.tensor(scores))
     print(scores, "->", f"{first / second:.2f} times")
 
-# %% tags=["display"]
-# @title Measured: twice the score
-first, second = softmax(torch.tensor([0.2, 0.1]))
-reveal("attention.twice", f"{first / second:.2f} times")
 
 # %% [markdown]
 # The *ratio* of two weights is e to the power of the *difference* of their scores. Whether one score is twice another does
 # not matter, nor does their size: the last pair, 100 higher, has the weights of the first.
 #
-# **Move both sliders.** Ten positions, their scores evenly spaced. One slider sets how far apart the highest and the lowest
-# score are, the other sets the temperature. Can you undo one with the other?
+# **Move both sliders.** Ten positions, their scores evenly spaced: how far apart, says one slider; the other is the
+# temperature. Can you undo one with the other?
 
 # %% tags=["display"]
 # @title Ten weights, by the range of their scores and the temperature
@@ -315,8 +315,13 @@ part = [taking_part(softmax(torch.linspace(0, span, 10))).item() for span in (1.
 print("of ten, taking part at a range of 1, 5, 20:", [round(n, 1) for n in part])
 
 # %% tags=["display"]
-# @title Measured: is it sparse?
+# @title Measured so far: averaging, the mask, sparsity
 assert part[0] > 9 and part[1] > part[2] and part[2] < 2
+claims.measure("A3", apart_past)
+claims.measure(
+    "A1", [off.item(), left.item(), least.item()],
+    shown="sums within a millionth of 1; 0 on the future; above 0 on the past",
+)
 claims.measure(
     "A2", part, shown=" / ".join(f"{n:.1f}" for n in part),
     reason="Only differences count. Scores that are far apart are amplified, scores that are close are "
@@ -324,23 +329,22 @@ claims.measure(
 )
 
 # %% [markdown]
-# Both sliders turn the same knob: only *range divided by temperature* counts. With a small range the softmax is nearly an
-# average, and with a large one it picks a single winner. A learned layer can have either.
+# Only *range divided by temperature* counts. With a small range the softmax is nearly an average, with a large one it
+# picks a single winner. A learned layer can have either.
 #
 # ## Queries, keys and values
 #
 # **Question.** Where do the scores come from?
 #
-# Think of a library. You come with a question. Each book has a catalogue card, which says what it is about, and
-# the text itself, which you take home. In attention, all three are vectors, and each position has one of each:
+# Think of a library: you come with a question, each book has a card that says what it is about, and a text that you
+# take home. In attention all three are vectors, and each position has one of each:
 #
-# - its **query** q: what it is looking for;
+# - its **query** q: what it looks for;
 # - its **key** k: what it offers to those who look;
 # - its **value** v: what it hands over when it is found.
 #
-# The score of a position is the *dot product* of the query and its key: multiply feature by feature, add up. It is large
-# when both are long and point the same way. Then softmax, then the average of the values. That is **self-attention**, and
-# those are the stripes of the first picture.
+# The score is the *dot product* of query and key, large when both are long and point the same way. Then softmax, then
+# the average of the values. That is **self-attention**, and those are the stripes of the first picture.
 
 # %% tags=["display"]
 # @title One head, as a diagram
@@ -354,13 +358,15 @@ scores_box = d.box("scores  q·k / √d", -1.6, 4, width=3.2, color="yellow")
 weights_box = d.box("mask, then softmax", -1.6, 5.8, width=3.6, color="blue")
 mixture_box = d.box("mixture of values", 1.6, 7.6, width=3.4, color="green")
 for start, end, name in (
-    (q_box, scores_box, ""), (k_box, scores_box, ""), (scores_box, weights_box, "(T, T)"), (weights_box, mixture_box, "weights"),
+    (q_box, scores_box, ""), (k_box, scores_box, ""),
+    (scores_box, weights_box, "(T, T)"), (weights_box, mixture_box, "weights"),
 ):
     d.arrow(start, end, name)
 d.arrow(v_box, mixture_box, bend=0.15)
 d.picture(
-    "One head: x goes through W_q, W_k and W_v to queries, keys and values. Queries and keys give scores, divided by the "
-    "square root of d; they are masked, then softmax makes weights, and the weights mix the values."
+    "One head: x goes through W_q, W_k and W_v to queries, keys and values. Queries and keys give "
+    "scores, divided by the square root of d; they are masked, then softmax makes weights, and the "
+    "weights mix the values."
 )
 
 # %% [markdown]
@@ -408,7 +414,8 @@ def look_around(angle, length):
         right.text(x, y + 0.45, word, ha="center")
     right.plot(*output, "*", markersize=22, color=COLORS["vermillion"], markeredgecolor="black")
     right.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="values, and the output (star)", aspect="equal")
-    return Picture(fig, f"The query looks most at {five[weights.argmax()]}, with weight {weights.max():.2f}.")
+    top = five[weights.argmax()]
+    return Picture(fig, f"The query looks most at {top}, with weight {weights.max():.2f}.")
 
 
 explore(
@@ -418,8 +425,8 @@ explore(
 )
 
 # %% [markdown]
-# The star never leaves the area between the values: attention *averages*, and an average cannot go beyond what it
-# averages. With length 0 all scores are 0, and you have the plain average. A long query ends near one single value.
+# The star never leaves the area between the values: attention *averages*. With length 0 all scores are 0, and you have
+# the plain average. A long query ends near one single value.
 #
 # ## Why divide by the square root of d?
 #
@@ -427,14 +434,11 @@ explore(
 # number of features of a query. What is that good for?
 
 # %% tags=["display"]
-# @title Predict: four times as many features; and the criterion
-claims.expect(
-    "A7", "for independent features of mean 0 and variance 1, the variance of q·k is d",
-    source=Source(PAPER, "section 3.2.1, footnote 4", LINK), published=[1] * 6, tolerance=0.06,
-)
+# @title Predict: four times as many features
 predict(
     "attention.root",
-    "All features are random numbers of mean 0 and variance 1. From d = 64 to d = 256 the typical size of a score …",
+    "All features are random numbers of mean 0 and variance 1. "
+    "From d = 64 to d = 256 the typical size of a score …",
     ["stays", "doubles", "grows fourfold"],
 )
 
@@ -452,14 +456,15 @@ assert abs(growth - 2) < 0.1
 claims.measure("A7", [round(variance / d, 2) for d, variance in spread.items()])
 reveal("attention.root", {1: "stays", 2: "doubles", 4: "grows fourfold"}[round(growth)])
 
+
 # %% [markdown]
-# A score is a sum of d products, and each product has variance 1. The variances of independent numbers add up: d. So the
-# typical size, the square root of the variance, grows as √d. Divide by √d, and it is 1 for every d. Trained queries and
-# keys are not independent, or no query would find its key; the division only decides where training starts.
+# A score is a sum of d products of variance 1, and variances of independent numbers add up: d. So the typical size, the
+# square root, grows as √d. Divide by √d, and it is 1 for every d. Trained queries and keys are not independent, or no
+# query would find its key; the division decides where training starts.
 #
 # **So what if scores are large?** The softmax picks one winner by chance, and it stops learning: where one weight is 1
-# and the rest 0, a small change of the scores changes nothing, so the gradient is 0. We measure both, on 64 keys and 500
-# queries. The *slope* is the norm of the matrix of derivatives of all weights by all scores.
+# and the rest 0, the gradient is 0. We measure both, on 64 keys and 500 queries. The *slope* is the norm of the matrix of
+# derivatives of all weights by all scores.
 
 # %%
 def look(d, scale, n=500, S=64):
@@ -487,8 +492,7 @@ assert raw[-1][0] < 2 < 30 < scaled[-1][0] and scaled[-1][1] > 100 * raw[-1][1]
 show(fig, "Without scaling one key of 64 is left at d = 1024, and no slope; scaled, both stay flat.")
 
 # %% [markdown]
-# With the division, as many keys take part at every d. Without it a single one is left, chosen by noise, and the slope
-# falls to almost nothing.
+# With the division, as many keys take part at every d. Without it one is left, chosen by noise, and hardly any slope.
 #
 # ## Hide the future before the softmax
 #
@@ -498,12 +502,14 @@ show(fig, "Without scaling one key of 64 is left at d = 1024, and no slope; scal
 # %% tags=["display"]
 # @title Predict: masking after the softmax
 predict(
-    "attention.after", "The weights of the future are set to 0 *after* the softmax. A later word is replaced. The outputs before it …",
+    "attention.after",
+    "The weights of the future are set to 0 after the softmax. A later word is replaced. "
+    "The outputs before it …",
     ["stay as they are", "move"],
 )
 
 # %% [markdown]
-# A sentence of random vectors, and three ways to mask:
+# Random vectors, and three ways to mask:
 
 # %%
 T, d = 8, 16
@@ -531,7 +537,15 @@ def mixed(x, how):
 # You are given a layer as a function. You cannot look inside, you can only feed it.
 
 # %% tags=["exercise"]
-def leaks(attend, x):
+def leaks(attend: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Find out whether a layer lets a position feel what comes after it.
+
+    Shapes: x (T, d), random numbers; attend maps (T, d) to (T, any). True means: it leaks.
+
+    >>> x = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> leaks(lambda x: x.cumsum(0), x), leaks(lambda x: x.flip(0), x)
+    (False, True)
+    """
     ...
 
 
@@ -554,20 +568,34 @@ for how in ("no mask", "mask after the softmax", "mask before the softmax"):
 assert list(verdicts.values()) == [True, True, False]
 reveal("attention.after", "move" if verdicts["mask after the softmax"] else "stay as they are")
 
+
 # %% [markdown]
-# **Why.** With the mask after the softmax no *value* of the future gets through; you have set its weights to 0. But the
-# softmax divided by a sum, and the future was in that sum. Through the denominator each position knows how much the future
-# would have interested it. The rows sum to less than 1, nothing crashes, the loss falls. That is why people overlook it.
+# **Why.** With the mask after the softmax no *value* of the future gets through. But the softmax divided by a sum, and
+# the future was in that sum: through the denominator each position knows how much the future would have interested it.
+# The rows sum to less than 1, nothing crashes, the loss falls. That is why people overlook it.
 #
 # ### Exercise 5 · attention weights
 #
 # *Difficulty 2 of 3 · 10 minutes*
 #
-# Everything so far in one function: the scores of all queries and all keys in one product, the division, the mask, the
-# softmax. T positions ask, S positions can be looked at; often S = T. This is **scaled dot-product attention**.
+# Everything so far in one function: all scores in one product, the division, the mask, the softmax. T positions ask, S can
+# be looked at. This is **scaled dot-product attention**.
 
 # %% tags=["exercise"]
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Say how much each query looks at each key: softmax(q kᵀ / sqrt(d)), masked before it.
+
+    Shapes: q (..., T, d), k (..., S, d), mask bool, broadcasts to (..., T, S), True = may look
+    -> (..., T, S), where each row sums to 1.
+    Raises: TypeError for a mask that is not bool; ValueError for shapes that do not fit and for
+    a row of the mask that allows nothing.
+    Source: Vaswani et al. 2017, section 3.2.1 (equation 1) and 3.2.3 (the mask).
+
+    >>> attention_weights(torch.zeros(3, 8), torch.randn(3, 8), causal_mask(3))
+    tensor([[1.0000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.3333, 0.3333, 0.3333]])
+    """
     ...
 
 
@@ -585,8 +613,7 @@ attention_weights = check("attention.attention_weights", attention_weights)
 #
 # **Question.** Each position has one vector x. Where do three vectors, q, k and v, come from?
 #
-# From three learned matrices. They are all that an **attention head** has to learn: what to ask, what to offer, what to
-# hand over. All positions share them.
+# From three learned matrices, which all positions share. They are all that an **attention head** has to learn.
 #
 # ### Exercise 6 · a causal head
 #
@@ -596,6 +623,15 @@ attention_weights = check("attention.attention_weights", attention_weights)
 
 # %% tags=["exercise"]
 def causal_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    """One causal attention head: each position asks, and averages values of itself and the past.
+
+    Shapes: x (..., T, d_model); w_q, w_k (d_model, d), w_v (d_model, d_v) -> (..., T, d_v).
+    Source: Vaswani et al. 2017, section 3.2.2 (head_i), with the mask of section 3.2.3.
+
+    >>> x, zero = torch.eye(2), torch.zeros(2, 4)  # equal scores: the average of the past
+    >>> causal_head(x, w_q=zero, w_k=zero, w_v=torch.tensor([[1.0], [3.0]])).flatten()
+    tensor([1., 2.])
+    """
     ...
 
 
@@ -607,7 +643,8 @@ causal_head = check("attention.causal_head", causal_head)
 # %% tags=["display"]
 # @title Predict: another order
 predict(
-    "attention.order", "The first seven of eight words are shuffled. The output of your head at the eighth word …",
+    "attention.order",
+    "The first seven of eight words are shuffled. The output of your head at the eighth word …",
     ["stays as it is", "changes"],
 )
 
@@ -622,18 +659,18 @@ same_last = torch.allclose(straight[-1], shuffled[-1], atol=1e-5)
 assert same_last and not torch.allclose(straight[-2], shuffled[-2], atol=0.01)
 reveal("attention.order", "stays as it is" if same_last else "changes")
 
+
 # %% [markdown]
-# For attention the past is a bag, not a row. *Dog bites man* and *man bites dog* look alike to the word that follows.
-# That is why models add to each vector something that says *where* it stands: lessons 03 and 11.
+# For attention the past is a bag: *dog bites man* and *man bites dog* look alike to the word that follows. So models add
+# to each vector something that says *where* it stands (lessons 03 and 11).
 #
 # ## Many heads in one tensor
 #
-# **Question.** A head makes one average per position. *It* may want to look at *cat* for the meaning and at *because* for
-# the grammar. One softmax cannot keep two interests apart. What now?
+# **Question.** A head makes one average per position, and one softmax cannot keep two interests apart. What now?
 #
-# Use H heads side by side, each with its own matrices and with only d = d_model / H features, so that all together
-# cost as much as one large head. Their outputs are put next to each other, and one more matrix mixes them: **multi-head
-# attention**. In code nobody loops over heads. They are one more dimension of the tensor, before T and d.
+# Use H heads side by side, each with its own matrices and with only d = d_model / H features, so that together they cost
+# as much as one. Their outputs are put next to each other, and one more matrix mixes them: **multi-head attention**. In
+# code nobody loops over heads: they are one more dimension of the tensor, before T and d.
 #
 # ### Exercise 7 · split the heads
 #
@@ -641,6 +678,14 @@ reveal("attention.order", "stays as it is" if same_last else "changes")
 
 # %% tags=["exercise"]
 def split_heads(x: Tensor, n_head: int) -> Tensor:
+    """Cut the features into heads: head h gets the h-th block of d = d_model / n_head features.
+
+    Shapes: x (B, T, d_model) -> (B, H, T, d).
+    Raises: ValueError where n_head does not divide d_model. Source: Vaswani et al. 2017, 3.2.2.
+
+    >>> split_heads(torch.arange(8).view(1, 2, 4), n_head=2).tolist()
+    [[[[0, 1], [4, 5]], [[2, 3], [6, 7]]]]
+    """
     ...
 
 
@@ -656,6 +701,13 @@ split_heads = check("attention.split_heads", split_heads)
 
 # %% tags=["exercise"]
 def merge_heads(x: Tensor) -> Tensor:
+    """Put the heads next to each other again: the inverse of `split_heads`.
+
+    Shapes: x (B, H, T, d) -> (B, T, d_model). Source: Vaswani et al. 2017, section 3.2.2 (Concat).
+
+    >>> merge_heads(torch.tensor([[[[0, 1], [4, 5]], [[2, 3], [6, 7]]]])).tolist()
+    [[[0, 1, 2, 3], [4, 5, 6, 7]]]
+    """
     ...
 
 
@@ -694,21 +746,36 @@ apart = (multi_head(x, c_attn, c_proj, 4) - expected).abs().max().item()
 print("largest difference between yours and torch's:", round(apart, 5))
 assert apart < 1e-5
 
+
 # %% [markdown]
 # ## A cache for keys and values
 #
 # **Question.** A model *writes* one token at a time, and for each it looks at everything before. Must it compute all of
 # that again?
 #
-# Keys and values of the past never change: the mask forbids the past to look at what is new. So keep them. A new token
-# needs one query, one key and one value; the rest comes from the **key-value cache**.
+# Keys and values of the past never change, since the past may not look at what is new. So keep them: a new token needs one
+# query, one key and one value, and the rest comes from the **key-value cache**.
 #
 # ### Exercise 9 · one step with a cache
 #
 # *Difficulty 2 of 3 · 6 minutes*
 
 # %% tags=["exercise"]
-def cached_step(x, w_q, w_k, w_v, keys, values):
+def cached_step(
+    x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, keys: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let a head read one more token: keep its key and its value, ask with its query.
+
+    Shapes: x (1, d_model); w_q, w_k (d_model, d), w_v (d_model, d_v); keys (S, d) and values
+    (S, d_v) of the S tokens before, S may be 0 -> output (1, d_v), keys (S + 1, d), values
+    (S + 1, d_v). Source: Shazeer 2019, section 2.4.
+
+    >>> x = torch.tensor([[1.0], [2.0]])
+    >>> one, two = torch.ones(1, 1), torch.tensor([[2.0]])
+    >>> y, keys, values = cached_step(x[:1], one, one, two, torch.zeros(0, 1), torch.zeros(0, 1))
+    >>> y.item(), keys.tolist(), values.tolist()
+    (2.0, [[1.0]], [[2.0]])
+    """
     ...
 
 
@@ -728,23 +795,16 @@ keys, values, rows = torch.zeros(0, 16), torch.zeros(0, 16), []
 for t in range(256):
     y, keys, values = cached_step(x[t : t + 1], *w, keys, values)
     rows.append(y)
-apart = (torch.cat(rows) - causal_head(x, *w)).abs().max().item()
-print("largest difference:", round(apart, 4))
+with FlopCounterMode(display=False) as again:
+    whole = causal_head(x, *w)
+with FlopCounterMode(display=False) as step:
+    cached_step(x[-1:], *w, keys[:-1], values[:-1])
+print("largest difference:", round((torch.cat(rows) - whole).abs().max().item(), 3))
+print("times less work for the last word:", again.get_total_flops() // step.get_total_flops())
 
-# %%
-def flops(work):
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
-
-
-again = flops(lambda: causal_head(x, *w))
-step = flops(lambda: cached_step(x[-1:], *w, keys[:-1], values[:-1]))
-print(f"the last of 256 words: {again // step} times less work with the cache")
-assert apart < 1e-3 and again == 256 * step
 
 # %% [markdown]
-# The outputs are the same, and the work is that of one position instead of all. What it costs is memory: two vectors for
+# The outputs are the same, for the work of one position instead of all. What it costs is memory: two vectors for
 # each position, in each head of each layer. Lesson 09 measures the time, lesson 11 makes the cache smaller.
 #
 # ## Back to the head that knew
@@ -764,7 +824,7 @@ explore(
     grid={"word": [4, 8, 9, 12, 15, 17]},
     layer=widgets.ToggleButtons(options=range(4), value=3, description="layer"),
     head=widgets.ToggleButtons(options=range(4), value=0, description="head"),
-    word=widgets.ToggleButtons(options=[(w, t) for t, w in enumerate(words)], value=17, description="word"),
+    word=widgets.ToggleButtons(options=list(zip(words, range(18))), value=17, description="word"),
 )
 
 # %% [markdown]
@@ -775,7 +835,9 @@ explore(
 # %% tags=["display"]
 # @title Predict: the head without its look
 predict(
-    "attention.cut", "With every head as it is, the model gives the right place a probability of about 0.8. With head 3.0 averaging, it is …",
+    "attention.cut",
+    "With every head as it is, the model gives the right place a probability of about 0.8. "
+    "With head 3.0 averaging, it is …",
     {"above 0.6": (0.6, 1.01), "0.3 to 0.6": (0.3, 0.6), "below 0.3": (0.0, 0.3)},
 )
 
@@ -790,44 +852,46 @@ def chance_of_place():
         return talker.model(texts)[:, -1].softmax(-1)[torch.arange(len(asked)), places]  # (n,)
 
 
+whole = chance_of_place()
+with replaced(talker.model, 3, 0, attention_weights):
+    yours = chance_of_place()
+print("with your weights:", round((whole - yours).abs().max().item(), 4), "difference")
+
+
+# %% [markdown]
+# With *your* attention weights in the place of the model's own, it says the same: the test does no harm by itself. Now
+# each head in turn averages its past.
+
+# %%
 def average(q, k, mask):
     return mask / mask.sum(-1, keepdim=True)
 
 
-# %% [markdown]
-# First a test of the test: with *your* attention weights in the place of the model's own, nothing may change.
-
-# %%
-whole = chance_of_place()
-with replaced(talker.model, 3, 0, attention_weights):
-    yours = chance_of_place()
 cost = {}
 for layer in range(4):
     for head in range(4):
         with replaced(talker.model, layer, head, average):
             cost[f"{layer}.{head}"] = whole - chance_of_place()  # (n,)
-print("with your weights:", round((whole - yours).abs().max().item(), 4), "difference")
 print(f"as it is {whole.mean():.2f}; head 3.0 averages {(whole - cost['3.0']).mean():.2f}")
 
 # %% tags=["display"]
 # @title What each head is worth for the place
 found = {name: mean_interval(values) for name, values in cost.items()}
 fig, ax = subplots(figsize=(9, 3.6))
-ax.bar(found, [mean for mean, _ in found.values()], yerr=[half for _, half in found.values()], capsize=4)
+means, halves = zip(*found.values())
+ax.bar(list(found), means, yerr=halves, capsize=4)
 ax.axhline(0, color="black", linewidth=0.8)
 ax.set(xlabel="layer.head that averages its past", ylabel="probability lost")
 others = max(mean for name, (mean, _) in found.items() if name != "3.0")
 assert (whole - yours).abs().max() < 1e-4 and found["3.0"][0] - found["3.0"][1] > 0.3 > 3 * others
-show(fig, "Probability of the right place that is lost when a head averages: much for head 3.0, little for all others.")
-
-# %% tags=["display"]
-# @title Measured: the head without its look
+show(fig, "Probability of the right place lost when a head averages: much for 3.0, little for others.")
 reveal("attention.cut", (whole - cost["3.0"]).mean().item(), ".2f")
 
 # %% [markdown]
 # This head's look is needed: without it the model no longer knows the place, and no other head is worth a third as much
-# here. Two heads even help by averaging (the bars below 0), on these texts. What the head *does* with what it finds, and
-# how the query came to ask for a place, is the question of lesson 14.
+# here. (Where a bar is below 0, the average
+# even helps, on these texts.) How the
+# query came to ask for a place is the question of lesson 14.
 #
 # ## What we verified
 #
@@ -837,17 +901,14 @@ reveal("attention.cut", (whole - cost["3.0"]).mean().item(), ".2f")
 # @title The claims
 claims.show()
 
-# %% [markdown]
-# Your exercises: which pass, and which are still open.
-
-# %% tags=["progress"] slideshow={"slide_type": "skip"}
+# %% tags=["display", "progress"] slideshow={"slide_type": "skip"}
+# @title Your exercises
 exercises.progress("attention")
 
 # %% [markdown]
 # **What this lesson leaves out.** Real models put attention into blocks, with LayerNorm, an MLP and a path around them
-# (lesson 03). Their positions are encoded in cleverer ways (lesson 11). The storyteller has 0.9 million parameters and 699
-# words; its head that finds places is simpler than what large models do. There are forms of attention whose cost does not
-# grow with the square of T; they compute something else.
+# (lesson 03), and encode positions in cleverer ways (lesson 11). Our model has 699 words and reads stories of one kind; the
+# heads of large models are less easy to read.
 #
 # ## Further reading
 #

@@ -251,7 +251,7 @@ def expecting(**how):
 )
 def test_a_number_is_judged_by_the_tolerances_that_were_set_before(measured, verdict):
     claims = expecting(tolerance=0.1, partly=0.5)
-    assert claims.measure("X1", measured, reason="so it is") == verdict
+    claims.measure("X1", measured, reason="so it is")
     assert claims.rows[0].verdict == verdict
 
 
@@ -261,9 +261,13 @@ def test_a_relation_is_judged_by_functions_that_were_given_before():
         holds=lambda x: x == sorted(x, reverse=True),
         partly=lambda x: x[-1] < x[0],
     )
-    assert claims.measure("X1", [3, 2, 1]) == "reproduced"
-    assert claims.measure("X1", [2, 3, 1], reason="the middle") == "partly"
-    assert claims.measure("X1", [1, 2, 3], reason="it grows") == "differs"
+    for measured, verdict in (
+        ([3, 2, 1], "reproduced"),
+        ([2, 3, 1], "partly"),
+        ([1, 2, 3], "differs"),
+    ):
+        claims.measure("X1", measured, reason="so it is")
+        assert claims.rows[0].verdict == verdict
     assert "counts as reproduced if every step is lower" in claims.text()
     assert "https://example.org/paper" in claims.html()
 
