@@ -53,6 +53,7 @@ LOOKS = {
     "claims.expect",
     "claims.measure",
     "claims.show",
+    "claims.criteria",
     "predict",
     "reveal",
     "Diagram",

@@ -18,7 +18,9 @@ from course_utils.classroom.frames import FOLDER, MIME
 SCRIPT = Path(__file__).parent / "templates" / "course.js"
 STYLE = """
 .course-view { border: 1px solid #8888; border-radius: 6px; padding: 8px 14px; }
-.course-controls label { display: flex; gap: 10px; align-items: center; margin: 3px 0; }
+.course-controls { display: flex; flex-wrap: wrap; gap: 4px 28px; font-size: 16px; }
+.course-controls label { display: flex; gap: 10px; align-items: center; }
+.course-controls select, .course-controls input { font-size: 15px; }
 .course-controls input[type=range] { flex: 1; max-width: 26em; }
 .course-frame img { max-width: 100%; height: auto; }
 """

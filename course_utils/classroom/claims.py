@@ -175,6 +175,28 @@ class Claims:
             )
         self._expected[id] = expected
 
+    def criteria(self) -> None:
+        """Shows what was set so far: each claim, where it stands, and what will count."""
+        told = [
+            (
+                id,
+                e.claim,
+                str(e.source),
+                e.criterion or f"within {_text(e.tolerance)} of {_text(e.published)}",
+            )
+            for id, e in self._expected.items()
+        ]
+        rows = "".join(
+            f"<li><b>{html.escape(id)}</b> {html.escape(claim)} <small>[{html.escape(source)}]</small><br>"
+            f"Counts as reproduced if: {html.escape(counts)}.</li>"
+            for id, claim, source, counts in told
+        )
+        text = "\n".join(
+            f"{id}  {claim} [{source}]\n    counts as reproduced if: {counts}"
+            for id, claim, source, counts in told
+        )
+        display({"text/html": f"<ul>{rows}</ul>", "text/plain": text}, raw=True)
+
     def measure(self, id: str, measured: Any, shown: str = "", reason: str = "") -> None:
         """Judges a claim by the criterion that was set, and notes it for the table. shown: the measurement in words, where numbers alone do not say it.
 

@@ -289,6 +289,14 @@ def test_the_criterion_cannot_change_after_the_measurement():
         judged(lambda x: x > 0)
 
 
+def test_criteria_are_shown_before_anything_is_measured(displayed):
+    claims = expecting(criterion="it is <3", holds=bool)
+    claims.expect("X2", "c", source=SOURCE, published=2, tolerance=0.5)
+    [(data, _)] = displayed(claims.criteria)
+    assert "counts as reproduced if: it is <3" in data["text/plain"]
+    assert "within 0.5 of 2" in data["text/plain"] and "it is &lt;3" in data["text/html"]
+
+
 def test_nothing_is_measured_without_a_criterion():
     with pytest.raises(ValueError, match="has no criterion yet"):
         Claims("00").measure("X1", 3)
