@@ -89,6 +89,10 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
         raise Wrong(
             f"{call}: all examples have the same features. Draw the dice for each example: shape (batch, n_features)."
         )
+    if (active == active[..., :1]).all() and not active.all():
+        raise Wrong(
+            f"{call}: in each example all features are active, or none is. Each feature needs a die of its own."
+        )
     for k, s in enumerate(S.tolist()):
         zeros = (x[k] == 0).float().mean().item()
         slack = 6 * math.sqrt(0.25 / x[k].numel())
@@ -109,6 +113,10 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
             raise Wrong(
                 f"{call}: all examples have the same sizes. Draw the dice for each example: shape (batch, n_features)."
             )
+        if (x[k] == x[k, :, :1]).all():
+            raise Wrong(
+                f"{call}: in each example all features have the same size. Each feature needs a die of its own."
+            )
         slack = 6 * math.sqrt(1 / 12 / len(sizes))
         if abs(sizes.mean() - (1 + s) / 2) < slack and sizes.min() >= s > 0.1:
             raise Wrong(
@@ -123,10 +131,6 @@ def check_values(x: Tensor, S: Tensor, call: str) -> None:
 
 def check_independence(x: Tensor, call: str) -> None:
     active = (x[2] > 0).double()  # (B, n)
-    if (active == active[:, :1]).all():
-        raise Wrong(
-            f"{call}: in each example all features are active, or none is. Each feature needs a die of its own."
-        )
     slack = 6 / math.sqrt(len(active))
     for name, values in (
         ("whether they are active", active),

@@ -354,7 +354,7 @@ GROWN_AGAIN = "you divide by 1 - p in evaluation, too; there x comes back as it 
 
 
 def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
-    """Each number of a (20, 30, 10) tensor is dropped by itself, with the probability p."""
+    """Each number of a (B, T, d_model) tensor is dropped by itself, with the probability p."""
     share = dropped.float().mean().item()
     if share == 0:
         raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
@@ -376,7 +376,7 @@ def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
 def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
     call = f"dropout(x, p={p:.2f})"
     # not a leaf: the student's function gets this very tensor
-    x = normal(rng, 20, 30, 10).requires_grad_() * 1
+    x = normal(rng, 30, 20, 40).requires_grad_() * 1
     y = student(x, p)
     again = student(x, p)
     for answer in (y, again):

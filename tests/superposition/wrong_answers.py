@@ -97,7 +97,7 @@ def batch_same_features(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch", says="two features hang together in their sizes")
+@wrong("feature_batch", says="in each example all features have the same size")
 def batch_same_sizes(S, batch, n_features, generator):
     """One size an example, for all of its features."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
