@@ -4,6 +4,7 @@ search and counting.
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from math import exp, log
 
 import numpy as np
@@ -34,7 +35,8 @@ def line_mistakes(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[float, float]
     log_y, start_y = np.polyfit(x, np.log(y), 1)
     ends = log(y[-1] / y[0]) / log(x[-1] / x[0])
     through_zero = float((np.log(x) * np.log(y)).sum() / (np.log(x) ** 2).sum())
-    weights = float(np.polyfit(np.log(x), np.log(y), 1, w=y)[0])
+    weighted, weighted_c = np.polyfit(np.log(x), np.log(y), 1, w=y)
+    between = float(np.mean(np.diff(np.log(y)) / np.diff(np.log(x))))
     c = exp(log_c)
     return {
         "you returned the exponent first; c comes first, then k": (k, c),
@@ -45,9 +47,13 @@ def line_mistakes(x: np.ndarray, y: np.ndarray) -> dict[str, tuple[float, float]
         "you took the logarithm of x only": (start, half),
         "you took the logarithm of y only (an exponential, not a power)": (exp(start_y), log_y),
         "x and y are swapped in the fit": (exp(at), inverse),
+        "you fitted log x as a line in log y and turned it round; the errors to make small are those of log y":
+            (exp(-at / inverse), 1 / inverse),
+        "you took the mean of the slopes between neighbours; least squares takes all points together":
+            (exp(np.log(y).mean() - between * np.log(x).mean()), between),
         "you used the first and the last point only; least squares uses all": (exp(log(y[0]) - ends * log(x[0])), ends),
         "your line is forced through log y = 0 at x = 1; it needs a height of its own": (1.0, through_zero),
-        "you weighted the points; in plain least squares all count the same": (c, weights),
+        "you weighted the points; in plain least squares all count the same": (exp(weighted_c), weighted),
         "the height is the mean of log y; subtract k times the mean of log x": (float(np.exp(np.log(y).mean())), k),
     }  # fmt: skip
 
@@ -122,6 +128,10 @@ def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call
             raise Wrong(
                 f"{call}: a sample has shape {sample.shape}; it must have as many rows as the data, {rows.shape}."
             )
+        if not np.isin(sample, rows).all():
+            raise Wrong(
+                f"{call}: a sample holds numbers that are not in the data. Draw rows of the data, and leave them as they are."
+            )
         if not (sample[:, 1] == 100 * sample[:, 0]).all():
             raise Wrong(
                 f"{call}: the numbers of a row got separated. Draw whole rows: x and y of a point stay together."
@@ -130,6 +140,11 @@ def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call
     if all(len(set(sample)) == n for sample in drawn.tolist()):
         raise Wrong(
             f"{call}: every sample holds every row once. Draw with replacement: some rows twice, some not at all."
+        )
+    found = [set(sample) for sample in drawn.tolist()]
+    if all(b <= a for a, b in pairwise(found)) and len(found[-1]) < len(found[0]):
+        raise Wrong(
+            f"{call}: each sample holds only rows of the sample before. Draw every sample from the data."
         )
     # a few are, by chance, where each sample's rows come in the order of the data
     if len({tuple(sample) for sample in drawn.tolist()}) < 0.8 * n_refits:
@@ -191,7 +206,7 @@ def _judge_generator(
 )
 def check_bootstrap(student: Callable, rng: random.Random) -> None:
     n = rng.randint(9, 12)
-    n_refits = rng.randint(300, 330)
+    n_refits = rng.randint(300, 400)
     rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
     seed = rng.randrange(1000)
     statistic = Recorder()
@@ -210,6 +225,7 @@ def check_bootstrap(student: Callable, rng: random.Random) -> None:
         "return the result of each sample, not their mean": want.mean(0),
         "return the result of each sample, in the order of the samples": np.sort(want, axis=0),
         "return the results themselves, not their spread": want.std(0),
+        "the results stand in a list; make an array of it, np.array(…)": list(want),
     }
     expect(got, want, call, mistakes=mistakes)
 
@@ -274,12 +290,19 @@ def _objective_mistakes(
         "theta[2] is log E: take its exponential": huber_sum(raw_E, delta),
         "that is the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)),
         "that is half the sum of squares; beyond delta the Huber loss goes on as a line": float(sum(x * x for x in r)) / 2,
+        "that is delta · |r| everywhere; within delta the Huber loss is r²/2, beyond it delta · (|r| - delta/2)":
+            delta * float(sum(map(abs, r))),
+        "the arguments of huber are swapped: delta comes first, then the errors": sum(huber_sum([delta], abs(x)) for x in r),
+        "theta begins with log A, log B, log E; you took the first one for log E":
+            huber_sum(errors_of(theta[[1, 2, 0, 3, 4]], N, D, L), delta),
+        "you took log10 of N and D; all logarithms here are natural ones, np.log":
+            huber_sum(errors_of(theta, np.exp(np.log10(N)), np.exp(np.log10(D)), L), delta),
         "that is the sum of absolute errors; within delta the Huber loss is r²/2": float(sum(map(abs, r))),
         "delta · |r| beyond delta leaves a jump: subtract delta²/2": far,
         "within delta it is r²/2, not r²": loose,
-        "divide by nothing: the line beyond delta has slope delta, not 1": huber_sum(r, delta) / delta,
+        "that is the Huber loss divided by delta; beyond delta the line has the slope delta, not 1": huber_sum(r, delta) / delta,
         "the sign of an error does not matter: large negative ones count as well": huber_sum([max(x, 0) for x in r], delta),
-        "you ignored delta": huber_sum(r, 1e-3),
+        "you took 1e-3 for delta, whatever was given; use the argument": huber_sum(r, 1e-3),
     }  # fmt: skip
 
 
@@ -306,14 +329,18 @@ def check_chinchilla_objective(student: Callable, rng: random.Random) -> None:
         r = errors_of(theta, N, D, L)
         mistakes = _objective_mistakes(theta, N, D, L, delta)
         want = huber_sum(r, delta)
-        mistakes = {s: v for s, v in mistakes.items() if abs(v - want) > 1e-6 * want}
         call = f"chinchilla_objective(theta, N, D, L, delta={delta:g}) with {n} point{'s' if n > 1 else ''}"
         got = student(theta, N, D, L, delta)
         expect(
             float(got) * 1e3 if isinstance(got, (float, np.floating)) else got,
             want * 1e3,
             call,
-            mistakes={s: v * 1e3 for s, v in mistakes.items()},
+            mistakes={s: v * 1e3 for s, v in mistakes.items()}
+            | {
+                "you returned one loss for each point; add them up, .sum()": np.array(
+                    [huber_sum([x], delta) for x in r]
+                )
+            },
             tol=1e-8,
         )
     expect(
@@ -389,6 +416,7 @@ def check_optimal_allocation(student: Callable, rng: random.Random) -> None:
             "D is C / (6 N), not C / N": (N, C / N),
             "N grows as C to the power of beta / (alpha + beta); you took alpha": pair(G * (C / 6) ** (alpha / s)),
             "alpha and beta are missing in G: it is (alpha A / (beta B))^(1 / (alpha + beta))": pair((A / B) ** (1 / s) * (C / 6) ** (beta / s)),
+            "G is missing: it is (alpha A / (beta B))^(1 / (alpha + beta))": pair((C / 6) ** (beta / s)),
             "G stands upside down": pair((C / 6) ** (beta / s) / G),
             "the exponent 1 / (alpha + beta) of G is missing": pair((alpha * A / (beta * B)) * (C / 6) ** (beta / s)),
             "A and B are swapped in G": pair((alpha * B / (beta * A)) ** (1 / s) * (C / 6) ** (beta / s)),

@@ -29,8 +29,7 @@ def count_head_always(config):
 
 
 @wrong(
-    "count_parameters",
-    says="tie_word_embeddings is False here, so the head has a matrix of its own",
+    "count_parameters", says="where tie_word_embeddings is False, the head has a matrix of its own"
 )
 def count_head_never(config):
     """Right for GPT-2, wrong for an untied head."""
@@ -43,6 +42,13 @@ def count_no_biases(config):
     """12 d² a block, as in many papers."""
     d, V, P, L, f = sizes(config)
     return right_count(config) - L * (5 * d + f)
+
+
+@wrong("count_parameters", says="you left out all biases, those of the LayerNorms, too")
+def count_matrices_and_gains(config):
+    """Llama's way: no biases anywhere."""
+    d, V, P, L, f = sizes(config)
+    return right_count(config) - L * (5 * d + f) - (2 * L + 1) * d
 
 
 @wrong("count_parameters", says="you left out the LayerNorms")
@@ -68,32 +74,58 @@ def count_no_positions(config):
     return right_count(config) - config.n_positions * config.n_embd
 
 
+@wrong("count_parameters", says="the token embedding is missing")
+def count_no_tokens(config):
+    """As if a look-up table had no parameters."""
+    return right_count(config) - config.vocab_size * config.n_embd
+
+
+@wrong("count_parameters", says="both embeddings are missing; they are parameters, too")
+def count_no_embeddings(config):
+    """The parameters of scaling laws (Kaplan et al. 2020)."""
+    return right_count(config) - (config.vocab_size + config.n_positions) * config.n_embd
+
+
+@wrong("count_parameters", says="one of the two MLP matrices is missing")
+def count_one_mlp_matrix(config):
+    """There and not back."""
+    d, V, P, L, f = sizes(config)
+    return right_count(config) - L * d * f
+
+
+@wrong("count_parameters", says="there are n_layer blocks; you counted one")
+def count_one_block(config):
+    """Forgets n_layer."""
+    d, V, P, L, f = sizes(config)
+    return right_count(config) - (L - 1) * (4 * d**2 + 9 * d + 2 * d * f + f)
+
+
 @wrong("count_parameters", says="the output matrix c_proj of the attention is missing")
 def count_no_output_matrix(config):
     """Queries, keys and values only."""
     return right_count(config) - config.n_layer * config.n_embd**2
 
 
-@wrong("count_parameters", says="the MLP is n_inner wide here, not 4·n_embd")
+@wrong("count_parameters", says="the MLP is n_inner wide where that is given, not 4·n_embd")
 def count_always_four(config):
     """Ignores n_inner."""
     d, V, P, L, f = sizes(config)
     return right_count(config) - L * (2 * d + 1) * (f - 4 * d)
 
 
-@wrong("count_parameters", says="the head has no bias")
+@wrong("count_parameters", says="you counted a bias of the head; it has none")
 def count_head_bias(config):
     return right_count(config) + config.vocab_size
 
 
-@wrong("count_parameters", says=DIFFERS)
+@wrong("count_parameters", says="all heads together have d features; you gave d to each")
 def count_heads_matter(config):
     """As if each head had all features."""
     d, V, P, L, f = sizes(config)
     return right_count(config) + L * 3 * d**2 * (config.n_head - 1)
 
 
-@wrong("count_parameters", says=DIFFERS)
+@wrong("count_parameters", says="12·L·d² + V·d is a rule of thumb")
 def count_rule_of_thumb(config):
     """12 L d² + V d."""
     d, V, P, L, f = sizes(config)
@@ -148,7 +180,7 @@ def flops_no_head(config, T):
     return right_flops(config, T) - 2 * config.vocab_size * config.n_embd
 
 
-@wrong("flops_per_token", says=DIFFERS)
+@wrong("flops_per_token", says="a tied head is a product with (V, d), too; you left it out")
 def flops_head_if_untied(config, T):
     return right_flops(config, T) - (
         2 * config.vocab_size * config.n_embd if config.tie_word_embeddings else 0
@@ -163,12 +195,24 @@ def flops_embedding_too(config, T):
     return right_flops(config, T) + 2 * config.vocab_size * config.n_embd
 
 
-@wrong("flops_per_token", says=DIFFERS)
+@wrong("flops_per_token", says="looking a position up takes no product")
+def flops_positions_too(config, T):
+    """Every matrix of the model, the table of positions, too."""
+    return right_flops(config, T) + 2 * config.n_positions * config.n_embd
+
+
+@wrong("flops_per_token", says="torch computes the whole map, also what the mask hides")
+def flops_causal_average(config, T):
+    """(T + 1) / 2 positions on average: what the mask leaves."""
+    return right_flops(config, T) - config.n_layer * 2 * (T - 1) * config.n_embd
+
+
+@wrong("flops_per_token", says="the attention maps take 4·T·d in each block")
 def flops_scores_only(config, T):
     return right_flops(config, T) - config.n_layer * 2 * T * config.n_embd
 
 
-@wrong("flops_per_token", says=DIFFERS)
+@wrong("flops_per_token", says="the attention maps take 4·T·d in each block")
 def flops_causal_half(config, T):
     """Half a map: right for a kernel that skips what the mask hides."""
     return right_flops(config, T) - config.n_layer * 2 * T * config.n_embd
@@ -220,7 +264,7 @@ def flops_full_context(config, T):
     return right_flops(config, config.n_positions)
 
 
-@wrong("flops_per_token", says="the MLP is n_inner wide here, not 4·n_embd")
+@wrong("flops_per_token", says="the MLP is n_inner wide where that is given, not 4·n_embd")
 def flops_always_four(config, T):
     d, V, P, L, f = sizes(config)
     return right_flops(config, T) - 4 * L * d * (f - 4 * d)
@@ -234,7 +278,7 @@ def flops_float(config, T):
     return right_flops(config, T) / 1
 
 
-@wrong("flops_per_token", says="must raise a ValueError:")
+@wrong("flops_per_token", says="must raise ValueError: T=1025")
 def flops_any_length(config, T):
     """No error for a text that does not fit."""
     d, V, P, L, f = sizes(config)

@@ -67,11 +67,18 @@ def line_log_x_only(x, y):
     return float(c), float(k)
 
 
-@wrong("power_law_line", says=DIFFERS)
+@wrong("power_law_line", says="you fitted log x as a line in log y and turned it round")
 def line_x_on_y(x, y):
     """The regression the other way round: the same without noise."""
     k, c = np.polyfit(np.log(y), np.log(x), 1)
     return float(np.exp(-c / k)), float(1 / k)
+
+
+@wrong("power_law_line", says="x and y are swapped in the fit")
+def line_axes_swapped(x, y):
+    """log x as a power of y."""
+    k, c = np.polyfit(np.log(y), np.log(x), 1)
+    return float(np.exp(c)), float(k)
 
 
 @wrong("power_law_line", says="you used the first and the last point only; least squares uses all")
@@ -81,7 +88,7 @@ def line_ends(x, y):
     return float(y[0] / x[0] ** k), float(k)
 
 
-@wrong("power_law_line", says=DIFFERS)
+@wrong("power_law_line", says="you took the mean of the slopes between neighbours")
 def line_mean_of_slopes(x, y):
     """The mean of the slopes between neighbours: exact without noise."""
     k = float(np.mean(np.diff(np.log(y)) / np.diff(np.log(x))))
@@ -97,7 +104,7 @@ def line_through_one(x, y):
     return 1.0, float((np.log(x) * np.log(y)).sum() / (np.log(x) ** 2).sum())
 
 
-@wrong("power_law_line", says=DIFFERS)
+@wrong("power_law_line", says="you weighted the points")
 def line_weighted(x, y):
     """Large y count more: exact without noise."""
     k, c = np.polyfit(np.log(x), np.log(y), 1, w=y)
@@ -176,14 +183,14 @@ def boot_numbers(statistic, rows, n_refits, rng):
     return np.array([statistic(rng.choice(rows.ravel(), size=rows.shape)) for _ in range(n_refits)])
 
 
-@wrong("bootstrap", says="was never drawn. rng.integers(0, n) ends at n - 1 already.")
+@wrong("bootstrap", says="was never drawn. rng.integers(0, n) ends at n - 1 already")
 def boot_never_last(statistic, rows, n_refits, rng):
     """integers(0, n - 1): the last row never comes."""
     n = len(rows)
     return np.array([statistic(rows[rng.integers(0, n - 1, size=n)]) for _ in range(n_refits)])
 
 
-@wrong("bootstrap", says="was never drawn. rng.integers(0, n) ends at n - 1 already.")
+@wrong("bootstrap", says="row 0 of 0 to")
 def boot_never_first(statistic, rows, n_refits, rng):
     """integers(1, n): the first row never comes."""
     n = len(rows)
@@ -238,10 +245,7 @@ def boot_restarts(statistic, rows, n_refits, rng):
     )
 
 
-@wrong(
-    "bootstrap",
-    says=": some samples are the same. Draw anew for each; do not restart the generator inside the loop.",
-)
+@wrong("bootstrap", says="each sample holds only rows of the sample before")
 def boot_of_boot(statistic, rows, n_refits, rng):
     """Each sample from the sample before."""
     out = []
@@ -272,20 +276,41 @@ def boot_sorted(statistic, rows, n_refits, rng):
     return np.sort([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
 
 
-@wrong("bootstrap", says=DIFFERS)
+@wrong("bootstrap", says="the results stand in a list; make an array of it")
 def boot_list(statistic, rows, n_refits, rng):
     """A list."""
     n = len(rows)
     return [statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]
 
 
-@wrong(
-    "bootstrap",
-    says=": the numbers of a row got separated. Draw whole rows: x and y of a point stay together.",
-)
+@wrong("bootstrap", says="a sample holds numbers that are not in the data")
 def boot_noise(statistic, rows, n_refits, rng):
     """Adds noise instead of drawing."""
     return np.array([statistic(rows + rng.normal(size=rows.shape)) for _ in range(n_refits)])
+
+
+@wrong("bootstrap", says="return the results themselves, not their spread")
+def boot_standard_error(statistic, rows, n_refits, rng):
+    """What one wants in the end, but not what was asked."""
+    n = len(rows)
+    return np.std([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
+
+
+@wrong("bootstrap", says="some rows are drawn far more often than others")
+def boot_rounds(statistic, rows, n_refits, rng):
+    """Rounded numbers from 0 to n - 1: the first and the last row come half as often."""
+    n = len(rows)
+    return np.array(
+        [statistic(rows[np.rint(rng.random(n) * (n - 1)).astype(int)]) for _ in range(n_refits)]
+    )
+
+
+@wrong("bootstrap", says="it used numpy's global generator")
+def boot_seeds_global(statistic, rows, n_refits, rng):
+    """Seeds numpy's global generator from rng: repeatable, but it disturbs everybody else."""
+    n = len(rows)
+    np.random.seed(int(rng.integers(1 << 30)))
+    return np.array([statistic(rows[np.random.randint(0, n, size=n)]) for _ in range(n_refits)])
 
 
 # --- chinchilla_objective -------------------------------------------------------------------------
@@ -332,7 +357,7 @@ def obj_absolute(theta, N, D, L, delta=1e-3):
     return float(np.abs(predicted(theta, N, D) - np.log(L)).sum())
 
 
-@wrong("chinchilla_objective", says=DIFFERS)
+@wrong("chinchilla_objective", says="that is delta · |r| everywhere")
 def obj_delta_absolute(theta, N, D, L, delta=1e-3):
     """delta · |r| everywhere: close to right for tiny deltas."""
     return float(delta * np.abs(predicted(theta, N, D) - np.log(L)).sum())
@@ -352,21 +377,19 @@ def obj_no_half(theta, N, D, L, delta=1e-3):
     return float(np.where(r <= delta, r * r, delta * (r - delta / 2)).sum())
 
 
-@wrong(
-    "chinchilla_objective", says="divide by nothing: the line beyond delta has slope delta, not 1"
-)
+@wrong("chinchilla_objective", says="that is the Huber loss divided by delta")
 def obj_smooth_l1(theta, N, D, L, delta=1e-3):
     """torch's smooth L1: the Huber loss over delta."""
     return float(huber(delta, predicted(theta, N, D) - np.log(L)).sum() / delta)
 
 
-@wrong("chinchilla_objective", says="you ignored delta")
+@wrong("chinchilla_objective", says="you took 1e-3 for delta, whatever was given")
 def obj_ignores_delta(theta, N, D, L, delta=1e-3):
     """Always 1e-3."""
     return float(huber(1e-3, predicted(theta, N, D) - np.log(L)).sum())
 
 
-@wrong("chinchilla_objective", says=DIFFERS)
+@wrong("chinchilla_objective", says="the arguments of huber are swapped")
 def obj_huber_swapped(theta, N, D, L, delta=1e-3):
     """scipy's arguments the wrong way round."""
     return float(huber(np.abs(predicted(theta, N, D) - np.log(L)), delta).sum())
@@ -386,7 +409,7 @@ def obj_a_b_swapped(theta, N, D, L, delta=1e-3):
     return obj_right([theta[1], theta[0], *theta[2:]], N, D, L, delta)
 
 
-@wrong("chinchilla_objective", says=DIFFERS)
+@wrong("chinchilla_objective", says="you took the first one for log E")
 def obj_e_first(theta, N, D, L, delta=1e-3):
     """log E first, as the letters stand in the formula."""
     return obj_right([theta[1], theta[2], theta[0], *theta[3:]], N, D, L, delta)
@@ -416,7 +439,7 @@ def obj_overflows(theta, N, D, L, delta=1e-3):
         )
 
 
-@wrong("chinchilla_objective", says=DIFFERS)
+@wrong("chinchilla_objective", says="you returned one loss for each point; add them up")
 def obj_array(theta, N, D, L, delta=1e-3):
     """No sum."""
     return huber(delta, predicted(theta, N, D) - np.log(L))
@@ -431,7 +454,7 @@ def obj_positive_only(theta, N, D, L, delta=1e-3):
     return float(huber(delta, np.maximum(predicted(theta, N, D) - np.log(L), 0)).sum())
 
 
-@wrong("chinchilla_objective", says=DIFFERS)
+@wrong("chinchilla_objective", says="you took log10 of N and D")
 def obj_log10(theta, N, D, L, delta=1e-3):
     """log10 of N and D."""
     return obj_right(theta, np.exp(np.log10(N)), np.exp(np.log10(D)), L, delta)
@@ -494,13 +517,25 @@ def opt_inverse_G(C, A, B, alpha, beta):
     return allocation(C, (beta * B / (alpha * A)) ** (1 / (alpha + beta)), beta / (alpha + beta))
 
 
+@wrong("optimal_allocation", says="A and B are swapped in G")
+def opt_swaps_A_and_B(C, A, B, alpha, beta):
+    """B stands above."""
+    return allocation(C, (alpha * B / (beta * A)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+
+
+@wrong("optimal_allocation", says="alpha and beta are swapped in G")
+def opt_swaps_alpha_and_beta(C, A, B, alpha, beta):
+    """beta stands above."""
+    return allocation(C, (beta * A / (alpha * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+
+
 @wrong("optimal_allocation", says="the exponent 1 / (alpha + beta) of G is missing")
 def opt_no_root_G(C, A, B, alpha, beta):
     """G without its exponent."""
     return allocation(C, alpha * A / (beta * B), beta / (alpha + beta))
 
 
-@wrong("optimal_allocation", says=DIFFERS)
+@wrong("optimal_allocation", says="G is missing: it is")
 def opt_no_G(C, A, B, alpha, beta):
     """G = 1."""
     return allocation(C, 1.0, beta / (alpha + beta))
@@ -563,15 +598,6 @@ def boot_one_twice(statistic, rows, n_refits, rng):
         places[0] = rng.integers(n)
         samples.append(statistic(rows[places]))
     return np.array(samples)
-
-
-@wrong("bootstrap", says="some rows are drawn far more often than others")
-def boot_rounds(statistic, rows, n_refits, rng):
-    """Rounds to the nearest: the ends get half of a chance."""
-    n = len(rows)
-    return np.array(
-        [statistic(rows[np.rint(rng.random(n) * (n - 1)).astype(int)]) for _ in range(n_refits)]
-    )
 
 
 @wrong("bootstrap", says="some rows are drawn far more often than others")

@@ -2,9 +2,10 @@
 every one.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.superposition import toy_model
 
@@ -30,7 +31,7 @@ def batch_binary(S, batch, n_features, generator):
     return (dice(S, batch, n_features, generator) >= S[:, None, None]).float()
 
 
-@wrong("feature_batch", says=": in instance")
+@wrong("feature_batch", says="the share of zeros should be S")
 def batch_dense(S, batch, n_features, generator):
     """Noise for a batch: no zeros at all."""
     return dice(S, batch, n_features, generator)
@@ -56,7 +57,7 @@ def batch_normal_folded(S, batch, n_features, generator):
     return active * torch.randn(batch, n_features, generator=generator).abs()
 
 
-@wrong("feature_batch", says=": in instance")
+@wrong("feature_batch", says="S is the probability of a 0, not of a feature")
 def batch_swapped(S, batch, n_features, generator):
     """S as the probability of a feature: the same for S = 1/2."""
     active = dice(S, batch, n_features, generator) < S[:, None, None]
@@ -98,7 +99,7 @@ def batch_same_features(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch", says="sizes are different. Draw them by torch.rand, not from a few values.")
+@wrong("feature_batch", says="in each example all features have the same size")
 def batch_same_sizes(S, batch, n_features, generator):
     """One size an example, for all of its features."""
     active = dice(S, batch, n_features, generator) >= S[:, None, None]
@@ -140,14 +141,14 @@ def batch_seeded(S, batch, n_features, generator):
     )
 
 
-@wrong("feature_batch", says="must raise a ValueError: at least 0, below 1.")
+@wrong("feature_batch", says="must raise ValueError: a sparsity S must be at least 0 and below 1")
 def batch_no_error(S, batch, n_features, generator):
     """S = 1 goes unnoticed: nothing is ever there."""
     active = torch.rand(batch, n_features, generator=generator) >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
-@wrong("feature_batch", says=": in instance")
+@wrong("feature_batch", says="the share of zeros should be S")
 def batch_first_sparsity(S, batch, n_features, generator):
     """All instances get the first one's sparsity."""
     return (dice(S, batch, n_features, generator) >= S[0]) * torch.rand(
@@ -165,12 +166,37 @@ def batch_rescaled(S, batch, n_features, generator):
     return active * torch.rand(batch, n_features, generator=generator) / (1 - S[:, None, None])
 
 
-@wrong("feature_batch", says="hang together")
+@wrong("feature_batch", says="the count is nearly the same for each example")
 def batch_exact_count(S, batch, n_features, generator):
     """Features fill up from the first: the share is right, but who is active is no chance."""
     guard(S)
     u = torch.rand(batch, 1, generator=generator)
     active = ((torch.arange(n_features) / n_features + u) % 1) >= S[:, None, None]
+    return active * torch.rand(batch, n_features, generator=generator)
+
+
+@wrong("feature_batch", says="all examples have the same sizes")
+def batch_fixed_sizes(S, batch, n_features, generator):
+    """One size a feature, for all examples."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.rand(n_features, generator=generator)
+
+
+@wrong(
+    "feature_batch", says="the same seed gave another batch. All dice must come from the generator"
+)
+def batch_numpy_sizes(S, batch, n_features, generator):
+    """numpy's dice for the sizes."""
+    active = dice(S, batch, n_features, generator) >= S[:, None, None]
+    return active * torch.from_numpy(np.random.random((batch, n_features))).float()
+
+
+@wrong("feature_batch", says="examples hang together with their neighbours")
+def batch_doubled(S, batch, n_features, generator):
+    """Half of the throws, each of them used twice."""
+    guard(S)
+    u = torch.rand((batch + 1) // 2, n_features, generator=generator)
+    active = u.repeat_interleave(2, dim=0)[:batch] >= S[:, None, None]
     return active * torch.rand(batch, n_features, generator=generator)
 
 
@@ -187,7 +213,7 @@ def rec_no_bias(x, W, b, linear=False):
     return bend(x @ W.mT @ W, linear)
 
 
-@wrong("reconstruct", says=DIFFERS)
+@wrong("reconstruct", says="the bias comes before the ReLU: add it first, then bend")
 def rec_bias_after(x, W, b, linear=False):
     """The bias after the ReLU."""
     return bend(x @ W.mT @ W, linear) + b.unsqueeze(-2)
@@ -199,13 +225,13 @@ def rec_no_relu(x, W, b, linear=False):
     return x @ W.mT @ W + b.unsqueeze(-2)
 
 
-@wrong("reconstruct", says="linear=True leaves the ReLU out")
+@wrong("reconstruct", says=": linear=True leaves the ReLU out")
 def rec_always_relu(x, W, b, linear=False):
     """Ignores `linear`."""
     return torch.relu(x @ W.mT @ W + b.unsqueeze(-2))
 
 
-@wrong("reconstruct", says="you left out the ReLU")
+@wrong("reconstruct", says="linear is turned round: only linear=True leaves the ReLU out")
 def rec_linear_swapped(x, W, b, linear=False):
     """Bends where it should not."""
     return bend(x @ W.mT @ W + b.unsqueeze(-2), not linear)
@@ -217,13 +243,16 @@ def rec_hidden_relu(x, W, b, linear=False):
     return torch.relu(x @ W.mT) @ W + b.unsqueeze(-2)
 
 
-@wrong("reconstruct", says=DIFFERS)
+@wrong("reconstruct", says="both layers are bent; only the output is")
 def rec_both_relu(x, W, b, linear=False):
     """Bends both."""
     return bend(bend(x @ W.mT, linear) @ W + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says=RAISED)
+@wrong(
+    "reconstruct",
+    says="each instance has its own bias, the same for all its examples: b.unsqueeze(-2)",
+)
 def rec_bias_broadcast(x, W, b, linear=False):
     """b without a dimension for the examples: right for one instance, silently wrong for as many
     instances as examples.
@@ -237,38 +266,53 @@ def rec_bias_minus(x, W, b, linear=False):
     return bend(x @ W.mT @ W - b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says=RAISED)
+@wrong("reconstruct", says="you applied W twice; the second time it is Wᵀ")
 def rec_twice_w(x, W, b, linear=False):
     """W both times: only square matrices run."""
     return bend(x @ W.mT @ W.mT + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says=RAISED)
+@wrong("reconstruct", says=".T turns all dimensions round")
 def rec_dot_t(x, W, b, linear=False):
     """.T turns all dimensions round: right for one instance."""
     return bend(x @ W.permute(*reversed(range(W.ndim))) @ W + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says=RAISED)
+@wrong(
+    "reconstruct", says="hidden is W x, then Wᵀ reads back; yours has the two the other way round"
+)
 def rec_transposed(x, W, b, linear=False):
     """W x with rows for columns: only square matrices run."""
     return bend(x @ W @ W.mT + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says="the gradient of")
+@wrong("reconstruct", says="the gradient does not reach the W that reads back")
 def rec_detached(x, W, b, linear=False):
     """Reads back with a W that is not trained."""
     return bend(x @ W.mT @ W.detach() + b.unsqueeze(-2), linear)
 
 
-@wrong("reconstruct", says=DIFFERS)
+@wrong("reconstruct", says="you used GELU; the output is bent by a ReLU")
 def rec_gelu(x, W, b, linear=False):
     """Another bend."""
     out = x @ W.mT @ W + b.unsqueeze(-2)
     return out if linear else F.gelu(out)
 
 
-@wrong("reconstruct", says="a dimension of size 1 is lost")
+@wrong("reconstruct", says="you used a sigmoid; the output is bent by a ReLU")
+def rec_sigmoid(x, W, b, linear=False):
+    """A probability for each feature."""
+    out = x @ W.mT @ W + b.unsqueeze(-2)
+    return out if linear else torch.sigmoid(out)
+
+
+@wrong("reconstruct", says="the gradient does not reach the W that makes the hidden layer")
+def rec_detached_hidden(x, W, b, linear=False):
+    """Trains only what reads back."""
+    return bend((x @ W.mT).detach() @ W + b.unsqueeze(-2), linear)
+
+
+@wrong("reconstruct", says="you gave back the first instance only")
 def rec_one_instance(x, W, b, linear=False):
     """Only the first instance."""
     return (
@@ -281,13 +325,13 @@ def rec_one_instance(x, W, b, linear=False):
 # --- weighted_loss --------------------------------------------------------------------------------
 
 
-@wrong("weighted_loss", says="sum over the features, and average over the examples only")
+@wrong("weighted_loss", says="you averaged over the features, too")
 def loss_mean_features(x, y, importance):
     """Means everywhere."""
     return (importance.unsqueeze(-2) * (x - y).square()).mean((-2, -1))
 
 
-@wrong("weighted_loss", says="average over the examples; you added them up")
+@wrong("weighted_loss", says="you added up the examples")
 def loss_sum_all(x, y, importance):
     """Sums everywhere: grows with the batch."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum((-2, -1))
@@ -302,16 +346,13 @@ def loss_swapped_dims(x, y, importance):
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-2).mean(-1)
 
 
-@wrong("weighted_loss", says="one number for each instance, not their mean")
+@wrong("weighted_loss", says="you averaged over the instances")
 def loss_one_number(x, y, importance):
     """Mean over the instances, too."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean()
 
 
-@wrong(
-    "weighted_loss",
-    says="one number for each instance: sum over the features and average over the examples, keep the rest",
-)
+@wrong("weighted_loss", says="you added up the instances")
 def loss_total(x, y, importance):
     """Sum over the instances: what one trains on, but not what was asked."""
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sum()
@@ -343,7 +384,7 @@ def loss_root(x, y, importance):
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sqrt()
 
 
-@wrong("weighted_loss", says=RAISED)
+@wrong("weighted_loss", says="each instance has its own importance: importance.unsqueeze(-2)")
 def loss_broadcast(x, y, importance):
     """No dimension for the examples: right for one importance, silently wrong for as many instances
     as examples.
@@ -351,7 +392,13 @@ def loss_broadcast(x, y, importance):
     return (importance * (x - y).square()).sum(-1).mean(-1)
 
 
-@wrong("weighted_loss", says="divide by nothing else: the weights are not normalised")
+@wrong("weighted_loss", says="the importance weighs features, not examples")
+def loss_weighs_examples(x, y, importance):
+    """The dimension stands on the wrong side: only as many examples as features run."""
+    return (importance.unsqueeze(-1) * (x - y).square()).sum(-1).mean(-1)
+
+
+@wrong("weighted_loss", says="you divided by the sum of the importances")
 def loss_normalised(x, y, importance):
     """Divides by the sum of the weights."""
     weight = importance.unsqueeze(-2)
@@ -367,7 +414,7 @@ def loss_per_example(x, y, importance):
     return (importance.unsqueeze(-2) * (x - y).square()).sum(-1)
 
 
-@wrong("weighted_loss", says=DIFFERS)
+@wrong("weighted_loss", says="you averaged over everything")
 def loss_mse(x, y, importance):
     """torch's own, of everything."""
     return F.mse_loss(importance.unsqueeze(-2).sqrt() * x, importance.unsqueeze(-2).sqrt() * y)
@@ -431,8 +478,7 @@ def dim_both_unit(W):
 
 
 @wrong(
-    "feature_dimensionality",
-    says="the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is",
+    "feature_dimensionality", says="the wrong one of the two has length 1, or the sum runs over it"
 )
 def dim_wrong_unit(W):
     """The other one is brought to length 1: right where all lengths are the same."""
@@ -440,8 +486,7 @@ def dim_wrong_unit(W):
 
 
 @wrong(
-    "feature_dimensionality",
-    says="the other one was brought to length 1: Ŵ_i is feature i, W_j stays as it is",
+    "feature_dimensionality", says="the wrong one of the two has length 1, or the sum runs over it"
 )
 def dim_wrong_axis(W):
     """Sums over i for each j."""
@@ -460,6 +505,23 @@ def dim_upside_down(W):
     """The fraction turned round."""
     gram, lengths = parts(W)
     return gram.square().sum(-1) / lengths.square().clamp(min=1e-30)
+
+
+@wrong("feature_dimensionality", says="you returned the sum alone: divide ‖W_i‖² by it")
+def dim_sum_alone(W):
+    """The denominator."""
+    gram, lengths = parts(W)
+    return gram.square().sum(-1) / lengths.clamp(min=1e-30)
+
+
+@wrong(
+    "feature_dimensionality",
+    says="you returned the sum over the features; each has its own dimensionality",
+)
+def dim_total(W):
+    """The dimensions that are used up by all features together."""
+    gram, lengths = parts(W)
+    return (lengths.square() / gram.square().sum(-1).clamp(min=1e-30)).sum(-1)
 
 
 @wrong(
@@ -491,7 +553,7 @@ def dim_rows(W):
     return dim_nan(W.mT)
 
 
-@wrong("feature_dimensionality", says=RAISED)
+@wrong("feature_dimensionality", says=".T turns all dimensions round")
 def dim_dot_t(W):
     """.T: right for one instance only."""
     gram = W.permute(*reversed(range(W.ndim))) @ W
@@ -567,14 +629,22 @@ def ab_coordinate(hidden, W, feature):
     return out
 
 
-@wrong("ablate", says=RAISED)
+@wrong("ablate", says="nothing was taken away: hidden came back as it was")
+def ab_changes_W(hidden, W, feature):
+    """Erases the feature in W, where nothing reads it any more."""
+    W = W.clone()
+    W[..., feature] = 0
+    return hidden
+
+
+@wrong("ablate", says="features are the columns of W; you took a row")
 def ab_row(hidden, W, feature):
     """A row of W: only square matrices run."""
     w = F.normalize(W[..., feature, :], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate", says=RAISED)
+@wrong("ablate", says="each instance has its own direction: keep a dimension for the examples")
 def ab_no_unsqueeze(hidden, W, feature):
     """No dimension for the examples: right for one instance, silently wrong for as many instances
     as examples.
@@ -583,28 +653,28 @@ def ab_no_unsqueeze(hidden, W, feature):
     return hidden - (hidden * w).sum(-1, keepdim=True) * w
 
 
-@wrong("ablate", says=DIFFERS)
+@wrong("ablate", says="where that feature has length 0: there is nan in the result")
 def ab_nan(hidden, W, feature):
     """0 / 0 for a feature that is not kept."""
     w = W[..., feature].unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True) / w.square().sum(-1, keepdim=True) * w
 
 
-@wrong("ablate", says=DIFFERS)
+@wrong("ablate", says="you took away the absolute value of the part")
 def ab_absolute(hidden, W, feature):
     """Takes |part| away."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True).abs() * w
 
 
-@wrong("ablate", says=DIFFERS)
+@wrong("ablate", says="you took away positive parts only")
 def ab_positive_only(hidden, W, feature):
     """Only where the feature seems to be there."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)
     return hidden - (hidden * w).sum(-1, keepdim=True).clamp(min=0) * w
 
 
-@wrong("ablate", says=DIFFERS)
+@wrong("ablate", says="each example has a part of its own; you took their mean")
 def ab_mean_part(hidden, W, feature):
     """The average part, from every example."""
     w = F.normalize(W[..., feature], dim=-1).unsqueeze(-2)

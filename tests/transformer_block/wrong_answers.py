@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.transformer_block import block
 
@@ -86,13 +86,13 @@ def ln_std_plus_eps(x, weight, bias, eps=1e-5):
     return weight * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + eps) + bias
 
 
-@wrong("layer_norm", says="you used no eps")
+@wrong("layer_norm", says="you left out eps: add it to the variance")
 def ln_no_eps(x, weight, bias, eps=1e-5):
     """nan where all features are the same."""
     return (x - x.mean(-1, keepdim=True)) / x.std(-1, correction=0, keepdim=True) * weight + bias
 
 
-@wrong("layer_norm", says="you ignored eps")
+@wrong("layer_norm", says="you took 1e-5 for eps, whatever was given")
 def ln_own_eps(x, weight, bias, eps=1e-5):
     """Ignores the eps that was given."""
     return F.layer_norm(x, x.shape[-1:], weight, bias)
@@ -108,6 +108,24 @@ def ln_no_gain(x, weight, bias, eps=1e-5):
 def ln_no_gain_no_shift(x, weight, bias, eps=1e-5):
     """Normalises only."""
     return F.layer_norm(x, x.shape[-1:], None, None, eps)
+
+
+@wrong("layer_norm", says="you forgot the shift: add bias")
+def ln_no_shift(x, weight, bias, eps=1e-5):
+    """Forgets the shift."""
+    return F.layer_norm(x, x.shape[-1:], weight, None, eps)
+
+
+@wrong("layer_norm", says="you only subtracted the mean; divide by the standard deviation")
+def ln_only_centred(x, weight, bias, eps=1e-5):
+    """Centres, and forgets to divide."""
+    return (x - x.mean(-1, keepdim=True)) * weight + bias
+
+
+@wrong("layer_norm", says="you forgot to subtract the mean.")
+def ln_not_centred(x, weight, bias, eps=1e-5):
+    """Divides only."""
+    return x / torch.sqrt(x.var(-1, correction=0, keepdim=True) + eps) * weight + bias
 
 
 @wrong("layer_norm", says="the shift comes last: multiply by the gain first")
@@ -130,10 +148,7 @@ def ln_by_variance(x, weight, bias, eps=1e-5):
     ) * weight + bias
 
 
-@wrong(
-    "layer_norm",
-    says="layer_norm(x, weight, bias) where x is 5000 plus small differences: they got lost. mean(x²) - mean(x)² takes the difference of two huge numbers; take the mean of (x - mean)² instead.",
-)
+@wrong("layer_norm", says="where x is 5000 plus small differences: they got lost")
 def ln_cancellation(x, weight, bias, eps=1e-5):
     """E[x²] - E[x]²: loses all digits where the mean is large."""
     mean = x.mean(-1, keepdim=True)
@@ -141,7 +156,7 @@ def ln_cancellation(x, weight, bias, eps=1e-5):
     return (x - mean) / torch.sqrt(variance + eps) * weight + bias
 
 
-@wrong("layer_norm", says="the gradient of")
+@wrong("layer_norm", says="it takes the mean and the variance for constants")
 def ln_constant_statistics(x, weight, bias, eps=1e-5):
     """Right values, but the gradient takes mean and variance for constants."""
     mean = x.mean(-1, keepdim=True).detach()
@@ -149,7 +164,7 @@ def ln_constant_statistics(x, weight, bias, eps=1e-5):
     return (x - mean) / torch.sqrt(variance + eps) * weight + bias
 
 
-@wrong("layer_norm", says=RAISED)
+@wrong("layer_norm", says="the mean and the variance lost the last dimension")
 def ln_no_keepdim(x, weight, bias, eps=1e-5):
     """Only square inputs run, and there each row gets another row's statistics."""
     return (x - x.mean(-1)) / torch.sqrt(x.var(-1, correction=0) + eps) * weight + bias
@@ -185,6 +200,12 @@ def gelu_relu(x):
     return F.relu(x)
 
 
+@wrong("gelu_tanh", says="that is SiLU, x · sigmoid(x)")
+def gelu_silu(x):
+    """Another smooth form of ReLU."""
+    return F.silu(x)
+
+
 @wrong("gelu_tanh", says="you forgot the root: the factor inside is sqrt(2 / π)")
 def gelu_no_root(x):
     """2 / π without its root."""
@@ -195,6 +216,12 @@ def gelu_no_root(x):
 def gelu_root_of_two_only(x):
     """√2 / π."""
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2) / math.pi * (x + 0.044715 * x**3)))
+
+
+@wrong("gelu_tanh", says="the factor is sqrt(2 / π), not sqrt(2 · π)")
+def gelu_root_of_two_pi(x):
+    """√(2π), as in the density of the normal distribution."""
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 * math.pi) * (x + 0.044715 * x**3)))
 
 
 @wrong("gelu_tanh", says="the last term is x³, not x²")
@@ -209,7 +236,7 @@ def gelu_no_cubic(x):
     return 0.5 * x * (1 + torch.tanh(C * x))
 
 
-@wrong("gelu_tanh", says=DIFFERS)
+@wrong("gelu_tanh", says="the constant is 0.044715; yours is 0.0447.")
 def gelu_digit(x):
     """0.0447 for 0.044715: 4e-6 off at x = 1, a little more further out."""
     return 0.5 * x * (1 + torch.tanh(C * (x + 0.0447 * x**3)))
@@ -219,6 +246,18 @@ def gelu_digit(x):
 def gelu_factor_outside(x):
     """0.044715 times everything."""
     return 0.5 * x * (1 + torch.tanh(C * 0.044715 * (x + x**3)))
+
+
+@wrong("gelu_tanh", says="sqrt(2 / π) multiplies x and x³")
+def gelu_factor_of_x(x):
+    """The factor for x alone: a bracket is missing."""
+    return 0.5 * x * (1 + torch.tanh(C * x + 0.044715 * x**3))
+
+
+@wrong("gelu_tanh", says="the constant is 0.044715; yours is 0.44715")
+def gelu_comma(x):
+    """A zero is missing."""
+    return 0.5 * x * (1 + torch.tanh(C * (x + 0.44715 * x**3)))
 
 
 @wrong("gelu_tanh", says="you forgot the 1 inside the bracket")
@@ -231,6 +270,12 @@ def gelu_no_one(x):
 def gelu_no_half(x):
     """Twice as large."""
     return x * (1 + torch.tanh(C * (x + 0.044715 * x**3)))
+
+
+@wrong("gelu_tanh", says="you forgot the factor x in front")
+def gelu_no_x(x):
+    """The share that passes, without x."""
+    return 0.5 * (1 + torch.tanh(C * (x + 0.044715 * x**3)))
 
 
 @wrong(
@@ -261,18 +306,14 @@ def guard(p):
         raise ValueError(p)
 
 
-@wrong(
-    "dropout", says="they must grow by 1 / (1 - p), so that the mean stays as it is in evaluation"
-)
+@wrong("dropout", says="the kept numbers must grow by 1 / (1 - p) in training")
 def drop_not_rescaled(x, p, training=True):
     """The mean shrinks in training."""
     guard(p)
     return x * (torch.rand(x.shape) >= p) if training else x
 
 
-@wrong(
-    "dropout", says="they must grow by 1 / (1 - p), so that the mean stays as it is in evaluation"
-)
+@wrong("dropout", says="you multiply by 1 - p in evaluation; divide by it in training instead")
 def drop_scaled_in_evaluation(x, p, training=True):
     """The form of the first paper: scales in evaluation."""
     guard(p)
@@ -286,7 +327,7 @@ def drop_always(x, p, training=True):
     return x * (torch.rand(x.shape) >= p) / (1 - p)
 
 
-@wrong("dropout", says="of the numbers were set to 0;")
+@wrong("dropout", says="p is the share to drop, not to keep")
 def drop_keeps_p(x, p, training=True):
     """p as the share to keep: the same for p = 0.5."""
     guard(p)
@@ -307,30 +348,21 @@ def drop_multiplies(x, p, training=True):
     return x * (torch.rand(x.shape) >= p) * (1 - p) if training and p else x
 
 
-@wrong(
-    "dropout",
-    says="lost the same places; draw one random number for each number of x, torch.rand(x.shape).",
-)
+@wrong("dropout", says="each sequence lost the same places; draw one random number")
 def drop_whole_features(x, p, training=True):
     """One draw for each feature, the same at all positions."""
     guard(p)
     return x * (torch.rand(x.shape[-1]) >= p) / (1 - p) if training else x
 
 
-@wrong(
-    "dropout",
-    says="lost the same places; draw one random number for each number of x, torch.rand(x.shape).",
-)
+@wrong("dropout", says="each sequence lost the same places; draw one random number")
 def drop_same_in_batch(x, p, training=True):
     """One mask for all sequences of the batch."""
     guard(p)
     return x * (torch.rand(x.shape[1:]) >= p) / (1 - p) if training else x
 
 
-@wrong(
-    "dropout",
-    says="lost the same places; draw one random number for each number of x, torch.rand(x.shape).",
-)
+@wrong("dropout", says="each feature lost the same places; draw one random number")
 def drop_positions(x, p, training=True):
     """Drops whole positions."""
     guard(p)
@@ -348,7 +380,7 @@ def drop_seeded(x, p, training=True):
     return x * (torch.rand(x.shape) >= p) / (1 - p) if training else x
 
 
-@wrong("dropout", says="of the numbers were set to 0;")
+@wrong("dropout", says="the share of zeros should be p")
 def drop_normal(x, p, training=True):
     """randn for rand: another share."""
     guard(p)
@@ -375,17 +407,38 @@ def drop_no_gradient(x, p, training=True):
     return x.detach() * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
 
 
-@wrong("dropout", says="must raise a ValueError:")
+@wrong("dropout", says="must be at least 0 and below 1: it is the share of the numbers to drop")
 def drop_no_error(x, p, training=True):
     """p = 1.5 goes unnoticed."""
     return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
 
 
-@wrong("dropout", says="in evaluation nothing is scaled")
+@wrong("dropout", says="you divide by 1 - p in evaluation, too")
 def drop_scales_all(x, p, training=True):
     """Rescales in evaluation as well."""
     guard(p)
     return (x * (torch.rand(x.shape) >= p) if training and p else x) / (1 - p)
+
+
+@wrong("dropout", says="you divide by 1 - p in training, so do not multiply by it in evaluation")
+def drop_scales_twice(x, p, training=True):
+    """Both forms at once."""
+    guard(p)
+    return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x * (1 - p)
+
+
+@wrong("dropout", says="nothing was set to 0, although training is True by default")
+def drop_off_by_default(x, p, training=False):
+    """Another default."""
+    guard(p)
+    return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
+
+
+@wrong("dropout", says="with x in torch.float64: the result has dtype torch.float32")
+def drop_float32(x, p, training=True):
+    """float32, whatever came."""
+    guard(p)
+    return (x * (torch.rand(x.shape) >= p) / (1 - p)).float() if training and p else x
 
 
 # --- sinusoidal_positions -------------------------------------------------------------------------
@@ -469,14 +522,14 @@ def sin_last_is_base(T, d_model, base=10_000.0):
     return interleave(torch.outer(torch.arange(T).double(), base**-exponent))
 
 
-@wrong("sinusoidal_positions", says=DIFFERS)
+@wrong("sinusoidal_positions", says="without an argument base is 10000; yours is 1000")
 def sin_base_1000(T, d_model, base=1_000.0):
     """Another base by default."""
     paired(d_model)
     return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base)))
 
 
-@wrong("sinusoidal_positions", says="you ignored the base that was given")
+@wrong("sinusoidal_positions", says="you took 10000 for base, whatever was given")
 def sin_fixed_base(T, d_model, base=10_000.0):
     """Ignores the base."""
     paired(d_model)
@@ -495,6 +548,16 @@ def sin_growing(T, d_model, base=10_000.0):
     """The minus is lost: rates grow."""
     paired(d_model)
     return interleave(torch.outer(torch.arange(T).double(), 1 / rates(d_model, base)))
+
+
+@wrong(
+    "sinusoidal_positions",
+    says="you forgot the wavelengths: each pair has a rate of its own",
+)
+def sin_one_rate(T, d_model, base=10_000.0):
+    """1 radian a position for all pairs."""
+    paired(d_model)
+    return interleave(torch.arange(T).double()[:, None].expand(T, d_model // 2))
 
 
 @wrong(
@@ -518,7 +581,9 @@ def sin_double(T, d_model, base=10_000.0):
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)
 
 
-@wrong("sinusoidal_positions", says="must raise a ValueError:")
+@wrong(
+    "sinusoidal_positions", says="is odd: sines and cosines come in pairs, so choose an even number"
+)
 def sin_odd_is_fine(T, d_model, base=10_000.0):
     """Says nothing about an odd d_model."""
     return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base)))[:, :d_model]
@@ -588,6 +653,22 @@ def block_residual_twice(x, attn, mlp, ln_1, ln_2):
     return x + h + mlp(ln_2(h))
 
 
+@wrong("pre_norm_block", says="the residual was added twice at the MLP")
+def block_twice_at_mlp(x, attn, mlp, ln_1, ln_2):
+    """`+=` where `=` was meant."""
+    x = x + attn(ln_1(x))
+    x += x + mlp(ln_2(x))
+    return x
+
+
+@wrong("pre_norm_block", says="the residual was added twice at the attention")
+def block_twice_at_attention(x, attn, mlp, ln_1, ln_2):
+    """The same at the attention."""
+    h = x + attn(ln_1(x))
+    h = x + h
+    return h + mlp(ln_2(h))
+
+
 @wrong(
     "pre_norm_block",
     says="the second residual is the old x: add the MLP's answer to the stream that holds the attention's",
@@ -609,6 +690,17 @@ def block_normalised_residual(x, attn, mlp, ln_1, ln_2):
     return x + mlp(x)
 
 
+@wrong(
+    "pre_norm_block",
+    says="the residual of the attention is the normalised copy; add to x itself",
+)
+def block_normalised_first_residual(x, attn, mlp, ln_1, ln_2):
+    """Overwrites x before the attention only."""
+    x = ln_1(x)
+    x = x + attn(x)
+    return x + mlp(ln_2(x))
+
+
 @wrong("pre_norm_block", says="ln_1 and ln_2 are swapped")
 def block_swapped_norms(x, attn, mlp, ln_1, ln_2):
     """ln_1 and ln_2 swapped: the same at the start of training, where both are equal."""
@@ -628,6 +720,20 @@ def block_mlp_first(x, attn, mlp, ln_1, ln_2):
     """The parts in the wrong order."""
     x = x + mlp(ln_2(x))
     return x + attn(ln_1(x))
+
+
+@wrong("pre_norm_block", says="attn and mlp read x without LayerNorm")
+def block_no_norms(x, attn, mlp, ln_1, ln_2):
+    """No LayerNorm at all."""
+    x = x + attn(x)
+    return x + mlp(x)
+
+
+@wrong("pre_norm_block", says="the attention reads the stream without ln_1")
+def block_no_first_norm(x, attn, mlp, ln_1, ln_2):
+    """The attention reads the raw stream."""
+    x = x + attn(x)
+    return x + mlp(ln_2(x))
 
 
 @wrong("pre_norm_block", says="the MLP reads the stream without ln_2")
@@ -654,10 +760,7 @@ def block_last_norm(x, attn, mlp, ln_1, ln_2):
     return ln_2(x + mlp(ln_2(x)))
 
 
-@wrong(
-    "pre_norm_block",
-    says="times. Keep its answer: the work is dear, and with dropout two calls give two different answers.",
-)
+@wrong("pre_norm_block", says="times. Keep its answer: the work is dear")
 def block_calls_twice(x, attn, mlp, ln_1, ln_2):
     """Right values, but the attention is computed twice."""
     return x + attn(ln_1(x)) + mlp(ln_2(x + attn(ln_1(x))))
@@ -671,7 +774,7 @@ def block_in_place(x, attn, mlp, ln_1, ln_2):
     return x
 
 
-@wrong("pre_norm_block", says="the gradient of")
+@wrong("pre_norm_block", says="it does not flow through x itself")
 def block_detached(x, attn, mlp, ln_1, ln_2):
     """Cuts the gradient at the residual."""
     x = x.detach() + attn(ln_1(x))
@@ -755,7 +858,7 @@ def frozen_mean_scale(writes, weight, eps=1e-5):
     )
 
 
-@wrong("frozen_layer_norm", says=DIFFERS)
+@wrong("frozen_layer_norm", says="the scale is that of the last write")
 def frozen_last_scale(writes, weight, eps=1e-5):
     """The scale of the last write only."""
     return (
@@ -777,13 +880,13 @@ def frozen_no_gain(writes, weight, eps=1e-5):
     return centre(writes) / torch.sqrt(variance(writes) + eps)
 
 
-@wrong("frozen_layer_norm", says="eps stands outside the root")
+@wrong("frozen_layer_norm", says="eps stands outside the root: it belongs to the variance")
 def frozen_eps_outside(writes, weight, eps=1e-5):
     """eps beside the root."""
     return centre(writes) / (torch.sqrt(variance(writes)) + eps) * weight
 
 
-@wrong("frozen_layer_norm", says="you ignored eps")
+@wrong("frozen_layer_norm", says="you took 1e-5 for eps, whatever was given")
 def frozen_own_eps(writes, weight, eps=1e-5):
     """Ignores eps."""
     return centre(writes) / torch.sqrt(variance(writes) + 1e-5) * weight
@@ -797,7 +900,7 @@ def frozen_total(writes, weight, eps=1e-5):
     return F.layer_norm(writes.sum(0), writes.shape[-1:], weight, None, eps)
 
 
-@wrong("frozen_layer_norm", says=DIFFERS)
+@wrong("frozen_layer_norm", says="you subtracted the mean over the writes, dim=0")
 def frozen_over_writes(writes, weight, eps=1e-5):
     """Centres over the writes instead of the features."""
     return (writes - writes.mean(0)) / torch.sqrt(variance(writes) + eps) * weight
