@@ -151,10 +151,6 @@ def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call
         raise Wrong(
             f"{call}: some samples are the same. Draw anew for each; do not restart the generator inside the loop."
         )
-    if np.mean([len(set(sample)) for sample in drawn[-20:].tolist()]) < 0.45 * n:
-        raise Wrong(
-            f"{call}: late samples hold only a few different rows. Draw each sample from the data, not from the sample before."
-        )
     draws.must_be_uniform(
         np.bincount(drawn.ravel(), minlength=n + 1)[1:].tolist(),
         f"{call}: some rows are drawn far more often than others; all must have the same chance.",
