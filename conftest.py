@@ -197,3 +197,19 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False  # keep the order: long ones first
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def displayed():
+    """Captures what a cell would show: a list of (data, metadata) bundles."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    InteractiveShell.instance()
+
+    def run(action):
+        with capture_output() as seen:
+            action()
+        return [(out.data, out.metadata) for out in seen.outputs]
+
+    return run

@@ -747,7 +747,8 @@ def check_cached_step(student: Callable, rng: random.Random) -> None:
         x = normal(rng, S + 1, d_model)
         w_q, w_k = normal(rng, 2, d_model, d)
         w_v = normal(rng, d_model, d_v)
-        keys, values = x @ w_k, x @ w_v
+        keys = x @ w_k
+        values = x @ w_v
         want = head_oracle(x, w_q, w_k, w_v)[-1:], keys, values
         got = student(x[-1:], w_q, w_k, w_v, keys[:-1], values[:-1])
         call = f"cached_step(…) after {S} tokens, with d_model = {d_model}, d = {d}, d_v = {d_v}"

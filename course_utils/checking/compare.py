@@ -68,7 +68,8 @@ def taking_notes(given: Callable[[], tuple | None]) -> Iterator[list[Comparison]
     are the arguments of the student's last call.
     """
     before = (_NOTES.seen, _NOTES.given)
-    _NOTES.seen, _NOTES.given = [], given
+    _NOTES.seen = []
+    _NOTES.given = given
     try:
         yield _NOTES.seen
     finally:

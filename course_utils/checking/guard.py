@@ -113,6 +113,7 @@ def copied(value: Any) -> Any:
 
 
 def outline(value: Any) -> Any:
+    """Shapes and dtypes of arrays, types of all else."""
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return tuple(value.shape), str(value.dtype)
     if type(value) is tuple:

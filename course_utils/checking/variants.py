@@ -144,6 +144,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def is_array(value: Any) -> bool:
+    """Whether it is a tensor or a NumPy array."""
     return isinstance(value, (torch.Tensor, np.ndarray))
 
 

@@ -10,9 +10,12 @@ from course_utils.classroom.frontend import tell
 
 CHECK = "application/vnd.course.check+json"
 PROGRESS = "application/vnd.course.progress+json"
-PASSES, FAILS, OPEN = "passes", "fails", "open"
+PASSES = "passes"
+FAILS = "fails"
+OPEN = "open"
 MARKS = {PASSES: "✓", FAILS: "✗", OPEN: "·"}
-YOURS, OURS = "yours", "the course's"
+YOURS = "yours"
+OURS = "the course's"
 GOES_ON = {
     PASSES: "The lesson goes on with yours.",
     FAILS: "The lesson goes on with the course's own.",

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
 from .figures import COLORS, Picture
 
@@ -22,7 +22,7 @@ MARGIN = 0.35
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a diagram, or a circle for an operation; made by `Diagram.box` and `Diagram.circle`.
+    """A box of a diagram; made by `Diagram.box`.
 
     x, y: its middle. width, height: in units of the diagram.
     """
@@ -74,17 +74,9 @@ class Diagram:
             edgecolor=_rgb(color),
             linewidth=1.8,
         )
-        return self._add(label, x, y, width, height, shape)
-
-    def circle(self, label: str, x: float, y: float, radius: float = 0.32) -> Box:
-        """An operation, such as + or ×, in a circle."""
-        shape = Circle((x, y), radius, facecolor="white", edgecolor="black", linewidth=1.5)
-        return self._add(label, x, y, 2 * radius, 2 * radius, shape)
-
-    def _add(self, label: str, x: float, y: float, width: float, height: float, patch) -> Box:
-        self.axes.add_patch(patch)
+        self.axes.add_patch(shape)
         text = self.axes.text(x, y, label, ha="center", va="center", fontsize=FONT, color="black")
-        made = Box(x, y, width, height, patch)
+        made = Box(x, y, width, height, shape)
         self.boxes.append(made)
         self._texts.append((made, text))
         self._corners += [(x - width / 2, y - height / 2), (x + width / 2, y + height / 2)]
@@ -137,8 +129,10 @@ class Diagram:
         that does not fit into its box.
         """
         xs, ys = zip(*self._corners, strict=True)
-        left, right = min(xs) - MARGIN, max(xs) + MARGIN
-        low, high = min(ys) - MARGIN, max(ys) + MARGIN
+        left = min(xs) - MARGIN
+        right = max(xs) + MARGIN
+        low = min(ys) - MARGIN
+        high = max(ys) + MARGIN
         self.axes.set(xlim=(left, right), ylim=(low, high))
         self.figure.set_size_inches(UNIT * (right - left), UNIT * (high - low))
         for box, text in self._texts:

@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils import attention, exercises, pretrained
-from course_utils.attention.inside import draw_head, hidden_things, inside, replaced
+from course_utils.attention.inside import hidden_things, inside, replaced
 from course_utils.classroom import (
     COLORS, Claims, Diagram, Picture, Source, explore, generator, predict, reveal, show, subplots,
 )
@@ -72,6 +72,55 @@ claims = Claims("02")
 text = "Her best friend was Leo. Mia hid the kite under the bed. She looked under the"
 ids = talker.encode(text)  # (T,)
 words = [talker.words[i] for i in ids]
+
+
+def draw_head(head, t, weigh):
+    """The query at word t above all keys up to t, scores, weights, values and their mixture."""
+    T, d = head.q.shape
+    weights = weigh(head.q, head.k, attention.causal_mask(T))[t, : t + 1].detach()  # (S,)
+    scores = head.k[: t + 1] @ head.q[t] / d**0.5  # (S,)
+    gap = torch.full((1, d), torch.nan)
+    keys = torch.cat([head.q[t : t + 1], gap, head.k[: t + 1]])  # (S + 2, d)
+    mixture = weights[None] @ head.v[: t + 1]  # (1, d)
+    values = torch.cat([head.v[: t + 1], gap, mixture])  # (S + 2, d)
+
+    words = head.words[: t + 1]
+    rows = range(2, t + 3)
+    fig, axes = subplots(1, 4, figsize=(11, 1.3 + 0.25 * (t + 4)), width_ratios=(3, 2, 2, 3))
+    strips(axes[0], keys, 0, [f"query of “{words[-1]}”", "", *words], "query, and keys")
+    bars(axes[1], rows, scores, "score q·k / √d", COLORS["orange"])
+    bars(axes[2], rows, weights, "weight", COLORS["blue"])
+    for row, weight in zip(rows, weights.tolist(), strict=True):
+        if weight >= 0.05:
+            axes[2].text(weight + 0.02, row, f"{weight:.2f}", va="center", fontsize=12)
+    axes[2].set(xlim=(0, 1.25), xticks=(0, 0.5, 1))
+    strips(axes[3], values, 2, [*words, "", "mixture"], "values, mixture")
+    for ax in axes:
+        ax.set_ylim(t + 4.5, -0.5)
+    best = int(weights.argmax())
+    alt = (
+        f"Word {t}, “{words[-1]}”, looks most at word {best}, “{words[best]}”, with weight "
+        f"{weights[best]:.2f}: "
+        "its query, the keys, the scores, the weights, and the mixture of the values."
+    )
+    return Picture(fig, alt)
+
+
+def strips(ax, table, first, names, title):
+    """Each row of a table (rows, d) as a strip of colours, named on the left."""
+    most = table.nan_to_num().abs().max()
+    last = first + len(table)
+    extent = (0, table.size(1), last - 0.5, first - 0.5)
+    ax.imshow(table, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", extent=extent)
+    ax.set(xticks=(), yticks=range(first, last), yticklabels=names, title=title)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False)
+
+
+def bars(ax, rows, lengths, title, color):
+    ax.barh(rows, lengths, color=color)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set(yticks=(), title=title)
 
 
 def look_inside(layer, head, word):

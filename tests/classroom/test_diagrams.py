@@ -51,9 +51,8 @@ def test_a_label_that_does_not_fit_is_refused_with_the_width_that_it_needs():
 
 def test_no_text_is_smaller_than_11_points():
     d, *_ = pair(label="scores")
-    d.circle("+", 2, 3)
     d.note("note", 0, 2)
-    assert len(d.axes.texts) == 5 and min(t.get_fontsize() for t in d.axes.texts) >= 11
+    assert len(d.axes.texts) == 4 and min(t.get_fontsize() for t in d.axes.texts) >= 11
 
 
 def test_the_alt_text_is_asked_for():

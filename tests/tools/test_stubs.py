@@ -46,7 +46,10 @@ def lesson(stub=STUB, box=BOX):
         new_code_cell(stub, metadata={"tags": ["exercise"]}),
     ]
     return new_notebook(
-        cells=[*cells, new_code_cell('check("toy.scaled", scaled)', metadata={"tags": ["check"]})]
+        cells=[
+            *cells,
+            new_code_cell('scaled = check("toy.scaled", scaled)', metadata={"tags": ["check"]}),
+        ]
     )
 
 
@@ -77,8 +80,8 @@ def test_one_line_makes_an_exercise():
     nb = new_notebook(
         cells=[
             new_markdown_cell("### Exercise 1 · count"),
-            new_code_cell('check("toy.Counter", Counter)'),
-            new_code_cell('check("toy.scaled", scaled)'),
+            new_code_cell('Counter = check("toy.Counter", Counter)'),
+            new_code_cell('scaled = check("toy.scaled", scaled)'),
         ]
     )
     assert len(stubs.refresh(nb, EXERCISES.get)) == 4
@@ -102,3 +105,11 @@ def test_a_class_keeps_the_methods_that_its_stub_gives():
         and '"""Count these, too."""' in written
         and written.count("...") == 1
     )
+
+
+def test_a_check_whose_result_nobody_keeps_is_assigned():
+    nb = new_notebook(
+        cells=[new_markdown_cell("### One"), new_code_cell('check("toy.scaled", scaled)')]
+    )
+    assert "toy.scaled: what its check gives is not assigned" in stubs.refresh(nb, EXERCISES.get)
+    assert nb.cells[-1].source.startswith('scaled = check("toy.scaled", scaled)')
