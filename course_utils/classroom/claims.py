@@ -279,7 +279,14 @@ class Claims:
         """
         # T2 before T10
         self.rows.sort(key=lambda row: (row.id.rstrip("0123456789"), len(row.id), row.id))
-        rows = [{"notebook": self.notebook, **asdict(row)} for row in self.rows]
+        later = ("criterion", "link")  # claims of the first edition have neither
+        rows = [
+            {
+                "notebook": self.notebook,
+                **{k: v for k, v in asdict(row).items() if v or k not in later},
+            }
+            for row in self.rows
+        ]
         display({"text/html": self.html(), "text/plain": self.text(), MIME: rows}, raw=True)
 
     def text(self) -> str:

@@ -842,14 +842,14 @@ cached_step = check("attention.cached_step", cached_step)
 # %%
 x = torch.randn(256, 64, generator=generator(8))  # (T, d_model)
 w = [torch.randn(64, 16, generator=generator(seed)) / 8 for seed in (11, 12, 13)]  # (d_model, d) each
-keys, values, rows = torch.zeros(0, 16), torch.zeros(0, 16), []
+past_keys, past_values, rows = torch.zeros(0, 16), torch.zeros(0, 16), []
 for t in range(256):
-    y, keys, values = cached_step(x[t : t + 1], *w, keys, values)
+    y, past_keys, past_values = cached_step(x[t : t + 1], *w, past_keys, past_values)
     rows.append(y)
 with FlopCounterMode(display=False) as again:
     whole = causal_head(x, *w)
 with FlopCounterMode(display=False) as step:
-    cached_step(x[-1:], *w, keys[:-1], values[:-1])
+    cached_step(x[-1:], *w, past_keys[:-1], past_values[:-1])
 print("largest difference:", round((torch.cat(rows) - whole).abs().max().item(), 3))
 print("times less work for the last word:", again.get_total_flops() // step.get_total_flops())
 
