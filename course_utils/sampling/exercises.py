@@ -245,9 +245,9 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
 )
 def check_min_p(student: Callable, rng: random.Random) -> None:
     for shape in ((8,), (3, 11), (4, 4), (2, 3, 7)):
-        logits = rows(rng, *shape) + torch.linspace(0, 3, math.prod(shape[:-1])).reshape(
-            *shape[:-1], 1
-        )
+        row = torch.linspace(0, 3, math.prod(shape[:-1])).reshape(*shape[:-1], 1)
+        # another height and another sharpness in each row: softmax takes no notice of the height
+        logits = rows(rng, *shape) * (1 + row) + row
         for p in (rng.uniform(0.05, 0.12), rng.uniform(0.3, 0.7), 0.0, 1.0):
             probability = logits.softmax(-1)
             top = probability.amax(-1, keepdim=True)

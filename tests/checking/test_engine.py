@@ -458,7 +458,7 @@ def test_nothing_is_displayed_and_exit_leaves_the_kernel_alive():
     )
     with Kernel(ROOT) as kernel:
         assert kernel.run("%matplotlib inline\n" + define) == []
-        outputs = kernel.run("check('attention.softmax', bits)")
+        outputs = kernel.run("check('attention.softmax', bits);")
         assert error_of(outputs) is None and len(outputs) == 1
         assert "raised SystemExit" in outputs[0].data["text/plain"]
         assert kernel.run("print('alive'); display('seen')")[0].text.strip() == "alive"

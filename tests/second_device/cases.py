@@ -17,6 +17,7 @@ from torch import nn
 
 from course_utils import pretrained, training
 from course_utils.attention import heads as attention
+from course_utils.attention import inside
 from course_utils.audit import detection as audit
 from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
@@ -111,7 +112,23 @@ def attention_by_hand(d):
         attention.softmax(q), attention.softmax(q, dim=0, temperature=2.0), attention.average_past_loop(x), attention.average_past_matrix(x), attention.average_past_softmax(x),
         attention.attention_weights(q, k, mask), attention.attention(q, k, v, mask), attention.causal_head(x, *w),
         attention.merge_heads(attention.split_heads(x, 2)), attention.repeat_kv(attention.split_heads(x, 2), 3),
+        attention.leaks(lambda z: z.cumsum(0), x[0]), attention.cached_step(x[0, :1], *w, x[0, :, :3], x[1, :, :3]),
     )  # fmt: skip
+
+
+def a_head_of_a_model(d):
+    torch.manual_seed(0)
+    model = gpt2.GPT(gpt2.GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=2, n_head=2)).to(
+        d
+    )
+    ids = torch.tensor([1, 2, 3]).to(d)
+    head = inside.inside(model, ids, "abc", layer=1, head=0)
+    with (
+        torch.no_grad(),
+        inside.replaced(model, 1, 0, lambda q, k, mask: mask / mask.sum(-1, True)),
+    ):
+        averaged = model(ids[None])
+    return head.q, head.k, head.v, averaged
 
 
 def attention_module(d):

@@ -47,18 +47,14 @@ def count_each_once(ids):
     return {pair: 1 for pair in set(zip(ids, ids[1:], strict=False))}
 
 
-@wrong("count_pairs", says=DIFFERS)
+@wrong(
+    "count_pairs",
+    says="you counted pairs that overlap only once; in x x x the pair (x, x) occurs twice",
+)
 def count_no_overlap(ids):
-    """As str.count does: in x x x the pair (x, x) is found once. Right wherever no id is
-    repeated.
-    """
-    counts = {}
-    i = 0
-    for i, pair in enumerate(zip(ids, ids[1:], strict=False)):
-        if i and ids[i - 1] == pair[0] == pair[1] and counts.get(pair, 0) % 2:
-            continue
-        counts[pair] = counts.get(pair, 0) + 1
-    return counts
+    """With str.count: in x x x the pair (x, x) is found once. Right wherever no id is repeated."""
+    text = "".join(map(chr, ids))
+    return {pair: text.count("".join(map(chr, pair))) for pair in zip(ids, ids[1:], strict=False)}
 
 
 @wrong("count_pairs", says=DIFFERS)
@@ -872,7 +868,7 @@ def encode_words_with_space(text, merges):
     return [i for word in re.findall(r"\s?\S+|\s+", text) for i in encode(word, merges)]
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you encoded line by line; a merge may cross the end of a line")
 def encode_lines(text, merges):
     """Encodes line by line. Right where no merge crosses the end of a line."""
     return [i for line in text.splitlines(keepends=True) for i in encode(line, merges)]
@@ -884,7 +880,7 @@ def encode_stripped(text, merges):
     return encode(text.strip(), merges)
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you made the letters small; a capital is another byte")
 def encode_lower(text, merges):
     """Small letters only."""
     return encode(text.lower(), merges)
