@@ -28,10 +28,11 @@ run: setup  ## execute the notebooks, with time and memory of each; copies and H
 test: setup  ## everything that CI checks (NB=01: one notebook)
 	@$(RUN) tools/suite.py $(NB)
 
-build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md and the tables of lessons (NB=01)
+build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md, GLOSSARY.md and the tables of lessons (NB=01)
 	@$(RUN) tools/lesson_map.py
 	@$(RUN) tools/notebooks.py build $(NB)
 	@$(RUN) tools/notebooks.py claims
+	@$(RUN) tools/glossary.py
 
 instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
 	@$(RUN) tools/notebooks.py instructor $(NB)

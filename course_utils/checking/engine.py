@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.classroom.frontend import say
+from course_utils.machine.devices import is_out_of_memory
 
 from .compare import Comparison, Wrong, kind_of, show_value
 from .diagnosis import evidence, line_of, named, plain
 from .examples import example_fault
 from .gradients import try_gradients
 from .guard import Calls, Guarded, Played, copied, guarded_class
-from .limits import CPU_LIMIT, WALL_LIMIT, Stopped, run_limited
+from .leftovers import Leftovers
+from .limits import ADVICE, CPU_LIMIT, WALL_LIMIT, Stopped, run_limited
 from .switches import preserved
 from .variants import try_variants
 from .verdicts import FAILS, OPEN, PASSES, Verdict, show_progress
@@ -98,9 +100,10 @@ class Exercise:
                 raise
             except BaseException as error:  # whatever a student's code throws, SystemExit too
                 where = line_of(error, answer)
-                why = f"{guarded.call} raised {_describe(error)}{where}."
+                advice = f" {ADVICE['memory']}" if is_out_of_memory(error) else ""
+                why = f"{guarded.call} raised {_describe(error)}{where}.{advice}"
                 outcome.append(Result(False, f"{self.name}: {why}"))
-                plain_error = explain and isinstance(error, Exception)
+                plain_error = explain and isinstance(error, Exception) and not advice
                 if plain_error and (cause := self._named(answer, seed)):
                     outcome[:] = [Result(False, f"{self.name}: {cause}")]
 
@@ -108,18 +111,18 @@ class Exercise:
             preserved(seed),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
+            Leftovers() as started,
         ):
-            passed_limit = run_limited(work, self.time_limit, self.wall_limit)
-        if outcome:  # else the limit was passed before anything was found
-            return outcome[0]
-        if passed_limit == "cpu":
-            slow = f"{guarded.call} was still running after {self.time_limit:g} seconds of work and was stopped"
-            return Result(False, f"{self.name}: {slow}. Look for a loop that never ends.")
-        slow = f"{guarded.call} was still running after {self.wall_limit:g} seconds and was stopped"
-        return Result(
-            False,
-            f"{self.name}: {slow}. Look for what waits, such as input() or sleep(), and for a loop that never ends.",
-        )
+            ending = run_limited(work, self.time_limit, self.wall_limit)
+            left = started.end()
+        if not outcome:  # a limit was passed before anything was found
+            outcome.append(Result(False, f"{self.name}: {ending.sentence(guarded.call)}"))
+        found = outcome[0]
+        if left:
+            return Result(
+                False, f"{self.name}: {left}" if found.passed else f"{found.message} {left}"
+            )
+        return found
 
     def unattempted(self) -> Result:
         """What is said of a stub."""

@@ -1,16 +1,27 @@
-"""Run an answer in a thread of its own, with a limit on the processor time that it uses, and end it
-for good.
+"""Run an answer in a thread of its own, with limits on the processor time, the seconds and the memory
+that it takes, and end it for good.
+
+A thread, because an answer is a function of the notebook: it reads what other cells made, and holds
+what cannot be sent to another process without pickle. And a process costs: where it is started anew,
+as on Windows and macOS, two or three seconds and the memory of torch once more; a fork, which is
+cheap on Linux, hangs where the notebook has used several threads (tools/races/checking.py measures
+them beside a check). What remains is one call of C code that never comes back and never lets another
+thread run: then only a restart of the kernel helps.
 """
 
 import _thread
 import ctypes
+import gc
 import itertools
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
+
+from .memory import Growth
 
 CPU_LIMIT = 20.0  # seconds of processor time; the slowest reference needs a hundredth of it
 WALL_LIMIT = 60.0  # seconds on the clock: for what waits and uses no processor
@@ -64,33 +75,72 @@ def _raise_again(frame: FrameType, event: str, arg: Any) -> Any:
     return _raise_again
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended. passed: the limit that it passed ("cpu", "wall" or "memory"), None where it
+    came to its end; limit: that limit in words; stopped: False where it goes on all the same.
+    """
+
+    passed: str | None = None
+    limit: str = ""
+    stopped: bool = True
+
+    def sentence(self, call: str) -> str:
+        """What the student reads of a run that passed a limit.
+
+        >>> Ending("cpu", "20 seconds of work").sentence("f(2)")
+        'f(2) was still running after 20 seconds of work and was stopped. Look for a loop that never ends.'
+        """
+        did = "used more than" if self.passed == "memory" else "was still running after"
+        how = "was stopped" if self.stopped else GOES_ON
+        return f"{call} {did} {self.limit} and {how}. {ADVICE[self.passed]}"
+
+
+GOES_ON = (
+    "could not be stopped, as it is inside of one long call of a library: restart the kernel "
+    "before you go on"
+)
+ADVICE = {
+    "cpu": "Look for a loop that never ends.",
+    "wall": "Look for what waits, such as input() or sleep(), and for a loop that never ends.",
+    "memory": "Look for a list that grows without end, and for a shape that is too large.",
+}
+
+
 def run_limited(
     work: Callable[[], object], cpu: float = CPU_LIMIT, wall: float = WALL_LIMIT
-) -> str | None:
-    """Run work() in a thread and wait. Return None where it came to its end, "cpu" or "wall" for
-    the limit it passed.
+) -> Ending:
+    """Run work() in a thread, wait, and say how it ended.
 
     cpu: seconds of processor time of that thread alone, so that neither a slow nor a busy machine
-    fails; wall: seconds on the clock, for work that waits. After a limit, and after a
-    KeyboardInterrupt here, which goes on its way, the thread is ended, even where a bare `except:`
-    swallows what ends it. What work() raises is lost: it must keep its own.
+    fails; wall: seconds on the clock, for work that waits; memory has the limit of `Growth`. After
+    a limit, and after a KeyboardInterrupt here, which goes on its way, the thread is ended, even
+    where a bare `except:` swallows what ends it. What work() raises is lost: it must keep its own.
 
-    >>> run_limited(lambda: sum(range(9)))
+    >>> run_limited(lambda: sum(range(9))).passed
     >>> run_limited(lambda: time.sleep(0.1), wall=0.05)
-    'wall'
+    Ending(passed='wall', limit='0.05 seconds', stopped=True)
     """
     limited = _Limited(work)
+    passed = None
     try:
-        limited.thread.start()
-        begun = time.monotonic()
-        while not limited.over.wait(LOOK):
-            if limited.cpu() > cpu:
-                return "cpu"
-            if time.monotonic() - begun > wall:
-                return "wall"
-        return None
+        with Growth() as growth:
+            limited.thread.start()
+            begun = time.monotonic()
+            while passed is None and not limited.over.wait(LOOK):
+                if limited.cpu() > cpu:
+                    passed = "cpu", f"{cpu:g} seconds of work"
+                elif time.monotonic() - begun > wall:
+                    passed = "wall", f"{wall:g} seconds"
+                elif growth.passed():
+                    passed = "memory", f"{growth.bytes / 1e9:.2g} GB of memory"
+            limited.stop()  # while its memory is limited still
     finally:
         limited.stop()
+    if passed is None:
+        return Ending()
+    gc.collect()  # what an answer's errors keep alive in circles
+    return Ending(*passed, stopped=limited.over.is_set())
 
 
 class _Limited:
@@ -124,7 +174,7 @@ class _Limited:
         sys.settrace(None)
         with self.gate:
             self.over.set()
-            _raise_in(_thread.get_ident(), None)
+            raise_in(_thread.get_ident(), None)
 
     def cpu(self) -> float:
         """Seconds of processor time that the thread has used."""
@@ -147,7 +197,7 @@ class _Limited:
                     monitored.begin()
                 with self.gate:
                     if not self.leaving:
-                        _raise_in(self.thread.ident, Stopped if attempt < GENTLE else Insisting)
+                        raise_in(self.thread.ident, Stopped if attempt < GENTLE else Insisting)
                 self.over.wait(LOOK)
                 if self.cpu() - moved > LOOK / 20:  # a look costs less than that
                     moved = self.cpu()
@@ -190,7 +240,7 @@ class _Monitored:
             sys.monitoring.free_tool_id(TOOL)
 
 
-def _raise_in(ident: int, error: type | None) -> None:
+def raise_in(ident: int, error: type | None) -> None:
     """Raises an exception in a thread as soon as it runs Python code; None takes back one that is
     still to come.
     """

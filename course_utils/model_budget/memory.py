@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from course_utils.machine.devices import is_out_of_memory
+
 R = TypeVar("R")
 
 
@@ -114,23 +116,6 @@ def step_peak(model: nn.Module, ids: Tensor) -> int:
 
 
 # --- When it does not fit -------------------------------------------------------------------------
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error says that memory ran out, of a GPU or of the CPU.
-
-    >>> (
-    ...     is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 8 GiB)")),
-    ...     is_out_of_memory(ValueError()),
-    ... )
-    (True, False)
-    """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in said or "can't allocate memory" in said
-    )
 
 
 def if_it_fits(work: Callable[[], R]) -> R | None:

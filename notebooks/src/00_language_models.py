@@ -26,6 +26,7 @@
 # Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
+# @title Set-up: run this first
 from importlib.util import find_spec
 if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
@@ -51,7 +52,7 @@ for word, count in after.most_common(4):
     print(f"{word:<6} {count / after.total():.2f}")
 
 # %% [markdown]
-# Each number is the **probability** of a word, given the word before it. A table like this one forgets everything else that was said. The lessons replace it step by step by a model that reads the whole text.
+# The **probability** of a next word is the share of all cases in which it comes next. A table like this one forgets everything else that was said. The lessons replace it step by step by a model that reads the whole text.
 #
 # ## The lessons
 #

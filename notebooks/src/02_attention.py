@@ -74,7 +74,7 @@ ids = talker.encode(text)  # (T,)
 words = [talker.words[i] for i in ids]
 
 
-def draw_head(head, t, weigh):
+def draw_head(head, t, weigh, title="weight"):
     """The query at word t above all keys up to t, scores, weights, values and their mixture."""
     T, d = head.q.shape
     weights = weigh(head.q, head.k, attention.causal_mask(T))[t, : t + 1].detach()  # (S,)
@@ -89,7 +89,7 @@ def draw_head(head, t, weigh):
     fig, axes = subplots(1, 4, figsize=(11, 1.3 + 0.25 * (t + 4)), width_ratios=(3, 2, 2, 3))
     strips(axes[0], keys, 0, [f"query of “{words[-1]}”", "", *words], "query, and keys")
     bars(axes[1], rows, scores, "score q·k / √d", COLORS["orange"])
-    bars(axes[2], rows, weights, "weight", COLORS["blue"])
+    bars(axes[2], rows, weights, title, COLORS["blue"])
     for row, weight in zip(rows, weights.tolist(), strict=True):
         if weight >= 0.05:
             axes[2].text(weight + 0.02, row, f"{weight:.2f}", va="center", fontsize=12)
@@ -173,7 +173,7 @@ claims.criteria()
 # stood before it?
 #
 # Take the average: each position becomes the mean of itself and all positions before it. The future is off limits: a
-# model that could see the next token would have nothing to predict. One that only looks back is **autoregressive**.
+# model that could see the next token would have nothing to predict. A model that only looks back is **autoregressive**.
 
 # %%
 x = torch.tensor([[2.0], [4.0], [9.0], [1.0], [4.0]])  # (T, d): 5 positions, 1 feature
@@ -190,7 +190,7 @@ for t in range(5):
 # *Difficulty 1 of 3 · 3 minutes*
 #
 # In every such matrix of this course *the row asks and the column is looked at*. Row 2 holds what position 2 may see.
-# A table of this kind is a **causal mask**.
+# The table of what each position may see, itself and the past, is the **causal mask**.
 
 # %% tags=["exercise"]
 def causal_mask(T: int) -> Tensor:
@@ -252,7 +252,7 @@ print("largest difference between loop and product:", round(apart_past, 5))
 # **Question.** The average treats a comma like the word that matters. Let a position give each other one a *score*, any
 # number, high for what matters. How do scores become the weights of an average?
 #
-# Weights must be positive and sum to 1, and a higher score must give a higher weight. The **softmax** does it, with
+# A higher score must give a higher weight. The **softmax** makes positive weights that sum to 1 out of any scores, with
 # $s_i$ for the score of position $i$ and $w_i$ for its weight:
 #
 # $$w_i = \frac{e^{s_i}}{\sum_j e^{s_j}}$$
@@ -271,7 +271,7 @@ print(torch.exp(torch.tensor([10.0, 88.0, 89.0])))
 #
 # *Difficulty 1 of 3 · 8 minutes*
 #
-# The **temperature** divides all scores first. `dim` says along which dimension the weights sum to 1.
+# The **temperature** divides all scores before the softmax. `dim` says along which dimension the weights sum to 1.
 
 # %% tags=["exercise"]
 def softmax(x: Tensor, dim: int = -1, temperature: float = 1.0) -> Tensor:
@@ -311,9 +311,9 @@ print("largest weight on the future:", left.item())
 # **How sharp is a softmax?** The notes say that it *amplifies the largest values and squeezes the small ones to nearly 0,
 # so that the model decides instead of wavering* (sparsity). Is it so?
 #
-# To measure sharpness you need one number. The **entropy** $H = -\sum w \ln w$ adds up over all weights $w$. It is 0 when
-# one weight has everything and $\ln n$ when all $n$ are equal; its unit is the **nat**. Easier to picture is $e^H$, the
-# number of positions that *take part*.
+# To measure sharpness you need one number. The **entropy** $H = -\sum w \ln w$ says how evenly the weights $w$ are spread.
+# It is 0 when one weight has everything and $\ln n$ when all $n$ are equal. With natural logarithms the unit of entropy is
+# the **nat**. Easier to picture is $e^H$, the number of positions that *take part*.
 
 # %%
 def taking_part(weights):
@@ -387,14 +387,14 @@ claims.measure(
 # **Question.** Where do the scores come from?
 #
 # Think of a library: you come with a question, each book has a card that says what it is about, and a text that you
-# take home. In attention all three are vectors, and each position has one of each:
+# take home. Each position has three vectors:
 #
-# - its **query** q: what it looks for;
-# - its **key** k: what it offers to those who look;
-# - its **value** v: what it hands over when it is found.
+# - the **query** q, what a position looks for;
+# - the **key** k, what it offers;
+# - the **value** v, what it hands over when found.
 #
-# The score is the *dot product* of query and key, large when both are long and point the same way. Then softmax, then
-# the average of the values. That is **self-attention**, and those are the stripes of the first picture.
+# The score is the *dot product* of query and key, large when both are long and point the same way. Softmax makes them
+# weights. An average of values, weighted by how well their keys match a query of the same text, is **self-attention**.
 
 # %% tags=["display"]
 # @title One head, as a diagram
@@ -629,8 +629,8 @@ reveal("attention.after", "move" if verdicts["mask after the softmax"] else "sta
 #
 # *Difficulty 2 of 3 · 10 minutes*
 #
-# Everything so far in one function: all scores in one product, the division, the mask, the softmax. T positions ask, S can
-# be looked at. This is **scaled dot-product attention**.
+# Everything so far in one function. T positions ask, S can be looked at. Dot products, divided by √d, masked, and then a
+# softmax: that is **scaled dot-product attention**.
 
 # %% tags=["exercise"]
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -664,7 +664,7 @@ attention_weights = check("attention.attention_weights", attention_weights)
 #
 # **Question.** Each position has one vector x. Where do three vectors, q, k and v, come from?
 #
-# From three learned matrices, which all positions share. They are all that an **attention head** has to learn.
+# An **attention head** has three learned matrices, which all positions share: one makes q of x, one k, one v.
 #
 # ### Exercise 6 · a causal head
 #
@@ -719,9 +719,9 @@ reveal("attention.order", "stays as it is" if same_last else "changes")
 #
 # **Question.** A head makes one average per position, and one softmax cannot keep two interests apart. What now?
 #
-# Use H heads side by side, each with its own matrices and with only d = d_model / H features, so that together they cost
-# as much as one. Their outputs are put next to each other, and one more matrix mixes them: **multi-head attention**. In
-# code nobody loops over heads: they are one more dimension of the tensor, before T and d.
+# Give each head only d = d_model / H features, so that together they cost as much as one. H heads side by side, and one
+# more matrix that mixes their outputs, are **multi-head attention**. In code nobody loops over heads: they are one more
+# dimension of the tensor, before T and d.
 #
 # ### Exercise 7 · split the heads
 #
@@ -804,8 +804,8 @@ assert apart < 1e-5
 # **Question.** A model *writes* one token at a time, and for each it looks at everything before. Must it compute all of
 # that again?
 #
-# Keys and values of the past never change, since the past may not look at what is new. So keep them: a new token needs one
-# query, one key and one value, and the rest comes from the **key-value cache**.
+# Keys and values of the past never change, since the past may not look at what is new. A new token needs only its own
+# query, key and value; all earlier keys and values are kept in the **key-value cache**.
 #
 # ### Exercise 9 · one step with a cache
 #
@@ -867,7 +867,8 @@ print("times less work for the last word:", again.get_total_flops() // step.get_
 # %% tags=["display"]
 # @title The same head, drawn by your functions
 def look_again(layer, head, word):
-    return draw_head(inside(talker.model, ids, words, layer, head), word, attention_weights)
+    found = inside(talker.model, ids, words, layer, head)
+    return draw_head(found, word, attention_weights, "weight, by your code")
 
 
 explore(

@@ -28,6 +28,7 @@
 # Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
+# @title Set-up: run this first
 from importlib.util import find_spec
 if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"

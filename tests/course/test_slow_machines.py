@@ -62,8 +62,8 @@ def test_a_limit_counts_the_work_and_not_the_clock():
     """A thread that stands still while the clock goes on, and one that works while it hardly
     does.
     """
-    assert run_limited(lambda: time.sleep(1), cpu=0.2) is None
-    assert run_limited(lambda: [None for _ in iter(int, 1)], cpu=0.2) == "cpu"
+    assert run_limited(lambda: time.sleep(1), cpu=0.2).passed is None
+    assert run_limited(lambda: [None for _ in iter(int, 1)], cpu=0.2).passed == "cpu"
 
 
 @pytest.mark.parametrize("name", catalog.names())

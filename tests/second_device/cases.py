@@ -97,7 +97,7 @@ def memory_and_precision(d):
     with mixed.forward():
         y = x[:4, :4] @ weight
     mixed.step(y.sum(), optimizer)
-    return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
+    return peak, 0.95 < ratio < 1.05, fits, weight, devices.is_out_of_memory(MemoryError())
 
 
 # --- 02, 03 ---------------------------------------------------------------------------------------

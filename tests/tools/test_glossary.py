@@ -1,0 +1,75 @@
+"""tools/glossary.py: which words are terms, and that none is missing."""
+
+import glossary
+import pytest
+from common import Problem
+from lint import SECOND
+
+# What each lesson of the second edition must explain.
+NEEDED = {
+    "00_language_models": {"language model", "probability"},
+    "02_attention": {
+        "attention head", "autoregressive", "causal mask", "entropy", "key", "key-value cache",
+        "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
+        "softmax", "temperature", "value",
+    },
+}  # fmt: skip
+
+
+def test_the_glossary_is_what_the_lessons_say():
+    assert not glossary.is_stale()
+
+
+def test_every_term_that_is_needed_is_explained_in_its_lesson():
+    assert set(NEEDED) == SECOND | {glossary.DOOR}
+    found = {(term.stem, term.name) for term in glossary.terms()}
+    assert found >= {(stem, name) for stem, names in NEEDED.items() for name in names}
+
+
+def lessons(folder, **texts):
+    (folder / "src").mkdir()
+    for stem, text in texts.items():
+        lines = "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
+        path = folder / "src" / f"{stem}.py"
+        path.write_text(f"# %% [markdown]\n{lines}\n", encoding="utf-8")
+    return glossary.terms(folder)
+
+
+DOOR = "00_language_models"
+LESSON = "02_attention"
+
+
+def test_a_term_has_its_sentence_from_paragraphs_lists_and_formulas(tmp_path):
+    found = lessons(
+        tmp_path,
+        **{
+            DOOR: "## Heads\n\nFirst this. A **head**\nlooks. Then that.\n\n- the **key** k: it offers;\n- more",
+            LESSON: "**Question.** What now? The **mean** of $x_1$ and $x_2$:\n\n$$x$$",
+            "04_gpt2": "In the first edition, **emphasis** is no term.",
+        },
+    )
+    assert [(term.name, term.sentence, term.stem[:2]) for term in found] == [
+        ("head", "A head looks.", "00"),
+        ("key", "The key k: it offers.", "00"),
+        ("mean", "The mean of $x_1$ and $x_2$.", "02"),
+    ]
+    assert "| **mean** | The mean of $x_1$ and $x_2$. | [02](02_attention.ipynb) |" in (
+        glossary.page(found)
+    )
+
+
+def test_headings_in_bold_are_no_terms(tmp_path):
+    text = "**Time.** Short. **Click a word, and choose.** Go. **what you see:** it."
+    assert lessons(tmp_path, **{DOOR: text}) == []
+
+
+@pytest.mark.parametrize(
+    "said, text",
+    [
+        ("in bold in 00_language_models already", "A **head** is a part."),
+        ("leans on the one before: This is a mask.", "It hides. This is a **mask**."),
+    ],
+)
+def test_a_term_is_explained_once_and_by_itself(tmp_path, said, text):
+    with pytest.raises(Problem, match=said):
+        lessons(tmp_path, **{DOOR: "A **head** looks.", LESSON: text})
