@@ -386,12 +386,12 @@ claims.measure(
 #
 # **Question.** Where do the scores come from?
 #
-# Think of a library: you come with a question, each book has a card that says what it is about, and a text that you
+# Think of a library: you come with a question, each book has a card that says what it is about, and a text to
 # take home. Each position has three vectors:
 #
 # - the **query** q, what a position looks for;
-# - the **key** k, what it offers;
-# - the **value** v, what it hands over when found.
+# - the **key** k, what a position offers to others;
+# - the **value** v, what a position hands over when found.
 #
 # The score is the *dot product* of query and key, large when both are long and point the same way. Softmax makes them
 # weights. An average of values, weighted by how well their keys match a query of the same text, is **self-attention**.
@@ -719,9 +719,9 @@ reveal("attention.order", "stays as it is" if same_last else "changes")
 #
 # **Question.** A head makes one average per position, and one softmax cannot keep two interests apart. What now?
 #
-# Give each head only d = d_model / H features, so that together they cost as much as one. H heads side by side, and one
-# more matrix that mixes their outputs, are **multi-head attention**. In code nobody loops over heads: they are one more
-# dimension of the tensor, before T and d.
+# Give each head only d = d_model / H features, so that together they cost as much as one. H heads side by side, and a
+# matrix that mixes their outputs, are **multi-head attention**. In code nobody loops over heads: they are one more
+# dimension, before T and d.
 #
 # ### Exercise 7 · split the heads
 #
