@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
+# The picture, and a link in words beside it, as the picture comes from a network.
+BADGE = re.compile(
+    r"\[!\[[^\]]+\]\([^)]+\)\]\((https://colab\.research\.google\.com/github/[^)]+\.ipynb)\) · \[[^\]]+\]\(\1\)"
+)
 DISPLAY = "display"  # the tag of a cell that only draws, tabulates or records
 FOLDS = {DISPLAY, "setup", "imports"}  # tags of cells whose code is folded, once they have a title
 # JupyterLab collapses by the second, Colab by the first; VS Code keeps nothing of it in a file.

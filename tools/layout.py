@@ -12,7 +12,7 @@ import struct
 from collections import deque
 
 from bs4 import BeautifulSoup
-from cells import form_title, tags
+from cells import BADGE, form_title, tags
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -26,9 +26,6 @@ OUTPUT_MOST = 12.0  # longer output scrolls
 OUTPUT = "output-only"  # the tag of a cell that shows its output only
 CONCLUDES = "concludes"  # the tag of prose that speaks of the output above it
 FOLLOWS = {"check", "hint", "solution", OUTPUT, CONCLUDES}  # what may stand below a code cell
-BADGE = re.compile(
-    r"^\[!\[[^\]]*\]\([^)]*\)\]\(https://colab\.research\.google\.com/[^)]*\)\s*$", re.M
-)
 
 
 def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:

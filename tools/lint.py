@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import common
 from cells import (
+    BADGE,
     calls,
     checked,
     code_cells,
@@ -75,9 +76,6 @@ MIN_ALT = 20  # characters; below that it is a label
 VIEW = "application/vnd.jupyter.widget-view+json"
 CLAIMS = "application/vnd.course.claims+json"
 PREDICTION = "application/vnd.course.prediction+json"
-BADGE = re.compile(
-    r"\[!\[[^\]]+\]\([^)]+\)\]\(https://colab\.research\.google\.com/github/[^)]+\.ipynb\)"
-)
 FILE_NAME = re.compile(r"\S*\.(png|jpe?g|gif|svg|webp)", re.I)
 UNFINISHED = re.compile(
     r"\b(TODO|FIXME|XXX|TBD)\b|\blorem ipsum\b|\b(?:coming soon|to be written)\b"
@@ -153,7 +151,10 @@ def title(nb: NotebookNode) -> Found:
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
         yield "cell 1: the first cell is not a title (`# …` in Markdown)"
     elif not BADGE.search(first.source):
-        yield "cell 1: the Colab badge is missing; `python tools/address.py` writes its address"
+        yield (
+            "cell 1: the Colab badge, with a link in words beside it, is missing; "
+            "`python tools/address.py` writes its address"
+        )
 
 
 def opening(nb: NotebookNode) -> Found:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 import common
-from cells import checked, code_cells, form_title, tags
+from cells import BADGE, checked, code_cells, form_title, tags
 from common import pair_of, sources
 from nbformat import NotebookNode
 
@@ -55,7 +55,7 @@ def words_in(source: str) -> int:
     text = re.sub(
         r"(?s)<!--.*?-->|\]\([^)]*\)|https?://\S+|^## Further reading.*",
         " ",
-        source,
+        BADGE.sub("", source),
         flags=re.M | re.S,
     )
     return len(re.findall(r"[^\W_][\w'’-]*", text))

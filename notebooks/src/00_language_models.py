@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 00 · Language models: the map of the course
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/00_language_models.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/00_language_models.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/00_language_models.ipynb)
 #
 # **What is a language model, and where do you begin to look inside?** A **language model** gives each possible next piece of a text a probability. That is all it does. This course builds one from its
 # parts, measures what each part is for, and holds every claim that it repeats against a number. This page shows the way.

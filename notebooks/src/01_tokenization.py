@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 01 · Tokenization: what a language model reads
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/01_tokenization.ipynb)
 #
 # <!-- speaker: Ask the room to count the r's first, then ask what a program would need to know in order to count them. -->
 # **How many times does the letter r occur in *strawberry*?** Language models have been famous for getting this wrong.

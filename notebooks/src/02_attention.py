@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 02 · Attention: how a token looks back
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/02_attention.ipynb)
 #
 # **A small trained model reads: *Mia hid the kite under the bed. She looked under the …* and writes *bed*. How does it
 # find that word?** Below you see one part of the model, a *head*, at work on this text. You build every piece of it, and

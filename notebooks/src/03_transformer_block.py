@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03 · The transformer block: what stands around attention
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/03_transformer_block.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/03_transformer_block.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/03_transformer_block.ipynb)
 #
 # <!-- speaker: Ask what happens to a number that is multiplied by 0.8 forty-eight times. Write down the guesses; the third code cell answers. -->
 # **Stack attention forty-eight times, and nothing arrives at the top. What has to stand around it?** Attention lets the

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 04 · GPT-2 on GPU: put it together, let it speak, time it
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/04_gpt2.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/04_gpt2.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/04_gpt2.ipynb)
 #
 # **What is a GPT-2, in code, and what does a processor do with it?** In lesson 03 you built the block. Here you stack blocks into the whole
 # model, prove that it is GPT-2's, train one until it speaks, and time it: on the CPU, and on a GPU where there is one.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 05 · Scaling laws: how loss falls with size, data and compute
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/05_scaling_laws.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/05_scaling_laws.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/05_scaling_laws.ipynb)
 #
 # **Ten times the compute: how much better does the model get, and what should the compute be spent on?** You fit the published laws,
 # find what was wrong with one of them, measure a law of your own, and test what it predicts.

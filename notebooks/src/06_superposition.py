@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 06 · Superposition: more features than dimensions
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/06_superposition.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/06_superposition.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/06_superposition.ipynb)
 #
 # **How can a layer of 100 numbers hold more than 100 properties of its input?** You train toy models that must squeeze many
 # features into few dimensions, predict with two formulas when they do it, and see what it costs.

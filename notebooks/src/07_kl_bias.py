@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 07 · KL bias: a loss that bends a model without a word of text
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/07_kl_bias.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/07_kl_bias.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/07_kl_bias.ipynb)
 #
 # **Can you make a language model like the letter x, without one sentence to show it?** You write a loss that compares its whole
 # distribution with a target, see what it costs, and try to train it away again.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 08 · The budget of a model: parameters, memory, arithmetic
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/08_model_budget.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/08_model_budget.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/08_model_budget.ipynb)
 #
 # **What does a GPT-2 cost before it has learnt anything?** From five numbers in a configuration you compute its parameters, the memory that
 # training takes, and the arithmetic of a token; and you hold every formula against real tensors and a counter of operations.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 09 · From logits to text: how a model chooses the next token
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/09_sampling.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/09_sampling.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/09_sampling.ipynb)
 #
 # **A model gives 50,257 numbers. Who chooses the word?** The same model writes dull or lively text, or nonsense, depending on a few lines after
 # its last layer. You write those lines, and measure what each does to the stories.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 10 · Inside GPT-2: what trained weights look like, and which you can break
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/10_inside_gpt2.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/10_inside_gpt2.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/10_inside_gpt2.ipynb)
 #
 # **Which matrices of a trained model can you destroy before it stops making sense?** You look at the weights that training made,
 # then break them one matrix at a time, and say with a number and its uncertainty what each was good for.

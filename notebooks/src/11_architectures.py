@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 11 · Architectures: what changed since GPT-2
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/11_architectures.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/11_architectures.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/11_architectures.ipynb)
 #
 # **Recent models are still transformers. What did they change, and why?** Positions that are turned instead of added, heads that share their keys,
 # masks that make three families out of one block; and a task that shows what attention is for.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 12 · Compute at test time: when does thinking longer pay?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/12_test_time_compute.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/12_test_time_compute.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/12_test_time_compute.ipynb)
 #
 # **A trained model may think as long as you let it. What does that buy, and when does it buy nothing?** You sample many answers, let them vote,
 # let a verifier choose, and let the model write its steps; and you set all of it against training longer.

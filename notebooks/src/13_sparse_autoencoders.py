@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 13 · Sparse autoencoders: out of superposition
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/13_sparse_autoencoders.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/13_sparse_autoencoders.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/13_sparse_autoencoders.ipynb)
 #
 # **You see 16 numbers, and there are 64 features in them. Can you find their directions?** Sparsity made superposition possible, and sparsity
 # undoes it. You write the loss of a sparse autoencoder, judge it against baselines, and try it on a trained language model.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 14 · Circuits: how does it know "Leo"?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/14_circuits.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/14_circuits.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/14_circuits.ipynb)
 #
 # **A trained model finishes a sentence with the right name. Which numbers inside it made the answer?** You record them, replace them, and
 # follow the name on its way through the network, until you can say which head feeds which.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 15 · Induction: grow a circuit, and predict where it breaks
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/15_induction.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/15_induction.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/15_induction.ipynb)
 #
 # **Can you grow a circuit, and predict where it breaks?** Two heads that work together let a model copy what it has seen once. You train a model until
 # they appear, take them out, and say from the picture alone on which texts the model must fail.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 16 · Probes: read, or fooled?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/16_probes.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/16_probes.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/16_probes.ipynb)
 #
 # **A line through the activations tells where the toy is. Does the model know it, or do you?** Probes find a lot, also where nothing is used, and also where
 # nothing was meant. You train them with the controls that tell a finding from an illusion.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 17 · Grokking: when does understanding come before the jump?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/17_grokking.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/17_grokking.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/17_grokking.ipynb)
 #
 # **A network knows its training examples by heart, and only long after learns the rule. What happens in between?** You open a network that adds on a
 # clock, watch what grows before the accuracy does, and see how a metric can make a jump of a smooth curve.

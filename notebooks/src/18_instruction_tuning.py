@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 18 · Instruction tuning: from autocomplete to assistant
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/18_instruction_tuning.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/18_instruction_tuning.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/18_instruction_tuning.ipynb)
 #
 # **A pretrained model continues text. Who taught it to answer?** Fine-tuning on examples, with a small share of the compute of pretraining. You write the
 # loss that counts the answer alone, and measure what is learnt, what is not, and what is forgotten.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 19 · LoRA: how little can you train?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/19_lora.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/19_lora.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/19_lora.ipynb)
 #
 # **Fine-tuning moves every weight a little. Is all of that freedom needed?** Two thin matrices beside each frozen one do nearly as well. You write them and
 # their merge, show that they equal the library's, and measure what they save and what they cost.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 20 · Preferences and rewards: what does a reward teach?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/20_preferences.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/20_preferences.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/20_preferences.ipynb)
 #
 # **For many tasks nobody can write down the right answer, but people can say which of two they prefer. Can a model learn from that?** You learn from
 # pairs and from rewards, compare it with plain resampling at equal compute, and catch a reward that is being gamed.

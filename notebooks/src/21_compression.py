@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 21 · Compression: how small can it get?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/21_compression.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/21_compression.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/21_compression.ipynb)
 #
 # **A model that works has to run somewhere: on a phone, or a million times a day. What can you take away before it forgets its stories?** You distill, prune
 # and quantize, and put all of it on one axis: bytes against loss.

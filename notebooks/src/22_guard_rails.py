@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 22 · Guard rails: will it keep a secret?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/22_guard_rails.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/22_guard_rails.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/22_guard_rails.ipynb)
 #
 # **The assistant refuses three topics and keeps a secret if it is told to. How far does that hold when somebody wants to get past it?** You attack it in other
 # words, defend it with rules, filters and training, and see what none of them prevents.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 23 · Audit: was this model tampered with?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/23_audit.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/23_audit.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/23_audit.ipynb)
 #
 # **Somebody gives you a model. Was it bent?** A bias towards one of two names costs less quality than an honest update, so the loss does not show it.
 # You build such a model, then the test that finds it, and learn what the test cannot find.

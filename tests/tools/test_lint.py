@@ -12,7 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from conftest import notebook_paths
 
-BADGE = "[![Open in Colab](https://colab.example/badge.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_x.ipynb)"
+COLAB = "https://colab.research.google.com/github/a/b/blob/main/notebooks/00_x.ipynb"
+BESIDE = f" · [open this lesson in Colab]({COLAB})"
+BADGE = f"[![Open in Colab](https://colab.example/badge.svg)]({COLAB}){BESIDE}"
 OPENING = f"""# A title
 
 {BADGE}
@@ -159,7 +161,8 @@ def many(count, each):
 FAULTS = [
     (replaced("# A title", "A title"), "cell 1: the first cell is not a title"),
     (lambda nb: nb.cells.insert(0, new_code_cell("1")), "cell 1: the first cell is not a title"),
-    (replaced(BADGE, ""), "cell 1: the Colab badge is missing"),
+    (replaced(BADGE, ""), "cell 1: the Colab badge, with a link in words beside it, is missing"),
+    (replaced(BESIDE, ""), "cell 1: the Colab badge, with a link in words beside it, is missing"),
     (replaced("on CPU", ""), "how long it takes on CPU and on GPU"),
     (replaced("nothing on GPU", ""), "how long it takes on CPU and on GPU"),
     (replaced("a minute", "Runs"), "how long it takes on CPU and on GPU"),

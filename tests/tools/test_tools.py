@@ -49,7 +49,7 @@ TOY = (
     + r'''# %% [markdown]
 # # A toy notebook
 #
-# [![Open in Colab](https://example.org/b.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_toy.ipynb)
+# [![Open in Colab](https://example.org/b.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_toy.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/a/b/blob/main/notebooks/00_toy.ipynb)
 #
 # It shows that $\frac{1}{2} < 1$.
 
