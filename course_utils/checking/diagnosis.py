@@ -229,9 +229,17 @@ def _rounded(x: Any) -> Any:
         return x
     values = torch.as_tensor(x)
     near = values.mul(10).round().div(10)
-    if len(near.unique()) < len(values.unique()):
+    if len(near.unique()) < len(values.unique()) or _sums_to_1(values):
         return x
     return near if isinstance(x, torch.Tensor) else near.numpy()
+
+
+def _sums_to_1(values: torch.Tensor) -> bool:
+    """Whether the numbers are shares of a whole, which rounding would break."""
+    return values.ndim > 0 and any(
+        torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
+        for sums in (values.sum(), *(values.sum(dim) for dim in range(values.ndim)))
+    )
 
 
 def line_of(error: BaseException, answer: Callable) -> str:
