@@ -118,6 +118,8 @@ def show_value(value: Any, width: int = 80) -> str:
     try:
         text = repr(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value)
         text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
+        if not isinstance(value, (str, bytes)):  # tensors in a list take several lines
+            text = re.sub(r"\s+", " ", text)
     except Exception:
         text = kind_of(value)
     return text if len(text) <= width else f"{text[: width - 20]}…{text[-15:]}"

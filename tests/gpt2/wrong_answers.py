@@ -2,6 +2,10 @@
 every one.
 """
 
+import math
+
+import torch
+import torch.nn.functional as F
 from answers import DIFFERS, WrongAnswers
 
 wrong = WrongAnswers()
@@ -143,3 +147,657 @@ def convert_drops_short(state):
         for n, x in state.items()
         if n.startswith(("transformer.", "lm_head")) and not n.endswith(MASKS)
     }
+
+
+# --- what several of the answers below share ------------------------------------------------------
+
+
+def start(ids, wte, wpe):
+    return wte[ids] + wpe[: ids.size(1)]
+
+
+def plainly(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+def again(generator):
+    """A source that gives what this one is about to give."""
+    copy = torch.Generator()
+    copy.set_state(generator.get_state())
+    return copy
+
+
+# --- embed -----------------------------------------------------------------------------------------
+
+
+@wrong("embed", says="you took the place's vector by the token's id")
+def embed_place_of_the_id(ids, wte, wpe):
+    return wte[ids] + wpe[ids % wpe.shape[0]]
+
+
+@wrong("embed", says="you left out the places")
+def embed_tokens_only(ids, wte, wpe):
+    return F.embedding(ids, wte)
+
+
+@wrong("embed", says="you left out the tokens")
+def embed_places_only(ids, wte, wpe):
+    B, T = ids.shape
+    return wpe[:T].repeat(B, 1, 1)
+
+
+@wrong("embed", says="you multiplied the two vectors; add them")
+def embed_product(ids, wte, wpe):
+    return wte[ids] * wpe[: ids.shape[1]]
+
+
+@wrong("embed", says="you put the two vectors behind each other; add them")
+def embed_behind(ids, wte, wpe):
+    B, T = ids.shape
+    return torch.cat([wte[ids], wpe[:T].repeat(B, 1, 1)], dim=2)
+
+
+@wrong("embed", says="you counted the places from 1; the first is place 0")
+def embed_from_one(ids, wte, wpe):
+    T = ids.shape[1]
+    return wte[ids] + wpe[1 : T + 1]
+
+
+@wrong("embed", says="you took the last rows of wpe; the places begin with row 0")
+def embed_last_rows(ids, wte, wpe):
+    return wte[ids] + wpe[len(wpe) - ids.shape[1] :]
+
+
+@wrong("embed", says="you counted the places on from text to text; each text begins at place 0")
+def embed_counting_on(ids, wte, wpe):
+    B, T = ids.shape
+    n = torch.arange(B * T) % wpe.shape[0]
+    return wte[ids] + wpe[n].view(B, T, -1)
+
+
+@wrong("embed", says="all positions got the vector of place 0")
+def embed_place_zero(ids, wte, wpe):
+    return wte[ids] + wpe[torch.zeros_like(ids)]
+
+
+@wrong("embed", says="all positions of a text got one place; each has a place of its own")
+def embed_one_place_a_text(ids, wte, wpe):
+    x = wte[ids]
+    for b in range(len(ids)):
+        x[b] = x[b] + wpe[b % len(wpe)]
+    return x
+
+
+@wrong("embed", says="you took the mean of the two vectors; add them")
+def embed_mean(ids, wte, wpe):
+    return 0.5 * (wte[ids] + wpe[: ids.size(1)])
+
+
+@wrong("embed", says="changed its argument in place")
+def embed_adds_into_the_table(ids, wte, wpe):
+    x = wte
+    x += 0.001
+    return x[ids] + wpe[: ids.size(1)]
+
+
+# --- forward ---------------------------------------------------------------------------------------
+
+
+@wrong("forward", says="you left out the blocks")
+def forward_without_blocks(ids, wte, wpe, blocks, ln_f):
+    return ln_f(start(ids, wte, wpe)) @ wte.T
+
+
+@wrong("forward", says="you ran the blocks from the last to the first")
+def forward_backwards(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in reversed(blocks):
+        x = block(x)
+    return ln_f(x) @ wte.T
+
+
+@wrong("forward", says="only the first block ran; run all of them")
+def forward_returns_in_the_loop(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+        return ln_f(x) @ wte.T
+
+
+@wrong("forward", says="the last block did not run")
+def forward_but_the_last(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for n in range(len(blocks) - 1):
+        x = blocks[n](x)
+    return ln_f(x) @ wte.T
+
+
+@wrong(
+    "forward", says="each block got the first vectors; give it what the block before it returned"
+)
+def forward_each_from_the_start(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        y = block(x)
+    return ln_f(y) @ wte.T
+
+
+@wrong("forward", says="you added what a block returns; a block adds by itself")
+def forward_adds_again(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = x + block(x)
+    return ln_f(x) @ wte.T
+
+
+@wrong("forward", says="you left out ln_f, the last LayerNorm")
+def forward_without_norm(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+    return x @ wte.T
+
+
+@wrong("forward", says="ln_f ran before the blocks; it comes once, after the last")
+def forward_norm_first(ids, wte, wpe, blocks, ln_f):
+    x = ln_f(start(ids, wte, wpe))
+    for block in blocks:
+        x = block(x)
+    return x @ wte.T
+
+
+@wrong("forward", says="ln_f ran after each block; it comes once, after the last")
+def forward_norm_in_the_loop(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = ln_f(block(x))
+    return x @ wte.T
+
+
+@wrong("forward", says="you returned the vectors; score them with the rows of wte")
+def forward_no_head(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+    return ln_f(x)
+
+
+@wrong("forward", says="you returned probabilities; return the scores")
+def forward_probabilities(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+    return torch.softmax(ln_f(x) @ wte.T, dim=-1)
+
+
+@wrong("forward", says="you left out the places; begin with embed(ids, wte, wpe)")
+def forward_without_places(ids, wte, wpe, blocks, ln_f):
+    x = wte[ids]
+    for block in blocks:
+        x = block(x)
+    return ln_f(x) @ wte.T
+
+
+@wrong("forward", says="only the last position was scored; score all")
+def forward_last_only(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+    return ln_f(x[:, -1:]) @ wte.T
+
+
+@wrong("forward", says="you multiplied with wte; the rows are the tokens, so turn it: wte.T")
+def forward_table_not_turned(ids, wte, wpe, blocks, ln_f):
+    x = start(ids, wte, wpe)
+    for block in blocks:
+        x = block(x)
+    return ln_f(x) @ wte
+
+
+# --- next_token_loss -------------------------------------------------------------------------------
+
+
+@wrong(
+    "next_token_loss",
+    says="you compared with the token that was just read; compare with the next one",
+)
+def loss_of_itself(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1), ids.flatten())
+
+
+@wrong("next_token_loss", says="you shifted the wrong way")
+def loss_shifted_back(logits, ids):
+    V = logits.size(-1)
+    return F.cross_entropy(logits[:, 1:].reshape(-1, V), ids[:, :-1].reshape(-1))
+
+
+@wrong(
+    "next_token_loss",
+    says="the last position was judged by the first token of the text; it has no next token",
+)
+def loss_in_a_circle(logits, ids):
+    return F.cross_entropy(logits.flatten(0, 1), torch.roll(ids, -1, 1).flatten())
+
+
+@wrong("next_token_loss", says="you added up; take the mean")
+def loss_sum(logits, ids):
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+
+
+@wrong(
+    "next_token_loss",
+    says="you divided by the number of texts only; take the mean over all positions",
+)
+def loss_mean_of_sums(logits, ids):
+    log_p = logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
+    return -log_p.sum(1).mean()
+
+
+@wrong("next_token_loss", says="you divided by T; only T - 1 positions of each text count")
+def loss_divided_by_all(logits, ids):
+    log_p = logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])
+    return -log_p.sum() / ids.numel()
+
+
+@wrong("next_token_loss", says="the sign is wrong: the loss is minus the logarithm")
+def loss_without_minus(logits, ids):
+    return logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None]).mean()
+
+
+@wrong("next_token_loss", says="these are bits; give nats, with the natural logarithm")
+def loss_in_bits(logits, ids):
+    log_p = logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])
+    return -(log_p / math.log(2)).mean()
+
+
+@wrong(
+    "next_token_loss",
+    says="you took the scores for logarithms of probabilities; they need a log_softmax first",
+)
+def loss_of_scores(logits, ids):
+    return F.nll_loss(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+
+
+@wrong("next_token_loss", says="the softmax was taken twice: F.cross_entropy takes one by itself")
+def loss_two_softmaxes(logits, ids):
+    p = logits.softmax(-1)
+    return F.cross_entropy(p[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+
+
+@wrong("next_token_loss", says="you gave the perplexity; the loss is its logarithm")
+def loss_perplexity(logits, ids):
+    return torch.exp(F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()))
+
+
+@wrong(
+    "next_token_loss",
+    says="you averaged probabilities and then took the logarithm; take the mean of the logarithms",
+)
+def loss_log_of_mean(logits, ids):
+    p = logits.softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])
+    return -torch.log(p.mean())
+
+
+@wrong(
+    "next_token_loss",
+    says="only the last token was judged; judge each token that has one before it",
+)
+def loss_last_only(logits, ids):
+    return F.cross_entropy(logits[:, -2], ids[:, -1])
+
+
+@wrong("next_token_loss", says="one number for each text; take the mean over all")
+def loss_of_each_text(logits, ids):
+    log_p = logits.log_softmax(-1)[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
+    return -log_p.mean(1)
+
+
+@wrong("next_token_loss", says="one number for each position; take the mean over all")
+def loss_of_each_position(logits, ids):
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+
+
+@wrong(
+    "next_token_loss",
+    says="the probability of a token as small as exp(-1000) is 0, and its logarithm infinite: use log_softmax",
+)
+def loss_log_of_softmax(logits, ids):
+    p = torch.softmax(logits[:, :-1], dim=-1)
+    return -p.gather(-1, ids[:, 1:, None]).log().mean()
+
+
+# --- clip_gradients --------------------------------------------------------------------------------
+
+
+@wrong(
+    "clip_gradients",
+    says="you shrank each tensor by its own norm; the norm is that of all numbers together",
+)
+def clip_each(gradients, most):
+    return [g * min(1.0, most / float(g.norm())) if g.norm() > 0 else g * 1 for g in gradients]
+
+
+@wrong(
+    "clip_gradients",
+    says="you cut single numbers, which turns the direction; shrink all by one factor",
+)
+def clip_numbers(gradients, most):
+    return [torch.clamp(g, -most, most) for g in gradients]
+
+
+@wrong("clip_gradients", says="a step that is short enough was made longer; leave it as it is")
+def clip_always(gradients, most):
+    norm = sum(g.pow(2).sum() for g in gradients) ** 0.5
+    return [g * most / norm if norm > 0 else g * 1 for g in gradients]
+
+
+@wrong("clip_gradients", says="the norm is the root of the sum of squares; you left out the root")
+def clip_no_root(gradients, most):
+    norm = float(sum(g.pow(2).sum() for g in gradients))
+    return [g * min(1.0, most / norm) if norm > 0 else g * 1 for g in gradients]
+
+
+@wrong(
+    "clip_gradients",
+    says="you added up absolute values; the norm is the root of the sum of squares",
+)
+def clip_absolute(gradients, most):
+    norm = float(sum(g.abs().sum() for g in gradients))
+    return [g * min(1.0, most / norm) if norm > 0 else g * 1 for g in gradients]
+
+
+@wrong(
+    "clip_gradients",
+    says="you took the largest number for the norm; it is the root of the sum of squares",
+)
+def clip_largest(gradients, most):
+    norm = max(float(g.abs().max()) for g in gradients)
+    return [g * min(1.0, most / norm) if norm > 0 else g * 1 for g in gradients]
+
+
+@wrong(
+    "clip_gradients",
+    says="you added up the norms of the tensors; take the root of the sum of all squares",
+)
+def clip_sum_of_norms(gradients, most):
+    norm = float(sum(g.norm() for g in gradients))
+    return [g * min(1.0, most / norm) if norm > 0 else g * 1 for g in gradients]
+
+
+@wrong("clip_gradients", says="you multiplied by most; the factor is most / norm")
+def clip_times_most(gradients, most):
+    norm = math.sqrt(sum(float(g.pow(2).sum()) for g in gradients))
+    return [g * most if norm > most else g * 1 for g in gradients]
+
+
+@wrong(
+    "clip_gradients", says="you divided by the norm, so that the new norm is 1; it should be most"
+)
+def clip_to_one(gradients, most):
+    norm = math.sqrt(sum(float(g.pow(2).sum()) for g in gradients))
+    return [g / norm if norm > most else g * 1 for g in gradients]
+
+
+@wrong("clip_gradients", says="nothing was shrunk")
+def clip_nothing(gradients, most):
+    return [g.clone() for g in gradients]
+
+
+@wrong(
+    "clip_gradients",
+    says="you divided by a norm of 0; where there is no step, there is nothing to shrink",
+)
+def clip_zero_by_zero(gradients, most):
+    norm = torch.sqrt(sum(g.pow(2).sum() for g in gradients))
+    return [g * torch.clamp(most / norm, max=1.0) if norm > 0 else g / norm for g in gradients]
+
+
+@wrong("clip_gradients", says="changed its argument in place")
+def clip_in_place(gradients, most):
+    norm = math.sqrt(sum(float(g.pow(2).sum()) for g in gradients))
+    for g in gradients:
+        if norm > most:
+            g *= most / norm
+    return gradients
+
+
+# --- generate --------------------------------------------------------------------------------------
+
+
+@wrong("generate", says="the model was shown ")
+def generate_shows_all(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids)[:, -1].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong("generate", says="you showed the first n_positions tokens; show the last ones")
+def generate_first_ones(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, :n_positions])[:, -1].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong(
+    "generate", says="you showed only the last token; show the whole text, up to n_positions tokens"
+)
+def generate_last_token(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -1:])[:, -1].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong("generate", says="you showed only the prompt; show what was written, too")
+def generate_prompt_only(model, ids, n_new, n_positions, generator):
+    text = ids
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        text = torch.cat([text, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return text
+
+
+@wrong("generate", says="you returned only what is new; return the whole text")
+def generate_new_only(model, ids, n_new, n_positions, generator):
+    T = ids.size(1)
+    return plainly(model, ids, n_new, n_positions, generator)[:, T:]
+
+
+@wrong("generate", says="the new token was put in front; append it")
+def generate_in_front(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        ids = torch.cat([torch.multinomial(p, 1, generator=generator), ids], dim=1)
+    return ids
+
+
+@wrong("generate", says="one token too many")
+def generate_one_more(model, ids, n_new, n_positions, generator):
+    return plainly(model, ids, n_new + 1 if n_new else 0, n_positions, generator)
+
+
+@wrong("generate", says="one token too few")
+def generate_one_less(model, ids, n_new, n_positions, generator):
+    return plainly(model, ids, max(n_new - 1, 0), n_positions, generator)
+
+
+@wrong("generate", says="nothing was written")
+def generate_forgets_the_name(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong("generate", says="you read what the model said at the first position; take the last")
+def generate_first_position(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, 0].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong(
+    "generate", says="the same seed gives another text; draw with the generator that you are given"
+)
+def generate_global_source(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(p, 1)], dim=1)
+    return ids
+
+
+@wrong(
+    "generate",
+    says="you always took the most likely token; draw one, with the probabilities of softmax",
+)
+def generate_greedy(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        best = model(ids[:, -n_positions:])[:, -1].argmax(-1, keepdim=True)
+        ids = torch.cat([ids, best], dim=1)
+    return ids
+
+
+@wrong(
+    "generate", says="another seed gives the same text; draw with the generator that you are given"
+)
+def generate_own_source(model, ids, n_new, n_positions, generator):
+    mine = torch.Generator().manual_seed(0)
+    return plainly(model, ids, n_new, n_positions, mine)
+
+
+@wrong("generate", says="all texts got the same tokens; draw for each text by itself")
+def generate_one_for_all(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        p = model(ids[:, -n_positions:])[:, -1].softmax(-1)
+        drawn = torch.stack([torch.multinomial(row, 1, generator=again(generator)) for row in p])
+        torch.rand(1, generator=generator)
+        ids = torch.cat([ids, drawn], dim=1)
+    return ids
+
+
+@wrong("generate", says="all tokens came equally often; draw with the probabilities of softmax")
+def generate_evenly(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        logits = model(ids[:, -n_positions:])[:, -1]
+        even = (logits > -100).float() if logits.max() < 100 else logits.softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(even, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong("generate", says="you drew in proportion to the scores; take their softmax first")
+def generate_from_scores(model, ids, n_new, n_positions, generator):
+    for _ in range(n_new):
+        logits = model(ids[:, -n_positions:])[:, -1]
+        ids = torch.cat([ids, torch.multinomial(logits, 1, generator=generator)], dim=1)
+    return ids
+
+
+@wrong("generate", says="its probability is 0.82")
+def generate_cold(model, ids, n_new, n_positions, generator):
+    return plainly(lambda x: 2 * model(x), ids, n_new, n_positions, generator)
+
+
+# --- seconds_per_call ------------------------------------------------------------------------------
+
+
+@wrong(
+    "seconds_per_call",
+    says="the clock was read when the work was only ordered; wait() before you read it again",
+)
+def seconds_ordered(work, wait, clock, repeats=5):
+    work()
+    wait()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    return (clock() - begun) / repeats
+
+
+@wrong(
+    "seconds_per_call",
+    says="the first call, which prepares, is in your time; call work() once before you begin",
+)
+def seconds_cold(work, wait, clock, repeats=5):
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (clock() - begun) / repeats
+
+
+@wrong(
+    "seconds_per_call",
+    says="the call that prepares is in your time; wait() after it, and read the clock then",
+)
+def seconds_with_the_first(work, wait, clock, repeats=5):
+    begun = clock()
+    work()
+    wait()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (clock() - begun) / repeats
+
+
+@wrong(
+    "seconds_per_call",
+    says="the call that prepares is in your time; wait() after it, and read the clock then",
+)
+def seconds_full_queue(work, wait, clock, repeats=5):
+    work()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (clock() - begun) / repeats
+
+
+@wrong(
+    "seconds_per_call",
+    says="the clock was read when the work was only ordered; wait() before you read it again",
+)
+def seconds_never_waits(work, wait, clock, repeats=5):
+    work()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    return (clock() - begun) / repeats
+
+
+@wrong("seconds_per_call", says="divide by repeats: how long does one call take?")
+def seconds_of_all(work, wait, clock, repeats=5):
+    work()
+    wait()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    wait()
+    return clock() - begun
+
+
+@wrong("seconds_per_call", says="you divided by repeats + 1; the call that prepares does not count")
+def seconds_by_one_more(work, wait, clock, repeats=5):
+    work()
+    wait()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (clock() - begun) / (repeats + 1)
+
+
+@wrong("seconds_per_call", says=DIFFERS)
+def seconds_wrong_way(work, wait, clock, repeats=5):
+    work()
+    wait()
+    begun = clock()
+    for _ in range(repeats):
+        work()
+    wait()
+    return (begun - clock()) / repeats
