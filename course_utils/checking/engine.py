@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.classroom.frontend import say
-from course_utils.machine.devices import is_out_of_memory
+from course_utils.machine.memory import is_out_of_memory
 
 from .compare import Comparison, Wrong, kind_of, show_value
 from .diagnosis import evidence, line_of, named, plain

@@ -50,20 +50,3 @@ def check_range(ids: Tensor, n: int, name: str = "an id") -> None:
         raise ValueError(
             f"{name} is not in 0 to {n - 1}: encode with the tokenizer that vocab_size was taken from"
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error says that memory ran out, of a GPU or of the CPU.
-
-    >>> (
-    ...     is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 8 GiB)")),
-    ...     is_out_of_memory(ValueError()),
-    ... )
-    (True, False)
-    """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in said or "can't allocate memory" in said
-    )

@@ -1,5 +1,6 @@
 """What a model costs: parameters, memory and FLOP, as lesson 08 counts them."""
 
+from course_utils.machine.memory import enough_memory, if_it_fits
 from course_utils.model_budget.census import (
     FORMULAS,
     GPT3,
@@ -17,7 +18,7 @@ from course_utils.model_budget.census import (
     training_memory,
     training_peak,
 )
-from course_utils.model_budget.memory import enough_memory, if_it_fits, step_peak
+from course_utils.model_budget.memory import step_peak
 
 __all__ = [
     "FORMULAS",

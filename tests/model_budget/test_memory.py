@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from course_utils.gpt2.model import GPT, GPTConfig
+from course_utils.machine.memory import LiveBytes, peak_bytes
 from course_utils.model_budget import census
-from course_utils.model_budget.memory import LiveBytes, peak_bytes, step_peak
+from course_utils.model_budget.memory import step_peak
 
 BASE = dict(n_layer=4, n_head=4, n_embd=128, vocab_size=1000, n_positions=256)
 SIZES = {

@@ -36,8 +36,9 @@ from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
 from course_utils.lora import adapters
 from course_utils.lora import runs as lora
-from course_utils.machine import devices, precision
-from course_utils.model_budget import census, memory
+from course_utils.machine import devices, memory, precision
+from course_utils.model_budget import census
+from course_utils.model_budget import memory as training_memory
 from course_utils.preferences import pairwise as preferences
 from course_utils.preferences import questions as preferences_questions
 from course_utils.preferences import reinforcement
@@ -86,7 +87,9 @@ def memory_and_precision(d):
     config = gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
     peak = memory.peak_bytes(lambda: x @ x, held=[x], device=d)
     model = gpt2.GPT(config, dice()).to(d)
-    ratio = memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(config, 4, 64)
+    ratio = training_memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(
+        config, 4, 64
+    )
     live = memory.LiveBytes()
     live.add(x)
     with memory.enough_memory("This case"):
@@ -97,7 +100,7 @@ def memory_and_precision(d):
     with mixed.forward():
         y = x[:4, :4] @ weight
     mixed.step(y.sum(), optimizer)
-    return peak, 0.95 < ratio < 1.05, fits, weight, devices.is_out_of_memory(MemoryError())
+    return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
 
 
 # --- 02, 03 ---------------------------------------------------------------------------------------
