@@ -83,7 +83,6 @@ def clip_gradients(gradients: Sequence[Tensor], most: float) -> list[Tensor]:
     return [factor * g for g in gradients]
 
 
-@torch.no_grad()
 def generate(
     model: Callable[[Tensor], Tensor],
     ids: Tensor,
@@ -104,7 +103,8 @@ def generate(
             [3, 0, 1, 2]])
     """
     for _ in range(n_new):
-        logits = model(ids[:, -n_positions:])[:, -1]  # (B, V)
+        with torch.no_grad():
+            logits = model(ids[:, -n_positions:])[:, -1]  # (B, V)
         drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)  # (B, 1)
         ids = torch.cat([ids, drawn], dim=1)
     return ids

@@ -20,6 +20,7 @@ from course_utils.checking.draws import must_have_share
 from course_utils.checking.inputs import dice, normal
 from course_utils.gpt2 import building
 from course_utils.gpt2 import model as gpt2
+from course_utils.training import learning_rate
 
 EXERCISES = Exercises()
 
@@ -508,6 +509,119 @@ def check_clip_gradients(student: Callable, rng: random.Random) -> None:
         still = [torch.zeros(shape), torch.zeros(4)]
         call = "clip_gradients(all zeros, most=1.0)"
         expect(student([g.clone() for g in still], 1.0), still, call)
+
+
+# --- learning_rate --------------------------------------------------------------------------------
+
+
+def fall(done: float, final: float) -> float:
+    """The share of the rate that is left when this share of the way down is done."""
+    return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+
+def by_share(
+    step: int,
+    steps: int,
+    lr: float,
+    warmup: float,
+    final: float,
+    rise: Callable[[int, int], float] = lambda step, warm: (step + 1) / warm,
+    left: Callable[[float, float], float] = fall,
+    last: int = 1,
+) -> float:
+    """The rate, put together from its parts, of which a mistake turns one."""
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * rise(step, warm)
+    return lr * left((step - warm) / max(1, steps - last - warm), final)
+
+
+@EXERCISES.add(
+    learning_rate,
+    difficulty=2,
+    minutes=7,
+    sizes=False,
+    gradients=False,  # a number, not a tensor
+    hints=[
+        "Two parts. warm = round(warmup * steps) steps go up: the first of them has lr / warm, the last one lr.",
+        "After them, the share of the way down is done = (step - warm) / (steps - 1 - warm): 0 at first, 1 at the last step.",
+        "(1 + math.cos(math.pi * done)) / 2 falls from 1 to 0 along a cosine; let it go from lr to final * lr. Where only "
+        "one step is left, do not divide by 0.",
+    ],
+    mistakes={
+        "there is no warm-up": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: (
+                lr * fall(step / max(1, steps - 1), final)
+            )
+        ),
+        "the first step has the rate 0, so it is lost; begin with lr / warm": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step, steps, lr, warmup, final, rise=lambda step, warm: step / warm
+            )
+        ),
+        "it falls along a straight line; let it fall along a cosine": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step, steps, lr, warmup, final, left=lambda done, final: 1 - (1 - final) * done
+            )
+        ),
+        "it falls to 0; the last rate is final * lr": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step, steps, lr, warmup, final, left=lambda done, final: fall(done, 0.0)
+            )
+        ),
+        "the last step does not reach final * lr; the steps count from 0 to steps - 1": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step, steps, lr, warmup, final, last=0
+            )
+        ),
+        "1 + cos goes from 2 to 0; halve it": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step,
+                steps,
+                lr,
+                warmup,
+                final,
+                left=lambda done, final: final + (1 - final) * (1 + math.cos(math.pi * done)),
+            )
+        ),
+        "final is added to the whole cosine, so that it begins above lr; fall from lr to final * lr": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
+                step, steps, lr, warmup, final, left=lambda done, final: final + fall(done, 0.0)
+            )
+        ),
+        "the cosine began at the first step; it begins after the warm-up": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: (
+                by_share(step, steps, lr, warmup, final)
+                if step < round(warmup * steps)
+                else lr * fall(step / max(1, steps - 1), final)
+            )
+        ),
+        "the rate is the share alone; multiply it by lr": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(step, steps, 1.0, warmup, final)
+        ),
+        "warmup is a share of the steps, not their number": (
+            lambda step, steps, lr, warmup=0.1, final=0.1: (
+                lr * (step + 1) / warmup
+                if step < warmup
+                else lr * fall((step - warmup) / max(1, steps - 1 - warmup), final)
+            )
+        ),
+    },
+)
+def check_learning_rate(student: Callable, rng: random.Random) -> None:
+    for steps, warmup in ((20, 0.2), (11, 0.0), (50, 0.1), (30, 0.3)):
+        lr = rng.uniform(1e-3, 0.5)
+        final = rng.uniform(0.05, 0.4)
+        warm = round(warmup * steps)
+        ups = [lr * (n + 1) / warm for n in range(warm)]
+        angles = [math.pi * n / (steps - 1 - warm) for n in range(steps - warm)]
+        downs = [lr * ((1 + final) / 2 + (1 - final) / 2 * math.cos(a)) for a in angles]
+        for step, want in enumerate([*ups, *downs]):
+            call = (
+                f"learning_rate({step}, {steps}, lr={lr:.3g}, warmup={warmup}, final={final:.3g})"
+            )
+            expect(student(step, steps, lr, warmup, final), want, call)
+    expect(student(0, 1, 0.5, 0.0, 0.1), 0.5, "learning_rate(0, 1, lr=0.5, warmup=0.0, final=0.1)")
 
 
 # --- generate -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Right answers to the exercises of lesson 04, in other styles than the reference."""
 
+import math
 import re
 import statistics
 from functools import reduce
@@ -275,3 +276,35 @@ def seconds_with_a_helper(work, wait, clock, repeats=5):
     for _ in range(repeats):
         work()
     return (now() - begun) / repeats
+
+
+# --- learning_rate --------------------------------------------------------------------------------
+
+
+@right("learning_rate")
+def rate_with_sine(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return (step + 1) * lr / warm
+    done = (step - warm) / (steps - warm - 1) if steps > warm + 1 else 0.0
+    return lr - (lr - final * lr) * math.sin(math.pi / 2 * done) ** 2
+
+
+@right("learning_rate")
+def rate_from_a_list(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    rates = [lr * (n + 1) / warm for n in range(warm)]
+    for n in range(steps - warm):
+        done = n / max(1, steps - warm - 1)
+        rates.append(final * lr + (lr - final * lr) * 0.5 * (1 + math.cos(math.pi * done)))
+    return rates[step]
+
+
+@right("learning_rate")
+def rate_by_numpy(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    up = np.arange(1, warm + 1) / max(1, warm)
+    left = steps - warm
+    angles = np.linspace(0, np.pi, left) if left > 1 else np.zeros(left)
+    shares = np.concatenate([up, final + (1 - final) * (1 + np.cos(angles)) / 2])
+    return float(lr * shares[step])

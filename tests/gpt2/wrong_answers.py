@@ -801,3 +801,91 @@ def seconds_wrong_way(work, wait, clock, repeats=5):
         work()
     wait()
     return (begun - clock()) / repeats
+
+
+# --- learning_rate --------------------------------------------------------------------------------
+
+
+def down(done, of, final):
+    return final + (1 - final) * (1 + math.cos(math.pi * done / max(1, of))) / 2
+
+
+@wrong("learning_rate", says="there is no warm-up")
+def rate_no_warmup(step, steps, lr, warmup=0.1, final=0.1):
+    done = step / max(1, steps - 1)
+    return lr * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
+
+
+@wrong("learning_rate", says="the first step has the rate 0, so it is lost; begin with lr / warm")
+def rate_from_zero(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * step / warm
+    return lr * down(step - warm, steps - 1 - warm, final)
+
+
+@wrong("learning_rate", says="it falls along a straight line; let it fall along a cosine")
+def rate_line(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    return lr + (final * lr - lr) * (step - warm) / max(1, steps - 1 - warm)
+
+
+@wrong("learning_rate", says="it falls to 0; the last rate is final * lr")
+def rate_to_zero(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    return lr * down(step - warm, steps - 1 - warm, 0.0)
+
+
+@wrong(
+    "learning_rate",
+    says="the last step does not reach final * lr; the steps count from 0 to steps - 1",
+)
+def rate_one_too_long(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    return lr * down(step - warm, steps - warm, final)
+
+
+@wrong("learning_rate", says="1 + cos goes from 2 to 0; halve it")
+def rate_not_halved(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    done = (step - warm) / max(1, steps - 1 - warm)
+    return lr * (final + (1 - final) * (1 + math.cos(math.pi * done)))
+
+
+@wrong("learning_rate", says="final is added to the whole cosine")
+def rate_final_added(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    return final * lr + lr * down(step - warm, steps - 1 - warm, 0.0)
+
+
+@wrong("learning_rate", says="the cosine began at the first step; it begins after the warm-up")
+def rate_cosine_from_the_start(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return lr * (step + 1) / warm
+    return lr * down(step, steps - 1, final)
+
+
+@wrong("learning_rate", says="the rate is the share alone; multiply it by lr")
+def rate_share_alone(step, steps, lr, warmup=0.1, final=0.1):
+    warm = round(warmup * steps)
+    if step < warm:
+        return (step + 1) / warm
+    return down(step - warm, steps - 1 - warm, final)
+
+
+@wrong("learning_rate", says="warmup is a share of the steps, not their number")
+def rate_warmup_as_a_number(step, steps, lr, warmup=0.1, final=0.1):
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    return lr * down(step - warmup, steps - 1 - warmup, final)
