@@ -87,8 +87,8 @@ class StaticDecoder:
 
     @torch.no_grad()
     def capture(self) -> "StaticDecoder":
-        """Record a step as a CUDA graph; does nothing where there is no CUDA."""
-        if self.token.device.type != "cuda":
+        """Record a step as a CUDA graph; does nothing where there is no CUDA that can."""
+        if self.token.device.type != "cuda" or not torch.backends.cuda.is_built():
             return self
         side = torch.cuda.Stream()  # what is not yet prepared must not be prepared while recording
         side.wait_stream(torch.cuda.current_stream())

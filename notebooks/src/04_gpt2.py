@@ -127,22 +127,23 @@ claims.criteria()
 #
 # **Question.** You have the block of lesson 03. What is still missing for GPT-2?
 #
-# Two tables. `wte` has a row for each **token** of the vocabulary, `wpe` a row for each place of the text: without it the
-# model would not know the order. Their sum starts the **residual stream**, the row of numbers at each position to which
-# every block adds something.
+# Two tables. `wte` has a row for each token of the vocabulary, `wpe` a row for each place of the text: without it the
+# model would not know the order. The **residual stream** is the row of numbers at each position to which every block adds
+# something; at the start it is the sum of the two rows.
 
 # %% tags=["display"]
 # @title GPT-2, as a diagram
 d = Diagram()
 ids_box = d.box("ids  (B, T)", 0, 0, width=2.6, color="yellow")
-wte_box, wpe_box = d.box("wte", -1.5, 1.8), d.box("wpe", 1.5, 1.8)
+wte_box = d.box("wte: which token", -1.8, 1.7, width=3.4)
+wpe_box = d.box("wpe: which place", 1.8, 1.7, width=3.4)
 sum_box = d.box("+   (B, T, d_model)", 0, 3.4, width=3.6, color="green")
 block_box = d.box("block: attention, MLP", 0, 5.0, width=4.0, color="orange")
 again_box = d.box("… 11 more blocks", 0, 6.4, width=4.0, color="orange")
 norm_box = d.box("ln_f", 0, 7.8)
 head_box = d.box("scores  (B, T, V)", 0, 9.4, width=3.4, color="blue")
 for start, end, name in (
-    (ids_box, wte_box, "which token"), (ids_box, wpe_box, "which place"), (wte_box, sum_box, ""),
+    (ids_box, wte_box, ""), (ids_box, wpe_box, ""), (wte_box, sum_box, ""),
     (wpe_box, sum_box, ""), (sum_box, block_box, ""), (block_box, again_box, ""),
     (again_box, norm_box, ""), (norm_box, head_box, "times wte, turned"),
 ):
@@ -226,7 +227,8 @@ forward = check("gpt2.forward", forward)
 # | $s_t = W_{E}\, \mathrm{LN}_f(x^L_t)$ | `ln_f(x) @ wte.T` |
 # | $p(\text{next token} = j) = \mathrm{softmax}(s_t)_j$ | `logits.softmax(-1)` |
 #
-# That is all of GPT-2 (Radford and others 2019, section 2.3). The scores $s$ are called **logits**.
+# That is all of GPT-2 (Radford and others 2019, section 2.3). The scores $s$, of which softmax makes probabilities, are
+# called **logits**.
 #
 # **Is it GPT-2?** The library `transformers` has the original. Its numbers have other names than ours, and some matrices
 # lie the other way round.
@@ -411,8 +413,9 @@ clip_gradients = check("gpt2.clip_gradients", clip_gradients)
 # solution("gpt2.clip_gradients")
 
 # %% [markdown]
-# The **optimizer** AdamW gives each number a step size of its own, by how large its gradients have been. At the beginning
-# it hardly knows, so the **learning rate**, which scales all steps, starts small. Towards the end small steps settle.
+# An **optimizer** decides how far each number goes, by its gradients. AdamW gives each a step size of its own, by how large
+# its gradients have been. At the beginning it hardly knows that. The **learning rate** scales the steps of all numbers: it
+# starts small for that reason, and ends small, so that the numbers settle.
 #
 # ### Exercise 6 · the schedule
 #
@@ -494,8 +497,8 @@ fig, ax = subplots(figsize=(9, 4.2))
 ax.plot(range(1, steps + 1), losses, linewidth=1.2)
 for name, nats in marks.items():
     ax.axhline(nats, color="black", linestyle=":", linewidth=1.2)
-    ax.text(steps, nats + 0.06, name, ha="right")
-ax.set(xlabel="step", ylabel="loss (nats)", ylim=(0, 7.5))
+    ax.text(1.03 * steps, nats, name, va="center", backgroundcolor="white")
+ax.set(xlabel="step", ylabel="loss (nats)", xlim=(0, 1.22 * steps), ylim=(0, 7.5))
 final = statistics.mean(losses[-20:])
 assert abs(losses[0] - marks["log V"]) < 0.6 and final < marks["pairs"] - 0.05
 show(fig, "Your model's loss against the step: from log V down, past frequencies and past pairs.")
@@ -676,7 +679,7 @@ reveal("gpt2.floor", "in bfloat16 only" if possible == ["bfloat16"] else "in no 
 
 # %% tags=["nbval-ignore-output"]
 GPU = where.type == "cuda"
-size = timing.sizes(small=not GPU)
+size = pick(cpu=timing.sizes(small=True), gpu=timing.sizes(small=False))
 measured = {where.type: timing.measure(where, size, compiled=GPU)}
 for name, flops in measured[where.type]["limits"]["flops"].items():
     print(f"{name:<9} {flops / 1e9:10,.0f} GFLOP a second")
@@ -705,7 +708,9 @@ for (name, record), mark in zip(everyone.items(), "osD^v", strict=False):
     sweep = record["batch sweep"]
     rates = [r["tokens a second"] for r in sweep]
     axes[0].plot([r["B"] for r in sweep], rates, f"{mark}-", label=name)
-axes[0].set(xscale="log", yscale="log", xlabel="texts at once", ylabel="tokens a second", title="batch")
+axes[0].set_xscale("log", base=2)
+axes[0].set(yscale="log" if recorded else "linear", title="batch")
+axes[0].set(xlabel="texts at once", ylabel="tokens a second", ylim=None if recorded else (0, None))
 axes[0].legend()
 formats = measured[where.type]["formats"]
 milliseconds = [1e3 * r["seconds"] for r in formats]
@@ -716,7 +721,7 @@ show(fig, "Left: tokens a second against the number of texts. Right: a pass in e
 
 # %% [markdown]
 # **Attention, written out or in one kernel.** Written out, all weights of a head, T × T numbers, lie in memory at one
-# time. A **fused** kernel makes them piece by piece and keeps none (Dao and others 2022).
+# time. A **fused** kernel for attention makes the weights piece by piece and keeps none (Dao and others 2022).
 
 # %% tags=["display"]
 # @title Predict: twice the text
@@ -746,9 +751,9 @@ reveal("gpt2.memory", f"{'more than ' if growth['explicit'] > 2.5 else ''}double
 
 # %% [markdown]
 # **Writing one token.** Without a cache each new token reads the whole text again. With one, a token takes some hundred
-# small jobs, called **kernels** on a GPU. Ordering each takes the CPU a few microseconds: for a small model longer than
-# the work. A *CUDA graph* records all orders once and repeats them with one; for that no shape may change, so its cache
-# has its full length from the start, and a mask hides what is empty.
+# small jobs. The jobs of a GPU are called **kernels**. Ordering each takes the CPU a few microseconds: for a small model
+# longer than the work. A *CUDA graph* records all orders once and repeats them with one; for that no shape may change, so
+# its cache has its full length from the start, and a mask hides what is empty.
 
 # %% tags=["display"]
 # @title A token, and where its time goes
@@ -768,8 +773,8 @@ show(fig, "Left: time a token for each way of writing. Right: the jobs of one to
 # The white gaps are time in which nothing is computed.
 #
 # **Short numbers lose something.** float16 has no number between 0 and 6 · 10⁻⁸. Many gradients of a large model are
-# smaller. So the loss is multiplied by a large number before the way back, and the gradients are divided by it after:
-# **loss scaling** (Micikevicius and others 2018). bfloat16 has float32's range, and needs none.
+# smaller. To multiply the loss by a large number before the way back, and to divide the gradients by it after, is called
+# **loss scaling** (Micikevicius and others 2018). The format bfloat16 has float32's range, and needs none.
 
 # %%
 gradient, scale = torch.tensor(2e-9), 2.0**14
@@ -781,8 +786,9 @@ print("in bfloat16:          ", f"{gradient.to(torch.bfloat16).item():.1e}")
 # ## Arithmetic or memory?
 #
 # **Question.** What holds a job back? A machine has two limits: operations a second (FLOP/s), and bytes that it fetches a
-# second. A job does some operations for every byte: its **arithmetic intensity**. Below a certain intensity memory is the
-# limit, above it arithmetic: the **roofline** (Williams and others 2009).
+# second. The **arithmetic intensity** of a job is the number of operations that it does for each byte. A **roofline** draws
+# what a machine can reach at each intensity: below a certain one memory is the limit, above it arithmetic (Williams and
+# others 2009).
 #
 # In a forward pass each weight is fetched once, 4 bytes, and used for every token, 2 FLOP.
 
@@ -855,8 +861,8 @@ explore(
 )
 
 # %% [markdown]
-# **Learning.** A training step takes 6 FLOP for each parameter and token: 2 forward, 4 back. The share of the machine's
-# peak that this makes is the **model FLOP utilization**, MFU (Chowdhery and others 2022). Half is good.
+# **Learning.** A training step takes 6 FLOP for each parameter and token: 2 forward, 4 back. The **model FLOP utilization**,
+# MFU, is the share of the machine's peak that a step reaches by this rule (Chowdhery and others 2022). Half is good.
 
 # %% tags=["nbval-ignore-output"]
 N = model_budget.count_parameters(config)

@@ -8,6 +8,10 @@ from lint import SECOND
 # What each lesson of the second edition must explain.
 NEEDED = {
     "00_language_models": {"language model", "probability"},
+    "04_gpt2": {
+        "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
+        "optimizer", "residual stream", "roofline", "tied",
+    },
     "02_attention": {
         "attention head", "autoregressive", "causal mask", "entropy", "key", "key-value cache",
         "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
