@@ -21,7 +21,7 @@ NAMED = 0.95  # of a room's known wrong answers, at least
 # a room leaves this list when it was gone through, and does not come back. SO_FAR: named in all.
 AWAITING = {
     "tokenization", "attention", "gpt2", "kl_bias", "sampling", "architectures", "test_time_compute",
-    "sparse_autoencoders", "induction", "grokking", "instruction_tuning",
+    "sparse_autoencoders", "grokking", "instruction_tuning",
     "lora", "preferences", "compression", "audit",
 }  # fmt: skip
 SO_FAR = 0.82
