@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from course_utils.checking import Exercises, Wrong, difference, expect, show_value
+from course_utils.checking import Exercises, Wrong, difference, expect, kind_of
 from course_utils.checking.inputs import different, normal
 from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
@@ -127,7 +127,7 @@ GIVEN = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h
 def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
     """What was recorded under this name is a tensor, without a graph, and the module's output."""
     if not isinstance(got, Tensor):
-        raise Wrong(f"{call}: {name} should be a tensor, not {show_value(got)}.")
+        raise Wrong(f"{call}: {name} should be a tensor, not {kind_of(got)}.")
     if got.requires_grad:
         raise Wrong(
             f"{call}: {name} hangs on the model's graph of gradients. Record under torch.no_grad(), or detach."

@@ -177,7 +177,7 @@ def record_input(model, ids, names):
     return hooked(model, ids, names, keeper(lambda args, output: args[0].clone()))
 
 
-@wrong("record", says="should be a tensor, not (")
+@wrong("record", says="should be a tensor, not a tuple")
 def record_arguments(model, ids, names):
     """All that the module gets, as a tuple."""
     return hooked(model, ids, names, keeper(lambda args, output: args))
