@@ -106,7 +106,7 @@ def _score_mistakes(pattern: Tensor, ids: Tensor) -> dict[str, Tensor]:
         .div(B)
         .float(),
     }
-    for k in range(T):
+    for k in sorted(range(T), key=lambda k: k != 1):  # the most common one first
         mistakes[
             f"you took the column {k} before each position, whatever the tokens are; take those after earlier copies of the token"
         ] = pattern.diagonal(-k, dim1=-2, dim2=-1).mean(-1).mean(0)
@@ -161,7 +161,7 @@ def check_induction_score(student: Callable, rng: random.Random) -> None:
         want = _mean_attention(pattern, ids, _following)
         mistakes = _score_mistakes(pattern, ids)
         call = f"induction_score(pattern, ids) with a pattern of shape {tuple(pattern.shape)}"
-        expect(student(pattern, ids), want, call, mistakes=different(mistakes, want), tol=1e-4)
+        expect(student(pattern, ids), want, call, mistakes=different(mistakes, want))
 
 
 def earlier_pairs(ids: Tensor) -> int:
