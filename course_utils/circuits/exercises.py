@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from course_utils.checking import Exercises, Wrong, difference, expect, show_value
+from course_utils.checking import Exercises, Wrong, difference, expect, kind_of
 from course_utils.checking.inputs import different, normal
 from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
@@ -119,16 +119,6 @@ class InPlace(nn.Module):
         return self.bend(self.first(x))
 
 
-def _expect_hooks(model: Watched, before: int, call: str) -> None:
-    """As many hooks as before: no own one is left, and nobody else's is gone."""
-    if hooks_on(model) < before:
-        raise Wrong(
-            f"{call}: a hook of somebody else is gone. Remove your own only: keep what register_forward_hook returns."
-        )
-    if hooks_on(model) > before:
-        raise Wrong(f"{call}: hooks are left on the model. Call remove() on each handle.")
-
-
 # what each of these modules gets, by the name of the activation
 GIVEN = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h.1.in", "lm_head": "ln_f",
          "h.0.ln_1": "h.0.in", "h.2.mlp.c_fc": "h.2.ln_2"}  # fmt: skip
@@ -137,7 +127,7 @@ GIVEN = {"h.0.mlp": "h.0.ln_2", "h.1.attn": "h.1.ln_1", "ln_f": "h.2", "h.1": "h
 def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
     """What was recorded under this name is a tensor, without a graph, and the module's output."""
     if not isinstance(got, Tensor):
-        raise Wrong(f"{call}: {name} should be a tensor, not {show_value(got)}.")
+        raise Wrong(f"{call}: {name} should be a tensor, not {kind_of(got)}.")
     if got.requires_grad:
         raise Wrong(
             f"{call}: {name} hangs on the model's graph of gradients. Record under torch.no_grad(), or detach."
@@ -152,6 +142,19 @@ def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
     expect(got, truth[name], f"{call}[{name!r}]", mistakes=mistakes, tol=1e-4)
 
 
+@torch.no_grad()
+def _past_the_model(model: nn.Module, ids: Tensor, names: list[str]) -> dict[str, Tensor]:
+    """Each module is run by itself, on the embedding of the tokens."""
+    x = model.wte(ids)
+    return {name: x if name == "wte" else model.get_submodule(name)(x) for name in names}
+
+
+LOOP = (
+    "Keep what each module gives under its own name: a function that is made in a loop sees the loop's last name, "
+    "unless you bind it, name=name"
+)
+
+
 @EXERCISES.add(
     hooks.record,
     difficulty=2,
@@ -164,6 +167,9 @@ def _expect_record(got: object, name: str, truth: dict, call: str) -> None:
         "after an error. The model runs once, inside of it, under @torch.no_grad().",
     ],
     refuses=[(torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(1, 2), ["1"])],
+    mistakes={
+        "you gave each module the token embeddings; run the whole model once, and keep what each module gives inside of it": _past_the_model
+    },
 )
 def check_record(student: Callable, rng: random.Random) -> None:
     model = watched(rng)
@@ -177,36 +183,35 @@ def check_record(student: Callable, rng: random.Random) -> None:
     )
     truth = run_by_hand(model, ids)
     model.runs = 0
-    before = hooks_on(model)
     call = f"record(model, ids, {names})"
     found = student(model, ids, names)
     if not isinstance(found, dict):
         raise Wrong(
             f"{call}: return a dictionary from names to tensors; you returned a {type(found).__name__}."
         )
+    if list(found) == names[-1:]:
+        raise Wrong(f"{call}: only the last name is there. {LOOP}")
     if sorted(found) != sorted(names):
         raise Wrong(
             f"{call}: the dictionary should have these names as keys, it has {sorted(map(str, found))[:6]}."
         )
-    _expect_hooks(model, before, call)
     last = found[names[-1]]
     if all(
         isinstance(x, Tensor) and x.shape == last.shape and torch.equal(x, last)
         for x in found.values()
     ):
+        raise Wrong(f"{call}: all names hold the same tensor. {LOOP}")
+    fits = {n: [m for m in names if difference(found[n], truth[m], 1e-4) is None] for n in names}
+    if all(fits.values()) and (mixed := [n for n in names if n not in fits[n]]):
         raise Wrong(
-            f"{call}: all names hold the same tensor. A function in a loop sees the loop's last name: bind it, "
-            "name=name, or make the function in another function."
+            f"{call}: {mixed[0]} holds what {fits[mixed[0]][0]} gives. Modules run in the order of the model, not in the order "
+            "of `names`: keep each output under its own name"
         )
     for name in names:
         _expect_record(found[name], name, truth, call)
     if model.runs != 1:
         raise Wrong(
             f"{call}: the model ran {model.runs} times. Put all hooks on, then run it once."
-        )
-    if not model.training:
-        raise Wrong(
-            f"{call}: the model was in training mode before and is not any more. Leave it as it is."
         )
     check_record_in_trouble(student, rng, model, ids)
 
@@ -299,6 +304,11 @@ def _lens_mistakes(model: Watched, streams: list[Tensor], want: Tensor) -> dict[
         "It goes through model.ln_f, then through model.lm_head. Do the same with all of them.",
         "torch.stack([model.lm_head(model.ln_f(stream)) for stream in model.streams(ids)])",
     ],
+    mistakes={
+        "you returned a list of tensors; torch.stack makes one tensor of them": (
+            lambda model, ids: list(circuits.logit_lens(model, ids))
+        )
+    },
 )
 def check_logit_lens(student: Callable, rng: random.Random) -> None:
     for n_layer, tied in ((3, True), (2, False), (1, True)):
@@ -342,14 +352,17 @@ def _patched_metrics(
     source: Tensor,
     positions: Callable[[int], object],
     shift: int = 0,
+    piled: bool = False,
 ) -> Tensor:
     """The metric (names, T) of runs of `base` in which some positions of one activation
-    come from `source`.
+    come from `source`; with `piled` all of each activation before it as well.
     """
     given = run_by_hand(model, source)
 
     def one(name: str, t: int) -> Tensor:
         def change(here: str, x: Tensor) -> Tensor:
+            if piled and here in names[: names.index(name)]:
+                return given[here]
             if here != name:
                 return x
             x = x.clone()
@@ -376,6 +389,12 @@ def _patching_mistakes(
         "run the corrupt text and patch in the clean run; you broke the clean one": (noised - good)
         / (bad - good),
         "the patch comes from the same run that it goes into": torch.zeros_like(want),
+        "you ran the clean text, which the patch cannot repair any more; run the corrupt one": (
+            torch.ones_like(want)
+        ),
+        "patches of earlier positions and names stayed on; take each off before the next one": (
+            (table(corrupt, clean, lambda t: slice(0, t + 1), piled=True) - bad) / (good - bad)
+        ),
         "bring it to a scale: (patched - corrupt) / (clean - corrupt)": raw,
         "divide by clean - corrupt": raw - bad,
         "subtract the corrupt run's metric first": raw / (good - bad),
@@ -414,25 +433,30 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
     for n_layer, T in ((2, 5), (3, 7), (1, 4)):
         model = watched(rng, n_layer).eval()
         clean, corrupt = _two_texts(rng, T)
-        metric = _difference_of_logits(*rng.sample(range(13), 2))
+        tokens = rng.sample(range(13), 2)
         everything = [
             "h.0.in",
             *(f"h.{k}{part}" for k in range(n_layer) for part in ("", ".attn", ".mlp")),
         ]
         names = rng.sample(everything, min(4, len(everything)))
+        ends = [run_by_hand(model, ids)["lm_head"] for ids in (clean, corrupt)]
+        good, bad = (_difference_of_logits(*tokens)(logits)[0] for logits in ends)
+        if n_layer == 2 and good > bad:  # the scale may go downwards, too
+            tokens.reverse()
+            good, bad = -good, -bad
+        metric = _difference_of_logits(*tokens)
         table = partial(_patched_metrics, model, metric, names)
-        good, bad = (metric(run_by_hand(model, ids)["lm_head"])[0] for ids in (clean, corrupt))
         raw = table(corrupt, clean, lambda t: t)
         want = (raw - bad) / (good - bad)
         model.runs = 0
-        before = hooks_on(model)
         call = f"patching_map(model, clean, corrupt, metric, {names}) with {T} positions"
         got = student(model, clean, corrupt, metric, names)
-        if hooks_on(model) != before:
-            raise Wrong(
-                f"{call}: hooks are left on the model. Use `with patched(…):` and run the model inside."
-            )
         if difference(got, want, 1e-3) is None:
             continue
+        for order in itertools.permutations(range(len(names))):
+            if difference(got, want[list(order)], 1e-3) is None:
+                raise Wrong(
+                    f"{call}: the rows are right, but in another order; put them in the order of `names`"
+                )
         mistakes = _patching_mistakes(table, clean, corrupt, good, bad)
         expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)

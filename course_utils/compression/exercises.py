@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.checking import Exercises, Wrong, difference, expect, kind_of
-from course_utils.checking.inputs import check_gradient, must_keep, must_raise, normal
+from course_utils.checking.inputs import normal
 from course_utils.compression import distillation as compression
 from course_utils.compression import shrinking
 
@@ -73,6 +73,7 @@ def distillation_mistakes(student: Tensor, teacher: Tensor, T: float) -> dict[st
     ],
     refuses=[
         (torch.ones(2, 3), torch.ones(2, 4)),
+        (torch.ones(2, 3, 4), torch.ones(1, 3, 4)),
         (torch.ones(2, 3), torch.ones(2, 3), 0.0),
         (torch.ones(2, 3), torch.ones(2, 3), -1.0),
     ],
@@ -96,19 +97,7 @@ def check_distillation_loss(student: Callable, rng: random.Random) -> None:
     _check_extreme_distillation(student, rng, given, taught)
     given = normal(rng, 2, 3, 4)
     taught = normal(rng, 2, 3, 4)
-    _check_distillation_gradients(student, given, taught)
-    fixed = given.detach()
-    for bad in (0.0, -1.0):
-        must_raise(
-            lambda bad=bad: student(fixed, taught, bad),
-            f"distillation_loss with temperature={bad}",
-            "it divides by it",
-        )
-    must_raise(
-        lambda: student(fixed, taught[:1], 2.0),
-        "distillation_loss of shapes (2, 3, 4) and (1, 3, 4)",
-        "each row needs its own teacher",
-    )
+    _check_teacher(student, given, taught)
 
 
 def _check_extreme_distillation(
@@ -133,18 +122,11 @@ def _check_extreme_distillation(
     expect(got, distillation_oracle(far, taught[:, :3], 1.0), call)
 
 
-def _check_distillation_gradients(student: Callable, given: Tensor, taught: Tensor) -> None:
-    """Gradients reach the student, and not the teacher."""
-    oracle = lambda x: (
-        4
-        * F.kl_div((x / 2).log_softmax(-1), (taught / 2).softmax(-1), reduction="none")
-        .sum(-1)
-        .mean()
-    )
-    check_gradient(lambda x: student(x, taught, 2.0), oracle, given.clone(), "distillation_loss")
+def _check_teacher(student: Callable, given: Tensor, taught: Tensor) -> None:
+    """No gradient reaches the teacher."""
     inner = taught.clone().requires_grad_() * 1
     loss = student(given.requires_grad_(), inner, 2.0)
-    if torch.autograd.grad(loss, inner, allow_unused=True)[0] is not None:
+    if loss.requires_grad and torch.autograd.grad(loss, inner, allow_unused=True)[0] is not None:
         raise Wrong(
             "distillation_loss sends a gradient into the teacher, who is not to learn: use teacher_logits.detach()."
         )
@@ -191,6 +173,22 @@ def _mask_mistakes(w: Tensor, sparsity: float) -> dict[str, Tensor]:
         "mask = torch.ones_like(order, dtype=torch.bool); mask[order[: round(sparsity * len(order))]] = False; mask.view(w.shape)",
     ],
     refuses=[(torch.ones(3), -0.1), (torch.ones(3), 1.1)],
+    mistakes={
+        "you removed a share of each row; the smallest of all weights must go": (
+            lambda w, sparsity: (
+                torch.stack(
+                    [shrinking.magnitude_mask(row, sparsity) for row in w.flatten(0, -2)]
+                ).view(w.shape)
+                if w.ndim > 1
+                else shrinking.magnitude_mask(w, sparsity)
+            )
+        ),
+        "argsort gives the positions of the smallest weights, not the rank of each weight; set the mask to False at these positions": (
+            lambda w, sparsity: (
+                w.abs().flatten().argsort(stable=True) >= round(sparsity * w.numel())
+            ).view(w.shape)
+        ),
+    },
 )
 def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
     for shape, sparsity in (
@@ -205,7 +203,6 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
             [rng.choice((-1, 1)) * (1 + i) * 0.1 for i in rng.sample(range(99), math.prod(shape))]
         ).view(shape)
         wrong = _mask_mistakes(w, sparsity)
-        kept = w.clone()
         wrong = {
             text: mask
             for text, mask in wrong.items()
@@ -217,15 +214,8 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
             f"magnitude_mask of shape {shape}, sparsity={sparsity}",
             wrong,
         )
-        must_keep(f"magnitude_mask of shape {shape}", kept, w)
     equal = torch.full((2, 4), rng.uniform(0.5, 2.0))
     _check_equal_weights(student, equal)
-    for bad in (-0.1, 1.5):
-        must_raise(
-            lambda bad=bad: student(equal, bad),
-            f"magnitude_mask with sparsity={bad}",
-            "it is a share, from 0 to 1",
-        )
 
 
 def _check_equal_weights(student: Callable, equal: Tensor) -> None:
@@ -281,42 +271,65 @@ def made_of(
     )
 
 
-def absmax_mistakes(w: Tensor, bits: int, kept: tuple[int, ...]) -> dict[str, tuple]:
+def absmax_mistakes(
+    w: Tensor, bits: int, kept: tuple[int, ...], got: object
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """What the usual slips make of these weights."""
     n = 2 ** (bits - 1) - 1
     dtype = torch.int8 if bits <= 8 else torch.int16
     over = [d for d in range(w.dim()) if d not in kept]
-    inside = lambda x, n=n: x.clamp(-n, n).to(dtype)
     keep = bool(kept)
-    scale = w.abs().amax(over, keepdim=keep) / n
-    signed = w.amax(over, keepdim=keep) / n
-    whole = w.abs().max() / n
+    tiny = torch.finfo(w.dtype).tiny
+    largest = w.abs().amax(over, keepdim=keep)
+    scale = largest / n
+    signed = (w.amax(over, keepdim=keep) / n).clamp(min=tiny)
+    span = (w.amax(over, keepdim=keep) - w.amin(over, keepdim=keep)) / (2**bits - 1)
     along = w.abs().amax(kept, keepdim=True) / n if keep else scale
-    return {
-        "round to the nearest: you cut the decimals off": (inside((w / scale).trunc()), scale),
-        "round to the nearest: you rounded down": (inside((w / scale).floor()), scale),
-        "the largest *size* makes the scale: use .abs() before the maximum": (inside((w / signed).round()), signed),
-        "n is 2^(bits - 1) - 1: one bit is for the sign": (inside((w / (scale * n / (2 * n + 1))).round()), scale * n / (2 * n + 1)),
-        "n is 2^(bits - 1) - 1; you used 2^(bits - 1)": (inside((w / (scale * n / (n + 1))).round(), n + 1), scale * n / (n + 1)),
-        "each slice along `dim` needs a scale of its own; you made one for all": (inside((w / whole).round()), whole),
-        "`dim` says which slices have a scale of their own: take the maximum over all *other* dimensions": (inside((w / along).round()), along),
-        "return the scale by which the whole numbers are multiplied, not divided": (inside((w / scale).round()), 1 / scale),
-        "the scale lost its dimensions: use keepdim=True, so that ints * scale gives the weights back": (inside((w / scale).round()), scale.squeeze()),
-        "return whole numbers, as int8 (int16 above 8 bits)": ((w / scale).round(), scale),
-        "return the whole numbers, not the weights after rounding": ((w / scale).round() * scale, scale),
-        "return (ints, scale), in this order": (scale, inside((w / scale).round())),
+
+    def by(
+        scale: Tensor, n: int = n, away: Callable[[Tensor], Tensor] = torch.round
+    ) -> tuple[Tensor, Tensor]:
+        return away(w / scale).clamp(-n, n).to(dtype), scale
+
+    ints = by(scale)[0]
+    mistakes = {
+        "round to the nearest: you cut the decimals off": by(scale, n, torch.trunc),
+        "round to the nearest: you rounded down": by(scale, n, torch.floor),
+        "the largest *size* makes the scale: use .abs() before the maximum": by(signed),
+        "the largest *size* makes the scale; you took the largest less the smallest weight": by(span),
+        "n is 2^(bits - 1) - 1: one bit is for the sign": by(largest / (2 * n + 1), 2 * n + 1),
+        "n is 2^(bits - 1) - 1; you used 2^(bits - 1)": by(largest / (n + 1), n + 1),
+        "n is 2^(bits - 1) - 1, with the bits that are asked for; yours is 127 for all": by(largest / 127, 127),
+        "each slice along `dim` needs a scale of its own; you made one for all": by(w.abs().max() / n),
+        "`dim` says which slices have a scale of their own: take the maximum over all *other* dimensions": by(along),
+        "return the scale by which the whole numbers are multiplied, not divided": (ints, 1 / scale),
+        "the scale lost its dimensions: use keepdim=True, so that ints * scale gives the weights back": (ints, scale.squeeze()),
+        "return whole numbers, as int8 (int16 above 8 bits)": (ints.float(), scale),
+        "above 8 bits the numbers do not fit into int8: return int16": (ints.to(torch.int8), scale),
+        "return the whole numbers, not the weights after rounding": (ints * scale, scale),
+        "return (ints, scale), in this order": (scale, ints),
     }  # fmt: skip
+    if kept == (0,) and w.size(0) == w.size(-1):
+        mistakes[
+            "the largest sizes lost their dimension before you divided by them: use keepdim=True"
+        ] = by(scale.flatten())
+    if keep and isinstance(got[1], Tensor) and got[1].shape == scale.shape:
+        more = (got[1] - scale).mean()
+        if more > 0:
+            mistakes[
+                "you added a number to each scale to keep it above 0; .clamp(min=…) changes none of the others"
+            ] = by(scale + more)
+    return mistakes
 
 
 def expect_absmax(
     got: object, want: tuple[Tensor, Tensor], call: str, mistakes: dict[str, tuple]
 ) -> None:
-    if not (isinstance(got, tuple) and len(got) == 2):
-        raise Wrong(f"{call} must return two tensors, (ints, scale); it returned {kind_of(got)}.")
-    for sentence, wrong in mistakes.items():
-        if difference(got, want, 1e-5) and not difference(got, wrong, 1e-5):
-            raise Wrong(f"{call}: {sentence}.")
-    expect(got[0], want[0], f"the ints of {call}")
-    expect(got[1], want[1], f"the scale of {call}")
+    for i, part in enumerate(("ints", "scale")):
+        shown = {
+            s: wrong[i] for s, wrong in mistakes.items() if difference(wrong[i], want[i], 1e-5)
+        }
+        expect(got[i], want[i], f"the {part} of {call}", shown)
 
 
 @EXERCISES.add(
@@ -342,8 +355,8 @@ def expect_absmax(
 def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
     for shape, bits, dim in (
         ((3, 5), 8, None),
-        ((4, 6), 4, 0),
         ((5, 5), 8, 0),
+        ((4, 6), 4, 0),
         ((4, 4), 4, 1),
         ((3, 4), 8, -1),
         ((7,), 3, None),
@@ -354,9 +367,12 @@ def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
         kept = tuple(d % len(shape) for d in named)
         w, *want = made_of(rng, shape, bits, kept)
         call = f"quantize_absmax of weights {shape}, bits={bits}, dim={dim}"
-        given = w.clone()
-        expect_absmax(student(given, bits, dim), tuple(want), call, absmax_mistakes(w, bits, kept))
-        must_keep(call, w, given)
+        got = student(w, bits, dim)
+        if not (isinstance(got, tuple) and len(got) == 2):
+            raise Wrong(
+                f"{call} must return two tensors, (ints, scale); it returned {kind_of(got)}."
+            )
+        expect_absmax(got, tuple(want), call, absmax_mistakes(w, bits, kept, got))
     w, ints, scale = made_of(rng, (2, 6), 8, ())
     expect_absmax(
         student(w), (ints, scale), "quantize_absmax(w) without more: 8 bits, one scale for all", {}
@@ -369,15 +385,4 @@ def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             "quantize_absmax of weights with a row of zeros: that row must stay 0. Its scale would be 0, and "
             "0 / 0 is no number: keep the scale above 0."
-        )
-    for bad, arguments, why in (
-        ("bits=1", (w, 1, None), "there is no room for both signs"),
-        ("dim=5", (w, 8, 5), "there is no such dimension"),
-        ("an empty w", (w[:0], 8, None), "nothing is largest"),
-        ("a nan in w", (w * math.nan, 8, None), "no scale fits"),
-    ):
-        must_raise(
-            lambda a=arguments: student(*a),
-            f"quantize_absmax with {bad}",
-            f"{why}; check_weights does that",
         )

@@ -21,8 +21,8 @@ NAMED = 0.95  # of a room's known wrong answers, at least
 # a room leaves this list when it was gone through, and does not come back. SO_FAR: named in all.
 AWAITING = {
     "tokenization", "attention", "gpt2", "kl_bias", "sampling", "architectures", "test_time_compute",
-    "sparse_autoencoders", "circuits", "induction", "probes", "grokking", "instruction_tuning",
-    "lora", "preferences", "compression", "audit",
+    "sparse_autoencoders", "grokking", "instruction_tuning",
+    "lora", "audit",
 }  # fmt: skip
 SO_FAR = 0.82
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.circuits import hooks
 
@@ -39,7 +39,7 @@ def keeper(change):
     return make
 
 
-@wrong("record", says=": the dictionary should have these names as keys, it has")
+@wrong("record", says="only the last name is there. Keep what each module gives under its own name")
 def record_late_name(model, ids, names):
     """All hooks see the loop's last name."""
     found = {}
@@ -56,7 +56,7 @@ def record_late_name(model, ids, names):
 
 @wrong(
     "record",
-    says=": all names hold the same tensor. A function in a loop sees the loop's last name: bind it, name=name, or make the function in another function.",
+    says="all names hold the same tensor. Keep what each module gives under its own name",
 )
 def record_late_value(model, ids, names):
     """Collects outputs in a list that all hooks share: the last one wins."""
@@ -72,7 +72,7 @@ def record_late_value(model, ids, names):
     return {name: seen[-1] for name in names}
 
 
-@wrong("record", says=DIFFERS)
+@wrong("record", says=". Modules run in the order of the model, not in the order of `names`")
 def record_by_order(model, ids, names):
     """Takes the outputs in the order of the run for those in the order of the names."""
     seen = []
@@ -87,7 +87,7 @@ def record_by_order(model, ids, names):
     return dict(zip(sorted(names, reverse=True), seen, strict=False))
 
 
-@wrong("record", says="leaves the model changed")
+@wrong("record", says="leaves the model changed: there are hooks on it")
 @torch.no_grad()
 def record_hooks_left(model, ids, names):
     """Never removes a hook: right the first time."""
@@ -138,7 +138,7 @@ def record_half_safe(model, ids, names):
     return found
 
 
-@wrong("record", says="leaves the model changed")
+@wrong("record", says="leaves the model changed: there are hooks on it")
 @torch.no_grad()
 def record_last_handle(model, ids, names):
     """One variable for all handles: only the last hook is removed."""
@@ -154,7 +154,7 @@ def record_last_handle(model, ids, names):
     return found
 
 
-@wrong("record", says="leaves the model changed")
+@wrong("record", says="leaves the model changed: there are hooks on it")
 @torch.no_grad()
 def record_all_cleared(model, ids, names):
     """Throws away everybody's hooks."""
@@ -175,6 +175,19 @@ def record_all_cleared(model, ids, names):
 def record_input(model, ids, names):
     """What the module gets."""
     return hooked(model, ids, names, keeper(lambda args, output: args[0].clone()))
+
+
+@wrong("record", says="should be a tensor, not a tuple")
+def record_arguments(model, ids, names):
+    """All that the module gets, as a tuple."""
+    return hooked(model, ids, names, keeper(lambda args, output: args))
+
+
+@wrong("record", says="return a dictionary from names to tensors; you returned a list")
+def record_list(model, ids, names):
+    """The tensors without their names."""
+    found = hooked(model, ids, names, keeper(lambda args, output: output.clone()))
+    return [found[name] for name in names]
 
 
 @wrong("record", says="a later module has written over what you kept: clone it")
@@ -225,7 +238,7 @@ def record_many_runs(model, ids, names):
     return found
 
 
-@wrong("record", says="leaves the model changed")
+@wrong("record", says="leaves the model changed: it is in another mode")
 def record_eval(model, ids, names):
     """Switches the model to evaluation and leaves it there."""
     return hooked(model.eval(), ids, names, keeper(lambda args, output: output.clone()))
@@ -238,7 +251,7 @@ def record_everything(model, ids, names):
     return hooked(model, ids, every, keeper(lambda args, output: output.clone()))
 
 
-@wrong("record", says=DIFFERS)
+@wrong("record", says="you gave each module the token embeddings; run the whole model once")
 def record_no_hooks(model, ids, names):
     """Runs the modules on the tokens' embedding, past the model."""
     with torch.no_grad():
@@ -355,7 +368,7 @@ def lens_batch_first(model, ids):
     return decoded(model, model.streams(ids)).transpose(0, 1)
 
 
-@wrong("logit_lens", says=DIFFERS)
+@wrong("logit_lens", says="you returned a list of tensors; torch.stack makes one tensor of them")
 def lens_list(model, ids):
     """A list of tensors."""
     return [model.lm_head(model.ln_f(x)) for x in model.streams(ids)]
@@ -433,7 +446,7 @@ def map_own_activation(model, clean, corrupt, metric, names):
     return (grid(model, corrupt, corrupt, metric, names, each) - bad) / (good - bad)
 
 
-@wrong("patching_map", says=DIFFERS)
+@wrong("patching_map", says="you ran the clean text, which the patch cannot repair any more")
 def map_clean_into_clean(model, clean, corrupt, metric, names):
     """Runs the clean text: repaired everywhere."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -457,6 +470,13 @@ def map_ratio(model, clean, corrupt, metric, names):
     """Does not subtract the corrupt run."""
     good, bad = ends(model, clean, corrupt, metric)
     return grid(model, corrupt, clean, metric, names, each) / (good - bad)
+
+
+@wrong("patching_map", says="divide by the difference with its sign")
+def map_sign_lost(model, clean, corrupt, metric, names):
+    """Divides by the size of the difference: right where the clean text has the higher metric."""
+    good, bad = ends(model, clean, corrupt, metric)
+    return (grid(model, corrupt, clean, metric, names, each) - bad) / abs(good - bad)
 
 
 @wrong("patching_map", says="1 should mean repaired; yours is 1 where nothing is repaired")
@@ -517,7 +537,7 @@ def map_transposed(model, clean, corrupt, metric, names):
     return ((grid(model, corrupt, clean, metric, names, each) - bad) / (good - bad)).T
 
 
-@wrong("patching_map", says=DIFFERS)
+@wrong("patching_map", says="patches of earlier positions and names stayed on; take each off")
 def map_piled_up(model, clean, corrupt, metric, names):
     """Patches stay on while the next are tried."""
     good, bad = ends(model, clean, corrupt, metric)
@@ -536,7 +556,7 @@ def map_piled_up(model, clean, corrupt, metric, names):
     return torch.stack(rows)
 
 
-@wrong("patching_map", says=DIFFERS)
+@wrong("patching_map", says="the rows are right, but in another order")
 def map_sorted_names(model, clean, corrupt, metric, names):
     """The rows in alphabetical order."""
     good, bad = ends(model, clean, corrupt, metric)

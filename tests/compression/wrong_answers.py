@@ -4,7 +4,7 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.compression.shrinking import check_weights
 
@@ -140,13 +140,13 @@ def distill_learning_teacher(s, t, temperature=1.0):
 
 @wrong(
     "distillation_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+    says="lets no gradient flow back, so nothing could be trained through this",
 )
 def distill_frozen_student(s, t, temperature=1.0):
     return distill(s.detach(), t, temperature)
 
 
-@wrong("distillation_loss", says="must raise a ValueError:")
+@wrong("distillation_loss", says="must raise ValueError")
 def distill_no_errors(s, t, temperature=1.0):
     log_p = (s / temperature).log_softmax(-1)
     q = (t.detach() / temperature).softmax(-1)
@@ -156,6 +156,31 @@ def distill_no_errors(s, t, temperature=1.0):
 @wrong("distillation_loss", says="divide by the temperature; you multiplied")
 def distill_multiplied(s, t, temperature=1.0):
     return distill(s * temperature**2, t * temperature**2, temperature)
+
+
+@wrong("distillation_loss", says="the factor is T²; you divided by it")
+def distill_divided(s, t, temperature=1.0):
+    """1/T² instead of T²."""
+    return distill(s, t, temperature, power=-2)
+
+
+@wrong("distillation_loss", says="compare probabilities, not logits")
+def distill_squares(s, t, temperature=1.0):
+    """The squared difference of the logits."""
+    distill_guard(s, t, temperature)
+    return F.mse_loss(s, t.detach())
+
+
+@wrong(
+    "distillation_loss",
+    says="a probability has become 0 there. Take log_softmax, not softmax and log",
+)
+def distill_log_of_softmax(s, t, temperature=1.0):
+    """The logarithm of a softmax: -inf where a probability is too small for a float."""
+    distill_guard(s, t, temperature)
+    log_p = (s / temperature).softmax(-1).log()
+    q = (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
 
 
 # --- magnitude_mask -------------------------------------------------------------------------------
@@ -225,13 +250,15 @@ def mask_by_quantile(w, sparsity):
     return w.abs() >= w.abs().quantile(share(sparsity))
 
 
-@wrong("magnitude_mask", says=RAISED)
+@wrong(
+    "magnitude_mask", says="you removed a share of each row; the smallest of all weights must go"
+)
 def mask_each_row(w, sparsity):
     """Each row loses its share: no row can lose all."""
     rows = w.abs().reshape(-1, w.shape[-1])
     n = round(share(sparsity) * rows.size(1))
     mask = torch.ones_like(rows, dtype=torch.bool)
-    return mask.scatter(1, rows.argsort(1, stable=True)[:, :n], False).view(w.shape)
+    return mask.scatter(1, rows.argsort(dim=1, stable=True)[:, :n], False).view(w.shape)
 
 
 @wrong("magnitude_mask", says="return the mask, not the weights")
@@ -256,14 +283,17 @@ def mask_flat(w, sparsity):
     ).flatten()
 
 
-@wrong("magnitude_mask", says=DIFFERS)
+@wrong(
+    "magnitude_mask",
+    says="argsort gives the positions of the smallest weights, not the rank of each weight",
+)
 def mask_ranks_for_order(w, sparsity):
     """Positions taken for ranks: argsort compared with n."""
     order = w.abs().flatten().argsort(stable=True)
     return (order >= round(share(sparsity) * w.numel())).view(w.shape)
 
 
-@wrong("magnitude_mask", says="must raise a ValueError:")
+@wrong("magnitude_mask", says="must raise ValueError")
 def mask_no_errors(w, sparsity):
     n = max(0, min(w.numel(), round(sparsity * w.numel())))
     return mask_of(w.abs().flatten().argsort(stable=True), n, w)
@@ -304,7 +334,7 @@ def absmax_signed(w, bits=8, dim=None):
     return absmax(w, bits, dim, top=lambda w, over, keep: w.amax(over, keepdim=keep))
 
 
-@wrong("quantize_absmax", says=DIFFERS)
+@wrong("quantize_absmax", says="n is 2^(bits - 1) - 1: one bit is for the sign")
 def absmax_all_bits(w, bits=8, dim=None):
     """2^bits - 1: the sign has no bit."""
     return absmax(w, bits, dim, n=2**bits - 1)
@@ -316,18 +346,31 @@ def absmax_one_too_many(w, bits=8, dim=None):
     return absmax(w, bits, dim, n=2 ** (bits - 1))
 
 
-@wrong("quantize_absmax", says=DIFFERS)
+@wrong("quantize_absmax", says="with the bits that are asked for; yours is 127 for all")
 def absmax_always_8(w, bits=8, dim=None):
     """127, whatever the bits."""
     return absmax(w, bits, dim, n=127)
 
 
-@wrong("quantize_absmax", says=DIFFERS)
+@wrong(
+    "quantize_absmax", says="each slice along `dim` needs a scale of its own; you made one for all"
+)
 def absmax_one_scale(w, bits=8, dim=None):
     """dim ignored."""
-    return absmax(
-        w, bits, dim, top=lambda w, over, keep: w.abs().max().reshape([1] * w.dim() if keep else [])
-    )
+    check_weights(w, bits, dim)
+    return absmax(w, bits, None)
+
+
+@wrong("quantize_absmax", says="return (ints, scale), in this order")
+def absmax_scale_first(w, bits=8, dim=None):
+    """The two in the other order."""
+    return absmax(w, bits, dim)[::-1]
+
+
+@wrong("quantize_absmax", says="must return two tensors, (ints, scale); it returned a Tensor")
+def absmax_without_scale(w, bits=8, dim=None):
+    """The whole numbers alone, which nobody can turn back."""
+    return absmax(w, bits, dim)[0]
 
 
 @wrong(
@@ -341,7 +384,10 @@ def absmax_over_dim(w, bits=8, dim=None):
     return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(dim, keepdim=True))
 
 
-@wrong("quantize_absmax", says=RAISED)
+@wrong(
+    "quantize_absmax",
+    says="the largest sizes lost their dimension before you divided by them: use keepdim=True",
+)
 def absmax_keepdim_lost(w, bits=8, dim=None):
     """No keepdim: an error, or on square weights another output's scale."""
     return absmax(w, bits, dim, top=lambda w, over, keep: w.abs().amax(over))
@@ -379,7 +425,7 @@ def absmax_back_again(w, bits=8, dim=None):
     return ints * scale, scale
 
 
-@wrong("quantize_absmax", says="expected dtype torch.int16")
+@wrong("quantize_absmax", says="above 8 bits the numbers do not fit into int8: return int16")
 def absmax_int8_always(w, bits=8, dim=None):
     """12 bits squeezed into int8."""
     ints, scale = absmax(w, bits, dim)
@@ -398,7 +444,7 @@ def absmax_zero_division(w, bits=8, dim=None):
     return (w / scale).round().to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("quantize_absmax", says=DIFFERS)
+@wrong("quantize_absmax", says="you added a number to each scale to keep it above 0")
 def absmax_epsilon(w, bits=8, dim=None):
     """A scale that is too large for small weights: + 1e-3 instead of a least value."""
     ints, scale = absmax(
@@ -407,7 +453,7 @@ def absmax_epsilon(w, bits=8, dim=None):
     return ints, scale
 
 
-@wrong("quantize_absmax", says=DIFFERS)
+@wrong("quantize_absmax", says="you took the largest less the smallest weight")
 def absmax_range(w, bits=8, dim=None):
     """(largest - least) / (2^bits - 1): the scale of the zero-point way."""
     n = 2 ** (bits - 1) - 1
@@ -421,7 +467,7 @@ def absmax_range(w, bits=8, dim=None):
     )
 
 
-@wrong("quantize_absmax", says="must raise a ValueError:")
+@wrong("quantize_absmax", says="must raise ValueError")
 def absmax_no_checks(w, bits=8, dim=None):
     n = max(1, 2 ** (bits - 1) - 1)
     kept = () if dim is None else (dim,) if isinstance(dim, int) else dim
@@ -430,7 +476,7 @@ def absmax_no_checks(w, bits=8, dim=None):
     return (w / scale).round().clamp(-n, n).to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("distillation_loss", says="must raise a ValueError:")
+@wrong("distillation_loss", says="must raise ValueError")
 def distill_only_last_sizes(s, t, temperature=1.0):
     """Compares the vocabularies only, and broadcasts the rest."""
     if s.size(-1) != t.size(-1) or temperature <= 0:
@@ -440,7 +486,7 @@ def distill_only_last_sizes(s, t, temperature=1.0):
     return temperature**2 * F.kl_div(log_p, q.expand_as(log_p), reduction="none").sum(-1).mean()
 
 
-@wrong("distillation_loss", says="must raise a ValueError:")
+@wrong("distillation_loss", says=", 0.0) must raise ValueError")
 def distill_zero_allowed(s, t, temperature=1.0):
     """Refuses only negative temperatures."""
     if s.shape != t.shape or temperature < 0:
@@ -484,21 +530,25 @@ def absmax_in_place(w, bits=8, dim=None):
     return w.round().to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-@wrong("distillation_loss", says="the gradient of")
-def distill_fixed_sum(s, t, T=1.0):
+@wrong("distillation_loss", says="gives another gradient for `student_logits`")
+def distill_fixed_sum(s, t, temperature=1.0):
     """The sum of the student's softmax is taken out of the graph."""
-    distill_guard(s, t, T)
-    log_p = s / T - (s / T).logsumexp(-1, keepdim=True).detach()
-    q = (t.detach() / T).softmax(-1)
-    return T**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
+    distill_guard(s, t, temperature)
+    log_p = s / temperature - (s / temperature).logsumexp(-1, keepdim=True).detach()
+    q = (t.detach() / temperature).softmax(-1)
+    return temperature**2 * F.kl_div(log_p, q, reduction="sum") / s[..., 0].numel()
 
 
 @wrong(
     "distillation_loss",
     says="distillation_loss sends a gradient into the teacher, who is not to learn: use teacher_logits.detach().",
 )
-def distill_teaches_the_teacher(s, t, T=1.0):
+def distill_teaches_the_teacher(s, t, temperature=1.0):
     """The teacher gets a gradient, too."""
-    distill_guard(s, t, T)
-    log_p = (s / T).log_softmax(-1)
-    return T**2 * F.kl_div(log_p, (t / T).softmax(-1), reduction="sum") / s[..., 0].numel()
+    distill_guard(s, t, temperature)
+    log_p = (s / temperature).log_softmax(-1)
+    return (
+        temperature**2
+        * F.kl_div(log_p, (t / temperature).softmax(-1), reduction="sum")
+        / s[..., 0].numel()
+    )

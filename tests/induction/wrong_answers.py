@@ -2,8 +2,9 @@
 every one.
 """
 
+import numpy as np
 import torch
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 wrong = WrongAnswers()
 
@@ -51,7 +52,9 @@ def induction_transposed(pattern, ids):
     return score(pattern.mT, copies.roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score", says=DIFFERS)
+@wrong(
+    "induction_score", says="you moved the marks one row down; move them one column to the right"
+)
 def induction_moved_rows(pattern, ids):
     """Moves the marks one row down instead of one column on."""
     copies = copies_of(ids)
@@ -96,7 +99,7 @@ def induction_first(pattern, ids):
     return score(pattern, (copies & (copies.cumsum(-1) == 1)).roll(1, -1), copies.any(-1).sum())
 
 
-@wrong("induction_score", says=DIFFERS)
+@wrong("induction_score", says="you took each token for a copy of itself as well")
 def induction_self(pattern, ids):
     """Takes the token for a copy of itself."""
     same = (ids[:, :, None] == ids[:, None, :]).tril()
@@ -132,7 +135,7 @@ def induction_one_number(pattern, ids):
 
 @wrong(
     "induction_score",
-    says="induction_score with ids in which no token comes twice must raise a ValueError: there is nothing to average.",
+    says="must raise ValueError: no token comes twice",
 )
 def induction_no_error(pattern, ids):
     """0/0 instead of an error."""
@@ -140,7 +143,10 @@ def induction_no_error(pattern, ids):
     return score(pattern, copies.roll(1, -1), copies.any(-1).sum().clamp(min=1))
 
 
-@wrong("induction_score", says=DIFFERS)
+@wrong(
+    "induction_score",
+    says="before each position, whatever the tokens are; take those after earlier copies",
+)
 def induction_fixed_period(pattern, ids):
     """The stripe of a fixed period: right on a text that repeats with it, says nothing on
     others.
@@ -151,17 +157,25 @@ def induction_fixed_period(pattern, ids):
     return stripe.mean(-1).mean(0)
 
 
-@wrong("induction_score", says="you scored the position just before")
+@wrong(
+    "induction_score", says="you took the column 1 before each position, whatever the tokens are"
+)
 def induction_previous(pattern, ids):
     """The previous-token score."""
     copies_of(ids)
     return pattern.diagonal(-1, dim1=-2, dim2=-1).mean(-1).mean(0)
 
 
-@wrong("induction_score", says=DIFFERS)
+@wrong("induction_score", says="you used the copies of the first text for all texts")
 def induction_first_text(pattern, ids):
     """The first text's copies for the whole batch."""
     return induction_right(pattern, ids[:1].expand_as(ids))
+
+
+@wrong("induction_score", says="you averaged over the last of these dimensions")
+def induction_by_layer(pattern, ids):
+    """One score for each layer: the heads are averaged first."""
+    return induction_right(pattern.mean(-3) if pattern.ndim > 3 else pattern, ids)
 
 
 # --- repeated_sequences ---------------------------------------------------------------------------
@@ -290,7 +304,7 @@ def repeats_seeded(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
-@wrong("repeated_sequences", says="must raise a ValueError: 1 <= least <= greatest <= 8.")
+@wrong("repeated_sequences", says="must raise ValueError: ")
 def repeats_unchecked(n, T, vocab_size, periods, generator):
     """periods that do not fit go through."""
     period = torch.randint(min(periods), max(periods) + 1, (n,), generator=generator).clamp(
@@ -380,6 +394,36 @@ def repeats_no_zero(n, T, vocab_size, periods, generator):
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
 
 
+@wrong("repeated_sequences", says="there are periods from 1 to 5; they go from 3 to 5")
+def repeats_from_period_1(n, T, vocab_size, periods, generator):
+    """Leaves the least period out of account."""
+    period, blocks = blocks_of(n, T, vocab_size, (1, periods[1]), generator)
+    return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences", says="there are tokens from 1 to 9; they go from 0 to 8")
+def repeats_from_token_1(n, T, vocab_size, periods, generator):
+    """Counts the tokens from 1."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    return 1 + blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+@wrong("repeated_sequences", says="ids must be (3000, 11) and periods (3000,), whole numbers")
+def repeats_column_of_periods(n, T, vocab_size, periods, generator):
+    """The periods with the dimension that broadcasting needed."""
+    period, blocks = blocks_of(n, T, vocab_size, periods, generator)
+    period = period[:, None]
+    return blocks.gather(1, torch.arange(T) % period), period
+
+
+@wrong("repeated_sequences", says="the same seed gave other texts")
+def repeats_numpy_dice(n, T, vocab_size, periods, generator):
+    """numpy's dice for the blocks: no run can be repeated."""
+    period, _ = blocks_of(n, T, vocab_size, periods, generator)
+    orders = np.random.default_rng().random((n, vocab_size)).argsort(-1)
+    return torch.from_numpy(orders).gather(1, torch.arange(T) % period[:, None]), period
+
+
 # --- mean_ablate ----------------------------------------------------------------------------------
 
 
@@ -457,7 +501,7 @@ def mean_in_place(z, heads):
     return z
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="so a head is z[:, h]; you took a position, z[:, :, h]")
 def mean_wrong_axis(z, heads):
     """Positions instead of heads: the shape is the same."""
     out, heads = there(z, heads)
@@ -467,7 +511,7 @@ def mean_wrong_axis(z, heads):
     return out
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="so a head is z[:, h]; you took a position, z[:, :, h]")
 def mean_transposed(z, heads):
     """Takes z for (B, T, H, d): the head is the third index."""
     out, heads = there(z, heads)
@@ -476,7 +520,7 @@ def mean_transposed(z, heads):
     return out
 
 
-@wrong("mean_ablate", says="of these heads was taken out")
+@wrong("mean_ablate", says="only the first of these heads was taken out")
 def mean_first_head(z, heads):
     """The first head only."""
     out, heads = there(z, heads)
@@ -486,7 +530,7 @@ def mean_first_head(z, heads):
     return out
 
 
-@wrong("mean_ablate", says="of these heads was taken out")
+@wrong("mean_ablate", says="only the last of these heads was taken out")
 def mean_last_head(z, heads):
     """Starts from z again for each head: only the last is taken out."""
     out, heads = there(z, heads)
@@ -512,7 +556,7 @@ def mean_all_heads(z, heads):
     return z.mean(0, keepdim=True).expand_as(z).clone()
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="you put the first sequence's values there")
 def mean_first_text(z, heads):
     """The first sequence in place of the mean."""
     out, heads = there(z, heads)
@@ -520,7 +564,7 @@ def mean_first_text(z, heads):
     return out
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="you put another sequence's values there")
 def mean_resampled(z, heads):
     """Another sequence's head in place of the mean."""
     out, heads = there(z, heads)
@@ -528,7 +572,7 @@ def mean_resampled(z, heads):
     return out
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="you left out the one that is replaced")
 def mean_of_others(z, heads):
     """The mean of the other sequences: it depends on which one is left out."""
     out, heads = there(z, heads)
@@ -536,7 +580,16 @@ def mean_of_others(z, heads):
     return out
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="nothing was taken out")
+def mean_of_a_copy(z, heads):
+    """Changes one copy and returns another."""
+    out, heads = there(z, heads)
+    for h in heads:
+        out.clone()[:, h] = z[:, h].mean(0)
+    return out
+
+
+@wrong("mean_ablate", says="you put the median over the sequences there")
 def mean_median(z, heads):
     """The median."""
     out, heads = there(z, heads)
@@ -546,7 +599,7 @@ def mean_median(z, heads):
 
 @wrong(
     "mean_ablate",
-    says=") with two heads, 0 and 1, must raise a ValueError that names the heads that are not there.",
+    says="must raise ValueError: no heads",
 )
 def mean_unchecked(z, heads):
     """Python's -1 goes through, and takes the last head."""
@@ -557,14 +610,14 @@ def mean_unchecked(z, heads):
     return out
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="you returned only the heads that were taken out")
 def mean_part(z, heads):
     """Returns only the heads that were taken out."""
     out, heads = there(z, heads)
     return z[:, heads].mean(0, keepdim=True).expand(z.size(0), -1, -1, -1)
 
 
-@wrong("mean_ablate", says=DIFFERS)
+@wrong("mean_ablate", says="you took the mean away; put it in the place")
 def mean_subtracted(z, heads):
     """Takes the mean away instead of keeping it."""
     out, heads = there(z, heads)

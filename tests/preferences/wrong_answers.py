@@ -4,7 +4,7 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.preferences import pairwise as preferences
 
@@ -113,13 +113,19 @@ def dpo_unstable_softplus(pc, pr, rc, rr, beta):
     return torch.log(1 + torch.exp(-beta * ((pc - rc) - (pr - rr)))).mean()
 
 
-@wrong("dpo_loss", says=DIFFERS)
+@wrong(
+    "dpo_loss",
+    says="however far they are apart. Cut nothing off, and add no small number inside of",
+)
 def dpo_patched(pc, pr, rc, rr, beta):
     """A small number against infinity: finite, and wrong far away."""
     return -torch.log(torch.sigmoid(beta * ((pc - rc) - (pr - rr))) + 1e-12).mean()
 
 
-@wrong("dpo_loss", says=DIFFERS)
+@wrong(
+    "dpo_loss",
+    says="however far they are apart. Cut nothing off, and add no small number inside of",
+)
 def dpo_clamped(pc, pr, rc, rr, beta):
     return -F.logsigmoid((beta * ((pc - rc) - (pr - rr))).clamp(-50, 50)).mean()
 
@@ -136,20 +142,35 @@ def dpo_exponentiated(pc, pr, rc, rr, beta):
 
 @wrong(
     "dpo_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+    says="lets no gradient flow back, so nothing could be trained through this",
 )
 def dpo_detached(pc, pr, rc, rr, beta):
     """Right value, no gradient."""
-    return -F.logsigmoid(beta * ((pc.detach() - rc) - (pr.detach() - rr))).mean()
+    return preferences.dpo_loss(pc.detach(), pr.detach(), rc, rr, beta)
 
 
-@wrong(
-    "dpo_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
-)
-def dpo_half_detached(pc, pr, rc, rr, beta):
-    """The rejected answer gets no gradient."""
-    return -F.logsigmoid(beta * ((pc - rc) - (pr.detach() - rr))).mean()
+@wrong("dpo_loss", says="must raise ValueError")
+def dpo_unchecked(pc, pr, rc, rr, beta):
+    """Takes any beta."""
+    return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean()
+
+
+@wrong("dpo_loss", says="that is a straight line without the sigmoid")
+def dpo_line(pc, pr, rc, rr, beta):
+    """The mean margin alone, which has no end."""
+    return -(beta * ((pc - rc) - (pr - rr))).mean()
+
+
+@wrong("dpo_loss", says="that is a hinge; the loss is minus the logarithm of a sigmoid")
+def dpo_hinge(pc, pr, rc, rr, beta):
+    """Another loss for pairs."""
+    return F.relu(1 - beta * ((pc - rc) - (pr - rr))).mean()
+
+
+@wrong("dpo_loss", says="the rejected answer is missing")
+def dpo_preferred_only(pc, pr, rc, rr, beta):
+    """Raises the preferred answer, and forgets the other one."""
+    return -F.logsigmoid(beta * (pc - rc)).mean()
 
 
 # --- leashed_reward -------------------------------------------------------------------------------
@@ -255,17 +276,41 @@ def leash_mean(reward, p, q, beta):
     return (reward - beta * (p - q).detach()).mean()
 
 
-@wrong("leashed_reward", says=". It is a number to weigh with: detach the log-ratio.")
+@wrong("leashed_reward", says="lets a gradient through to the policy. It is a number to weigh with")
 def leash_leaks(reward, p, q, beta):
     """Right value; the price is differentiated as well."""
     _refuse(beta)
     return reward - beta * (p - q)
 
 
-@wrong("leashed_reward", says="must raise a ValueError:")
+@wrong("leashed_reward", says="must raise ValueError")
 def leash_any_beta(reward, p, q, beta):
     """A negative beta goes through."""
     return reward - beta * (p - q).detach()
+
+
+@wrong(
+    "leashed_reward",
+    says="the policy is missing: the price is the difference of the log-probabilities",
+)
+def leash_without_policy(reward, p, q, beta):
+    """What is likely under the reference gets a bonus, whatever the policy does."""
+    _refuse(beta)
+    return reward + beta * q.detach()
+
+
+@wrong("leashed_reward", says="beta multiplies the price; you divided by it")
+def leash_divided(reward, p, q, beta):
+    """A temperature instead of a factor."""
+    _refuse(beta)
+    return reward - (p - q).detach() / beta if beta else reward
+
+
+@wrong("leashed_reward", says="the price is subtracted, the reward is not multiplied by it")
+def leash_weighs(reward, p, q, beta):
+    """Weighs the reward by the power of the ratio."""
+    _refuse(beta)
+    return reward * (-beta * (p - q).detach()).exp()
 
 
 # --- advantages -----------------------------------------------------------------------------------
@@ -283,7 +328,7 @@ def advantage_group_mean(rewards):
     return rewards - rewards.mean(-1, keepdim=True)
 
 
-@wrong("advantages", says="nothing is divided by the spread here")
+@wrong("advantages", says="nothing is divided by the spread here. Expected")
 def advantage_grpo(rewards):
     """Divided by the spread, as GRPO does."""
     _two(rewards)
@@ -297,7 +342,10 @@ def advantage_other_prompts(rewards):
     return rewards - rewards.mean(0)
 
 
-@wrong("advantages", says=DIFFERS)
+@wrong(
+    "advantages",
+    says="compare within a prompt; you took the mean of the other answers to all prompts",
+)
 def advantage_everything(rewards):
     """One baseline for the whole batch: right for one prompt, but for the factor."""
     k = rewards.numel()
@@ -324,7 +372,9 @@ def advantage_negative(rewards):
     return (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1) - rewards
 
 
-@wrong("advantages", says=DIFFERS)
+@wrong(
+    "advantages", says="subtract the mean of all others, not the reward of the next answer alone"
+)
 def advantage_next(rewards):
     """The next answer as the baseline: right for two answers."""
     _two(rewards)
@@ -350,7 +400,7 @@ def advantage_raw(rewards):
     return rewards
 
 
-@wrong("advantages", says=DIFFERS)
+@wrong("advantages", says="use the rewards themselves, not their ranks")
 def advantage_rank(rewards):
     """Ranks instead of rewards."""
     _two(rewards)
@@ -358,7 +408,7 @@ def advantage_rank(rewards):
     return ranks - (rewards.size(-1) - 1) / 2
 
 
-@wrong("advantages", says="must raise a ValueError:")
+@wrong("advantages", says="must raise ValueError")
 def advantage_of_one(rewards):
     """Right, but one answer gives nan instead of an error."""
     return rewards - (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
@@ -372,14 +422,19 @@ def leash_in_place(reward, p, q, beta):
     return reward
 
 
-@wrong("leashed_reward", says=". It is a number to weigh with: detach the log-ratio.")
+@wrong(
+    "leashed_reward", says="lets a gradient through to the reference. It is a number to weigh with"
+)
 def leash_half_detached(reward, p, q, beta):
     """Detaches the policy only."""
     _refuse(beta)
     return reward - beta * (p.detach() - q)
 
 
-@wrong("leashed_reward", says=RAISED)
+@wrong(
+    "leashed_reward",
+    says="beta = 0 means that there is no leash, and is allowed; refuse only what is below 0",
+)
 def leash_no_zero(reward, p, q, beta):
     """Refuses a leash of 0 as well."""
     if beta <= 0:
@@ -395,7 +450,7 @@ def advantage_in_place(rewards):
     return rewards
 
 
-@wrong("dpo_loss", says=DIFFERS)
+@wrong("dpo_loss", says="you divided by the number of pairs twice; the mean does it once")
 def dpo_length_of_batch(pc, pr, rc, rr, beta):
     """Divides by the pairs twice: right for one pair."""
     return -F.logsigmoid(beta * ((pc - rc) - (pr - rr))).mean() / len(pc)
@@ -403,7 +458,7 @@ def dpo_length_of_batch(pc, pr, rc, rr, beta):
 
 @wrong(
     "dpo_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+    says="lets no gradient reach `policy_rejected`",
 )
 def dpo_frozen_rejected(pc, pr, rc, rr, beta):
     """Only the preferred answer is learned from."""
@@ -412,15 +467,38 @@ def dpo_frozen_rejected(pc, pr, rc, rr, beta):
 
 @wrong(
     "dpo_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+    says="lets no gradient reach `policy_chosen`",
 )
 def dpo_frozen_chosen(pc, pr, rc, rr, beta):
     """Only the rejected answer is learned from."""
     return preferences.dpo_loss(pc.data, pr, rc, rr, beta)
 
 
-@wrong("dpo_loss", says=DIFFERS)
+@wrong("dpo_loss", says="gives another gradient for `policy_chosen`")
 def dpo_fixed_weight(pc, pr, rc, rr, beta):
     """The right value with the slope of the margin alone."""
+    loss = preferences.dpo_loss(pc, pr, rc, rr, beta).detach()
     margin = -beta * ((pc - rc) - (pr - rr)).mean()
-    return margin + (preferences.dpo_loss(pc, pr, rc, rr, beta) - margin).detach()
+    return loss + (margin - margin.detach())
+
+
+@wrong("advantages", says="that is the mean of the others: subtract it from the reward")
+def advantage_baseline_alone(rewards):
+    """Returns the baseline."""
+    _two(rewards)
+    return (rewards.sum(-1, keepdim=True) - rewards) / (rewards.size(-1) - 1)
+
+
+@wrong("advantages", says="you took the mean of the answers to all prompts")
+def advantage_batch_mean(rewards):
+    """One mean for the whole batch."""
+    _two(rewards)
+    return rewards - rewards.mean()
+
+
+@wrong("advantages", says="it was the one without Bessel's correction")
+def advantage_population_spread(rewards):
+    """Divided by the spread of the answers themselves."""
+    _two(rewards)
+    spread = rewards.std(-1, keepdim=True, correction=0)
+    return (rewards - rewards.mean(-1, keepdim=True)) / (spread + 1e-8)

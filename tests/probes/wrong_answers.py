@@ -2,9 +2,11 @@
 every one.
 """
 
+import random
+
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.probes import linear as probes
 
@@ -52,10 +54,7 @@ def control_uniform_values(ids, y, generator):
     return values[torch.randint(len(values), (n,), generator=generator)][which]
 
 
-@wrong(
-    "control_labels",
-    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
-)
+@wrong("control_labels", says="all types have the same label. Draw one for each type")
 def control_modulo(ids, y, generator):
     """Nothing random at all."""
     torch.rand(1, generator=generator)
@@ -64,7 +63,7 @@ def control_modulo(ids, y, generator):
 
 @wrong(
     "control_labels",
-    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
+    says="two calls in a row gave the same labels",
 )
 def control_majority(ids, y, generator):
     """Each type's most frequent true label: not random, but the answer."""
@@ -99,7 +98,7 @@ def control_global(ids, y, generator):
 
 @wrong(
     "control_labels",
-    says=": two calls in a row gave the same labels. Draw them from the generator, and do not seed it inside.",
+    says="two calls in a row gave the same labels",
 )
 def control_seeded(ids, y, generator):
     """Seeds inside."""
@@ -131,7 +130,7 @@ def control_most_frequent_shuffled(ids, y, generator):
     return most[torch.randperm(len(types), generator=generator)][which]
 
 
-@wrong("control_labels", says="the classes have shares of")
+@wrong("control_labels", says="all types have the same label. Draw one for each type")
 def control_one_label(ids, y, generator):
     """One label for all: every probe solves it."""
     return y[torch.randint(len(y), (1,), generator=generator)].expand_as(y).clone()
@@ -164,6 +163,13 @@ def control_by_position(ids, y, generator):
     return block.repeat_interleave(10)[: len(y)]
 
 
+@wrong("control_labels", says="the same seed gave other labels")
+def control_python_dice(ids, y, generator):
+    """Python's dice: another control at each run."""
+    n, which = types_of(ids)
+    return torch.tensor(random.choices(y.tolist(), k=n))[which]
+
+
 # --- selectivity ----------------------------------------------------------------------------------
 
 
@@ -186,26 +192,28 @@ def selectivity_fit_on_all(x, y, control, train):
     return reach(x, y, every, ~train) - reach(x, control, every, ~train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong(
+    "selectivity", says="fit where train is True, judge on the others; yours is the other way round"
+)
 def selectivity_swapped(x, y, control, train):
     """Fits on the test, judges on the training examples."""
     return reach(x, y, ~train, train) - reach(x, control, ~train, train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="fit and judge on different examples; you did both on ~train")
 def selectivity_test_only(x, y, control, train):
     """Both on the test."""
     return reach(x, y, ~train, ~train) - reach(x, control, ~train, ~train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="judge on ~train only, not on all examples")
 def selectivity_judged_on_all(x, y, control, train):
     """The training examples count, too."""
     every = torch.ones_like(train)
     return reach(x, y, train, every) - reach(x, control, train, every)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="task less control, not control less task")
 def selectivity_minus(x, y, control, train):
     """The other sign."""
     return reach(x, control, train, ~train) - reach(x, y, train, ~train)
@@ -217,13 +225,16 @@ def selectivity_accuracy(x, y, control, train):
     return reach(x, y, train, ~train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong(
+    "selectivity",
+    says="the control needs a probe of its own; you judged the task's probe on its labels",
+)
 def selectivity_one_probe(x, y, control, train):
     """The task's probe for both."""
     return reach(x, y, train, ~train) - reach(x, y, train, ~train, truth=control)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="you took the size of the difference; keep its sign")
 def selectivity_size(x, y, control, train):
     """Loses the sign."""
     return abs(reach(x, y, train, ~train) - reach(x, control, train, ~train))
@@ -235,19 +246,19 @@ def selectivity_ratio(x, y, control, train):
     return reach(x, y, train, ~train) / reach(x, control, train, ~train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="the control's accuracy was measured on the training examples")
 def selectivity_control_on_train(x, y, control, train):
     """Only the control is judged where it was fitted."""
     return reach(x, y, train, ~train) - reach(x, control, train, train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="the task's accuracy was measured on the training examples")
 def selectivity_task_on_train(x, y, control, train):
     """Only the task is judged where it was fitted."""
     return reach(x, y, train, train) - reach(x, control, train, ~train)
 
 
-@wrong("selectivity", says=". Expected about")
+@wrong("selectivity", says="take away the control's accuracy, not a guess's")
 def selectivity_guess(x, y, control, train):
     """Above a guess, instead of above the control."""
     return reach(x, y, train, ~train) - 1 / (int(y.max()) + 1)
@@ -314,6 +325,13 @@ def erase_mean_lost(x, directions, mean):
     return (x - mean) - ((x - mean) @ basis) @ basis.T
 
 
+@wrong("erase_directions", says="take the part along the directions away; you kept nothing else")
+def erase_the_part_alone(x, directions, mean):
+    """Returns what should be taken away."""
+    basis = torch.linalg.qr(directions.T).Q
+    return ((x - mean) @ basis) @ basis.T
+
+
 @wrong("erase_directions", says="take the part along the directions away; you kept it")
 def erase_kept(x, directions, mean):
     """Keeps what should go."""
@@ -321,7 +339,7 @@ def erase_kept(x, directions, mean):
     return mean + ((x - mean) @ basis) @ basis.T
 
 
-@wrong("erase_directions", says=DIFFERS)
+@wrong("erase_directions", says="you went twice as far as the mean")
 def erase_reflected(x, directions, mean):
     """Twice too far: a mirror."""
     basis = torch.linalg.qr(directions.T).Q
@@ -342,14 +360,14 @@ def erase_first(x, directions, mean):
     return x - ((x - mean) @ u.T) @ u
 
 
-@wrong("erase_directions", says=DIFFERS)
+@wrong("erase_directions", says="you erased one direction, the sum of them")
 def erase_sum(x, directions, mean):
     """The sum of the directions as the one direction."""
     u = unit(directions.sum(0, keepdim=True))
     return x - ((x - mean) @ u.T) @ u
 
 
-@wrong("erase_directions", says=DIFFERS)
+@wrong("erase_directions", says="use the mean that you are given; you took the mean of x")
 def erase_own_mean(x, directions, mean):
     """The mean of what it is given, instead of the mean that it was told."""
     basis = torch.linalg.qr(directions.T).Q
