@@ -22,7 +22,7 @@ NAMED = 0.95  # of a room's known wrong answers, at least
 AWAITING = {
     "tokenization", "attention", "gpt2", "kl_bias", "sampling", "architectures", "test_time_compute",
     "sparse_autoencoders", "circuits", "induction", "probes", "grokking", "instruction_tuning",
-    "lora", "preferences", "compression", "audit",
+    "preferences", "compression", "audit",
 }  # fmt: skip
 SO_FAR = 0.82
 
