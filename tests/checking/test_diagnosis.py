@@ -21,7 +21,7 @@ NAMED = 0.95  # of a room's known wrong answers, at least
 # a room leaves this list when it was gone through, and does not come back. SO_FAR: named in all.
 AWAITING = {
     "attention", "gpt2", "sampling", "test_time_compute",
-    "sparse_autoencoders", "circuits", "induction", "probes", "grokking", "instruction_tuning",
+    "circuits", "induction", "probes", "grokking", "instruction_tuning",
     "preferences", "compression", "audit",
 }  # fmt: skip
 SO_FAR = 0.82
