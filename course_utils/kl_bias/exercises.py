@@ -483,6 +483,7 @@ def _mass_mistakes(logits: Tensor, mask: Tensor, want: Tensor) -> dict[str, Tens
     refuses=[
         (torch.zeros(2, 3), torch.tensor([True, False])),
         (torch.zeros(2, 5), torch.tensor([True])),
+        (torch.zeros(2, 3), torch.ones(5, dtype=torch.bool)),
     ],
     mistakes={
         "exponentials of large logits overflow; use softmax, or subtract the largest logit first": (
