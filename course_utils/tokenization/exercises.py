@@ -791,7 +791,14 @@ def mirrored(i: int, merges: Mapping) -> bytes:
 )
 def check_compression(student: Callable, rng: random.Random) -> None:
     x, y, z, w = letters(rng, 4)
-    for text in (f"{x}{y} {z}{w} {x}", f"{x}é{y} {z}日本{w}", f"🦷 {x}ä{y} {z}", f" {x}İ{y}{z}\n "):
+    texts = (
+        f"{x}{y} {z}{w} {x}",
+        f"{x}é{y} {z}日本{w}",
+        f"🦷 {x}ä{y} {z}",
+        f" {x}İ{y}{z}\n ",
+        f"\t{y} é{z}{w}\n",
+    )
+    for text in texts:
         size = len(bytearray(text, "utf-8"))
         n = rng.choice([n for n in (3, 7, 9, 11) if size % n and n != len(text)])
         ids = [ord(x)] * 2 + rng.sample(range(256, 400), n - 2)
