@@ -53,10 +53,10 @@ FACTORS: dict[str, Callable[[float, Tensor, Tensor], float]] = {
     "the factor is α / r; that is α / √r, which another method uses": (
         lambda alpha, A, B: alpha / math.sqrt(len(A))
     ),
-    "you took the number of outputs, len(B), for the rank r; it is len(A)": (
+    "you took the number of outputs for the rank r, which is len(A)": (
         lambda alpha, A, B: alpha / len(B)
     ),
-    "you took the number of inputs, A.size(1), for the rank r; it is len(A)": (
+    "you took the number of inputs for the rank r, which is len(A)": (
         lambda alpha, A, B: alpha / A.size(1)
     ),
     "you divided α by r with //, which drops the remainder; use /": (

@@ -67,8 +67,13 @@ def _bias_mistakes(
         "the bias comes before the ReLU": keep(bent_first, top_k),
     }
     if x.ndim > 2 and len(x) == x.size(-2):
-        bent = torch.relu((x - decoder_bias) @ encoder + encoder_bias)
-        mistakes["each instance has its own biases: .unsqueeze(-2)"] = keep(bent, top_k)
+        for each, minus, plus in (
+            ("biases", decoder_bias, encoder_bias),
+            ("decoder_bias", decoder_bias, to_codes),
+            ("encoder_bias", from_inputs, encoder_bias),
+        ):
+            bent = torch.relu((x - minus) @ encoder + plus)
+            mistakes[f"each instance has its own {each}: .unsqueeze(-2)"] = keep(bent, top_k)
     return mistakes
 
 

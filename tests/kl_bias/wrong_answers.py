@@ -112,7 +112,7 @@ def mask_only_tokenizers(tokenizer, predicate):
     return torch.tensor([bool(predicate(tokenizer.decode([i]))) for i in range(len(tokenizer))])
 
 
-@wrong("token_mask", says="a tokenizer is no list through which a loop can go")
+@wrong("token_mask", says="a tokenizer is no list of words: take tokenizer.decode([i])")
 def mask_only_words(tokenizer, predicate):
     """Forgets tokenizers."""
     return torch.tensor([bool(predicate(piece)) for piece in tokenizer])
@@ -690,7 +690,7 @@ def mass_others(logits, mask):
 
 @wrong(
     "target_mass",
-    says="[:, mask] wants just two dimensions; [..., mask] takes the last one of any number",
+    says="it works for two dimensions only; count from the end: [..., mask]",
 )
 def mass_first_axis(logits, mask):
     """Right for one row only."""

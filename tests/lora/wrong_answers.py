@@ -51,13 +51,13 @@ def lora_root(x, W, b, A, B, alpha):
     return lora_with(lambda alpha, r: alpha / r**0.5)(x, W, b, A, B, alpha)
 
 
-@wrong("lora_forward", says="you took the number of outputs, len(B), for the rank r")
+@wrong("lora_forward", says="you took the number of outputs for the rank r")
 def lora_rank_of_b(x, W, b, A, B, alpha):
     """Takes the number of outputs for the rank."""
     return lora_with(lambda alpha, r: alpha / len(B))(x, W, b, A, B, alpha)
 
 
-@wrong("lora_forward", says="you took the number of inputs, A.size(1), for the rank r")
+@wrong("lora_forward", says="you took the number of inputs for the rank r")
 def lora_rank_of_inputs(x, W, b, A, B, alpha):
     """Takes the number of inputs for the rank."""
     return lora_with(lambda alpha, r: alpha / A.size(1))(x, W, b, A, B, alpha)
@@ -224,7 +224,7 @@ def merge_nothing(W, A, B, alpha):
     return W.clone()
 
 
-@wrong("lora_merge", says="you took the number of outputs, len(B), for the rank r")
+@wrong("lora_merge", says="you took the number of outputs for the rank r")
 def merge_rank_of_w(W, A, B, alpha):
     """Divides by the width instead of the rank."""
     return W + alpha / len(W) * B @ A

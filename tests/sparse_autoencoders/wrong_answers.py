@@ -146,6 +146,12 @@ def enc_no_unsqueeze(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias), top_k)
 
 
+@wrong("encode", says="each instance has its own decoder_bias: .unsqueeze(-2)")
+def enc_no_unsqueeze_before(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Only one of the two has a dimension for the examples."""
+    return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias.unsqueeze(-2)), top_k)
+
+
 @wrong(
     "encode",
     says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
