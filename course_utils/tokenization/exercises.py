@@ -33,8 +33,14 @@ def _check_first_count(student: Callable, ids: list[int]) -> None:
     """A second call counts the same, and the keys are pairs."""
     once = student(fresh(ids))
     twice = student(fresh(ids))
+    right = dict(Counter(pairwise(ids)))
     if isinstance(once, dict) and isinstance(twice, dict):
-        if once != twice:
+        whole = all(isinstance(n, int) for n in (*once.values(), *twice.values()))
+        if (
+            whole
+            and once
+            and {p: n - once.get(p, 0) for p, n in twice.items() if n != once.get(p)} == right
+        ):
             raise Wrong(
                 f"count_pairs({ids}) gives another answer the second time: the counts of the call before "
                 "are still there. Make the dictionary inside the function"
@@ -193,6 +199,11 @@ def _in_the_text(ids: list[int], pair: tuple[int, int], new_id: int, after: str)
             if (right := tokenization.merge(ids, pair, new_id))[-1:] == [new_id]
             else right[:-1]
         ),
+        "at the last id you looked at ids[i + 1], which is not there": lambda ids, pair, new_id: (
+            ids[len(ids)]
+            if (right := tokenization.merge(ids, pair, new_id))[-1:] == [pair[0]]
+            else right
+        ),
         "at the first id you looked at ids[i - 1], which is the last id of the list": (
             lambda ids, pair, new_id: (
                 [new_id, *tokenization.merge(ids[1:], pair, new_id)]
@@ -234,14 +245,12 @@ def check_merge(student: Callable, rng: random.Random) -> None:
     for ids, pair in cases:
         right = joined(ids, pair, new)
         call = f"merge({ids}, {pair}, {new})"
-        try:
-            got = student(fresh(ids), tuple(fresh(pair)), new)
-        except IndexError:
-            raise Wrong(
-                f"{call} reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a "
-                "list without anything in it has no [-1]"
-            ) from None
-        expect(got, right, call, mistakes=_merge_mistakes(ids, pair, new, (ids, pair) == cases[0]))
+        expect(
+            student(fresh(ids), tuple(fresh(pair)), new),
+            right,
+            call,
+            mistakes=_merge_mistakes(ids, pair, new, (ids, pair) == cases[0]),
+        )
     expect(student([], (a, b), new), [], f"merge([], {(a, b)}, {new})")
     expect(student([c], (a, b), new), [c], f"merge([{c}], {(a, b)}, {new})")
 
@@ -429,7 +438,7 @@ def check_train_bpe(student: Callable, rng: random.Random) -> None:
     first = student(*long)
     again = student(*long)
     both = isinstance(first, dict) and isinstance(again, dict)
-    if both and (first is again or first != again):
+    if both and (first is again or first.keys() < again.keys()):
         raise Wrong(
             f"train_bpe({long[0]!r}, {long[1]}): the merges of a call before are still there. "
             "Make the dictionary inside the function"
@@ -574,13 +583,15 @@ def check_encode(student: Callable, rng: random.Random) -> None:
     x, y, z, w = sorted(letters(rng, 4))
     a, b, c, d = map(ord, (x, y, z, w))
     halves = {(a, b): 256, (c, d): 257, (256, 257): 258}
-    for text, merges in (("", halves), (x, halves), (x + y, {})):
+    for text, merges in (((x + y) * 2, {(a, b): 256}), ("", halves), (x, halves), (x + y, {})):
         call = f"encode({text!r}, {merges})"
         try:
             got = student(text, merges)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError) as error:
+            if len(text) == 4 and "empty" not in str(error):
+                raise
             raise Wrong(f"{call} fails when no pair is left to merge; stop there") from None
-        expect(got, list(text.encode("utf-8")), call)
+        expect(got, encoded(text, merges), call)
     cases = [
         (x + y + z + w, halves),
         ((x + y) * 3, {(a, b): 256}),

@@ -246,7 +246,7 @@ def merge_loses_last(ids, pair, new_id):
 
 @wrong(
     "merge",
-    says="reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a list without anything in it has no [-1]",
+    says="at the last id you looked at ids[i + 1], which is not there",
 )
 def merge_past_the_end(ids, pair, new_id):
     """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the
@@ -867,6 +867,18 @@ def encode_needs_a_pair(text, merges):
     while (
         pair := min(zip(ids, ids[1:], strict=False), key=lambda p: merges.get(p, 10**9))
     ) in merges:
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode", says="fails when no pair is left to merge; stop there")
+def encode_without_end(text, merges):
+    """Takes the smallest of the pairs that are known, though there may be none."""
+    ids = list(text.encode())
+    while len(ids) > 1:
+        pair = min(
+            (p for p in zip(ids, ids[1:], strict=False) if p in merges), key=lambda p: merges[p]
+        )
         ids = merge(ids, pair, merges[pair])
     return ids
 
