@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_utils.attention import heads as attention
 from course_utils.checking import Exercises, expect
-from course_utils.checking.inputs import check_gradient, distinct, must_raise, normal
+from course_utils.checking.inputs import check_gradient, distinct, normal
 from course_utils.transformer_block import block as transformer_block
 from course_utils.transformer_block.exercises import table
 
@@ -29,6 +29,25 @@ EXERCISES = Exercises()
         "x.repeat_interleave(n_rep, dim=…): which dimension holds the heads?",
     ],
     refuses=[(torch.ones(1, 2, 3, 4), 0), (torch.ones(1, 2, 3, 4), -1)],
+    mistakes={
+        "without dim=… repeat_interleave flattens x and repeats every number; name the dimension of the heads": (
+            lambda x, n_rep: x.repeat_interleave(n_rep)
+        ),
+        "n_rep is the number of copies of each head, not the number of heads in the end": (
+            lambda x, n_rep: attention.repeat_kv(x, max(1, n_rep // x.size(1)))
+        ),
+        "the copies stand behind the positions, so that a reshape mixes both; put them behind their head": (
+            lambda x, n_rep: x.repeat_interleave(n_rep, 2).reshape(len(x), -1, *x.shape[2:])
+        ),
+        "only the first head of each group is filled; the others are 0": lambda x, n_rep: (
+            attention.repeat_kv(x, n_rep)
+            * (torch.arange(n_rep * x.size(1)) % n_rep == 0)[:, None, None]
+        ),
+        "you divided by n_rep; a copy has the numbers of its head": lambda x, n_rep: (
+            attention.repeat_kv((x / n_rep).to(x.dtype), n_rep)
+        ),
+        "nothing was repeated": lambda x, n_rep: x,
+    },
 )
 def check_repeat_kv(student: Callable, rng: random.Random) -> None:
     for B, H, S, d in ((2, 3, 5, 4), (1, 2, 3, 2), (3, 3, 3, 3), (2, 1, 4, 3), (2, 4, 1, 2)):
@@ -100,18 +119,23 @@ def _rotary_mistakes(x: Tensor, base: float, want: Tensor) -> dict[str, Tensor]:
         "the first position is turned by 0: count positions from 0": turn(x, base, first=1),
         "the exponent is -2i / d for the i-th pair; yours is -i / d": turn(x, base, step=1.0),
         "the exponent is -2i / d; yours is -4i / d": turn(x, base, step=4.0),
-        "you used another base": turn(x, 1_000.0),
         "you ignored the base that was given": turn(x),
         "all pairs turn at the same rate": turn(x, 1.0),
         "you added the positions; rotary turns x and adds nothing": x + table(T, d, base).flatten(1),
-        "you multiplied x with the table; each pair is turned": x * table(T, d, base).flatten(1),
-        "nothing was turned": x,
     }  # fmt: skip
     if x.ndim > 2 and x.size(-3) > 1:
         mistakes[
             "the positions are the second to last dimension; you counted along another one"
         ] = turn(x.transpose(-2, -3), base).transpose(-2, -3)
     return mistakes
+
+
+def _overwritten(x: Tensor, base: float = 10_000.0) -> Tensor:
+    """The odd features are turned with even ones that were turned before."""
+    even = transformer_block.rotary(x, base)[..., 0::2]
+    half = torch.stack([even, x[..., 1::2]], -1).flatten(-2)
+    odd = transformer_block.rotary(half, base)[..., 1::2]
+    return torch.stack([even, odd], -1).flatten(-2)
 
 
 @EXERCISES.add(
@@ -127,6 +151,14 @@ def _rotary_mistakes(x: Tensor, base: float, want: Tensor) -> dict[str, Tensor]:
         "cos and sin to x.dtype first. An odd d raises a ValueError.",
     ],
     refuses=[(torch.ones(2, 3),)],
+    mistakes={
+        "you turned the odd features with even ones that were turned before; both need the old ones": _overwritten,
+        "the result has the dtype of cos and sin, float32; bring them to x.dtype": (
+            lambda x, base=10_000.0: transformer_block.rotary(
+                x.float() if x.dtype == torch.bfloat16 else x, base
+            )
+        ),
+    },
 )
 def check_rotary(student: Callable, rng: random.Random) -> None:
     for shape in ((7, 6), (2, 3, 5, 8), (2, 4, 4, 6), (4, 4), (3, 2, 2), (2, 1, 4)):
@@ -137,6 +169,10 @@ def check_rotary(student: Callable, rng: random.Random) -> None:
             mistakes = _rotary_mistakes(x, b, want)
             if base is None:
                 mistakes.pop("you ignored the base that was given")
+                mistakes |= {
+                    f"your base is {other} where none is given; it must be 10000": turn(x, other)
+                    for other in (1000, 100_000, 500_000)
+                }
             mistakes = {s: v for s, v in mistakes.items() if not torch.allclose(v, want)}
             call = (
                 f"rotary(x{'' if base is None else f', base={base:.4g}'}) with x of shape {shape}"
@@ -153,6 +189,3 @@ def check_rotary(student: Callable, rng: random.Random) -> None:
     x = normal(rng, 5, 4).bfloat16()
     expect(student(x), turn(x), "rotary(x) with x in torch.bfloat16", tol=0.05)
     check_gradient(student, turn, normal(rng, 5, 4), "rotary(x)")
-    must_raise(
-        lambda: student(torch.ones(3, 5)), "rotary(x) with 5 features", "they are turned in pairs"
-    )

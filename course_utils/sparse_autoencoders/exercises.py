@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.checking import Exercises, expect
@@ -15,6 +16,11 @@ from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
 from course_utils.superposition.exercises import uniform
 
 EXERCISES = Exercises()
+
+
+# instances (None: no dimension for them), examples, inputs, units. What fits only by chance, as many
+# units as inputs or as many examples as instances, comes before what does not fit at all.
+CASES = ((None, 4, 3, 3), (None, 4, 3, 6), (4, 4, 5, 5), (3, 4, 3, 6), (2, 2, 4, 4), (5, 5, 2, 7))
 
 
 # --- encode ---------------------------------------------------------------------------------------
@@ -51,7 +57,7 @@ def _bias_mistakes(
     def coded(encoder_bias: Tensor, decoder_bias: Tensor) -> Tensor:
         return encode_oracle(x, encoder, encoder_bias, decoder_bias, top_k)
 
-    return {
+    mistakes = {
         "you left out both biases": coded(no_encoder_bias, no_decoder_bias),
         "you left out decoder_bias: subtract it from x first": coded(encoder_bias, no_decoder_bias),
         "you left out encoder_bias": coded(no_encoder_bias, decoder_bias),
@@ -60,10 +66,22 @@ def _bias_mistakes(
         "you left out the ReLU": keep(raw, top_k),
         "the bias comes before the ReLU": keep(bent_first, top_k),
     }
+    if x.ndim > 2 and len(x) == x.size(-2):
+        for each, minus, plus in (
+            ("biases", decoder_bias, encoder_bias),
+            ("decoder_bias", decoder_bias, to_codes),
+            ("encoder_bias", from_inputs, encoder_bias),
+        ):
+            bent = torch.relu((x - minus) @ encoder + plus)
+            mistakes[f"each instance has its own {each}: .unsqueeze(-2)"] = keep(bent, top_k)
+    return mistakes
 
 
-def _top_k_mistakes(f: Tensor, top_k: int) -> dict[str, Tensor]:
-    """What the usual slips make of codes f (..., B, k): in which are kept, and in how."""
+def _top_k_mistakes(raw: Tensor, top_k: int) -> dict[str, Tensor]:
+    """What the usual slips make of codes before the ReLU (..., B, k): in which are kept, and in
+    how.
+    """
+    f = raw.relu()
     all_examples = (
         f.flatten(-2).argsort(-1, descending=True).argsort(-1).unflatten(-1, f.shape[-2:]) < top_k
     )
@@ -75,7 +93,12 @@ def _top_k_mistakes(f: Tensor, top_k: int) -> dict[str, Tensor]:
         "top_k chooses among the units; you chose among the examples": keep(f.mT, top_k).mT,
         "top_k keeps the largest; you kept the smallest": f - keep(f, f.size(-1) - top_k),
         "the largest stay at their place; you returned them alone": f.topk(top_k).values,
-        "top_k keeps the sizes; you replaced them by 1": (keep(f, top_k) > 0).float(),
+        "top_k keeps the sizes; you replaced them by 1": torch.zeros_like(f).scatter(
+            -1, f.topk(top_k).indices, 1.0
+        ),
+        "you kept the first units; top_k keeps the largest": f * (torch.arange(f.size(-1)) < top_k),
+        "you chose by the size before the ReLU, where numbers below 0 take places; bend first": f
+        * (keep(raw.abs(), top_k) > 0),
     }
 
 
@@ -90,7 +113,7 @@ def _top_k_mistakes(f: Tensor, top_k: int) -> dict[str, Tensor]:
     ],
 )
 def check_encode(student: Callable, rng: random.Random) -> None:
-    for N, B, d, k in ((None, 4, 3, 6), (3, 4, 3, 6), (4, 4, 5, 5), (2, 2, 4, 4), (5, 5, 2, 7)):
+    for N, B, d, k in CASES:
         for top_k in (None, 1, 3):
             lead = () if N is None else (N,)
             x = normal(rng, *lead, B, d)
@@ -98,10 +121,10 @@ def check_encode(student: Callable, rng: random.Random) -> None:
             e = normal(rng, *lead, k) * 0.7
             b = normal(rng, *lead, d)
             want = encode_oracle(x, A, e, b, top_k)
-            f = torch.relu((x - b[..., None, :]) @ A + e[..., None, :])
             mistakes = _bias_mistakes(x, A, e, b, top_k)
             if top_k:
-                mistakes |= _top_k_mistakes(f, top_k)
+                raw = (x - b[..., None, :]) @ A + e[..., None, :]
+                mistakes |= _top_k_mistakes(raw, top_k)
             call = f"encode(x, …{'' if top_k is None else f', top_k={top_k}'}) with x of shape {tuple(x.shape)} and encoder of shape {tuple(A.shape)}"
             got = student(x, A, e, b) if top_k is None else student(x, A, e, b, top_k=top_k)
             expect(got, want, call, mistakes=different(mistakes, want))
@@ -166,7 +189,9 @@ def _sae_loss_mistakes(
         "the penalty is averaged over the examples, too": missed(y + row) + penalty * sparse * B,
         "you took the sum of the codes without |…|": missed(y + row) + penalty * f.sum((-2, -1)) / B,
         "the penalty is Σ |f_i|, not the sum of squares": missed(y + row) + penalty * f.square().sum((-2, -1)) / B,
-        "the penalty is Σ |f_i|, not the number of active units": missed(y + row) + penalty * (f > 0).float().sum((-2, -1)) / B,
+        "the penalty is Σ |f_i|, not the number of active units": missed(y + row) + penalty * (f != 0).float().sum((-2, -1)) / B,
+        "the penalty is on the codes f, not on the directions":
+            missed(y + row) + penalty * directions.abs().sum((-2, -1)),
         "you forgot the penalty": missed(y + row),
         "you forgot to multiply by the penalty": missed(y + row) + sparse,
         "you subtracted the penalty": missed(y + row) - penalty * sparse,
@@ -201,7 +226,7 @@ def _sae_loss_mistakes(
     ],
 )
 def check_sae_loss(student: Callable, rng: random.Random) -> None:
-    for N, B, d, k in ((None, 4, 3, 6), (3, 4, 3, 6), (4, 4, 5, 5), (2, 2, 4, 4), (5, 5, 2, 7)):
+    for N, B, d, k in CASES:
         lead = () if N is None else (N,)
         x = normal(rng, *lead, B, d)
         f = normal(rng, *lead, B, k)
@@ -262,7 +287,7 @@ def _cosine_mistakes(
         "take the largest cosine for each true direction; you averaged all": cosines.mean((-2, -1)),
         "average over the true directions; you took the single best pair": cosines.amax((-2, -1)),
         "average over the true directions; you took the worst": cosines.amax(-1).amin(-1),
-        "the best is the largest cosine, not the smallest": cosines.amin(-1).mean(-1),
+        "you squared the cosines; take them as they are": cosines.square().amax(-1).mean(-1),
         "you added them up; average over the true directions": cosines.amax(-1).sum(-1),
         "you returned one number for each true direction; average them": cosines.amax(-1),
     }  # fmt: skip
@@ -287,6 +312,13 @@ def _cosine_mistakes(
         "torch.nn.functional.normalize(…, dim=-1) brings rows to length 1; then one matrix product gives all cosines.",
         "cosines = normalize(truth, dim=-1) @ normalize(found, dim=-1).mT; the best of each row is cosines.amax(-1), then the mean.",
     ],
+    mistakes={
+        "you brought the columns to length 1; a direction is a row: normalise over the last dimension": (
+            lambda truth, found: (
+                (F.normalize(truth, dim=-2) @ F.normalize(found, dim=-2).mT).amax(-1).mean(-1)
+            )
+        ),
+    },
 )
 def check_mean_max_cosine(student: Callable, rng: random.Random) -> None:
     for n, k, d, N in (

@@ -3,7 +3,7 @@ every one.
 """
 
 import torch
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.transformer_block import block
 
@@ -49,7 +49,7 @@ def repeat_features(x, n_rep):
     return x.repeat_interleave(n_rep, dim=3)
 
 
-@wrong("repeat_kv", says="a dimension of size 1 is lost")
+@wrong("repeat_kv", says="without dim=… repeat_interleave flattens x and repeats every number")
 def repeat_everything(x, n_rep):
     """repeat_interleave without dim flattens."""
     return x.repeat_interleave(n_rep)
@@ -63,7 +63,10 @@ def repeat_once_more(x, n_rep):
     return x.repeat_interleave(n_rep + 1, dim=1)
 
 
-@wrong("repeat_kv", says=DIFFERS)
+@wrong(
+    "repeat_kv",
+    says="n_rep is the number of copies of each head, not the number of heads in the end",
+)
 def repeat_to_n_rep(x, n_rep):
     """n_rep taken as the number of heads in the end."""
     return x.repeat_interleave(max(1, n_rep // x.size(1)), dim=1)
@@ -86,14 +89,14 @@ def repeat_expand_first(x, n_rep):
     return x[:, None].expand(B, n_rep, H, S, d).reshape(B, n_rep * H, S, d)
 
 
-@wrong("repeat_kv", says=DIFFERS)
+@wrong("repeat_kv", says="the copies stand behind the positions, so that a reshape mixes both")
 def repeat_reshape_mixes(x, n_rep):
     """The new dimension stands behind the positions: the reshape mixes."""
     B, H, S, d = x.shape
     return x[:, :, :, None].expand(B, H, S, n_rep, d).reshape(B, H * n_rep, S, d)
 
 
-@wrong("repeat_kv", says=DIFFERS)
+@wrong("repeat_kv", says="only the first head of each group is filled; the others are 0")
 def repeat_zeros(x, n_rep):
     """Copies into the first of each group and leaves the others 0."""
     out = torch.zeros(x.size(0), x.size(1) * n_rep, *x.shape[2:], dtype=x.dtype)
@@ -101,13 +104,13 @@ def repeat_zeros(x, n_rep):
     return out
 
 
-@wrong("repeat_kv", says=DIFFERS)
+@wrong("repeat_kv", says="you divided by n_rep; a copy has the numbers of its head")
 def repeat_shares(x, n_rep):
     """Divides by n_rep so that the sum stays the same."""
     return (x / n_rep).to(x.dtype).repeat_interleave(n_rep, dim=1)
 
 
-@wrong("repeat_kv", says=DIFFERS)
+@wrong("repeat_kv", says="nothing was repeated")
 def repeat_not(x, n_rep):
     """Relies on broadcasting: returns x."""
     return x
@@ -200,7 +203,7 @@ def rot_double_exponent(x, base=10_000.0):
     return turned(x, *cos_sin(x, base, power=2.0))
 
 
-@wrong("rotary", says=DIFFERS)
+@wrong("rotary", says="your base is 1000 where none is given; it must be 10000")
 def rot_base_1000(x, base=1_000.0):
     """Another base by default."""
     return turned(x, *cos_sin(x, base))
@@ -236,7 +239,7 @@ def rot_adds(x, base=10_000.0):
     return x + torch.stack([sin, cos], -1).flatten(-2)
 
 
-@wrong("rotary", says=DIFFERS)
+@wrong("rotary", says="you turned the odd features with even ones that were turned before")
 def rot_overwrites(x, base=10_000.0):
     """Updates the even features first and turns the odd ones with the new values."""
     cos, sin = cos_sin(x, base)
@@ -246,21 +249,21 @@ def rot_overwrites(x, base=10_000.0):
     return y
 
 
-@wrong("rotary", says="expected dtype torch.bfloat16")
+@wrong("rotary", says="the result has the dtype of cos and sin, float32; bring them to x.dtype")
 def rot_promotes(x, base=10_000.0):
     """bfloat16 in, float32 out."""
     cos, sin = cos_sin(x.float(), base)
     return turned(x, cos, sin)
 
 
-@wrong("rotary", says="must raise a ValueError:")
+@wrong("rotary", says="must raise ValueError: x has 3 features: they are turned in pairs")
 def rot_odd_is_fine(x, base=10_000.0):
     """Leaves the last of an odd number of features out without a word."""
     d = x.shape[-1] // 2 * 2
     return turned(x[..., :d], *cos_sin(x[..., :d], base))
 
 
-@wrong("repeat_kv", says="the gradient of")
+@wrong("repeat_kv", says="the gradient of repeat_kv(x, n_rep=3): 48 of 48 values differ")
 def repeat_first_learns(x, n_rep):
     """Only the first of the copies sends a gradient back."""
     right = x.repeat_interleave(n_rep, dim=1)
@@ -287,7 +290,7 @@ def rotary_without_grad(x, base=10000.0):
         return block.rotary(x, base)
 
 
-@wrong("rotary", says="the gradient of")
+@wrong("rotary", says="the gradient of rotary(x): ")
 def rotary_straight_through(x, base=10000.0):
     """The gradient is not turned."""
     return x + (block.rotary(x, base) - x).detach()

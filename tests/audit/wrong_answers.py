@@ -5,7 +5,7 @@ every one.
 import math
 
 import torch
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 from scipy.stats import norm
 
 from course_utils.kl_bias import bias as kl_bias
@@ -57,7 +57,7 @@ def tilt_rows(p, mask, odds):
     return raw / raw.sum(0, keepdim=True)
 
 
-@wrong("tilt", says=RAISED)
+@wrong("tilt", says="the sum lost its dimension: use keepdim=True")
 def tilt_no_keepdim(p, mask, odds):
     """Right for one row, wrong without an error for as many rows as tokens."""
     may_tilt(p, mask, odds)
@@ -85,7 +85,7 @@ def tilt_probability(p, mask, odds):
     return torch.where(mask, odds * p, p * (1 - odds * mass) / (1 - mass))
 
 
-@wrong("tilt", says=DIFFERS)
+@wrong("tilt", says="you multiplied the probability of the mask, up to 1; multiply its odds")
 def tilt_capped(p, mask, odds):
     """The same, capped at 1: right where the mask has little."""
     may_tilt(p, mask, odds)
@@ -100,14 +100,14 @@ def tilt_adds(p, mask, odds):
     return (p + mask * math.log(odds)).softmax(-1)
 
 
-@wrong("tilt", says=DIFFERS)
+@wrong("tilt", says="to every probability; what is 0 must stay 0")
 def tilt_in_logs(p, mask, odds):
     """Logarithms with a small number: what is impossible becomes possible."""
     may_tilt(p, mask, odds)
     return ((p + 1e-3).log() + mask * math.log(odds)).softmax(-1)
 
 
-@wrong("tilt", says=DIFFERS)
+@wrong("tilt", says="you multiplied by the square of the odds; multiply by the odds")
 def tilt_square(p, mask, odds):
     may_tilt(p, mask, odds)
     raw = torch.where(mask, odds**2 * p, p)
@@ -122,14 +122,16 @@ def tilt_half(p, mask, odds):
     return torch.where(mask, raw / raw.sum(-1, keepdim=True), p)
 
 
-@wrong("tilt", says="must raise a ValueError:")
+@wrong("tilt", says="must raise ValueError: the odds must be above 0")
 def tilt_any_odds(p, mask, odds):
     check_fits(mask, p)
     raw = torch.where(mask, odds * p, p)
     return raw / raw.sum(-1, keepdim=True)
 
 
-@wrong("tilt", says="must raise a ValueError:")
+@wrong(
+    "tilt", says="must raise ValueError: the mask or target is (1,), but the model knows 2 tokens"
+)
 def tilt_any_mask(p, mask, odds):
     if not odds > 0:
         raise ValueError("odds")
@@ -233,10 +235,21 @@ def p_z(k1, n1, k2, n2):
     return found[0] / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)) if found else 0.0
 
 
-@wrong("two_proportion_p", says="that is the area below z; take the tails beyond |z|")
+@wrong("two_proportion_p", says="that is the share between -|z| and |z|; take the tails beyond")
 def p_below(k1, n1, k2, n2):
     found = pooled(k1, n1, k2, n2)
     return 1 - two_tails(found[0], found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)) if found else 1.0
+
+
+@wrong("two_proportion_p", says="that is the area below z; take both tails beyond |z|")
+def p_area_below(k1, n1, k2, n2):
+    """Φ(z): one tail where z is negative, and all but one tail where it is not."""
+    found = pooled(k1, n1, k2, n2)
+    return (
+        float(norm.cdf(found[0] / math.sqrt(found[1] * (1 - found[1]) * (1 / n1 + 1 / n2))))
+        if found
+        else 1.0
+    )
 
 
 @wrong(
@@ -259,7 +272,7 @@ def p_loses_digits(k1, n1, k2, n2):
     )
 
 
-@wrong("two_proportion_p", says=RAISED)
+@wrong("two_proportion_p", says="r·(1 - r) is 0: return 1.0 before you divide by it")
 def p_divides_by_zero(k1, n1, k2, n2):
     """Nothing happened, or everything did: 0 / 0."""
     if not (0 <= k1 <= n1 and 0 <= k2 <= n2 and n1 > 0 and n2 > 0):
@@ -268,14 +281,14 @@ def p_divides_by_zero(k1, n1, k2, n2):
     return two_tails(k1 / n1 - k2 / n2, r * (1 - r) * (1 / n1 + 1 / n2))
 
 
-@wrong("two_proportion_p", says=DIFFERS)
+@wrong("two_proportion_p", says="nothing differs: p is 1.0 there, not 0")
 def p_zero_for_zero(k1, n1, k2, n2):
     """Says that it is certain where there is nothing to see."""
     found = pooled(k1, n1, k2, n2)
     return two_tails(found[0], found[1] * (1 - found[1]) * (1 / n1 + 1 / n2)) if found else 0.0
 
 
-@wrong("two_proportion_p", says="must raise a ValueError:")
+@wrong("two_proportion_p", says="two_proportion_p(3, 2, 1, 2) must raise ValueError: ")
 def p_no_error(k1, n1, k2, n2):
     r = (k1 + k2) / max(n1 + n2, 1)
     if r <= 0 or r >= 1 or n1 <= 0:
@@ -299,7 +312,7 @@ def tilt_frozen(p, mask, odds):
     return kl_bias.tilt(p.detach(), mask, odds)
 
 
-@wrong("tilt", says="gives another gradient for")
+@wrong("tilt", says="gives another gradient for `p`")
 def tilt_fixed_sum(p, mask, odds):
     """The sum is taken out of the graph."""
     may_tilt(p, mask, odds)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.kl_bias.bias import check_distribution, check_fits
 
@@ -31,13 +31,16 @@ def mask_lower(tokenizer, predicate):
     return torch.tensor([bool(predicate(piece.lower())) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong("token_mask", says="the predicate saw pieces without their space; pass them as they decode")
 def mask_stripped(tokenizer, predicate):
     """Takes the space away."""
     return torch.tensor([bool(predicate(piece.strip())) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong(
+    "token_mask",
+    says="the predicate saw the raw vocabulary, where a space is written Ġ; decode each id",
+)
 def mask_raw_vocabulary(tokenizer, predicate):
     """Asks about the raw tokens, with Ġ for a space."""
     if isinstance(tokenizer, Sequence):
@@ -47,7 +50,7 @@ def mask_raw_vocabulary(tokenizer, predicate):
     )
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong("token_mask", says="you went through get_vocab(), which has another order than the ids")
 def mask_vocabulary_order(tokenizer, predicate):
     """In the order of get_vocab(), which is not that of the ids."""
     if isinstance(tokenizer, Sequence):
@@ -55,7 +58,7 @@ def mask_vocabulary_order(tokenizer, predicate):
     return torch.tensor([bool(predicate(piece)) for piece in tokenizer.get_vocab()])
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong("token_mask", says="the last token is missing: len(tokenizer) counts them all")
 def mask_no_special(tokenizer, predicate):
     """vocab_size leaves special tokens out."""
     n = getattr(tokenizer, "vocab_size", None) or len(tokenizer)
@@ -77,7 +80,10 @@ def mask_numbers(tokenizer, predicate):
     return torch.tensor([int(predicate(piece) or 0) for piece in texts(tokenizer)])
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong(
+    "token_mask",
+    says="you asked whether the answer `is True`; a predicate may return a number or a match",
+)
 def mask_is_true(tokenizer, predicate):
     """`is True` instead of truth: a match counts as no."""
     return torch.tensor([predicate(piece) is True for piece in texts(tokenizer)])
@@ -90,7 +96,7 @@ def mask_float(tokenizer, predicate):
     return mask_right(tokenizer, predicate).float()
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong("token_mask", says="you returned a list; make a tensor of it")
 def mask_list(tokenizer, predicate):
     return [bool(predicate(piece)) for piece in texts(tokenizer)]
 
@@ -100,19 +106,19 @@ def mask_inverted(tokenizer, predicate):
     return ~mask_right(tokenizer, predicate)
 
 
-@wrong("token_mask", says=RAISED)
+@wrong("token_mask", says="a list of words has no decode: there each word is a piece already")
 def mask_only_tokenizers(tokenizer, predicate):
     """Forgets that the tokenizer may be a list of words."""
     return torch.tensor([bool(predicate(tokenizer.decode([i]))) for i in range(len(tokenizer))])
 
 
-@wrong("token_mask", says=RAISED)
+@wrong("token_mask", says="a tokenizer is no list of words: take tokenizer.decode([i])")
 def mask_only_words(tokenizer, predicate):
     """Forgets tokenizers."""
     return torch.tensor([bool(predicate(piece)) for piece in tokenizer])
 
 
-@wrong("token_mask", says=DIFFERS)
+@wrong("token_mask", says="you decoded all ids at once and cut the text at the spaces")
 def mask_whole_text(tokenizer, predicate):
     """Decodes everything at once and cuts at spaces."""
     if isinstance(tokenizer, Sequence):
@@ -148,6 +154,12 @@ def target_by_vocabulary(mask):
     return guarded(mask) / len(mask)
 
 
+@wrong("target_distribution", says="that is the uniform distribution over all tokens")
+def target_uniform(mask):
+    """As much for each token, chosen or not."""
+    return torch.full((len(guarded(mask)),), 1 / len(mask))
+
+
 @wrong("target_distribution", says="softmax gives the others probability, too; they must have 0")
 def target_softmax(mask):
     """Nearly right for many chosen tokens, and never 0."""
@@ -174,13 +186,19 @@ def target_chosen_only(mask):
     return (mask / mask.sum())[mask]
 
 
-@wrong("target_distribution", says="must raise a ValueError:")
+@wrong(
+    "target_distribution",
+    says="target_distribution([False, False]) must raise ValueError: the mask is empty",
+)
 def target_no_error(mask):
     """nan for an empty mask."""
     return mask / mask.sum()
 
 
-@wrong("target_distribution", says="must raise a ValueError:")
+@wrong(
+    "target_distribution",
+    says="target_distribution([False, False]) must raise ValueError: the mask is empty",
+)
 def target_uniform_if_empty(mask):
     """An empty mask becomes the uniform distribution."""
     if mask.dtype != torch.bool:
@@ -188,7 +206,10 @@ def target_uniform_if_empty(mask):
     return mask / mask.sum() if mask.any() else torch.full((len(mask),), 1 / len(mask))
 
 
-@wrong("target_distribution", says="must raise a ValueError:")
+@wrong(
+    "target_distribution",
+    says="target_distribution([False, False]) must raise ValueError: the mask is empty",
+)
 def target_clamped(mask):
     """No nan, but no error either."""
     if mask.dtype != torch.bool:
@@ -196,7 +217,10 @@ def target_clamped(mask):
     return mask / mask.sum().clamp(min=1)
 
 
-@wrong("target_distribution", says="must raise a ValueError:")
+@wrong(
+    "target_distribution",
+    says="target_distribution([3, 1, 4]) must raise ValueError: the mask is (3,) torch.int64",
+)
 def target_takes_ids(mask):
     """Does not notice ids in the place of a mask."""
     if not mask.any():
@@ -204,7 +228,7 @@ def target_takes_ids(mask):
     return mask / mask.sum()
 
 
-@wrong("target_distribution", says=DIFFERS)
+@wrong("target_distribution", says="to every token; the others must have exactly 0")
 def target_smoothed(mask):
     """A little for everyone."""
     smooth = guarded(mask) + 1e-3
@@ -216,7 +240,10 @@ def target_double(mask):
     return guarded(mask).double() / mask.sum()
 
 
-@wrong("target_distribution", says=RAISED)
+@wrong(
+    "target_distribution",
+    says="target_distribution([False, False]) must raise ValueError, and raised AssertionError",
+)
 def target_asserts(mask):
     """An assertion is no ValueError."""
     assert mask.dtype == torch.bool and mask.any()
@@ -268,7 +295,7 @@ def kl_logs_apart(q, p):
 
 @wrong(
     "kl_divergence",
-    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+    says="you left out the tokens whose p is 0; where q is above 0 there, the divergence is infinite",
 )
 def kl_nan_to_num(q, p):
     """Takes nan away, and the infinities with it."""
@@ -295,6 +322,18 @@ def kl_clamped(q, p):
 @wrong("kl_divergence", says="you took the mean over the tokens; the sum is weighted by q already")
 def kl_mean(q, p):
     return (torch.xlogy(q, q) - torch.xlogy(q, p)).mean(-1)
+
+
+@wrong("kl_divergence", says="you forgot the weights: q multiplies each logarithm")
+def kl_without_weights(q, p):
+    """The logarithms alone."""
+    return (q.log() - p.log()).sum(-1)
+
+
+@wrong("kl_divergence", says="you forgot the sum over the tokens")
+def kl_without_sum(q, p):
+    """A number for each token."""
+    return torch.where(q > 0, q * (q / p).log(), 0.0)
 
 
 @wrong("kl_divergence", says="you summed over everything; each row has its own divergence")
@@ -327,14 +366,14 @@ def kl_torch_swapped(q, p):
     return F.kl_div(q.log(), p, reduction="none").sum(-1)
 
 
-@wrong("kl_divergence", says=DIFFERS)
+@wrong("kl_divergence", says="that is the mean of KL(q‖p) and KL(p‖q); return KL(q‖p) alone")
 def kl_symmetric(q, p):
     return (right_kl(q, p) + right_kl(p, q)) / 2
 
 
 @wrong(
     "kl_divergence",
-    says=": it is infinite. p says that something cannot happen, and under q it does; do not hide that with a small number.",
+    says="you left out the tokens whose p is 0; where q is above 0 there, the divergence is infinite",
 )
 def kl_only_where_both(q, p):
     """Leaves out the tokens that p excludes."""
@@ -385,7 +424,7 @@ class LossLogits(RightLoss):
 
 @wrong(
     "KLTargetLoss",
-    says=": the loss is nan. Are the arguments the wrong way round, or is there a 0 · log 0?",
+    says="the loss is nan, though no probability is 0. F.kl_div takes log P first and Q second",
 )
 class LossSwapped(RightLoss):
     """Target first, model second."""
@@ -396,13 +435,21 @@ class LossSwapped(RightLoss):
 
 @wrong(
     "KLTargetLoss",
-    says=": the loss is infinite. That is KL(P‖Q), where log Q of a 0 is -inf: Q is the target, the second argument of F.kl_div.",
+    says="that is KL(P‖Q), where the model P stands on top",
 )
 class LossReverse(RightLoss):
     """KL(P‖Q): infinite where the target has zeros."""
 
     def loss(self, logits, q):
         return F.kl_div(q.log(), logits.softmax(-1), reduction="batchmean")
+
+
+@wrong("KLTargetLoss", says="the loss is nan, from 0 · log 0 where the target is 0")
+class LossByHand(RightLoss):
+    """The formula as it stands: nan where the target is 0."""
+
+    def loss(self, logits, q):
+        return (q * (q.log() - logits.log_softmax(-1))).sum(-1).mean()
 
 
 @wrong(
@@ -444,7 +491,10 @@ class LossRows(RightLoss):
         return F.kl_div(logits.log_softmax(0), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss", says=DIFFERS)
+@wrong(
+    "KLTargetLoss",
+    says="There exponentials overflow, and softmax rounds to 0, whose logarithm is -inf",
+)
 class LossLogOfSoftmax(RightLoss):
     """-inf where softmax rounds to 0."""
 
@@ -452,7 +502,7 @@ class LossLogOfSoftmax(RightLoss):
         return F.kl_div(logits.softmax(-1).log(), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss", says=DIFFERS)
+@wrong("KLTargetLoss", says="stands in the logarithm, where softmax rounds to 0; use F.log_softmax")
 class LossEpsilon(RightLoss):
     """A small number in the logarithm: finite, and wrong where P is tiny."""
 
@@ -460,7 +510,7 @@ class LossEpsilon(RightLoss):
         return F.kl_div((logits.softmax(-1) + 1e-8).log(), q, reduction="batchmean")
 
 
-@wrong("KLTargetLoss", says=DIFFERS)
+@wrong("KLTargetLoss", says="you took only the first row; the loss is the mean over all rows")
 class LossOneRow(RightLoss):
     """Only the first row counts."""
 
@@ -479,7 +529,7 @@ class LossDetached(RightLoss):
         return super().loss(logits.detach(), q)
 
 
-@wrong("KLTargetLoss", says=DIFFERS)
+@wrong("KLTargetLoss", says="log_target=True is for a target of log-probabilities")
 class LossLogTarget(RightLoss):
     """log_target=True, though the target holds probabilities."""
 
@@ -487,7 +537,9 @@ class LossLogTarget(RightLoss):
         return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean", log_target=True)
 
 
-@wrong("KLTargetLoss", says="must raise a ValueError:")
+@wrong(
+    "KLTargetLoss", says="KLTargetLoss([0.5, 0.1]) must raise ValueError: the target sums to 0.6"
+)
 class LossNoCheck(RightLoss):
     """Takes any target."""
 
@@ -495,7 +547,10 @@ class LossNoCheck(RightLoss):
         self.target = target
 
 
-@wrong("KLTargetLoss", says="must raise a ValueError:")
+@wrong(
+    "KLTargetLoss",
+    says="KLTargetLoss([1.5, -0.5]) must raise ValueError: the target has negative numbers",
+)
 class LossOnlySum(RightLoss):
     """Looks at the sum, not at the signs."""
 
@@ -505,7 +560,9 @@ class LossOnlySum(RightLoss):
         self.target = target
 
 
-@wrong("KLTargetLoss", says="must raise a ValueError:")
+@wrong(
+    "KLTargetLoss", says="KLTargetLoss([0.5, 0.1]) must raise ValueError: the target sums to 0.6"
+)
 class LossNormalises(RightLoss):
     """Repairs a target that does not sum to 1 without a word."""
 
@@ -515,7 +572,7 @@ class LossNormalises(RightLoss):
         self.target = target / target.sum()
 
 
-@wrong("KLTargetLoss", says="must raise a ValueError:")
+@wrong("KLTargetLoss", says="must raise a ValueError: it would be stretched to 5 without a word")
 class LossStretches(RightLoss):
     """Logits of one token are stretched to the target's length."""
 
@@ -529,7 +586,9 @@ class LossStretches(RightLoss):
         )
 
 
-@wrong("KLTargetLoss", says="must raise a ValueError:")
+@wrong(
+    "KLTargetLoss", says="must raise a ValueError: it would divide by 2 rows, though there are 6"
+)
 class LossAnyShape(RightLoss):
     """(B, T, V) is divided by B alone."""
 
@@ -550,6 +609,20 @@ def mass_mean(logits, mask):
 def mass_of_logits(logits, mask):
     check_fits(mask, logits)
     return logits[..., mask].sum(-1)
+
+
+@wrong("target_mass", says="you forgot to divide by the sum of all exponentials")
+def mass_of_exponentials(logits, mask):
+    """Exponentials that do not sum to 1."""
+    check_fits(mask, logits)
+    return logits.exp()[..., mask].sum(-1)
+
+
+@wrong("target_mass", says="you forgot the sum over the chosen tokens")
+def mass_of_each(logits, mask):
+    """A probability for each chosen token."""
+    check_fits(mask, logits)
+    return logits.softmax(-1)[..., mask]
 
 
 @wrong(
@@ -581,7 +654,9 @@ def mass_argmax(logits, mask):
     return mask[logits.argmax(-1)].float()
 
 
-@wrong("target_mass", says=DIFFERS)
+@wrong(
+    "target_mass", says="softmax runs over the rows; the probabilities of one row sum to 1, dim=-1"
+)
 def mass_rows(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(0)[..., mask].sum(-1)
@@ -593,7 +668,7 @@ def mass_twice(logits, mask):
     return logits.softmax(-1).softmax(-1)[..., mask].sum(-1)
 
 
-@wrong("target_mass", says=DIFFERS)
+@wrong("target_mass", says="exponentials of large logits overflow; use softmax")
 def mass_overflows(logits, mask):
     """Plain exponentials: nan for large logits."""
     check_fits(mask, logits)
@@ -613,14 +688,20 @@ def mass_others(logits, mask):
     return logits.softmax(-1)[..., ~mask].sum(-1)
 
 
-@wrong("target_mass", says=RAISED)
+@wrong(
+    "target_mass",
+    says="it works for two dimensions only; count from the end: [..., mask]",
+)
 def mass_first_axis(logits, mask):
     """Right for one row only."""
     check_fits(mask, logits)
     return logits.softmax(-1)[:, mask].sum(1)
 
 
-@wrong("target_mass", says="must raise a ValueError:")
+@wrong(
+    "target_mass",
+    says="must raise ValueError: the mask or target is (1,), but the model knows 5 tokens",
+)
 def mass_stretches(logits, mask):
     """A mask of one token is stretched."""
     try:
@@ -629,12 +710,15 @@ def mass_stretches(logits, mask):
         raise ValueError("length") from None
 
 
-@wrong("target_mass", says=RAISED)
+@wrong("target_mass", says="must raise ValueError, and raised IndexError")
 def mass_no_error(logits, mask):
     return logits.softmax(-1)[..., mask].sum(-1)
 
 
-@wrong("target_mass", says=DIFFERS)
+@wrong(
+    "target_mass",
+    says="you returned a number of Python; return a tensor, with one mass for each row",
+)
 def mass_number(logits, mask):
     check_fits(mask, logits)
     return logits.softmax(-1)[..., mask].sum().item()
@@ -652,7 +736,7 @@ class LossWithoutGradient(RightLoss):
             return super().loss(logits, q)
 
 
-@wrong("KLTargetLoss", says="the gradient of")
+@wrong("KLTargetLoss", says="the gradient of KLTargetLoss(target)(logits): 15 of 15 values differ")
 class LossFixedSum(RightLoss):
     """The sum of the softmax is taken out of the graph."""
 

@@ -3,7 +3,7 @@ every one.
 """
 
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.lora import adapters
 
@@ -51,13 +51,13 @@ def lora_root(x, W, b, A, B, alpha):
     return lora_with(lambda alpha, r: alpha / r**0.5)(x, W, b, A, B, alpha)
 
 
-@wrong("lora_forward", says=DIFFERS)
+@wrong("lora_forward", says="you took the number of outputs for the rank r")
 def lora_rank_of_b(x, W, b, A, B, alpha):
     """Takes the number of outputs for the rank."""
     return lora_with(lambda alpha, r: alpha / len(B))(x, W, b, A, B, alpha)
 
 
-@wrong("lora_forward", says=DIFFERS)
+@wrong("lora_forward", says="you took the number of inputs for the rank r")
 def lora_rank_of_inputs(x, W, b, A, B, alpha):
     """Takes the number of inputs for the rank."""
     return lora_with(lambda alpha, r: alpha / A.size(1))(x, W, b, A, B, alpha)
@@ -75,16 +75,40 @@ def lora_bias_twice(x, W, b, A, B, alpha):
     return lora_with(bias=2)(x, W, b, A, B, alpha)
 
 
-@wrong("lora_forward", says=RAISED)
+@wrong("lora_forward", says="b may be None: add it only where there is one")
 def lora_bias_needed(x, W, b, A, B, alpha):
     """Falls over where there is no bias."""
     return x @ W.T + b + alpha / len(A) * x @ A.T @ B.T
 
 
-@wrong("lora_forward", says=DIFFERS)
+@wrong("lora_forward", says="W x is missing; only b and the thin part are there")
 def lora_no_old(x, W, b, A, B, alpha):
     """Only the thin part."""
     return lora_with(old=False)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward", says="the factor is α / r; α is missing")
+def lora_rank_only(x, W, b, A, B, alpha):
+    """Divides by the rank and forgets α."""
+    return lora_with(lambda alpha, r: 1 / r)(x, W, b, A, B, alpha)
+
+
+@wrong("lora_forward", says="the bias is part of W x + b only; α / r must not touch it")
+def lora_scales_bias(x, W, b, A, B, alpha):
+    """The bias in the thin part, so that α / r scales it, too."""
+    return x @ W.T + alpha / len(A) * F.linear(x @ A.T, B, b)
+
+
+@wrong("lora_forward", says="only the thin part is there: add W x + b")
+def lora_thin_only(x, W, b, A, B, alpha):
+    """What the thin matrices add, and nothing else."""
+    return alpha / len(A) * x @ A.T @ B.T
+
+
+@wrong("lora_forward", says="the thin matrices are not in it")
+def lora_only_old(x, W, b, A, B, alpha):
+    """The old layer alone: right at the start, where B is 0."""
+    return F.linear(x, W, b)
 
 
 @wrong("lora_forward", says="the thin part is added, not subtracted")
@@ -107,7 +131,7 @@ def lora_scales_all(x, W, b, A, B, alpha):
 
 @wrong(
     "lora_forward",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
+    says="lora_forward(…, B, …): no gradient flows back",
 )
 def lora_no_gradient(x, W, b, A, B, alpha):
     """Cuts the graph: right numbers, nothing to learn from."""
@@ -149,6 +173,12 @@ def merge_turned(W, A, B, alpha):
     """The product transposed: right shape where W is square."""
     thin = alpha / len(A) * (B @ A).T
     return W + (thin if thin.shape == W.shape else thin.T)
+
+
+@wrong("lora_merge", says="the product is the wrong way round: B A, as the layer applies A first")
+def merge_transposes(W, A, B, alpha):
+    """A.T @ B.T, as a batch of rows needs it: fits where W is square."""
+    return W + alpha / len(A) * A.T @ B.T
 
 
 @wrong("lora_merge", says="changed its argument in place")
@@ -194,31 +224,31 @@ def merge_nothing(W, A, B, alpha):
     return W.clone()
 
 
-@wrong("lora_merge", says=DIFFERS)
+@wrong("lora_merge", says="you took the number of outputs for the rank r")
 def merge_rank_of_w(W, A, B, alpha):
     """Divides by the width instead of the rank."""
     return W + alpha / len(W) * B @ A
 
 
-@wrong("lora_forward", says=": no gradient reaches the input. Use the tensors that you were given")
+@wrong("lora_forward", says="lora_forward(…, A, …): no gradient reaches the input")
 def lora_frozen_a(x, W, b, A, B, alpha):
     """Only B learns."""
     return F.linear(x, W, b) + alpha / len(A) * (x @ A.detach().T) @ B.T
 
 
-@wrong("lora_forward", says="the gradient of")
+@wrong("lora_forward", says="the gradient of lora_forward(x, …): ")
 def lora_frozen_input(x, W, b, A, B, alpha):
     """No gradient goes through the thin way to the layers below."""
     return F.linear(x, W, b) + alpha / len(A) * (x.detach() @ A.T) @ B.T
 
 
-@wrong("lora_forward", says=DIFFERS)
+@wrong("lora_forward", says="you divided α by r with //, which drops the remainder")
 def lora_whole_division(x, W, b, A, B, alpha):
     """Divides without the remainder: right for 6 / 2."""
     return F.linear(x, W, b) + alpha // len(A) * (x @ A.T) @ B.T
 
 
-@wrong("lora_merge", says=DIFFERS)
+@wrong("lora_merge", says="you divided α by r with //, which drops the remainder")
 def merge_whole_division(W, A, B, alpha):
     """Divides without the remainder: right for 6 / 2."""
     return W + alpha // len(A) * B @ A

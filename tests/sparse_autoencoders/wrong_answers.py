@@ -4,7 +4,7 @@ every one.
 
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.sparse_autoencoders import autoencoder
 
@@ -45,6 +45,12 @@ def enc_adds_decoder_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return largest(
         torch.relu((x + decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)), top_k
     )
+
+
+@wrong("encode", says="encoder_bias is added; you subtracted it")
+def enc_subtracts_both(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """A threshold that is subtracted, as b > 0 would be."""
+    return autoencoder.encode(x, encoder, -encoder_bias, decoder_bias, top_k)
 
 
 @wrong("encode", says="you left out the ReLU")
@@ -98,7 +104,7 @@ def enc_values_only(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return f if top_k is None else f.topk(top_k, dim=-1).values
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="top_k keeps the sizes; you replaced them by 1")
 def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Ones at the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
@@ -107,7 +113,7 @@ def enc_mask(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you kept the first units; top_k keeps the largest")
 def enc_first_units(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The first units, not the largest."""
     f = enc_ignores_top_k(x, encoder, encoder_bias, decoder_bias)
@@ -121,7 +127,7 @@ def enc_below_largest(x, encoder, encoder_bias, decoder_bias, top_k=None):
     return f if top_k is None else f * (f > f.topk(top_k, dim=-1).values[..., -1:])
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you chose by the size before the ReLU, where numbers below 0 take places")
 def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Chooses the largest |z| before the bend, so that negative ones take places."""
     z = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
@@ -134,10 +140,16 @@ def enc_by_size(x, encoder, encoder_bias, decoder_bias, top_k=None):
     )
 
 
-@wrong("encode", says=RAISED)
+@wrong("encode", says="each instance has its own biases: .unsqueeze(-2)")
 def enc_no_unsqueeze(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """Biases without a dimension for the examples: right for one instance."""
     return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias), top_k)
+
+
+@wrong("encode", says="each instance has its own decoder_bias: .unsqueeze(-2)")
+def enc_no_unsqueeze_before(x, encoder, encoder_bias, decoder_bias, top_k=None):
+    """Only one of the two has a dimension for the examples."""
+    return largest(torch.relu((x - decoder_bias) @ encoder + encoder_bias.unsqueeze(-2)), top_k)
 
 
 @wrong(
@@ -160,6 +172,28 @@ def missed(x, f, directions, decoder_bias):
 def sae_no_bias(x, f, directions, decoder_bias, penalty):
     """Leaves the bias out: right while it is 0."""
     return (x - f @ directions).square().sum(-1).mean(-1) + penalty * f.abs().sum(-1).mean(-1)
+
+
+@wrong("sae_loss", says="decoder_bias is added to Σ f_i d_i; you subtracted it")
+def sae_without_brackets(x, f, directions, decoder_bias, penalty):
+    """x - f @ directions + decoder_bias: the brackets are missing."""
+    return autoencoder.sae_loss(x, f, directions, -decoder_bias, penalty)
+
+
+@wrong("sae_loss", says="the penalty is averaged over the examples, too")
+def sae_sum_of_codes(x, f, directions, decoder_bias, penalty):
+    """The codes of all examples are added up."""
+    return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(
+        (-2, -1)
+    )
+
+
+@wrong("sae_loss", says="the error is squared; you took absolute values")
+def sae_absolute_error(x, f, directions, decoder_bias, penalty):
+    """Absolute values in both terms."""
+    return missed(x, f, directions, decoder_bias).abs().sum(-1).mean(-1) + penalty * f.abs().sum(
+        -1
+    ).mean(-1)
 
 
 @wrong("sae_loss", says="‖…‖² sums over the activations; you took their mean")
@@ -213,7 +247,7 @@ def sae_l2(x, f, directions, decoder_bias, penalty):
     ) + penalty * f.square().sum(-1).mean(-1)
 
 
-@wrong("sae_loss", says=DIFFERS)
+@wrong("sae_loss", says="the penalty is Σ |f_i|, not the number of active units")
 def sae_l0(x, f, directions, decoder_bias, penalty):
     """Counts: no gradient."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(-1) + penalty * (
@@ -257,7 +291,7 @@ def sae_one_number(x, f, directions, decoder_bias, penalty):
     return sae_no_bias(x - decoder_bias.unsqueeze(-2), f, directions, decoder_bias, penalty).mean()
 
 
-@wrong("sae_loss", says=RAISED)
+@wrong("sae_loss", says="the directions are the rows of `directions`: f @ directions")
 def sae_transposed(x, f, directions, decoder_bias, penalty):
     """Columns for rows: only as many units as activations run."""
     return (x - f @ directions.mT - decoder_bias.unsqueeze(-2)).square().sum(-1).mean(
@@ -265,7 +299,7 @@ def sae_transposed(x, f, directions, decoder_bias, penalty):
     ) + penalty * f.abs().sum(-1).mean(-1)
 
 
-@wrong("sae_loss", says=DIFFERS)
+@wrong("sae_loss", says="the penalty is on the codes f, not on the directions")
 def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
     """The weights' size instead of the codes'."""
     return missed(x, f, directions, decoder_bias).square().sum(-1).mean(
@@ -273,7 +307,7 @@ def sae_penalises_directions(x, f, directions, decoder_bias, penalty):
     ) + penalty * directions.abs().sum((-2, -1))
 
 
-@wrong("sae_loss", says=RAISED)
+@wrong("sae_loss", says="each instance has its own decoder_bias: decoder_bias.unsqueeze(-2)")
 def sae_bias_broadcast(x, f, directions, decoder_bias, penalty):
     """No dimension for the examples: right for one instance."""
     return (x - f @ directions - decoder_bias).square().sum(-1).mean(-1) + penalty * f.abs().sum(
@@ -324,7 +358,7 @@ def mmc_found_not_unit(truth, found):
     return (F.normalize(truth, dim=-1) @ found.mT).amax(-1).mean(-1)
 
 
-@wrong("mean_max_cosine", says=DIFFERS)
+@wrong("mean_max_cosine", says="you brought the columns to length 1; a direction is a row")
 def mmc_normalised_columns(truth, found):
     """The wrong dimension at length 1."""
     return (F.normalize(truth, dim=-2) @ F.normalize(found, dim=-2).mT).amax(-1).mean(-1)
@@ -385,7 +419,7 @@ def mmc_longest(truth, found):
     return table(truth, found).gather(-1, best).mean((-2, -1))
 
 
-@wrong("mean_max_cosine", says=DIFFERS)
+@wrong("mean_max_cosine", says="you squared the cosines; take them as they are")
 def mmc_squared(truth, found):
     """Squared cosines."""
     return table(truth, found).square().amax(-1).mean(-1)
@@ -394,32 +428,32 @@ def mmc_squared(truth, found):
 # --- Values right, gradients wrong ----------------------------------------------------------------
 
 
-@wrong("encode", says="lets no gradient reach")
+@wrong("encode", says="lets no gradient reach `encoder_bias`")
 def enc_frozen_bias(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The encoder's bias learns nothing."""
     return autoencoder.encode(x, encoder, encoder_bias.detach(), decoder_bias, top_k)
 
 
-@wrong("encode", says="lets no gradient reach")
+@wrong("encode", says="lets no gradient reach `decoder_bias`")
 def enc_frozen_centre(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The decoder's bias learns nothing here."""
     return autoencoder.encode(x, encoder, encoder_bias, decoder_bias.data, top_k)
 
 
-@wrong("encode", says="the gradient of")
+@wrong("encode", says="the gradient of encode(x, …) with respect to the encoder: ")
 def enc_straight_through(x, encoder, encoder_bias, decoder_bias, top_k=None):
     """The ReLU lets all gradients through."""
     raw = (x - decoder_bias.unsqueeze(-2)) @ encoder + encoder_bias.unsqueeze(-2)
     return raw + (largest(torch.relu(raw), top_k) - raw).detach()
 
 
-@wrong("sae_loss", says="lets no gradient reach")
+@wrong("sae_loss", says="lets no gradient reach `decoder_bias`")
 def sae_frozen_bias(x, f, directions, decoder_bias, penalty):
     """The decoder's bias learns nothing."""
     return autoencoder.sae_loss(x, f, directions, decoder_bias.detach(), penalty)
 
 
-@wrong("sae_loss", says="the gradient of")
+@wrong("sae_loss", says="the gradient of sae_loss(…) with respect to the codes: ")
 def sae_free_of_charge(x, f, directions, decoder_bias, penalty):
     """The price of the codes is a number without a way back."""
     price = penalty * f.detach().abs().sum(-1).mean(-1)

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
 
@@ -35,6 +35,24 @@ def count_without_last(ids):
     return dict(Counter((ids[i], ids[i + 1]) for i in range(len(ids) - 2)))
 
 
+@wrong("count_pairs", says="you left out the first pair")
+def count_without_first(ids):
+    """Begins one pair too late."""
+    return dict(Counter((ids[i], ids[i + 1]) for i in range(1, len(ids) - 1)))
+
+
+@wrong("count_pairs", says="you counted single ids instead of pairs")
+def count_single_ids(ids):
+    """Counts the ids themselves."""
+    return dict(Counter(ids))
+
+
+@wrong("count_pairs", says="each pair is turned round: the left id comes first")
+def count_turned_round(ids):
+    """The right neighbour first."""
+    return dict(Counter(zip(ids[1:], ids, strict=False)))
+
+
 @wrong("count_pairs", says="you treated (a, b) and (b, a) as the same pair; their order matters")
 def count_unordered(ids):
     """Takes (a, b) and (b, a) for the same pair."""
@@ -57,7 +75,7 @@ def count_no_overlap(ids):
     return {pair: text.count("".join(map(chr, pair))) for pair in zip(ids, ids[1:], strict=False)}
 
 
-@wrong("count_pairs", says=DIFFERS)
+@wrong("count_pairs", says="you searched in the printed ids, where 1, 2 is found in 11, 2")
 def count_in_text(ids):
     """Searches in the printed list: 1, 2 is found in 11, 2 as well. Right as long as all ids have
     one digit.
@@ -133,6 +151,15 @@ def count_without_zero(ids):
     return counts
 
 
+@wrong(
+    "count_pairs",
+    says="you left out pairs with the id 0; ask `is not None`, since 0 counts as false",
+)
+def count_if_both(ids):
+    """Asks whether both ids are there with `and`. Right as long as no id is 0."""
+    return dict(Counter((a, b) for a, b in zip(ids, ids[1:], strict=False) if a and b))
+
+
 @wrong("count_pairs", says="you left out the pairs that occur only once")
 def count_repeated(ids):
     """Leaves out what occurs once."""
@@ -151,7 +178,7 @@ def count_combinations(ids):
     return dict(Counter(combinations(ids, 2)))
 
 
-@wrong("count_pairs", says=RAISED)
+@wrong("count_pairs", says="there is room for the ids of the 256 bytes only")
 def count_bytes_only(ids):
     """A table of 256 by 256. Right as long as nothing was merged."""
     table = np.zeros((256, 256), dtype=int)
@@ -178,7 +205,10 @@ def merge_first_only(ids, pair, new_id):
     return list(ids)
 
 
-@wrong("merge", says=DIFFERS)
+@wrong(
+    "merge",
+    says="after a match you moved on by one, so that the second id of the pair is used again",
+)
 def merge_without_jump(ids, pair, new_id):
     """A for loop appends the new id and then the second half of the pair, too."""
     merged = []
@@ -190,7 +220,16 @@ def merge_without_jump(ids, pair, new_id):
     return merged
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="you kept the first id of the pair; the new id takes the place of both")
+def merge_keeps_first(ids, pair, new_id):
+    """Looks back at what was written, and appends where it should replace."""
+    merged = []
+    for i in ids:
+        merged.append(new_id if merged and (merged[-1], i) == pair else i)
+    return merged
+
+
+@wrong("merge", says="the last id got lost where it is not part of a pair")
 def merge_loses_last(ids, pair, new_id):
     """The loop ends one early, so a last id that is in no pair is lost."""
     merged = []
@@ -207,7 +246,7 @@ def merge_loses_last(ids, pair, new_id):
 
 @wrong(
     "merge",
-    says="reads past an end of a list; at the last id there is no ids[i + 1] to look at, and a list without anything in it has no [-1]",
+    says="at the last id you looked at ids[i + 1], which is not there",
 )
 def merge_past_the_end(ids, pair, new_id):
     """Looks at ids[i + 1] without asking whether it is there. Right unless the last id is the
@@ -346,7 +385,7 @@ def merge_in_a_circle(ids, pair, new_id):
     return merged
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="at the first id you looked at ids[i - 1], which is the last id of the list")
 def merge_looks_back(ids, pair, new_id):
     """Compares ids[i - 1], which is the last id where i is 0."""
     merged = []
@@ -374,7 +413,7 @@ def merge_gives_up(ids, pair, new_id):
     return ids
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="you asked only whether two ids are in the pair")
 def merge_either_id(ids, pair, new_id):
     """Asks whether both ids are in the pair, in any order or twice the same."""
     merged = []
@@ -389,7 +428,10 @@ def merge_either_id(ids, pair, new_id):
     return merged
 
 
-@wrong("merge", says="; only side by side are they the pair")
+@wrong(
+    "merge",
+    says="you replaced each first id of the pair and dropped each second one, wherever they stand",
+)
 def merge_each_first(ids, pair, new_id):
     """Replaces each first id and drops each second. Right where they occur only together."""
     return [new_id if i == pair[0] else i for i in ids if i != pair[1]]
@@ -409,7 +451,7 @@ def merge_without_zero(ids, pair, new_id):
     return merged
 
 
-@wrong("merge", says=DIFFERS)
+@wrong("merge", says="after a match you moved on by three, so that an id is lost")
 def merge_skips_after(ids, pair, new_id):
     """A match also swallows the id after it, since the step of the loop comes on top."""
     merged = []
@@ -529,6 +571,12 @@ def train_one_more(text, n_merges):
     return training(text, n_merges + 1)
 
 
+@wrong("train_bpe", says="there is one merge too few")
+def train_one_fewer(text, n_merges):
+    """Counts the new ids from 256 on up to 256 + n_merges, both of them left out."""
+    return training(text, len(range(257, 256 + n_merges)))
+
+
 @wrong(
     "train_bpe", says="the dictionary is turned round: pairs are its keys and new ids its values"
 )
@@ -599,7 +647,7 @@ def train_smallest_text(text, n_merges):
     )
 
 
-@wrong("train_bpe", says=DIFFERS)
+@wrong("train_bpe", says="of equally frequent pairs you compared the bytes that the ids stand for")
 def train_smallest_bytes(text, n_merges):
     """Compares what the ids stand for. Right until a merged id is in a tie."""
     ids = list(text.encode())
@@ -613,7 +661,7 @@ def train_smallest_bytes(text, n_merges):
     return merges
 
 
-@wrong("train_bpe", says=DIFFERS)
+@wrong("train_bpe", says="you stopped where all ids are equal; two of them are a pair, too")
 def train_different_ids(text, n_merges):
     """Stops as soon as all ids are equal. Right for nearly every text."""
     ids = list(text.encode())
@@ -650,7 +698,7 @@ def train_on_words_with_space(text, n_merges):
     return training_on(re.findall(r"\s?\S+|\s+", text), n_merges)
 
 
-@wrong("train_bpe", says=DIFFERS)
+@wrong("train_bpe", says="you learned line by line; here pairs cross the end of a line")
 def train_on_lines(text, n_merges):
     """Learns line by line. Right for one line."""
     return training_on(text.splitlines(), n_merges)
@@ -761,7 +809,7 @@ def encode_nothing(text, merges):
     return list(text.encode())
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you took the numbers of the characters; start from their bytes")
 def encode_characters(text, merges):
     """Characters instead of bytes. Right for ASCII."""
     ids = list(map(ord, text))
@@ -819,6 +867,18 @@ def encode_needs_a_pair(text, merges):
     while (
         pair := min(zip(ids, ids[1:], strict=False), key=lambda p: merges.get(p, 10**9))
     ) in merges:
+        ids = merge(ids, pair, merges[pair])
+    return ids
+
+
+@wrong("encode", says="fails when no pair is left to merge; stop there")
+def encode_without_end(text, merges):
+    """Takes the smallest of the pairs that are known, though there may be none."""
+    ids = list(text.encode())
+    while len(ids) > 1:
+        pair = min(
+            (p for p in zip(ids, ids[1:], strict=False) if p in merges), key=lambda p: merges[p]
+        )
         ids = merge(ids, pair, merges[pair])
     return ids
 
@@ -886,7 +946,9 @@ def encode_lower(text, merges):
     return encode(text.lower(), merges)
 
 
-@wrong("encode", says=DIFFERS)
+@wrong(
+    "encode", says="you applied only merges of two bytes; a merge may hold the new id of another"
+)
 def encode_bytes_only(text, merges):
     """Applies only merges of two bytes, all in one go."""
     ids = list(text.encode())
@@ -895,7 +957,7 @@ def encode_bytes_only(text, merges):
     return ids
 
 
-@wrong("encode", says=DIFFERS)
+@wrong("encode", says="you merged from right to left; in a run such as x x x")
 def encode_from_the_right(text, merges):
     """Right unless a pair repeats one id in a run of odd length."""
     ids = list(text.encode())
@@ -926,6 +988,13 @@ def encode_one_merge(text, merges):
 def decode_strictly(ids, merges):
     """Stops at invalid UTF-8, which a model may well produce."""
     return b"".join(map(build_vocab(merges).get, ids)).decode("utf-8")
+
+
+@wrong("decode", says="decoding failed. Join the bytes of all tokens first")
+def decode_each_strictly(ids, merges):
+    """Decodes token by token, without U+FFFD. Right unless a character is spread over two tokens."""
+    vocab = build_vocab(merges)
+    return "".join(vocab[i].decode("utf-8") for i in ids)
 
 
 @wrong(
@@ -959,14 +1028,14 @@ def decode_latin(ids, merges):
     return "".join(chr(byte) for i in ids for byte in vocab[i])
 
 
-@wrong("decode", says="a merged id may hold other merged ids; go on until only bytes are left")
+@wrong("decode", says="levels of merges that you undid: 1; a merged id may hold other merged ids")
 def decode_one_level(ids, merges):
     """Takes the halves of a merge for bytes. Right where no merge builds on another."""
     halves = {new_id: bytes(i % 256 for i in pair) for pair, new_id in merges.items()}
     return b"".join(halves.get(i) or bytes([i]) for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode", says="a merged id may hold other merged ids; go on until only bytes are left")
+@wrong("decode", says="levels of merges that you undid: 1; a merged id may hold other merged ids")
 def decode_two_levels(ids, merges):
     """Undoes every merge once, from the first to the last: what a later merge holds of an earlier
     one stays.
@@ -1010,13 +1079,19 @@ def decode_lstripped(ids, merges):
     return decode(ids, merges).lstrip()
 
 
+@wrong("decode", says="you removed the spaces at the end; they belong to the text")
+def decode_rstripped(ids, merges):
+    """Removes what is invisible at the end."""
+    return decode(ids, merges).rstrip()
+
+
 @wrong("decode", says="you changed capital letters into small ones; leave them as they are")
 def decode_lower(ids, merges):
     """Small letters only."""
     return decode(ids, merges).lower()
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="levels of merges that you undid: 4; a merged id may hold other merged ids")
 def decode_four_levels(ids, merges):
     """Undoes merges four times. Right up to tokens of five merges."""
     halves = {new_id: pair for pair, new_id in merges.items()}
@@ -1025,7 +1100,7 @@ def decode_four_levels(ids, merges):
     return bytes(i % 256 for i in ids).decode("utf-8", errors="replace")
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="levels of merges that you undid: 10; a merged id may hold other merged ids")
 def decode_ten_levels(ids, merges):
     """Undoes merges ten times."""
     halves = {new_id: pair for pair, new_id in merges.items()}
@@ -1040,7 +1115,7 @@ def decode_without_zero(ids, merges):
     return decode([i for i in ids if i], merges)
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="you went through the vocabulary; go through the ids")
 def decode_each_once(ids, merges):
     """Goes through the vocabulary instead of the ids."""
     return b"".join(token for i, token in build_vocab(merges).items() if i in ids).decode(
@@ -1048,19 +1123,19 @@ def decode_each_once(ids, merges):
     )
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="several U+FFFD in a row became one")
 def decode_invalid_once(ids, merges):
     """One sign for any number of invalid bytes in a row."""
     return re.sub("\ufffd+", "\ufffd", decode(ids, merges))
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="what is not valid UTF-8 became a question mark")
 def decode_invalid_as_question(ids, merges):
     """A question mark for invalid bytes."""
     return decode(ids, merges).replace("\ufffd", "?")
 
 
-@wrong("decode", says=DIFFERS)
+@wrong("decode", says="where the bytes are not valid UTF-8 you took every byte for a character")
 def decode_fallback_latin(ids, merges):
     """Tries another encoding where UTF-8 fails."""
     data = b"".join(map(build_vocab(merges).get, ids))
@@ -1090,6 +1165,23 @@ def compression_upside_down(text, ids):
     """Tokens per byte."""
     no_tokens(ids)
     return len(ids) / len(text.encode())
+
+
+@wrong(
+    "compression",
+    says="it is the wrong way round, and you counted characters instead of bytes",
+)
+def compression_tokens_per_character(text, ids):
+    """Tokens per character."""
+    no_tokens(ids)
+    return len(ids) / len(text)
+
+
+@wrong("compression", says="give the ratio itself, not a percentage")
+def compression_in_percent(text, ids):
+    """In percent."""
+    no_tokens(ids)
+    return 100 * len(text.encode()) / len(ids)
 
 
 @wrong("compression", says="use / instead of //: it is rarely a whole number")
@@ -1177,7 +1269,7 @@ def compression_without_spaces(text, ids):
     return len("".join(text.split()).encode()) / len(ids)
 
 
-@wrong("compression", says=DIFFERS)
+@wrong("compression", says="you made the letters small, and some then take more bytes")
 def compression_lower(text, ids):
     """Small letters only: some take more bytes than their capital."""
     no_tokens(ids)
@@ -1219,7 +1311,7 @@ def compression_four_digits(text, ids):
     return round(len(text.encode()) / len(ids), 4)
 
 
-@wrong("compression", says=DIFFERS)
+@wrong("compression", says="you divided by one more than the number of tokens")
 def compression_one_more(text, ids):
     """Avoids the division by zero with one token more."""
     no_tokens(ids)
