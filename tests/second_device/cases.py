@@ -23,6 +23,7 @@ from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
 from course_utils.compression import distillation
 from course_utils.compression import shrinking as compression
+from course_utils.gpt2 import building, static, timing
 from course_utils.gpt2 import model as gpt2
 from course_utils.grokking import emergence
 from course_utils.grokking import modular_addition as grokking
@@ -145,6 +146,45 @@ def attention_module(d):
         parts = [layer(x[:, :2], cache), layer(x[:, 2:4], cache), layer(x[:, 4:], cache)]
         out += [layer(x), layer.per_head(x), *parts]
     return out
+
+
+def gpt2_by_hand(d):
+    model = tiny(d)
+    ids = torch.tensor([[3, 1, 4], [1, 5, 2]]).to(d)
+    tables = (model.wte.weight, model.wpe.weight)
+    logits = building.forward(ids, *tables, model.h, model.ln_f)
+    written = building.generate(lambda x: model(x), ids, 2, 4, torch.Generator(d).manual_seed(0))
+    clipped = building.clip_gradients([logits.detach(), 2 * logits.detach()], 1.0)
+    return (
+        building.embed(ids, *tables),
+        logits,
+        building.next_token_loss(logits, ids),
+        written,
+        clipped,
+    )
+
+
+def gpt2_timed(d):
+    """What is measured, not how long it took."""
+    model = tiny(d)
+    config = model.config
+    timing.synchronize(d)
+    decoder = static.StaticDecoder(model, B=1).capture()
+    read = decoder.read(torch.tensor([[3, 1, 4]]).to(d))
+    size = {"config": config, "n": 8, "length": 64, "T": 4, "batches": (1, 2), "lengths": (4, 8), "rows": (1, 4), "n_new": 2}  # fmt: skip
+    found = timing.measure(d, size, compiled=False)
+    kinds = [row["kind"] for row in found["attention"]]
+    blank = timing.blank(d, 1, 2)
+    took = timing.seconds_of(lambda: model(blank), d, repeats=1)[0] > 0
+    batches = [row["B"] for row in timing.batch_sweep(model, 2, (1,))]
+    ways = [row["way"] for row in timing.decoding_times(model, 1)]
+    formats = timing.formats(d) == [row["format"] for row in timing.format_times(config, 1, 4, d)]
+    steps = len(timing.training_times(config, 1, 4, d)) >= 1
+    costs = len(timing.attention_costs(config, 1, (2,), d))
+    rates = set(timing.limits(d, 4, 8)["flops"]) == set(timing.formats(d))
+    seen = len(timing.trace(lambda: model(blank), d)) > 3
+    compiled = [row["way"] for row in timing.compiled_times(model, 1, 2, lambda m: m)]
+    return read, kinds, took, batches, ways[:3], formats, steps, costs, rates, seen, compiled
 
 
 def blocks(d):
