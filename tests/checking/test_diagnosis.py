@@ -21,7 +21,7 @@ NAMED = 0.95  # of a room's known wrong answers, at least
 # a room leaves this list when it was gone through, and does not come back. SO_FAR: named in all.
 AWAITING = {
     "tokenization", "attention", "kl_bias", "architectures",
-    "sparse_autoencoders", "circuits", "induction", "probes", "grokking", "instruction_tuning",
+    "sparse_autoencoders", "circuits", "induction", "probes",
     "lora", "preferences", "compression", "audit",
 }  # fmt: skip
 SO_FAR = 0.82
