@@ -34,6 +34,20 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
     expect(got, want, call, tol=1e-10)
 
 
+def always_float32(function: Callable) -> Callable:
+    """The function that gives float32, whatever comes in."""
+
+    def cast(*args: Tensor, **kwargs: float) -> Tensor:
+        floats = (x.float() if isinstance(x, Tensor) and x.dtype != torch.bool else x for x in args)
+        return function(*floats, **kwargs)
+
+    return cast
+
+
+FLOAT32 = "you always return float32; stay in the dtype of the input"
+NO_TENSOR = "that is a list; return a tensor"
+
+
 # --- softmax --------------------------------------------------------------------------------------
 
 
@@ -63,6 +77,11 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
                 attention.softmax(x, dim, temperature), dim=dim
             )
         ),
+        "you rounded the temperature to a whole number; divide by it as it is": (
+            lambda x, dim=-1, temperature=1.0: attention.softmax(x, dim, max(1, round(temperature)))
+        ),
+        FLOAT32: always_float32(attention.softmax),
+        NO_TENSOR: lambda *args, **named: attention.softmax(*args, **named).tolist(),
     },
 )
 def check_softmax(student: Callable, rng: random.Random) -> None:
@@ -130,17 +149,18 @@ def _check_temperature(student: Callable, rng: random.Random) -> None:
 
 def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
     high = float(rng.randrange(200, 2000))
-    cases = {
-        "large scores": torch.tensor([high, high - 1, high - 2]),
-        "small scores": torch.tensor([-high, -high - 1, -high - 2]),
-        "one row of small and one of large scores": torch.tensor(
-            [[0.0, 1.0, 2.0], [high, high - 1, high - 2]]
+    cases = [
+        ("large scores", torch.tensor([high, high - 1, high - 2])),
+        ("small scores", torch.tensor([-high, -high - 1, -high - 2])),
+        (
+            "one row of small and one of large scores",
+            torch.tensor([[0.0, rng.uniform(0.5, 3.0), 2.0], [high, high - 1, high - 2]]),
         ),
-        "scores far apart": torch.tensor([high, -high, 0.0]),
-        "scores far apart, the last of them the largest": torch.tensor([0.0] * 9 + [high]),
-        "a score of -inf": torch.tensor([1.0, -INF, 2.0]),
-    }
-    for name, x in cases.items():
+        ("scores far apart", torch.tensor([high, -high, 0.0])),
+        ("scores far apart, the last of them the largest", torch.tensor([0.0] * 9 + [high])),
+        ("a score of -inf", torch.tensor([1.0, -INF, 2.0])),
+    ]
+    for name, x in cases:
         call = f"softmax({x.tolist() if x.ndim == 1 else 'x'}) with {name}".replace(
             "inf", "float('inf')"
         )
@@ -182,6 +202,25 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
         "Start from torch.ones(T, T, dtype=torch.bool) and call .tril() on it.",
     ],
     refuses=[(0,), (-1,), (2.5,)],
+    mistakes={
+        "bytes, uint8, are the old way to write masks: masks are bool": (
+            lambda T: attention.causal_mask(T).byte()
+        ),
+        "each position sees itself alone; it may look at all positions before it, too": (
+            lambda T: torch.eye(T, dtype=torch.bool)
+        ),
+        "your mask has 3 dimensions; leave it (T, T)": lambda T: attention.causal_mask(T)[None],
+        "your mask has 4 dimensions; leave it (T, T)": lambda T: attention.causal_mask(T)[
+            None, None
+        ],
+        "that is an array of numpy; return a tensor of torch": (
+            lambda T: attention.causal_mask(T).numpy()
+        ),
+        NO_TENSOR: lambda T: attention.causal_mask(T).tolist(),
+        "one row and one column are missing: range(T) has T numbers, from 0 on": (
+            lambda T: torch.tensor(attention.causal_mask(T)[1:, 1:].tolist(), dtype=torch.bool)
+        ),
+    },
 )
 def check_causal_mask(student: Callable, rng: random.Random) -> None:
     for T in (rng.randrange(3, 10), 1, 2, rng.randrange(10, 40)):
@@ -212,6 +251,23 @@ def past_mean(x: Tensor) -> Tensor:
     return x.cumsum(-2) / count[:, None]
 
 
+def _without_itself(x: Tensor) -> Tensor:
+    """The mean of the positions before; the first keeps its own."""
+    return torch.cat([x[..., :1, :], past_mean(x)[..., :-1, :]], -2)
+
+
+def _halved_each_time(x: Tensor) -> Tensor:
+    means = [x[..., 0, :]]
+    for new in x.unbind(-2)[1:]:
+        means.append((means[-1] + new) / 2)
+    return torch.stack(means, -2)
+
+
+def _first_dimension_is_time(x: Tensor) -> Tensor:
+    past = torch.ones(len(x), len(x), dtype=x.dtype).tril()
+    return past / past.sum(-1, keepdim=True) @ x
+
+
 @EXERCISES.add(
     attention.average_past_matrix,
     difficulty=1,
@@ -221,6 +277,12 @@ def past_mean(x: Tensor) -> Tensor:
         "Start from the causal mask as 1 and 0, in the dtype of x. Each row must sum to 1: divide it by its own sum.",
         "may_look = causal_mask(x.size(-2)).to(x); divide by may_look.sum(-1, keepdim=True); then multiply: weights @ x.",
     ],
+    mistakes={
+        "position t itself is missing from its average; the average goes up to t": _without_itself,
+        "you halved the mean before and the new number, so late ones weigh more; all t + 1 weigh the same": _halved_each_time,
+        "you took the first dimension for T, which is the batch here; T is x.size(-2)": _first_dimension_is_time,
+        FLOAT32: always_float32(attention.average_past_matrix),
+    },
 )
 def check_average_past_matrix(student: Callable, rng: random.Random) -> None:
     T = rng.randrange(4, 8)
@@ -283,6 +345,22 @@ def random_mask(rng: random.Random, T: int, S: int) -> Tensor:
     return torch.tensor(rows)
 
 
+def hidden_scores(q: Tensor, k: Tensor, mask: Tensor | None, value: float = -INF) -> Tensor:
+    scores = q @ k.mT / math.sqrt(q.size(-1))
+    return scores if mask is None else scores.masked_fill(~mask, value)
+
+
+def _diagonal_hidden(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    if mask is not None:
+        mask = mask & ~torch.eye(*mask.shape[-2:], dtype=torch.bool)
+    return hidden_scores(q, k, mask).softmax(-1).nan_to_num(0)
+
+
+def _subtracts(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    scores = hidden_scores(q, k, None)
+    return (scores if mask is None else scores - 1e9 * (~mask).to(scores)).softmax(-1)
+
+
 @EXERCISES.add(
     attention.attention_weights,
     difficulty=2,
@@ -300,6 +378,41 @@ def random_mask(rng: random.Random, T: int, S: int) -> Tensor:
         (torch.ones(2, 3), torch.ones(2, 4)),
         (torch.ones(2, 3), torch.ones(2, 3), torch.tensor([[True, True], [False, False]])),
     ],
+    mistakes={
+        "you divided the weights by the square root of d; divide the scores by it": (
+            lambda q, k, mask=None: (
+                attention.attention_weights(q * q.size(-1) ** 0.5, k, mask) / q.size(-1) ** 0.5
+            )
+        ),
+        "the softmax runs over dim=1, which is the last one in two dimensions alone; take dim=-1": (
+            lambda q, k, mask=None: hidden_scores(q, k, mask).softmax(1)
+        ),
+        "the future leaks where all scores are low: a number such as -1000 is higher than they are; fill in float('-inf')": lambda q, k, mask=None: (
+            hidden_scores(q, k, mask, -1e3).softmax(-1)
+        ),
+        "the future leaks: even -1e9 hides a score only while the others are higher; fill in float('-inf')": lambda q, k, mask=None: (
+            hidden_scores(q, k, mask, -1e9).softmax(-1)
+        ),
+        "you subtracted a fixed number from the hidden scores, and one that is larger still wins; "
+        "fill in float('-inf')": _subtracts,
+        "you hid the diagonal, too; hide only what the mask hides": _diagonal_hidden,
+        "k.T turns round all dimensions; swap only the last two, k.transpose(-2, -1)": (
+            lambda q, k, mask=None: hidden_scores(
+                q, k.permute(*range(k.ndim)[::-1]).mT, mask
+            ).softmax(-1)
+        ),
+        "k.transpose(1, 2) is right without heads alone; swap the last two, k.transpose(-2, -1)": (
+            lambda q, k, mask=None: hidden_scores(
+                q, k.transpose(1, 2).mT if k.ndim > 2 else k, mask
+            ).softmax(-1)
+        ),
+        "you made all queries and keys equally long, as for a cosine; take their dot products as they are": (
+            lambda q, k, mask=None: attention.attention_weights(
+                F.normalize(q, dim=-1) * q.size(-1) ** 0.5, F.normalize(k, dim=-1), mask
+            )
+        ),
+        FLOAT32: always_float32(attention.attention_weights),
+    },
 )
 def check_attention_weights(student: Callable, rng: random.Random) -> None:
     for lead, T, S, d in (
@@ -316,7 +429,7 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
         raw = q @ k.mT
         expect(student(q, k), weights_oracle(q, k), f"attention_weights(q, k) with {shapes}", mistakes={
             "the scores are not scaled: divide by the square root of d": raw.softmax(-1),
-            "you divided by d instead of its square root": (raw / d).softmax(-1),
+            "you divided by d, or by its square root twice; divide once by the square root of d": (raw / d).softmax(-1),
             "you multiplied by the square root of d; divide by it": (raw * math.sqrt(d)).softmax(-1),
             "you took the square root of the number of positions; d is the number of features":
                 (raw / math.sqrt(T)).softmax(-1),
@@ -327,7 +440,7 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
             "you returned the scores, without the softmax": raw / math.sqrt(d),
             "queries and keys are swapped: rows ask, columns are looked at": weights_oracle(k, q),
             "you took the square root of d_model; d is the number of features of one head":
-                (raw / math.sqrt(d * (lead[-1] if lead else 1))).softmax(-1),
+                (raw / math.sqrt(d * (lead[1] if len(lead) > 1 else 1))).softmax(-1),
             "you always masked; without a mask each query may look everywhere": weights_oracle(
                 q, k, torch.ones(T, S, dtype=torch.bool).tril()),
         })  # fmt: skip
@@ -394,40 +507,36 @@ def check_masked(student: Callable, q: Tensor, k: Tensor, mask: Tensor, call: st
         "you added the mask to the scores; that hides nothing": (scores + mask).softmax(-1),
         "you used a causal mask of your own instead of the one given": weights_oracle(q, k, causal),
         "the scores are not scaled: divide by the square root of d": weights_oracle(q, k, mask, scale=1.0),
-        "the softmax runs over the queries; it must run over the keys, dim=-1": scores.masked_fill(~mask, -INF)
-            .softmax(-2),
     })  # fmt: skip
-
-
-LEAK = (
-    "the future leaks: a fixed number, such as -1e9, hides a score only while all scores are of ordinary size. "
-    "Fill in float('-inf')"
-)
 
 
 def check_extreme_weights(student: Callable, rng: random.Random) -> None:
     """Scores so large or so low that an unstable softmax, or a hidden score which is low but not
-    -inf, shows.
+    -inf, shows; for two lengths.
     """
-    T = rng.randrange(3, 7)
+    for T in rng.sample(range(3, 7), 2):
+        _check_extreme_length(student, T)
+
+
+def _check_extreme_length(student: Callable, T: int) -> None:
     d = 4
     mask = torch.ones(T, T, dtype=torch.bool).tril()
     want = mask / mask.sum(-1, keepdim=True)
-    cases = {  # each gives every visible key the same score
-        "all scores are large": (torch.full((T, d), 40.0), torch.full((T, d), 40.0)),
-        "all scores are very low": (torch.full((T, d), -1e3), torch.full((T, d), 1e3)),
-        "all scores are lower than -1e9": (torch.full((T, d), -1e6), torch.full((T, d), 1e6)),
-    }
-    for name, (q, k) in cases.items():
+    # each gives every visible key the same score
+    cases = [
+        ("all scores are large", (torch.full((T, d), 40.0), torch.full((T, d), 40.0))),
+        ("all scores are very low", (torch.full((T, d), -1e3), torch.full((T, d), 1e3))),
+        ("all scores are lower than -1e9", (torch.full((T, d), -1e6), torch.full((T, d), 1e6))),
+    ]
+    for name, (q, k) in cases:
         call = f"attention_weights(q, k, mask) where {name}"
-        scores = q @ k.mT / math.sqrt(d)
         got = student(q, k, mask)
         if isinstance(got, Tensor) and not torch.isfinite(got).all():
             raise Wrong(
                 f"{call}: there is nan or inf in the result. Use your stable softmax, which subtracts the "
                 "largest score first"
             )
-        expect(got, want, call, mistakes={LEAK: scores.masked_fill(~mask, 0.0).softmax(-1)})
+        expect(got, want, call)
     for size in (20.0, 1e6):
         q = torch.full((T, d), size)
         # each later key has a far larger score
@@ -442,7 +551,7 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
                 f"{call}: the rows do not sum to 1. A softmax over all keys spends everything on the hidden ones, "
                 "and nothing is left to share out again: mask before the softmax"
             )
-        expect(got, want, call, mistakes={LEAK: (q @ k.mT).softmax(-1)})
+        expect(got, want, call)
 
 
 # --- causal_head ----------------------------------------------------------------------------------
@@ -514,6 +623,22 @@ def _hiding_mistakes(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> dict[s
     }
 
 
+def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    T = q.size(-2)
+    return hidden_scores(q, k, torch.ones(T, T, dtype=torch.bool).tril()).softmax(-1) @ v
+
+
+def _overflowing_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    T = x.size(-2)
+    e = hidden_scores(x @ w_q, x @ w_k, torch.ones(T, T, dtype=torch.bool).tril()).exp()
+    return e / e.sum(-1, keepdim=True) @ (x @ w_v)
+
+
+def _length_of_the_batch(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    mask = torch.ones(len(x), len(x), dtype=torch.bool).tril()
+    return hidden_scores(x @ w_q, x @ w_k, mask).softmax(-1) @ (x @ w_v)
+
+
 @EXERCISES.add(
     attention.causal_head,
     difficulty=2,
@@ -523,11 +648,34 @@ def _hiding_mistakes(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> dict[s
         "You have written the rest already: the causal mask for T positions, and attention from q, k, v and a mask.",
         "q, k, v = x @ w_q, x @ w_k, x @ w_v; then attention(q, k, v, causal_mask(x.size(-2))).",
     ],
+    mistakes={
+        "you divided by the square root of the size of a value; d is the size of a query": (
+            lambda x, w_q, w_k, w_v: head_oracle(x, w_q, w_k, w_v, scale=w_v.size(-1) ** -0.5)
+        ),
+        "you added the position's own value, x @ w_v; the mixed values alone are the answer": (
+            lambda x, w_q, w_k, w_v: head_oracle(x, w_q, w_k, w_v) + x @ w_v
+        ),
+        "your queries look at the values; they look at the keys, x @ w_k": (
+            lambda x, w_q, w_k, w_v: mixed(x @ w_q, x @ w_v, x @ w_v)
+        ),
+        "you turned the weights round, as nn.Linear stores them; here it is x @ w_q, without .T": (
+            lambda x, *w: mixed(*(x @ one.T for one in w))
+        ),
+        "queries and keys both come from w_q; the keys are x @ w_k": (
+            lambda x, w_q, w_k, w_v: head_oracle(x, w_q, w_q, w_v)
+        ),
+        "x itself is your query; the query is x @ w_q": (
+            lambda x, w_q, w_k, w_v: mixed(x, x @ w_k, x @ w_v)
+        ),
+        "there is nan or inf where scores are large: use your stable softmax, which subtracts the largest first": _overflowing_head,
+        "you took the first dimension for T, which is the batch here; T is x.size(-2)": _length_of_the_batch,
+        FLOAT32: always_float32(attention.causal_head),
+    },
 )
 def check_causal_head(student: Callable, rng: random.Random) -> None:
     for lead, T, d_model, d, d_v in (
-        ((), 5, 6, 4, 3),
         ((2,), 4, 4, 4, 4),
+        ((), 5, 6, 4, 3),
         ((3,), 3, 8, 2, 5),
         ((2,), 1, 4, 3, 2),
     ):
@@ -600,18 +748,18 @@ def _head(x: Tensor, mask: Tensor, before: bool = True) -> Tensor:
     return (scores.softmax(-1) * mask) @ x
 
 
-def _honest_layers(T: int) -> dict[str, Callable]:
+def _honest_layers(T: int) -> list[tuple[str, Callable]]:
     past = torch.ones(T, T, dtype=torch.bool).tril()
-    return {
-        "a causal head": lambda x: _head(x, past),
-        "the average of the past": _past_mean,
-        "a layer that looks at itself only": lambda x: x**2,
-        "a layer that copies the word before": lambda x: torch.cat([x[:1], x[:-1]]),
-        "a layer that gives two features for five": lambda x: x.cumsum(0)[:, :2],
-    }
+    return [
+        ("a causal head", lambda x: _head(x, past)),
+        ("the average of the past", _past_mean),
+        ("a layer that looks at itself only", lambda x: x**2),
+        ("a layer that copies the word before", lambda x: torch.cat([x[:1], x[:-1]])),
+        ("a layer that gives two features for five", lambda x: x.cumsum(0)[:, :2]),
+    ]
 
 
-def _leaking_layers(T: int) -> dict[str, Callable]:
+def _leaking_layers(T: int) -> list[tuple[str, Callable]]:
     past = torch.ones(T, T, dtype=torch.bool).tril()
     one_more = torch.ones(T, T, dtype=torch.bool).tril(1)
     first = past.clone()
@@ -622,17 +770,17 @@ def _leaking_layers(T: int) -> dict[str, Callable]:
     early[0, 1] = True
     middle = past.clone()
     middle[1, 2] = True
-    return {
-        "a head without a mask": lambda x: _head(x, torch.ones_like(past)),
-        "a mask after the softmax": lambda x: _head(x, past, before=False),
-        "a mask that is one step too generous": lambda x: _head(x, one_more),
-        "a head whose first position sees everything": lambda x: _head(x, first),
-        "a head in which all see the last position": lambda x: _head(x, last),
-        "a head whose first position sees the second": lambda x: _head(x, early),
-        "a head whose second position sees the third": lambda x: _head(x, middle),
-        "the mean of the whole text taken away": lambda x: x - x.mean(0),
-        "a text turned round": lambda x: x.flip(0),
-    }
+    return [
+        ("a head without a mask", lambda x: _head(x, torch.ones_like(past))),
+        ("a mask after the softmax", lambda x: _head(x, past, before=False)),
+        ("a mask that is one step too generous", lambda x: _head(x, one_more)),
+        ("a head whose first position sees everything", lambda x: _head(x, first)),
+        ("a head in which all see the last position", lambda x: _head(x, last)),
+        ("a head whose first position sees the second", lambda x: _head(x, early)),
+        ("a head whose second position sees the third", lambda x: _head(x, middle)),
+        ("the mean of the whole text taken away", lambda x: x - x.mean(0)),
+        ("a text turned round", lambda x: x.flip(0)),
+    ]
 
 
 def _compares_the_changed(attend: Callable, x: Tensor) -> bool:
@@ -681,8 +829,8 @@ def _first_output_only(attend: Callable, x: Tensor) -> bool:
 def check_leaks(student: Callable, rng: random.Random) -> None:
     T = rng.randrange(4, 8)
     x = normal(rng, T, 5)
-    layers = [(name, layer, False) for name, layer in _honest_layers(T).items()]
-    layers += [(name, layer, True) for name, layer in _leaking_layers(T).items()]
+    layers = [(name, layer, False) for name, layer in _honest_layers(T)]
+    layers += [(name, layer, True) for name, layer in _leaking_layers(T)]
     rng.shuffle(layers)
     for name, layer, want in layers:
         layer.__name__ = name.replace(" ", "_")  # as a message shows it
@@ -739,6 +887,7 @@ def _swapped(x, w_q, w_k, w_v, keys, values):
         "you returned the keys and values as they were; return them with the new ones": (
             lambda *args: (_step(*args)[0], args[4], args[5])
         ),
+        "you returned y alone; return three things: y, keys, values": lambda *args: _step(*args)[0],
     },
 )
 def check_cached_step(student: Callable, rng: random.Random) -> None:
@@ -769,6 +918,28 @@ def blocks(x: Tensor, n_head: int) -> Tensor:
         "x.reshape(B, T, n_head, d_model // n_head), and then .transpose(1, 2).",
     ],
     refuses=[(torch.ones(1, 2, 6), 4)],
+    mistakes={
+        "you took n_head for the size of a head; it is how many heads there are": (
+            lambda x, n_head: blocks(x, x.size(-1) // n_head)
+        ),
+        "you swapped T and the features before the cut; cut the features first, then swap T and H": (
+            lambda x, n_head: x.mT.reshape(len(x), n_head, x.size(1), -1)
+        ),
+        "you swapped H and d; swap T and H": (
+            lambda x, n_head: x.reshape(*x.shape[:2], n_head, -1).transpose(2, 3)
+        ),
+        "that is a tuple of heads; make one tensor of them": lambda x, n_head: x.chunk(n_head, -1),
+        "the heads stand in front of the batch; the result is (B, H, T, d)": (
+            lambda x, n_head: torch.stack(x.chunk(n_head, -1))
+        ),
+        "you cut the positions into heads; cut the features, dim=-1": (
+            lambda x, n_head: torch.stack(x.chunk(n_head, 1), 1)
+        ),
+        "only the first text of the batch is there": lambda x, n_head: blocks(x[:1], n_head),
+        "you made float32 of the numbers; keep their type": lambda x, n_head: blocks(
+            x.float(), n_head
+        ),
+    },
 )
 def check_split_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:
@@ -806,6 +977,23 @@ def check_split_heads(student: Callable, rng: random.Random) -> None:
         "First swap H and T back, then join the last two dimensions into one. If .view complains, use .reshape.",
         "B, H, T, d = x.shape; x.transpose(1, 2) is (B, T, H, d); reshape it to (B, T, H * d).",
     ],
+    mistakes={
+        ".view cannot join dimensions that were swapped, as their numbers lie apart: use .reshape": (
+            lambda x: x.transpose(1, 2).view(len(x), x.size(2), -1)
+        ),
+        "you averaged the heads; put them next to each other": lambda x: (
+            x.float().mean(1).to(x.dtype)
+        ),
+        "only the first head is there; put all of them next to each other": lambda x: x[:, 0],
+        "you put the heads one after the other in time; put them next to each other": (
+            lambda x: x.flatten(1, 2)
+        ),
+        "you swapped T and d; swap H and T": lambda x: x.mT.reshape(len(x), x.size(2), -1),
+        "you joined the texts of the batch; join the heads": lambda x: torch.cat(x.unbind(0), -1),
+        "you made float32 of the numbers; keep their type": (
+            lambda x: torch.cat(x.float().unbind(1), -1)
+        ),
+    },
 )
 def check_merge_heads(student: Callable, rng: random.Random) -> None:
     for B, T, H, d in SHAPES:

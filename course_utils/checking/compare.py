@@ -161,7 +161,7 @@ def _array_difference(got: Any, want: Any, tol: float, kind: type) -> str | None
         dtypes = f" of {want.dtype}", f" of {got.dtype}"
         more = dtypes if got.dtype != want.dtype else ("", "")
         shapes = f"expected shape {tuple(want.shape)}{more[0]}, got {tuple(got.shape)}{more[1]}"
-        kept = [n for n in want.shape if n > 1] == [n for n in got.shape if n > 1]
+        kept = [n for n in want.shape if n != 1] == [n for n in got.shape if n != 1]
         lost = kept and got.ndim < want.ndim
         return f"{shapes}: a dimension of size 1 is lost" if lost else shapes
     if got.dtype != want.dtype:

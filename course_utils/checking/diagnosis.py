@@ -13,6 +13,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def _explains(culprit: str, seen: Sequence[Comparison]) -> bool:
     if not all(_fitting(culprit, one) for one in asked):
         return False
     wrong = [one for one in asked if one.what]
-    return any(_are_apart(wrong[0], other) for other in wrong[1:])
+    return any(_are_apart(one, other) for one, other in combinations(wrong, 2))
 
 
 def _are_apart(one: Comparison, other: Comparison) -> bool:

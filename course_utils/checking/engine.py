@@ -8,7 +8,7 @@ import io
 import random
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from course_utils.classroom.frontend import say
@@ -94,7 +94,7 @@ class Exercise:
             except Wrong as wrong:
                 outcome.append(Result(False, f"{self.name}: {wrong}"))
                 if explain and wrong.comparison is not None:
-                    why = self._explain(answer, wrong.comparison, seed)
+                    why = self._explain(answer, wrong.comparison, guarded.last, seed)
                     outcome[:] = [Result(False, f"{self.name}: {why}")]
             except Stopped:
                 raise
@@ -152,10 +152,10 @@ class Exercise:
         # The same object once more, on other numbers: nothing may be kept from the first time.
         self.check(examined, random.Random(f"again {seed}"))
 
-    def _explain(self, answer: Callable, first: Comparison, seed: int) -> str:
+    def _explain(self, answer: Callable, first: Comparison, given: tuple | None, seed: int) -> str:
         """What the student reads where the comparison `first` failed."""
         guarded = Guarded(answer, self.name)
-        seen = [first, *self._evidence(guarded, seed)]
+        seen = [replace(first, given=given), *self._evidence(guarded, seed)]
         return named(seen) or plain(seen, guarded, self.reference, self.sizes)
 
     def _named(self, answer: Callable, seed: int) -> str | None:

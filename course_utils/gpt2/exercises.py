@@ -110,7 +110,7 @@ def check_convert_weights(student: Callable, rng: random.Random) -> None:
             got = student(Weights(given))
             call = f"convert_weights(state) of {what}"
             if isinstance(got, dict):
-                name_checks(got, want, call)
+                name_checks(got, given, want, call)
             expect(got, want, call)
         model = gpt2.GPT.from_state(config, {name: x.clone() for name, x in got.items()}).eval()
         ids = torch.tensor([[rng.randrange(config.vocab_size) for _ in range(9)]])
@@ -123,29 +123,52 @@ def check_convert_weights(student: Callable, rng: random.Random) -> None:
             )
 
 
-def name_checks(got: dict, want: dict, call: str) -> None:
+def name_checks(got: dict, given: dict, want: dict, call: str) -> None:
     """The mistakes that a comparison of dicts would not explain."""
-    for name in got:
-        if str(name).endswith((".attn.bias", ".attn.masked_bias")):
+    for name in map(str, got):
+        if name.endswith((".attn.bias", ".attn.masked_bias")):
             raise Wrong(f"{call}: {name} is the stored causal mask, not a weight: leave it out.")
-        if str(name).startswith("transformer."):
+        if name.startswith("transformer."):
             raise Wrong(f'{call}: {name} still begins with "transformer.": our names do not.')
     for name, x in want.items():
-        if x.ndim != 2 or not isinstance(got.get(name), Tensor):
-            continue
-        if got[name].shape == x.mT.shape != x.shape:
-            turned = (
-                "is not transposed: Conv1D keeps (in, out)"
-                if ".c_" in name
-                else "is transposed, but is no Conv1D"
-            )
-            raise Wrong(
-                f"{call}: {name} is {tuple(got[name].shape)} and should be {tuple(x.shape)}. It {turned}."
-            )
-        if x.size(0) == x.size(1) and not torch.equal(x, x.mT) and torch.equal(got[name], x.mT):
-            raise Wrong(
-                f"{call}: {name} has the right shape because it is square, but its values must be transposed, too."
-            )
+        if name not in got:
+            raise Wrong(f"{call}: {name} is missing. {_why_missing(name, given)}.")
+        if x.ndim == 2 and isinstance(got[name], Tensor) and (why := _turned(name, got[name], x)):
+            raise Wrong(f"{call}: {name} {why}.")
+
+
+def _why_missing(name: str, given: dict) -> str:
+    if name == "lm_head.weight":
+        return "Keep what there is: where the head is not tied to the embedding, it has weights of its own"
+    if name.endswith(".c_attn.bias"):
+        return 'It ends with "attn.bias", as a mask does, but is learned: a mask ends with ".attn.bias", with a dot'
+    if name.endswith(".bias"):
+        return 'It is learned, and no mask: a mask ends with ".attn.bias" or ".attn.masked_bias"'
+    return (
+        'In this file its name has no "transformer." in front: keep such names as they are'
+        if name in given
+        else "It is a weight: keep it"
+    )
+
+
+def _turned(name: str, got: Tensor, x: Tensor) -> str | None:
+    """What was done to a matrix instead of what should be done to it."""
+    conv = ".c_" in name
+    theirs = x.mT
+    if got.shape == theirs.shape != x.shape:
+        turned = (
+            "not transposed: Conv1D keeps (in, out)" if conv else "transposed, but is no Conv1D"
+        )
+        return f"is {tuple(got.shape)} and should be {tuple(x.shape)}. It is {turned}"
+    if got.shape != x.shape or torch.equal(got, x) or not conv:
+        return None
+    if torch.equal(got, theirs.reshape(x.shape)) and theirs.shape != x.shape:
+        return "has the right shape, but its values are in the old order: reshape and view only cut the rows anew. Use .t()"
+    if torch.equal(got, theirs):
+        return "has the right shape because it is square, but its values must be transposed, too"
+    if torch.equal(got, x.flip(0)):
+        return "is turned by a quarter, as rot90 does, so its rows are in the reverse order. Use .t(), which only swaps rows and columns"
+    return None
 
 
 # --- embed ----------------------------------------------------------------------------------------

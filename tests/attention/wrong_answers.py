@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import DIFFERS, WrongAnswers
 
 from course_utils.attention import heads as attention
 
@@ -48,7 +48,7 @@ def softmax_global_max(x, dim=-1, temperature=1.0):
     return e / e.sum(dim, keepdim=True)
 
 
-@wrong("softmax", says=DIFFERS)
+@wrong("softmax", says="the exponentials became 0, which is no softmax any more")
 def softmax_global_max_with_eps(x, dim=-1, temperature=1.0):
     """The same with an epsilon, which turns nan into rows of zeros."""
     e = torch.exp((x - x.max()) / temperature)
@@ -128,7 +128,7 @@ def softmax_temperature_root(x, dim=-1, temperature=1.0):
     return stable(x / math.sqrt(temperature), dim)
 
 
-@wrong("softmax", says=DIFFERS)
+@wrong("softmax", says="you rounded the temperature to a whole number")
 def softmax_whole_temperature(x, dim=-1, temperature=1.0):
     """Takes the temperature as a whole number."""
     return stable(x / max(1, round(temperature)), dim)
@@ -178,7 +178,7 @@ def softmax_in_place_but_right(x, dim=-1, temperature=1.0):
     return x.div_(x.sum(dim, keepdim=True))
 
 
-@wrong("softmax", says="expected dtype torch.float64")
+@wrong("softmax", says="you always return float32; stay in the dtype of the input")
 def softmax_float32_only(x, dim=-1, temperature=1.0):
     """Always returns float32."""
     return stable(x.float() / temperature, dim)
@@ -236,10 +236,37 @@ def softmax_max_over_sum(x, dim=-1, temperature=1.0):
     return torch.exp(z - z.amax(dim, keepdim=True)) / torch.exp(z).sum(dim, keepdim=True)
 
 
-@wrong("softmax", says=DIFFERS)
+@wrong("softmax", says="that is a list; return a tensor")
 def softmax_list(x, dim=-1, temperature=1.0):
     """Returns a list."""
     return stable(x / temperature, dim).tolist()
+
+
+@wrong("softmax", says="you left out the exponential")
+def softmax_without_exp(x, dim=-1, temperature=1.0):
+    """Shares of the scores themselves."""
+    z = x / temperature
+    return z / z.sum(dim, keepdim=True)
+
+
+@wrong("softmax", says="you did not divide by the sum of the exponentials. ")
+def softmax_only_exp(x, dim=-1, temperature=1.0):
+    """The exponentials are not normalised."""
+    return torch.exp(x / temperature)
+
+
+@wrong("softmax", says="you did not divide by the sum of the exponentials, after you subtracted")
+def softmax_only_shifted_exp(x, dim=-1, temperature=1.0):
+    """Safe, and not normalised."""
+    z = x / temperature
+    return torch.exp(z - z.amax(dim, keepdim=True))
+
+
+@wrong("softmax", says="the sum lost its dimension: use keepdim=True")
+def softmax_unsafe_without_keepdim(x, dim=-1, temperature=1.0):
+    """As the formula stands, and the sum loses its dimension."""
+    e = torch.exp(x / temperature)
+    return e / e.sum(dim)
 
 
 # --- causal_mask ----------------------------------------------------------------------------------
@@ -257,7 +284,7 @@ def mask_int(T):
     return torch.ones(T, T, dtype=torch.int).tril()
 
 
-@wrong("causal_mask", says="expected dtype torch.bool")
+@wrong("causal_mask", says="bytes, uint8, are the old way to write masks: masks are bool")
 def mask_uint8(T):
     """Bytes, the old way to write masks."""
     return torch.ones(T, T, dtype=torch.uint8).tril()
@@ -303,7 +330,10 @@ def mask_all(T):
     return torch.ones(T, T, dtype=torch.bool)
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong(
+    "causal_mask",
+    says="each position sees itself alone; it may look at all positions before it, too",
+)
 def mask_eye(T):
     """Only itself."""
     return torch.eye(T, dtype=torch.bool)
@@ -321,25 +351,31 @@ def mask_fixed(T):
     return tril(8)[:T, :T]
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong("causal_mask", says="your mask has 4 dimensions; leave it (T, T)")
 def mask_batched(T):
     """A dimension too many."""
     return tril(T)[None, None]
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong("causal_mask", says="your mask has 3 dimensions; leave it (T, T)")
+def mask_one_dimension_more(T):
+    """With a dimension for the batch."""
+    return tril(T)[None]
+
+
+@wrong("causal_mask", says="that is an array of numpy; return a tensor of torch")
 def mask_numpy(T):
     """numpy."""
     return np.tril(np.ones((T, T), dtype=bool))
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong("causal_mask", says="that is a list; return a tensor")
 def mask_list(T):
     """A list of lists."""
     return [[s <= t for s in range(T)] for t in range(T)]
 
 
-@wrong("causal_mask", says="a dimension of size 1 is lost")
+@wrong("causal_mask", says="one row and one column are missing: range(T) has T numbers, from 0 on")
 def mask_too_small(T):
     """One row and column short: range(1, T)."""
     return torch.tensor([[s <= t for s in range(1, T)] for t in range(1, T)], dtype=torch.bool)
@@ -396,7 +432,7 @@ def average_upper(x):
     return w / w.sum(-1, keepdim=True) @ x
 
 
-@wrong("average_past_matrix", says=DIFFERS)
+@wrong("average_past_matrix", says="position t itself is missing from its average")
 def average_without_self(x):
     """Leaves out the position itself; row 0 keeps its own value."""
     w = tril(x.size(-2)).tril(-1).to(x)
@@ -420,14 +456,14 @@ def average_softmax_ones(x):
     return tril(x.size(-2)).to(x).softmax(-1) @ x
 
 
-@wrong("average_past_matrix", says="expected dtype torch.float64")
+@wrong("average_past_matrix", says="you always return float32; stay in the dtype of the input")
 def average_float32(x):
     """Always float32."""
     w = tril(x.size(-2)).float()
     return w / w.sum(-1, keepdim=True) @ x.float()
 
 
-@wrong("average_past_matrix", says=DIFFERS)
+@wrong("average_past_matrix", says="you halved the mean before and the new number")
 def average_running(x):
     """A running mean of the running mean: right for the first two positions only."""
     out = [x[..., 0, :]]
@@ -436,7 +472,7 @@ def average_running(x):
     return torch.stack(out, dim=-2)
 
 
-@wrong("average_past_matrix", says=RAISED)
+@wrong("average_past_matrix", says="you took the first dimension for T, which is the batch here")
 def average_2d_only(x):
     """Takes the length from the first dimension: wrong for a batch."""
     w = tril(x.size(0)).to(x)
@@ -486,7 +522,10 @@ def weights_no_scale(q, k, mask=None):
     return hide(scores_of(q, k, 1.0), mask).softmax(-1)
 
 
-@wrong("attention_weights", says="you divided by d instead of its square root")
+@wrong(
+    "attention_weights",
+    says="you divided by d, or by its square root twice; divide once by the square root of d",
+)
 def weights_by_d(q, k, mask=None):
     """Divided by d."""
     return hide(scores_of(q, k, q.size(-1)), mask).softmax(-1)
@@ -516,20 +555,29 @@ def weights_root_of_keys(q, k, mask=None):
     return hide(scores_of(q, k, math.sqrt(k.size(-2))), mask).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="you took the square root of d_model; d is the number of features of one head",
+)
 def weights_root_of_d_model(q, k, mask=None):
     """sqrt of all features of all heads."""
     heads = q.size(1) if q.ndim == 4 else 1
     return hide(scores_of(q, k, math.sqrt(q.size(-1) * heads)), mask).softmax(-1)
 
 
-@wrong("attention_weights", says="you divided by d instead of its square root")
+@wrong(
+    "attention_weights",
+    says="you divided by d, or by its square root twice; divide once by the square root of d",
+)
 def weights_scaled_twice(q, k, mask=None):
     """sqrt(d) on the queries and again on the scores."""
     return hide(scores_of(q / math.sqrt(q.size(-1)), k), mask).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="you divided the weights by the square root of d; divide the scores by it",
+)
 def weights_scaled_after(q, k, mask=None):
     """Scales the weights."""
     return hide(scores_of(q, k, 1.0), mask).softmax(-1) / math.sqrt(q.size(-1))
@@ -544,7 +592,10 @@ def weights_over_queries(q, k, mask=None):
     return hide(scores_of(q, k), mask).softmax(-2)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="the softmax runs over dim=1, which is the last one in two dimensions alone",
+)
 def weights_over_dim_1(q, k, mask=None):
     """softmax over dimension 1: right for two dimensions only."""
     return hide(scores_of(q, k), mask).softmax(1)
@@ -600,19 +651,28 @@ def weights_mask_zero(q, k, mask=None):
     return (s if mask is None else s * mask).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="the future leaks where all scores are low: a number such as -1000",
+)
 def weights_mask_minus_100(q, k, mask=None):
     """Low, but not low enough."""
     return hide(scores_of(q, k), mask, -100.0).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="the future leaks where all scores are low: a number such as -1000",
+)
 def weights_mask_minus_1e4(q, k, mask=None):
     """GPT-2's first code used -1e4; fine for scores of ordinary size."""
     return hide(scores_of(q, k), mask, -1e4).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="the future leaks: even -1e9 hides a score only while the others are higher",
+)
 def weights_mask_minus_1e9(q, k, mask=None):
     """-1e9: fine until real scores are as low."""
     return hide(scores_of(q, k), mask, -1e9).softmax(-1)
@@ -625,7 +685,10 @@ def weights_mask_additive_bool(q, k, mask=None):
     return (s if mask is None else s + mask).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong(
+    "attention_weights",
+    says="you subtracted a fixed number from the hidden scores, and one that is larger still wins",
+)
 def weights_mask_subtracts(q, k, mask=None):
     """Subtracts 1e9 from hidden scores: they keep their order, so a row of very low scores
     leaks.
@@ -663,7 +726,7 @@ def weights_always_causal(q, k, mask=None):
     return hide(s, tril(*s.shape[-2:]) if mask is None else mask).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong("attention_weights", says="you hid the diagonal, too; hide only what the mask hides")
 def weights_without_diagonal(q, k, mask=None):
     """A position may not look at itself."""
     s = scores_of(q, k)
@@ -693,20 +756,20 @@ def weights_swapped(q, k, mask=None):
     return hide(scores_of(k, q), mask).softmax(-1)
 
 
-@wrong("attention_weights", says=RAISED)
+@wrong("attention_weights", says="k.T turns round all dimensions; swap only the last two")
 def weights_two_dimensions(q, k, mask=None):
     """k.T turns all dimensions of a batch round."""
     return hide(q @ k.permute(*range(k.ndim)[::-1]) / math.sqrt(q.size(-1)), mask).softmax(-1)
 
 
-@wrong("attention_weights", says=RAISED)
+@wrong("attention_weights", says="k.transpose(1, 2) is right without heads alone")
 def weights_three_dimensions(q, k, mask=None):
     """transpose(1, 2): right for (B, T, d), wrong with heads."""
     k = k.transpose(1, 2) if k.ndim > 2 else k.T
     return hide(q @ k / math.sqrt(q.size(-1)), mask).softmax(-1)
 
 
-@wrong("attention_weights", says="expected dtype torch.float64")
+@wrong("attention_weights", says="you always return float32; stay in the dtype of the input")
 def weights_float32(q, k, mask=None):
     """Always float32."""
     return hide(scores_of(q.float(), k.float()), mask).softmax(-1)
@@ -756,7 +819,7 @@ def weights_flips_mask_in_place(q, k, mask=None):
     return scores_of(q, k).masked_fill(mask, -INF).softmax(-1)
 
 
-@wrong("attention_weights", says=DIFFERS)
+@wrong("attention_weights", says="you made all queries and keys equally long, as for a cosine")
 def weights_cosine(q, k, mask=None):
     """Cosine similarity."""
     return hide(F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).mT, mask).softmax(-1)
@@ -782,7 +845,7 @@ def head_root_of_d_model(x, w_q, w_k, w_v):
     return mix(x @ w_q, x @ w_k, x @ w_v, scale=math.sqrt(x.size(-1)))
 
 
-@wrong("causal_head", says=DIFFERS)
+@wrong("causal_head", says="you divided by the square root of the size of a value")
 def head_root_of_values(x, w_q, w_k, w_v):
     """sqrt of the size of the values."""
     return mix(x @ w_q, x @ w_k, x @ w_v, scale=math.sqrt(w_v.size(-1)))
@@ -832,7 +895,7 @@ def head_raw_values(x, w_q, w_k, w_v):
     return mix(x @ w_q, x @ w_k, x)
 
 
-@wrong("causal_head", says=DIFFERS)
+@wrong("causal_head", says="you added the position's own value, x @ w_v")
 def head_values_after(x, w_q, w_k, w_v):
     """Averages x, then takes the values and adds them: a residual nobody asked for."""
     return mix(x @ w_q, x @ w_k, x @ w_v) + x @ w_v
@@ -844,25 +907,25 @@ def head_keys_as_values(x, w_q, w_k, w_v):
     return mix(x @ w_q, x @ w_k, x @ w_k)
 
 
-@wrong("causal_head", says=RAISED)
+@wrong("causal_head", says="your queries look at the values; they look at the keys, x @ w_k")
 def head_values_as_keys(x, w_q, w_k, w_v):
     """Queries against values: fits where d = d_v."""
     return mix(x @ w_q, x @ w_v, x @ w_v)
 
 
-@wrong("causal_head", says=RAISED)
+@wrong("causal_head", says="you turned the weights round, as nn.Linear stores them")
 def head_transposed_weights(x, w_q, w_k, w_v):
     """x @ w.T, as nn.Linear stores it: fits where d = d_model."""
     return mix(x @ w_q.T, x @ w_k.T, x @ w_v.T)
 
 
-@wrong("causal_head", says=DIFFERS)
+@wrong("causal_head", says="queries and keys both come from w_q; the keys are x @ w_k")
 def head_shared_projection(x, w_q, w_k, w_v):
     """One projection for queries and keys."""
     return mix(x @ w_q, x @ w_q, x @ w_v)
 
 
-@wrong("causal_head", says=RAISED)
+@wrong("causal_head", says="x itself is your query; the query is x @ w_q")
 def head_raw_queries(x, w_q, w_k, w_v):
     """Forgets to project the queries: fits where d = d_model."""
     return mix(x, x @ w_k, x @ w_v)
@@ -880,20 +943,20 @@ def head_weights(x, w_q, w_k, w_v):
     return hide(scores_of(x @ w_q, x @ w_k), tril(x.size(-2))).softmax(-1)
 
 
-@wrong("causal_head", says=DIFFERS)
+@wrong("causal_head", says="there is nan or inf where scores are large: use your stable softmax")
 def head_unstable(x, w_q, w_k, w_v):
     """exp() without the largest subtracted."""
     e = hide(scores_of(x @ w_q, x @ w_k), tril(x.size(-2))).exp()
     return e / e.sum(-1, keepdim=True) @ (x @ w_v)
 
 
-@wrong("causal_head", says=RAISED)
+@wrong("causal_head", says="you took the first dimension for T, which is the batch here")
 def head_two_dimensions(x, w_q, w_k, w_v):
     """Takes T from the first dimension: wrong for a batch."""
     return hide(scores_of(x @ w_q, x @ w_k), tril(x.size(0))).softmax(-1) @ (x @ w_v)
 
 
-@wrong("causal_head", says="expected dtype torch.float64")
+@wrong("causal_head", says="you always return float32; stay in the dtype of the input")
 def head_float32(x, w_q, w_k, w_v):
     """Always float32."""
     return mix(x.float() @ w_q.float(), x.float() @ w_k.float(), x.float() @ w_v.float())
@@ -936,14 +999,14 @@ def split_interleaved(x, n_head):
     return x.reshape(B, T, C // n_head, n_head).permute(0, 3, 1, 2)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="you took n_head for the size of a head; it is how many heads there are")
 def split_d_and_h(x, n_head):
     """n_head taken as the size of a head."""
     B, T, C = x.shape
     return x.reshape(B, T, C // n_head, n_head).transpose(1, 2)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="you swapped T and the features before the cut")
 def split_transpose_first(x, n_head):
     """Swaps T and the features first, then views."""
     B, T, C = x.shape
@@ -957,34 +1020,32 @@ def split_last_two(x, n_head):
     return x.reshape(B, T, n_head, C // n_head).permute(0, 2, 3, 1)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="you swapped H and d; swap T and H")
 def split_wrong_swap(x, n_head):
     """Swaps H and d instead of T and H."""
     B, T, C = x.shape
     return x.reshape(B, T, n_head, C // n_head).transpose(2, 3)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="that is a tuple of heads; make one tensor of them")
 def split_list(x, n_head):
     """A tuple of heads."""
     return x.chunk(n_head, dim=-1)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="the heads stand in front of the batch; the result is (B, H, T, d)")
 def split_heads_first(x, n_head):
     """Stacked in front of the batch: (H, B, T, d)."""
     return torch.stack(x.chunk(n_head, dim=-1))
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="you cut the positions into heads; cut the features, dim=-1")
 def split_positions(x, n_head):
-    """Cuts the positions instead of the features, where that is possible."""
-    if x.size(1) % n_head:
-        return torch.stack(x.chunk(n_head, dim=-1), dim=1)
+    """Cuts the positions instead of the features."""
     return torch.stack(x.chunk(n_head, dim=1), dim=1)
 
 
-@wrong("split_heads", says=DIFFERS)
+@wrong("split_heads", says="only the first text of the batch is there")
 def split_first_sequence(x, n_head):
     """Only the first sequence of the batch: right for B = 1."""
     return torch.stack(x[:1].chunk(n_head, dim=-1), dim=1)
@@ -996,7 +1057,7 @@ def split_reversed(x, n_head):
     return torch.stack(x.chunk(n_head, dim=-1)[::-1], dim=1)
 
 
-@wrong("split_heads", says="expected dtype torch.int64")
+@wrong("split_heads", says="you made float32 of the numbers; keep their type")
 def split_float(x, n_head):
     """Casts to float."""
     return torch.stack(x.float().chunk(n_head, dim=-1), dim=1)
@@ -1012,7 +1073,7 @@ def merge_reshape_only(x):
     return x.reshape(B, T, H * d)
 
 
-@wrong("merge_heads", says=RAISED)
+@wrong("merge_heads", says=".view cannot join dimensions that were swapped")
 def merge_view(x):
     """.view refuses a tensor that was transposed."""
     B, H, T, d = x.shape
@@ -1034,25 +1095,25 @@ def merge_sum(x):
     return x.sum(1)
 
 
-@wrong("merge_heads", says=DIFFERS)
+@wrong("merge_heads", says="you averaged the heads; put them next to each other")
 def merge_mean(x):
     """Averages the heads."""
     return x.mean(1, dtype=torch.float32).to(x.dtype)
 
 
-@wrong("merge_heads", says=DIFFERS)
+@wrong("merge_heads", says="only the first head is there; put all of them next to each other")
 def merge_first(x):
     """Only the first head: right for one head."""
     return x[:, 0]
 
 
-@wrong("merge_heads", says=DIFFERS)
+@wrong("merge_heads", says="you put the heads one after the other in time")
 def merge_positions(x):
     """Puts the heads behind each other in time."""
     return x.flatten(1, 2)
 
 
-@wrong("merge_heads", says=DIFFERS)
+@wrong("merge_heads", says="you swapped T and d; swap H and T")
 def merge_transpose_last(x):
     """Swaps T and d: the shape is right where T = d."""
     B, H, T, d = x.shape
@@ -1077,13 +1138,13 @@ def merge_drops_batch(x):
     return torch.cat(x.unbind(1), dim=-1).squeeze(0)
 
 
-@wrong("merge_heads", says=DIFFERS)
+@wrong("merge_heads", says="you joined the texts of the batch; join the heads")
 def merge_batch_as_heads(x):
     """Joins over the batch."""
     return torch.cat(x.unbind(0), dim=-1)
 
 
-@wrong("merge_heads", says="expected dtype torch.int64")
+@wrong("merge_heads", says="you made float32 of the numbers; keep their type")
 def merge_float(x):
     """Casts to float."""
     return torch.cat(x.float().unbind(1), dim=-1)
@@ -1202,7 +1263,7 @@ def step_forgets(x, w_q, w_k, w_v, keys, values):
     return one_step(x, w_q, w_k, w_v, keys, values)[0], keys, values
 
 
-@wrong("cached_step", says=DIFFERS)
+@wrong("cached_step", says="you returned y alone; return three things: y, keys, values")
 def step_output_only(*args):
     return one_step(*args)[0]
 

@@ -20,7 +20,7 @@ from kernels import Kernel, error_of
 from torch import nn
 
 from conftest import ROOT
-from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking import Exercises, Wrong, expect, inputs
 from course_utils.checking.compare import apart, difference
 from course_utils.checking.examples import example_fault
 from course_utils.checking.guard import guarded_class
@@ -462,3 +462,8 @@ def test_nothing_is_displayed_and_exit_leaves_the_kernel_alive():
         assert error_of(outputs) is None and len(outputs) == 1
         assert "raised SystemExit" in outputs[0].data["text/plain"]
         assert kernel.run("print('alive'); display('seen')")[0].text.strip() == "alive"
+
+
+def test_no_number_that_a_checker_draws_is_0(monkeypatch):
+    monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.zeros(shape))
+    assert bool((inputs.normal(random.Random(0), 3, 4) == 1).all())

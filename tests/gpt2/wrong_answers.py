@@ -23,13 +23,13 @@ def plain_name(name):
     return name.removeprefix("transformer.")
 
 
-@wrong("convert_weights", says="and should be")
+@wrong("convert_weights", says="It is not transposed: Conv1D keeps (in, out)")
 def convert_names_only(state):
     """Transposes nothing."""
     return {plain_name(n): x for n, x in state.items() if not n.endswith(MASKS)}
 
 
-@wrong("convert_weights", says="and should be")
+@wrong("convert_weights", says="It is transposed, but is no Conv1D")
 def convert_all_matrices(state):
     """Transposes embeddings and head, too."""
     return {
@@ -65,7 +65,7 @@ def convert_no_projection(state):
     }
 
 
-@wrong("convert_weights", says="and should be")
+@wrong("convert_weights", says="It is not transposed: Conv1D keeps (in, out)")
 def convert_attention_only(state):
     return {
         plain_name(n): x.t() if ".attn." in n and n.endswith(TURNED) else x
@@ -87,7 +87,7 @@ def convert_keeps_prefix(state):
     }
 
 
-@wrong("convert_weights", says="is missing")
+@wrong("convert_weights", says='It is learned, and no mask: a mask ends with ".attn.bias" or')
 def convert_drops_biases(state):
     """`.bias` finds masks and biases."""
     return {
@@ -97,7 +97,10 @@ def convert_drops_biases(state):
     }
 
 
-@wrong("convert_weights", says="is missing")
+@wrong(
+    "convert_weights",
+    says='as a mask does, but is learned: a mask ends with ".attn.bias", with a dot',
+)
 def convert_drops_attention_biases(state):
     """ "attn.bias" without its dot also finds c_attn.bias."""
     return {
@@ -109,7 +112,7 @@ def convert_drops_attention_biases(state):
 
 @wrong(
     "convert_weights",
-    says="has the right shape because it is square, but its values must be transposed, too.",
+    says="its values are in the old order: reshape and view only cut the rows anew",
 )
 def convert_reshapes(state):
     """reshape instead of a transpose: right shapes, shuffled values."""
@@ -120,7 +123,7 @@ def convert_reshapes(state):
     }
 
 
-@wrong("convert_weights", says=DIFFERS)
+@wrong("convert_weights", says="is turned by a quarter, as rot90 does")
 def convert_flips(state):
     return {
         plain_name(n): x.t().flip(0) if n.endswith(TURNED) else x
@@ -129,7 +132,9 @@ def convert_flips(state):
     }
 
 
-@wrong("convert_weights", says="is missing")
+@wrong(
+    "convert_weights", says="where the head is not tied to the embedding, it has weights of its own"
+)
 def convert_drops_head(state):
     """Leaves the head out: right as long as it is tied."""
     return {
@@ -139,13 +144,26 @@ def convert_drops_head(state):
     }
 
 
-@wrong("convert_weights", says="is missing")
+@wrong(
+    "convert_weights",
+    says='In this file its name has no "transformer." in front: keep such names as they are',
+)
 def convert_drops_short(state):
     """Skips names without the prefix: the published file has none."""
     return {
         plain_name(n): x.t() if n.endswith(TURNED) else x
         for n, x in state.items()
         if n.startswith(("transformer.", "lm_head")) and not n.endswith(MASKS)
+    }
+
+
+@wrong("convert_weights", says="is missing. It is a weight: keep it")
+def convert_blocks_only(state):
+    """Only what is in the blocks: no embeddings, no last LayerNorm."""
+    return {
+        plain_name(n): x.t() if n.endswith(TURNED) else x
+        for n, x in state.items()
+        if ".h." in n and not n.endswith(MASKS)
     }
 
 

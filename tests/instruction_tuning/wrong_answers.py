@@ -3,7 +3,7 @@ every one.
 """
 
 import torch
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.instruction_tuning.chat import ASSISTANT, END_OF_TURN
 
@@ -42,47 +42,49 @@ def mask_with_role(ids):
     return walk(ids, first=True)
 
 
-@wrong(
-    "answer_mask",
-    says="everything is shifted by one: the mask is about the very token, ids[t], not about the one after it",
-)
+@wrong("answer_mask", says="it is about ids[t] itself, and yours about the token after it")
 def mask_one_early(ids):
     """Shifted by one: what predicts the answer instead of the answer."""
     mask = walk(ids)
     return torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
 
 
-@wrong("answer_mask", says="the mask is shifted by one the other way")
+@wrong("answer_mask", says="it is about ids[t] itself, and yours about the token before it")
 def mask_one_late(ids):
     """Shifted by one the other way."""
     mask = walk(ids)
     return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, :-1]], 1)
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="every token counts; only those of the answers may")
 def mask_everything(ids):
     """The prompt, too: right of nothing, and often seen."""
     return torch.ones_like(ids, dtype=torch.bool)
 
 
-@wrong(
-    "answer_mask",
-    says="what fills up the row counts, too: an answer is over at its first <end of turn>",
-)
+@wrong("answer_mask", says="all that follows the first <assistant> counts")
 def mask_to_the_end(ids):
     """All that follows the first <assistant>: right for one row with one answer."""
     begin = ids == ASSISTANT
     return begin.cumsum(1).bool() & ~begin
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong(
+    "answer_mask", says="after an answer every <end of turn> counts; only the first one closes it"
+)
 def mask_padding(ids):
     """All ends of turn that follow an answer count: right without padding."""
     mask = walk(ids)
     return mask | ((ids == END_OF_TURN) & (ids == ASSISTANT).cumsum(1).bool())
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="every <end of turn> counts; only the one that closes an answer may")
+def mask_all_ends(ids):
+    """Those of the prompts, too."""
+    return walk(ids) | (ids == END_OF_TURN)
+
+
+@wrong("answer_mask", says="only the last answer of a talk counts; all of them must")
 def mask_last_answer(ids):
     """Only the last answer: right for talks with one."""
     mask = torch.zeros_like(ids, dtype=torch.bool)
@@ -94,7 +96,7 @@ def mask_last_answer(ids):
     return mask
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="only the first answer of a talk counts; all of them must")
 def mask_first_answer(ids):
     """Only the first answer."""
     mask = torch.zeros_like(ids, dtype=torch.bool)
@@ -106,7 +108,7 @@ def mask_first_answer(ids):
     return mask
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="an answer that was cut off, without <end of turn>, counts nothing")
 def mask_needs_an_end(ids):
     """An answer that was cut off counts nothing."""
     mask = walk(ids)
@@ -114,7 +116,7 @@ def mask_needs_an_end(ids):
     return mask
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="all rows have the mask of the first one; each talk has its own")
 def mask_all_rows_alike(ids):
     """Takes the places of the first row for all rows: right for one row."""
     return walk(ids)[:1].expand(ids.shape).clone()
@@ -143,7 +145,7 @@ def mask_in_place(ids):
     return mask
 
 
-@wrong("answer_mask", says=DIFFERS)
+@wrong("answer_mask", says="an answer goes on until the next <user>")
 def mask_until_any_role(ids):
     """From <assistant> on, minus the prompts: forgets that the end of turn closes the answer of a
     padded row.

@@ -5,7 +5,7 @@ every one.
 import math
 
 import torch
-from answers import DIFFERS, RAISED, WrongAnswers
+from answers import DIFFERS, WrongAnswers
 
 wrong = WrongAnswers()
 
@@ -83,7 +83,10 @@ def rep_whole_batch(logits, ids, penalty):
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-@wrong("repetition_penalty", says=DIFFERS)
+@wrong(
+    "repetition_penalty",
+    says="you took the tokens of the first text for all texts; each text has its own",
+)
 def rep_first_text(logits, ids, penalty):
     """Only the first text of the batch."""
     penalised(penalty)
@@ -118,7 +121,10 @@ def rep_in_place(logits, ids, penalty):
     return logits.scatter_(1, ids, torch.where(scores > 0, scores / penalty, scores * penalty))
 
 
-@wrong("repetition_penalty", says=DIFFERS)
+@wrong(
+    "repetition_penalty",
+    says="you turned the logits into probabilities; the penalty changes logits",
+)
 def rep_probabilities(logits, ids, penalty):
     """Divides probabilities."""
     penalised(penalty)
@@ -126,7 +132,7 @@ def rep_probabilities(logits, ids, penalty):
     return torch.where(occurred(logits, ids), p / penalty, p)
 
 
-@wrong("repetition_penalty", says="must raise a ValueError:")
+@wrong("repetition_penalty", says="must raise ValueError: the penalty must be above 0")
 def rep_no_error(logits, ids, penalty):
     return torch.where(
         occurred(logits, ids), torch.where(logits > 0, logits / penalty, logits * penalty), logits
@@ -141,10 +147,7 @@ def checked_k(k):
         raise ValueError(k)
 
 
-@wrong(
-    "top_k",
-    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
-)
+@wrong("top_k", says="the right tokens are cut, but with the logit 0; use -inf")
 def topk_zero(logits, k):
     """Cut tokens get the logit 0."""
     checked_k(k)
@@ -176,14 +179,14 @@ def topk_k_plus_one(logits, k):
     )
 
 
-@wrong("top_k", says=RAISED)
+@wrong("top_k", says="a k above the vocabulary cuts nothing: take min(k, logits.size(-1))")
 def topk_no_clip(logits, k):
     """k above the vocabulary raises."""
     checked_k(k)
     return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -math.inf)
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong("top_k", says="you took the limit of the first row for all rows")
 def topk_one_limit(logits, k):
     """The limit of the first row for all: right for one row."""
     checked_k(k)
@@ -191,7 +194,7 @@ def topk_one_limit(logits, k):
     return logits.masked_fill(logits < flat[0].topk(min(k, logits.size(-1))).values[-1], -math.inf)
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong("top_k", says="you kept the k largest of all rows together; each row has k of its own")
 def topk_whole_batch(logits, k):
     """The k largest of the whole batch."""
     checked_k(k)
@@ -200,7 +203,10 @@ def topk_whole_batch(logits, k):
     )
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong(
+    "top_k",
+    says="what ties with the k-th largest stays, too; of those that tie you kept only the one at",
+)
 def topk_exactly_k(logits, k):
     """Cuts ties by chance of the order."""
     checked_k(k)
@@ -208,14 +214,14 @@ def topk_exactly_k(logits, k):
     return torch.full_like(logits, -math.inf).scatter(-1, best.indices, best.values)
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong("top_k", says="you returned the k largest alone; keep all V places")
 def topk_sorted(logits, k):
     """The k logits, without their places."""
     checked_k(k)
     return logits.topk(min(k, logits.size(-1))).values
 
 
-@wrong("top_k", says=": you returned probabilities; return logits, with -inf where a token is cut.")
+@wrong("top_k", says="you returned probabilities; return logits, with -inf where a token is cut")
 def topk_probabilities(logits, k):
     checked_k(k)
     return logits.masked_fill(
@@ -223,7 +229,7 @@ def topk_probabilities(logits, k):
     ).softmax(-1)
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong("top_k", says="the right tokens are cut, but with the logit -10000; use -inf")
 def topk_very_negative(logits, k):
     """-1e4 is not -inf: fine until logits are large."""
     checked_k(k)
@@ -237,7 +243,7 @@ def topk_in_place(logits, k):
     return logits
 
 
-@wrong("top_k", says=DIFFERS)
+@wrong("top_k", says="you went along the first dimension; the tokens stand along the last")
 def topk_first_axis(logits, k):
     """The k largest of each column."""
     checked_k(k)
@@ -246,7 +252,7 @@ def topk_first_axis(logits, k):
     )
 
 
-@wrong("top_k", says="must raise a ValueError:")
+@wrong("top_k", says="must raise ValueError: k must be a whole number of at least 1")
 def topk_no_error(logits, k):
     """k = 0 keeps everything."""
     return logits.masked_fill(
@@ -322,7 +328,7 @@ def topp_gathers(logits, p):
     return keep(logits, (probability.cumsum(-1) - probability < p).gather(-1, order))
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="you returned the logits in the order of the ranks")
 def topp_sorted(logits, p):
     """Returns sorted logits."""
     checked_p(p)
@@ -340,7 +346,7 @@ def topp_threshold(logits, p):
     return keep(logits, logits.softmax(-1) >= p)
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="you kept a share of 1 - p; p is the share to keep")
 def topp_one_minus(logits, p):
     """The share to cut in place of the share to keep."""
     checked_p(p)
@@ -350,7 +356,7 @@ def topp_one_minus(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="you added up the logits; add up the probabilities")
 def topp_logits_summed(logits, p):
     """Adds logits up."""
     checked_p(p)
@@ -359,7 +365,7 @@ def topp_logits_summed(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="one nucleus for all rows together; each row has a nucleus of its own")
 def topp_flat(logits, p):
     """One nucleus for the whole batch."""
     checked_p(p)
@@ -369,10 +375,7 @@ def topp_flat(logits, p):
     return keep(flat, kept.scatter(-1, order, kept)).view(logits.shape)
 
 
-@wrong(
-    "top_p",
-    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
-)
+@wrong("top_p", says="the right tokens are cut, but with the logit 0; use -inf")
 def topp_zero(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -380,7 +383,7 @@ def topp_zero(logits, p):
     return logits.where(kept.scatter(-1, order, kept), torch.zeros_like(logits))
 
 
-@wrong("top_p", says=": you returned probabilities; return logits, with -inf where a token is cut.")
+@wrong("top_p", says="you returned probabilities; return logits, with -inf where a token is cut")
 def topp_probabilities(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -388,7 +391,7 @@ def topp_probabilities(logits, p):
     return keep(logits, kept.scatter(-1, order, kept)).softmax(-1)
 
 
-@wrong("top_p", says=DIFFERS)
+@wrong("top_p", says="one token too many")
 def topp_one_more(logits, p):
     checked_p(p)
     probability, order = ranked(logits)
@@ -397,7 +400,25 @@ def topp_one_more(logits, p):
     return keep(logits, kept.scatter(-1, order, kept))
 
 
-@wrong("top_p", says="must raise a ValueError:")
+@wrong("top_p", says="of 5 equal tokens must keep 3 of them")
+def topp_keeps_ties(logits, p):
+    """As top-k does: all that ties with the last one stays."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability < p
+    least = probability.where(kept, torch.ones_like(probability)).amin(-1, keepdim=True)
+    return keep(logits, logits.softmax(-1) >= least)
+
+
+@wrong("top_k", says="you cut the k largest and kept the rest")
+def topk_inverted(logits, k):
+    """The comparison turned round."""
+    checked_k(k)
+    least = logits.topk(min(k, logits.size(-1))).values[..., -1:]
+    return logits.masked_fill(logits >= least, -math.inf)
+
+
+@wrong("top_p", says="must raise ValueError: p must be above 0 and at most 1")
 def topp_no_error(logits, p):
     probability, order = ranked(logits)
     kept = probability.cumsum(-1) - probability < p
@@ -465,10 +486,7 @@ def minp_wrong_axis(logits, p):
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
 
 
-@wrong(
-    "min_p",
-    says=": the right tokens are cut, but with the logit 0, which leaves them exp(0) = 1: use -inf.",
-)
+@wrong("min_p", says="the right tokens are cut, but with the logit 0; use -inf")
 def minp_zero(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
@@ -477,14 +495,24 @@ def minp_zero(logits, p):
     )
 
 
-@wrong("min_p", says=": you returned probabilities; return logits, with -inf where a token is cut.")
+@wrong("min_p", says="you returned probabilities; return logits, with -inf where a token is cut")
 def minp_probabilities(logits, p):
     checked_min(p)
     probability = logits.softmax(-1)
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True)).softmax(-1)
 
 
-@wrong("min_p", says=DIFFERS)
+@wrong("min_p", says="you returned probabilities that no longer sum to 1; return logits")
+def minp_probabilities_cut(logits, p):
+    """0 in the place of what is cut, without a second softmax."""
+    checked_min(p)
+    probability = logits.softmax(-1)
+    return probability * (probability >= p * probability.amax(-1, keepdim=True))
+
+
+@wrong(
+    "min_p", says="you compared with p times the mean probability; compare with p times the largest"
+)
 def minp_mean(logits, p):
     """The mean in place of the largest."""
     checked_min(p)
@@ -492,19 +520,19 @@ def minp_mean(logits, p):
     return keep(logits, probability >= p * probability.mean(-1, keepdim=True))
 
 
-@wrong("min_p", says=DIFFERS)
+@wrong("min_p", says="nothing was cut, whatever p is")
 def minp_nothing(logits, p):
     checked_min(p)
     return logits.clone()
 
 
-@wrong("min_p", says=DIFFERS)
+@wrong("min_p", says="only the likeliest token stayed, whatever p is")
 def minp_only_best(logits, p):
     checked_min(p)
     return keep(logits, logits == logits.amax(-1, keepdim=True))
 
 
-@wrong("min_p", says="must raise a ValueError:")
+@wrong("min_p", says="must raise ValueError: p must be at least 0 and at most 1")
 def minp_no_error(logits, p):
     probability = logits.softmax(-1)
     return keep(logits, probability >= p * probability.amax(-1, keepdim=True))
@@ -563,7 +591,7 @@ def greedy_one_too_many(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="you took n_new for the length of the whole text; it counts the new tokens")
 def greedy_to_length(model, ids, n_new):
     """n_new is taken as the whole length."""
     while ids.size(1) < n_new:
@@ -578,7 +606,7 @@ def greedy_worst(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="you gave all texts the new token of the first one; each has its own")
 def greedy_one_for_all(model, ids, n_new):
     """The same new token for every text: right for one text."""
     for _ in range(n_new):
@@ -587,7 +615,7 @@ def greedy_one_for_all(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="you replaced the text by the predictions after each of its tokens")
 def greedy_all_positions(model, ids, n_new):
     """argmax over everything that is left: the whole text shifted."""
     for _ in range(n_new):
@@ -595,7 +623,7 @@ def greedy_all_positions(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="you put the new tokens in front of the text; they go behind it")
 def greedy_prepends(model, ids, n_new):
     """New tokens go to the front."""
     for _ in range(n_new):
@@ -603,7 +631,7 @@ def greedy_prepends(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="you joined the new token along dim=0, as if it was another text")
 def greedy_wrong_dim(model, ids, n_new):
     """Joins along the batch."""
     for _ in range(n_new):
@@ -611,7 +639,15 @@ def greedy_wrong_dim(model, ids, n_new):
     return ids
 
 
-@wrong("greedy", says=DIFFERS)
+@wrong("greedy", says="it takes ids (B, T) of torch.int64.")
+def greedy_no_time(model, ids, n_new):
+    """Gives the model the last tokens as (B,)."""
+    for _ in range(n_new):
+        ids = torch.cat([ids, model(ids[:, -1])[:, -1].argmax(-1, keepdim=True)], 1)
+    return ids
+
+
+@wrong("greedy", says="that is a list; return a tensor")
 def greedy_list(model, ids, n_new):
     """Returns lists."""
     for _ in range(n_new):
