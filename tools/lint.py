@@ -487,6 +487,8 @@ def displays(nb: NotebookNode) -> Found:
             yield f"cell {number}: {', '.join(sorted(used & LOOKS))} belongs in a display cell"
         if folded and not used & LOOKS and not cell.outputs:
             yield f"cell {number}: this display cell shows nothing; what teaches is not folded away"
+        if "explore" in used and not cell.outputs:
+            yield f"cell {number}: its view is not shown; explore(…) is the last line of its cell"
         own = bound_anywhere(parsed)
         taken = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)} - own
         for name in sorted(taken & made.keys()) if not folded else ():

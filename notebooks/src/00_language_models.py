@@ -65,7 +65,7 @@ for word, count in after.most_common(4):
 # | 01 | [Tokenization: what a language model reads](01_tokenization.ipynb) | – |
 # | 02 | [Attention: how a token looks back](02_attention.ipynb) | 01 |
 # | 03 | [The transformer block: what stands around attention](03_transformer_block.ipynb) | 02 |
-# | 04 | [GPT-2 on GPU: put it together, let it speak, time it](04_gpt2.ipynb) | 02, 03 |
+# | 04 | [GPT-2 on your GPU: put it together, let it speak, time it](04_gpt2.ipynb) | 02, 03 |
 # | 05 | [Scaling laws: how loss falls with size, data and compute](05_scaling_laws.ipynb) | 03 |
 # | 06 | [Superposition: more features than dimensions](06_superposition.ipynb) | 03 |
 # | 07 | [KL bias: a loss that bends a model without a word of text](07_kl_bias.ipynb) | 04, 09 |

@@ -98,12 +98,12 @@ def draw_layers(text, layer):
     return Picture(fig, f"The next word after “… {TEXTS[text][-30:]}”, after layer {layer}: {alt}.")
 
 
+assert [talker.words[said_by(4, t).argmax()] for t in TEXTS[:2]] == ["bed", "shelf"]
 explore(
     draw_layers,
     text=widgets.Dropdown(options=[(f"… {t[-46:]}", n) for n, t in enumerate(TEXTS)]),
     layer=widgets.ToggleButtons(options=range(5), value=4, description="layer"),
 )
-assert [talker.words[said_by(4, t).argmax()] for t in TEXTS[:2]] == ["bed", "shelf"]
 
 # %% tags=["display"]
 # @title What will count, set before anything is measured
