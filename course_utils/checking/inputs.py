@@ -85,11 +85,3 @@ def dice(seed: int) -> Dice:
     generator = Dice()
     generator.manual_seed(seed)
     return generator
-
-
-def must_keep(call: str, kept: Tensor, given: Tensor) -> None:
-    """Complain where a function changed what it was given."""
-    if not torch.equal(kept, given):
-        raise Wrong(
-            f"{call} changed its input in place; the caller still needs it. Make a new tensor instead."
-        )

@@ -443,7 +443,8 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
         good, bad = (_difference_of_logits(*tokens)(logits)[0] for logits in ends)
         if n_layer == 2 and good > bad:  # the scale may go downwards, too
             tokens.reverse()
-            good, bad = -good, -bad
+            good = -good
+            bad = -bad
         metric = _difference_of_logits(*tokens)
         table = partial(_patched_metrics, model, metric, names)
         raw = table(corrupt, clean, lambda t: t)

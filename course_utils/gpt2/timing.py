@@ -138,6 +138,11 @@ def limits(device: torch.device | str, n: int = 1024, length: int = 2**24) -> di
 
 
 def blank(device: torch.device | str, *shape: int) -> Tensor:
+    """Texts of token 0: what they say costs nothing, how long they are does.
+
+    >>> blank("cpu", 2, 3).shape
+    torch.Size([2, 3])
+    """
     return torch.zeros(shape, dtype=torch.long, device=device)
 
 
@@ -351,7 +356,14 @@ def sizes(small: bool) -> dict:
 
 
 def measure(device: torch.device | str, size: dict, compiled: bool = True) -> dict:
-    """Every measurement of lesson 04 on this device, as a record that JSON can hold."""
+    """Every measurement of lesson 04 on this device, as a record that JSON can hold.
+
+    >>> config = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=16)
+    >>> size = {"config": config, "n": 8, "length": 64, "T": 4, "batches": (1,), "lengths": (4,)}
+    >>> record = measure("cpu", size | {"rows": (1, 4), "n_new": 2}, compiled=False)
+    >>> record["rows"], [row["kind"] for row in record["attention"]]
+    ([1, 4], ['explicit', 'fused'])
+    """
     config = size["config"]
     B, T = size["rows"]
     model = GPT(config, torch.Generator().manual_seed(0)).to(device).eval()

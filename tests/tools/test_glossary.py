@@ -44,12 +44,13 @@ LESSON = "02_attention"
 
 
 def test_a_term_has_its_sentence_from_paragraphs_lists_and_formulas(tmp_path):
+    first = "99_a_lesson_of_the_first_edition"
     found = lessons(
         tmp_path,
         **{
             DOOR: "## Heads\n\nFirst this. A **head**\nlooks. Then that.\n\n- the **key** k: it offers;\n- more",
             LESSON: "**Question.** What now? The **mean** of $x_1$ and $x_2$:\n\n$$x$$",
-            "04_gpt2": "In the first edition, **emphasis** is no term.",
+            first: "In the first edition, **emphasis** is no term.",
         },
     )
     assert [(term.name, term.sentence, term.stem[:2]) for term in found] == [
