@@ -283,6 +283,15 @@ def training_times(config: GPTConfig, B: int, T: int, device: torch.device | str
     return rows
 
 
+def has_a_compiler() -> bool:
+    """Whether this torch is built to write kernels for a GPU.
+
+    >>> has_a_compiler() in (True, False)
+    True
+    """
+    return bool(torch.version.cuda or torch.version.hip)
+
+
 def compiled_times(
     model: GPT, B: int, T: int, compiler: Callable[[GPT], Callable] = torch.compile
 ) -> list[dict]:
@@ -385,7 +394,7 @@ def measure(device: torch.device | str, size: dict, compiled: bool = True) -> di
         "attention": attention_costs(config, 1, size["lengths"], device),
         "decoding": decoding_times(model, size["n_new"]),
         "training": training_times(config, B, T, device),
-        "compiled": compiled_times(model, B, T) if compiled else [],
+        "compiled": compiled_times(model, B, T) if compiled and has_a_compiler() else [],
         "trace": kernels,
     }
 
