@@ -51,6 +51,22 @@ def count_parameters(config: GPTConfig) -> int:
     return V * d + P * d + L * (attention + mlp + norms) + 2 * d + head
 
 
+def stays_tied(model: nn.Module) -> bool:
+    """Say whether a model's head is tied to its token table in such a way that it still is after the
+    model was moved to another device or number format.
+
+    model.wte is an nn.Embedding, model.lm_head an nn.Linear. The model is not moved and not changed.
+
+    >>> model = nn.ModuleDict({"wte": nn.Embedding(5, 2), "lm_head": nn.Linear(2, 5, bias=False)})
+    >>> stays_tied(model)
+    False
+    >>> model.lm_head.weight = model.wte.weight
+    >>> stays_tied(model)
+    True
+    """
+    return model.lm_head.weight is model.wte.weight
+
+
 def predicted(config: GPTConfig) -> dict[str, int]:
     """The FORMULAS, evaluated: component -> parameters.
 

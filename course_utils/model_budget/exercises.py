@@ -2,15 +2,18 @@
 counter and from transformers.
 """
 
+import copy
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking.inputs import normal
 from course_utils.gpt2 import model as gpt2
 from course_utils.gpt2.exercises import some_config
 from course_utils.model_budget import census
@@ -84,6 +87,76 @@ def check_count_parameters(student: Callable, rng: random.Random) -> None:
                 f"{call}: the number is right, but a count is an int: use // or no division at all."
             )
         expect(got, want, call, mistakes=parameter_mistakes(config, want))
+
+
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+class TwoLayers(nn.ModuleDict):
+    """A token table and a head, tied in one of WAYS. A copy of it, such as the engine makes, is tied
+    in the same way; a plain deep copy would give two parameters memory of their own.
+    """
+
+    def __init__(self, way: str, table: torch.Tensor, head: torch.Tensor) -> None:
+        V, d = table.shape
+        super().__init__({"wte": nn.Embedding(V, d), "lm_head": nn.Linear(d, V, bias=False)})
+        self.way = way
+        self.wte.weight.data = table
+        if way == "one parameter with two names":
+            self.lm_head.weight = self.wte.weight
+        elif way == "two parameters on the same memory":
+            self.lm_head.weight = nn.Parameter(self.wte.weight)
+        else:
+            self.lm_head.weight.data = head
+
+    def __deepcopy__(self, memo: dict) -> "TwoLayers":
+        table = self.wte.weight.detach().clone()
+        return TwoLayers(self.way, table, self.lm_head.weight.detach().clone())
+
+
+WAYS = ("two tables", "one parameter with two names", "two tables of equal numbers",
+        "two parameters on the same memory")  # fmt: skip
+
+
+def drawn(way: str, rng: random.Random) -> TwoLayers:
+    V = rng.randint(5, 9)
+    d = rng.randint(2, 4)
+    table = normal(rng, V, d)
+    return TwoLayers(way, table, table.clone() if "equal" in way else normal(rng, V, d))
+
+
+def one_table_after_a_move(model: TwoLayers) -> bool:
+    model = copy.deepcopy(model).to(torch.float64)
+    return model.lm_head.weight.data_ptr() == model.wte.weight.data_ptr()
+
+
+@EXERCISES.add(
+    census.stays_tied,
+    difficulty=2,
+    minutes=4,
+    gradients=False,  # a model is looked at, nothing is computed
+    hints=[
+        "Equal numbers are no sign: a copy has them, too. Equal memory is none either. What else can two names share?",
+        "With .to(…), each parameter gets new memory of its own. What still holds for a parameter that has two names?",
+        "`a is b` says whether two names mean the same object. Ask it of the two weights.",
+    ],
+    mistakes={
+        "two parameters on the same memory part at the first move: ask whether the two are one object": (
+            lambda m: m.lm_head.weight.data_ptr() == m.wte.weight.data_ptr()
+        ),
+        "a copy has equal numbers, too, and is trained apart": (
+            lambda m: torch.equal(m.lm_head.weight, m.wte.weight)
+        ),
+        "two tables of the same shape need not be tied": lambda m: m.lm_head.weight.shape == m.wte.weight.shape,
+        "it is the other way round": lambda m: m.lm_head.weight is not m.wte.weight,
+        "you never find a tied head": lambda m: False,
+    },
+)  # fmt: skip
+def check_stays_tied(student: Callable, rng: random.Random) -> None:
+    for way in (*WAYS, *WAYS):
+        model = drawn(way, rng)
+        call = f"stays_tied(model), a model with {way} of shape {tuple(model.wte.weight.shape)}"
+        expect(student(model), one_table_after_a_move(model), call)
 
 
 # --- flops_per_token ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@
 # **What does a GPT-2 cost before it has learnt anything?** From five numbers in a configuration you compute its parameters,
 # the memory that training takes, and the arithmetic of a token; and you hold every formula against real tensors.
 #
-# **Time.** Running: about half a minute on CPU; no GPU is needed, and one is used where there is one. About 66 minutes to read and do.
+# **Time.** Running: about half a minute on CPU; no GPU is needed, and one is used where there is one. About 72 minutes to read and do.
 #
 # **What you will be able to do**
 # - say from the configuration alone how many parameters a model has, and where they are;
@@ -72,11 +72,24 @@ GROUPS = {
 }
 
 
-def bars(ax, values, unit, color, title):
-    ax.barh(list(values), list(values.values()), color=COLORS[color])
-    ax.set(title=title, xlabel=unit)
+UNITS = {
+    "parameters": {"thousand": 1e3, "million": 1e6, "billion": 1e9},
+    "to train": {"MiB": 2**20, "GiB": GIB, "TiB": 2**40},
+    "a token": {"MFLOP": 1e6, "GFLOP": 1e9},
+}
+
+
+def bars(ax, values, total, what, color):
+    """The values in a unit that suits their total; returns the total in words."""
+    units = UNITS[what]
+    unit = max((u for u in units if units[u] <= total), key=units.get, default=next(iter(units)))
+    ax.barh(list(values), [n / units[unit] for n in values.values()], color=COLORS[color])
+    said = f"{total / units[unit]:,.3g} {unit} {what}"
+    ax.set(title=said, xlabel=unit)
     ax.invert_yaxis()
+    ax.locator_params(axis="x", nbins=4)
     ax.grid(axis="y", visible=False)
+    return said
 
 
 def config_of(layers, width, vocabulary, context):
@@ -87,20 +100,18 @@ def config_of(layers, width, vocabulary, context):
 def sized(layers, width, vocabulary, context, batch):
     config = config_of(layers, width, vocabulary, context)
     parts = model_budget.predicted(config)
-    weights = {group: sum(parts[part] for part in names) / 1e6 for group, names in GROUPS.items()}
-    room = {kind: n / GIB for kind, n in training_memory(config, batch, context).items()}
-    at_once = training_peak(config, batch, context) / GIB
-    total = model_budget.flops_per_token(config, context) / 1e9
-    maps, head = 4 * layers * context * width / 1e9, 2 * vocabulary * width / 1e9
+    weights = {group: sum(parts[part] for part in names) for group, names in GROUPS.items()}
+    room = training_memory(config, batch, context)
+    total = model_budget.flops_per_token(config, context)
+    maps, head = 4 * layers * context * width, 2 * vocabulary * width
     work = {"blocks": total - maps - head, "attention maps": maps, "head": head}
     fig, (left, centre, right) = subplots(1, 3, figsize=(11.5, 3.4))
-    n = sum(parts.values()) / 1e6
-    bars(left, weights, "million", "blue", f"{n:,.0f} M parameters")
-    bars(centre, room, "GiB", "orange", f"{at_once:,.1f} GiB to train")
-    bars(right, work, "GFLOP a token", "green", f"{total:,.2f} GFLOP a token")
-    alt = f"{layers} layers, width {width}: {n:,.0f} million parameters, "
-    alt += f"{at_once:,.1f} GiB to train, {total:,.2f} GFLOP a token."
-    return Picture(fig, alt)
+    said = (
+        bars(left, weights, sum(parts.values()), "parameters", "blue"),
+        bars(centre, room, training_peak(config, batch, context), "to train", "orange"),
+        bars(right, work, total, "a token", "green"),
+    )
+    return Picture(fig, f"{layers} layers, width {width}: {', '.join(said)}.")
 
 
 explore(
@@ -289,16 +300,50 @@ for name, tie in {"wte.weight": lambda w: w, "nn.Parameter(wte.weight)": nn.Para
     counts[name] = after
     print(f"lm_head.weight = {name:<25} tables before the move {before}, after it {after}")
 
+
 # %% [markdown]
-# From the move on, the second way has two tables that are trained apart. There is no error and no warning. The count shows it:
+# From the move on, the second way has two tables that are trained apart. There is no error and no warning.
+#
+# ### Exercise 2 · find the trap
+#
+# *Difficulty 2 of 3 · 4 minutes*
+#
+# Somebody hands you a model that has not been moved yet.
+
+# %% tags=["exercise"]
+def stays_tied(model: nn.Module) -> bool:
+    """Say whether a model's head is tied to its token table in such a way that it still is after the
+    model was moved to another device or number format.
+
+    model.wte is an nn.Embedding, model.lm_head an nn.Linear. The model is not moved and not changed.
+
+    >>> model = nn.ModuleDict({"wte": nn.Embedding(5, 2), "lm_head": nn.Linear(2, 5, bias=False)})
+    >>> stays_tied(model)
+    False
+    >>> model.lm_head.weight = model.wte.weight
+    >>> stays_tied(model)
+    True
+    """
+    ...
+
+
+# %% tags=["check"]
+stays_tied = check("model_budget.stays_tied", stays_tied)
+# hint("model_budget.stays_tied")
+# solution("model_budget.stays_tied")
+
+# %% [markdown]
+# Your test, on GPT-2 small and on its twin with the trap. The number of parameters shows it, too:
 
 # %%
 with torch.device("meta"):
     trap = GPT(small)
     trap.lm_head.weight = nn.Parameter(trap.wte.weight)
+    plain = GPT(small)
+for name, model in {"plain": plain, "trap": trap}.items():
+    found_it = "stays tied" if stays_tied(model) else "parts at the first move"
+    print(f"{name:<6} {sum(p.numel() for p in model.parameters()):>12,} parameters, {found_it}")
 untied = sum(p.numel() for p in trap.parameters())
-print(f"with the trap {untied:,}, tied {total['gpt2']:,}")
-print(f"the difference is V·d = {untied - total['gpt2']:,}")
 
 # %% tags=["display"]
 # @title Measured: the tying trap
@@ -307,7 +352,7 @@ moved = GPT(config_of(2, 64, 100, 32), generator(0)).to(torch.float64)
 assert tables_in_memory(moved) == 1 and untied - total["gpt2"] == small.vocab_size * small.n_embd
 claims.measure(
     "G5", total["gpt2"],
-    reason=f"{untied:,} counts the tied table twice: nn.Parameter(wte.weight) is a second parameter, "
+    reason=f"{untied:,} is V·d more: the tied table is counted twice. nn.Parameter(wte.weight) is a second parameter, "
            "and with the first .to(device) the two part.",
 )
 reveal("model_budget.tying", f"{first_way} and {second_way}")
@@ -432,7 +477,7 @@ show(fig, f"Memory: {peaks[1][-1]:.1f} GiB for a text of 1024 tokens, {peaks[8][
 # above the bar: the tied table gets two gradients, as table and as head, and for a moment both are there.) For eight texts of
 # 1024 tokens the logits alone take over two fifths of the memory.
 #
-# ### Exercise 2 · the largest batch
+# ### Exercise 3 · the largest batch
 #
 # *Difficulty 2 of 3 · 8 minutes*
 #
@@ -524,7 +569,7 @@ print(f"largest relative difference: {(with_it - without).abs().max() / without.
 # **Question.** How much work is one token? Additions and multiplications of numbers with a point are **floating-point
 # operations**, FLOP for short. A matrix of *m* × *n* times a vector is *m·n* multiplications and as many additions.
 #
-# ### Exercise 3 · count the work
+# ### Exercise 4 · count the work
 #
 # *Difficulty 3 of 3 · 12 minutes*
 
@@ -612,7 +657,7 @@ for name in ("gpt2", "gpt2-xl"):
 #
 # **Question.** Writing needs no gradients and no averages. What does it keep? The key-value cache (lesson 02).
 #
-# ### Exercise 4 · the cache
+# ### Exercise 5 · the cache
 #
 # *Difficulty 2 of 3 · 5 minutes*
 
@@ -676,7 +721,7 @@ print(f"{N / 1e9:.1f} billion parameters, {GPT3_TOKENS / 1e9:.0f} billion tokens
 # The paper's table D.1 says 3.14 · 10²³. But FLOP have no price. You rent a GPU by the hour; a data sheet says its peak, the
 # FLOP a second at best; and a training reaches a share of it.
 #
-# ### Exercise 5 · the share of the peak
+# ### Exercise 6 · the share of the peak
 #
 # *Difficulty 2 of 3 · 5 minutes*
 
@@ -755,7 +800,7 @@ def bill(gpu, price, percent):
     lines = ax.contour(prices, 100 * used, millions, levels=[0.1, 0.3, 1, 3, 10, 30],
                        colors="black", linewidths=1.2)
     ax.clabel(lines, fmt="%g M")
-    ax.plot(price, percent, "o", markersize=13, color=COLORS["vermillion"])
+    ax.plot(price, percent, "o", markersize=13, color=COLORS["vermillion"], clip_on=False, zorder=5)
     ax.set(xlabel="price (dollars an hour)", ylabel="utilisation (%)", xlim=(0.5, 5.05), ylim=(5, 60))
     ax.set_title(f"GPT-3 on {gpu}s: {yours:.1f} million dollars")
     terms = f"at {price} dollars an hour and {percent} % of the peak"

@@ -1,6 +1,7 @@
 """Right answers to the exercises of lesson 08, in other styles than the reference."""
 
 import bisect
+import copy
 import math
 
 import numpy as np
@@ -94,6 +95,26 @@ def parameters_as_a_polynomial(config):
     if config.n_inner is None:
         return 12 * L * d**2 + (13 * L + 2 + tables) * d
     return (4 * L * d + 9 * L + 2 + tables) * d + L * config.n_inner * (2 * d + 1)
+
+
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+@right("stays_tied")
+def tied_by_identity(model):
+    return id(model.wte.weight) == id(model.lm_head.weight)
+
+
+@right("stays_tied")
+def tied_by_names(model):
+    """A parameter with two names is given once."""
+    return "lm_head.weight" not in dict(model.named_parameters())
+
+
+@right("stays_tied")
+def tied_by_trying(model):
+    twin = copy.deepcopy(model).to(torch.float64)
+    return twin.lm_head.weight.data_ptr() == twin.wte.weight.data_ptr()
 
 
 # --- flops_per_token ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 every one.
 """
 
+import torch
 from answers import DIFFERS, WrongAnswers
 
 from course_utils.model_budget import training_memory, training_peak
@@ -146,6 +147,46 @@ def count_float(config):
 def count_small(config):
     """The number of GPT-2 small, whatever is asked."""
     return 124_439_808
+
+
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+@wrong("stays_tied", says="two parameters on the same memory part at the first move")
+def tied_by_memory(model):
+    return model.lm_head.weight.data_ptr() == model.wte.weight.data_ptr()
+
+
+@wrong("stays_tied", says="two parameters on the same memory part at the first move")
+def tied_by_storage(model):
+    head, table = model.lm_head.weight, model.wte.weight
+    return head.untyped_storage().data_ptr() == table.untyped_storage().data_ptr()
+
+
+@wrong("stays_tied", says="a copy has equal numbers, too, and is trained apart")
+def tied_by_values(model):
+    return torch.equal(model.lm_head.weight, model.wte.weight)
+
+
+@wrong("stays_tied", says="a copy has equal numbers, too, and is trained apart")
+def tied_by_closeness(model):
+    return bool(torch.isclose(model.lm_head.weight, model.wte.weight).all())
+
+
+@wrong("stays_tied", says="two tables of the same shape need not be tied")
+def tied_by_shape(model):
+    return model.lm_head.weight.shape == model.wte.weight.shape
+
+
+@wrong("stays_tied", says="it is the other way round")
+def tied_turned_round(model):
+    return model.lm_head.weight is not model.wte.weight
+
+
+@wrong("stays_tied", says="you never find a tied head")
+def tied_by_layers(model):
+    """Compares the layers, which are always two."""
+    return model.lm_head is model.wte
 
 
 # --- flops_per_token ------------------------------------------------------------------------------
