@@ -366,7 +366,10 @@ PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12}
 class Training:
     """A training as it was published: its size, the GPUs, and for how long they were taken.
 
-    >>> TRAININGS[0].name, f"{TRAININGS[0].gpu_hours / 1e6:.2f} million hours of a {TRAININGS[0].gpu}"
+    >>> (
+    ...     TRAININGS[0].name,
+    ...     f"{TRAININGS[0].gpu_hours / 1e6:.2f} million hours of a {TRAININGS[0].gpu}",
+    ... )
     ('GPT-3', '3.55 million hours of a V100')
     """
 

@@ -352,8 +352,8 @@ moved = GPT(config_of(2, 64, 100, 32), generator(0)).to(torch.float64)
 assert tables_in_memory(moved) == 1 and untied - total["gpt2"] == small.vocab_size * small.n_embd
 claims.measure(
     "G5", total["gpt2"],
-    reason=f"{untied:,} is V·d more: the tied table is counted twice. nn.Parameter(wte.weight) is a second parameter, "
-           "and with the first .to(device) the two part.",
+    reason=f"{untied:,} is V·d more: the tied table is counted twice. nn.Parameter(wte.weight) is a "
+           "second parameter, and with the first .to(device) the two part.",
 )
 reveal("model_budget.tying", f"{first_way} and {second_way}")
 
@@ -595,6 +595,23 @@ flops_per_token = check("model_budget.flops_per_token", flops_per_token)
 # solution("model_budget.flops_per_token")
 
 # %% [markdown]
+# **Is it what a processor does?** torch can count: it looks at each product while the model runs, on the way up and on the way
+# down.
+
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+counted_model = GPT(middle, generator(0)).set_attention("explicit")
+with FlopCounterMode(display=False) as counter:
+    logits = counted_model(ids)  # (4, 128, V)
+    up = counter.get_total_flops()
+    logits.sum().backward()
+print(f"yours {flops_per_token(middle, T=128):,}, torch's {up // ids.numel():,} FLOP a token")
+print(f"with the way down: {counter.get_total_flops() / up:.2f} times as many")
+
+# %% [markdown]
+# For each product on the way up there are two on the way down: one for the input, one for the weights.
+#
 # The attention maps, scores and averages, are the part that grows with the text. When do they overtake the rest?
 
 # %% tags=["display"]
@@ -638,9 +655,8 @@ reveal("model_budget.overtakes", overtakes, ",.0f")
 # %% [markdown]
 # At 1024 tokens it is about a seventh. In a wider model the maps matter less: they grow like *d*, the matrices like *d*².
 #
-# **The rule of thumb.** On the way down there are two products for each one on the way up: one for the input, one for the
-# weights. So training takes 3 times a forward pass, 2 + 4 = 6 FLOP for each parameter and token, in short **6*N*** (Kaplan and
-# others 2020). How good is it?
+# **The rule of thumb.** A weight is used once a token, for 2 FLOP; training takes 3 times as many. So it is 6*N* FLOP a token for
+# *N* parameters (Kaplan and others 2020). How good is that?
 
 # %%
 for name in ("gpt2", "gpt2-xl"):

@@ -279,6 +279,7 @@ def share_by_rate(n_parameters, n_tokens, gpu_hours, peak):
 def share_by_logarithms(n_parameters, n_tokens, gpu_hours, peak):
     if not (gpu_hours > 0 < peak):
         raise ValueError("above 0, please")
-    return math.exp(
-        math.log(n_parameters) + math.log(n_tokens) - math.log(gpu_hours) - math.log(peak)
-    ) / 600
+    return (
+        math.exp(math.log(n_parameters) + math.log(n_tokens) - math.log(gpu_hours) - math.log(peak))
+        / 600
+    )
