@@ -404,7 +404,7 @@ def flop_utilization(n_parameters: float, n_tokens: float, gpu_hours: float, pea
     """
     if gpu_hours <= 0 or peak <= 0:
         raise ValueError(f"{gpu_hours} hours at a peak of {peak}: both must be above 0")
-    return training_flops(n_parameters, n_tokens) / (gpu_hours * 3600 * peak)
+    return 6 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,8 @@ explore(
 )
 
 # %% [markdown]
+# <!-- speaker: Let them write the four answers down before anybody touches a slider. Then ask which single slider makes the
+# training ten times as large. -->
 # Four questions that the sliders answer. Note your answers; the end of the lesson measures them.
 #
 # 1. Which slider changes the memory, but no parameter?
