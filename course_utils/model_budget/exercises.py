@@ -281,6 +281,9 @@ def kinds(config: gpt2.GPTConfig, B: int, T: int, *names: str) -> int:
         "the texts have T tokens, not n_positions": (
             lambda config, T, room: census.largest_batch(config, config.n_positions, room)
         ),
+        "a batch need not be a power of two": (
+            lambda config, T, room: 2 ** census.largest_batch(config, T, room).bit_length() // 2
+        ),
     },
 )  # fmt: skip
 def check_largest_batch(student: Callable, rng: random.Random) -> None:

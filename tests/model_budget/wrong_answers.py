@@ -399,7 +399,7 @@ def batch_of_full_texts(config, T, room):
     return counted_up(lambda B: training_peak(config, B, config.n_positions) <= room)
 
 
-@wrong("largest_batch", says=DIFFERS)
+@wrong("largest_batch", says="a batch need not be a power of two")
 def batch_powers_of_two(config, T, room):
     """1, 2, 4, 8: the sizes that people use."""
     B = 1
