@@ -320,9 +320,10 @@ def _check_size(config: GPTConfig, B: int, T: int) -> None:
 def flops_per_token(config: GPTConfig, T: int) -> int:
     """Count the FLOPs of all matrix products in a forward pass over T tokens, for each token.
 
-    A weight of a matrix takes 2, in the blocks and in the head, tied or not; embeddings are looked
-    up and take none. Each block's attention adds 2·d for the scores and 2·d for the average, for
-    each of the T positions, causal or not. A training step takes 3 times as many.
+    A multiplication is one and an addition is one. What counts: each weight of a matrix in the
+    blocks and in the head, tied or not; and in every block the products of queries with keys and of
+    attention weights with values, where each position meets all T, causal or not. Embeddings are
+    looked up and take none.
     Raises: ValueError for T < 1 or T > n_positions.
     Source: Kaplan et al. 2020, table 1; Chowdhery et al. 2022 (PaLM), appendix B.
 

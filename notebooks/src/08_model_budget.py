@@ -595,9 +595,10 @@ print(f"largest relative difference: {(with_it - without).abs().max() / without.
 def flops_per_token(config: GPTConfig, T: int) -> int:
     """Count the FLOPs of all matrix products in a forward pass over T tokens, for each token.
 
-    A weight of a matrix takes 2, in the blocks and in the head, tied or not; embeddings are looked
-    up and take none. Each block's attention adds 2·d for the scores and 2·d for the average, for
-    each of the T positions, causal or not. A training step takes 3 times as many.
+    A multiplication is one and an addition is one. What counts: each weight of a matrix in the
+    blocks and in the head, tied or not; and in every block the products of queries with keys and of
+    attention weights with values, where each position meets all T, causal or not. Embeddings are
+    looked up and take none.
     Raises: ValueError for T < 1 or T > n_positions.
     Source: Kaplan et al. 2020, table 1; Chowdhery et al. 2022 (PaLM), appendix B.
 
@@ -804,7 +805,7 @@ assert abs(with_recomputation - 140 / 312) < 0.01 and abs(share["GPT-3"] - 24.6 
 reveal("model_budget.utilisation", 100 * share["GPT-3"], ".0f")
 
 # %% [markdown]
-# A fifth. Published shares need a second look: where you find 33 %, Narayanan and others count 140 TFLOP a second, 45 % of the
+# A fifth. Published shares need a second look: where you find 33.5 %, Narayanan and others count 140 TFLOP a second, 45 % of the
 # peak. They use checkpointing, and count the second forward pass as work: 8 FLOP for each parameter and token, not 6.
 #
 # Now prices, each with its date and source:
@@ -813,13 +814,13 @@ reveal("model_budget.utilisation", 100 * share["GPT-3"], ".0f")
 cost = {}
 for machine in model_budget.MACHINES:
     cost[machine.name] = model_budget.training_cost(flops, machine)
-    print(f"{machine.name:<22} ${machine.price:.2f} an hour at {machine.utilisation:.0%} of the peak: "
+    print(f"{machine.name:<22} ${machine.price:.2f} an hour at {machine.utilisation:.1%} of the peak: "
           f"{cost[machine.name] / 1e6:4.1f} million dollars")
     print(f"    {machine.source}")
 
 # %% [markdown]
-# The same FLOP, and bills that differ by a factor of twenty. **Move the sliders**: which utilisation and which price make GPT-3 cost 10 million?
-# Each line joins what costs the same.
+# The same FLOP, and bills that differ by a factor of twenty. **Move the sliders**: which utilisation and which price make
+# GPT-3 cost 10 million? Each line joins what costs the same.
 
 # %% tags=["display"]
 # @title The bill of GPT-3
