@@ -51,6 +51,22 @@ def count_parameters(config: GPTConfig) -> int:
     return V * d + P * d + L * (attention + mlp + norms) + 2 * d + head
 
 
+def stays_tied(model: nn.Module) -> bool:
+    """Say whether a model's head is tied to its token table in such a way that it still is after the
+    model was moved to another device or number format.
+
+    model.wte is an nn.Embedding, model.lm_head an nn.Linear. The model is not moved and not changed.
+
+    >>> model = nn.ModuleDict({"wte": nn.Embedding(5, 2), "lm_head": nn.Linear(2, 5, bias=False)})
+    >>> stays_tied(model)
+    False
+    >>> model.lm_head.weight = model.wte.weight
+    >>> stays_tied(model)
+    True
+    """
+    return model.lm_head.weight is model.wte.weight
+
+
 def predicted(config: GPTConfig) -> dict[str, int]:
     """The FORMULAS, evaluated: component -> parameters.
 
@@ -252,13 +268,40 @@ def saved_activations(model: nn.Module, ids: Tensor) -> dict[str, int]:
 
 
 def kv_cache_bytes(config: GPTConfig, B: int, T: int, n_bytes: int = 4) -> int:
-    """The memory of a cache with the keys and values of T tokens, in bytes: 2·L·B·T·d numbers.
+    """Say how many bytes a model's key-value cache takes, once B texts have T tokens each.
+
+    n_bytes: the bytes of one number, 4 in float32, 2 in float16. Everything that a GPT-2 keeps to
+    write the next token counts, in the whole model. Raises: ValueError for B < 1, T < 1 and
+    T > n_positions. Source: Pope et al. 2022, section 2.
 
     >>> kv_cache_bytes(GPTConfig.preset("gpt2"), B=1, T=1024) / 2**20  # MiB
     72.0
     """
     _check_size(config, B, T)
     return 2 * config.n_layer * B * T * config.n_embd * n_bytes
+
+
+def largest_batch(config: GPTConfig, T: int, room: int) -> int:
+    """Find how many texts of T tokens a training step can take at once in `room` bytes: the largest
+    B whose `training_peak` is not above it, and 0 where not even one text fits.
+
+    All numbers are float32, attention is fused, and nothing is computed twice: training_peak(config,
+    B, T) as it is. Raises: ValueError for T < 1 or T > n_positions.
+
+    >>> config = GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=500, n_positions=32)
+    >>> training_peak(config, B=7, T=32), training_peak(config, B=8, T=32)
+    (2025216, 2288640)
+    >>> largest_batch(config, T=32, room=2_100_000)
+    7
+    """
+    B = 0
+    step = 1
+    while training_peak(config, step, T) <= room:  # doubled until it no longer fits
+        step *= 2
+    while step := step // 2:
+        if training_peak(config, B + step, T) <= room:
+            B += step
+    return B
 
 
 def _check_size(config: GPTConfig, B: int, T: int) -> None:
@@ -277,9 +320,10 @@ def _check_size(config: GPTConfig, B: int, T: int) -> None:
 def flops_per_token(config: GPTConfig, T: int) -> int:
     """Count the FLOPs of all matrix products in a forward pass over T tokens, for each token.
 
-    A weight of a matrix takes 2, in the blocks and in the head, tied or not; embeddings are looked
-    up and take none. Each block's attention adds 2·d for the scores and 2·d for the average, for
-    each of the T positions, causal or not. A training step takes 3 times as many.
+    A multiplication is one and an addition is one. What counts: each weight of a matrix in the
+    blocks and in the head, tied or not; and in every block the products of queries with keys and of
+    attention weights with values, where each position meets all T, causal or not. Embeddings are
+    looked up and take none.
     Raises: ValueError for T < 1 or T > n_positions.
     Source: Kaplan et al. 2020, table 1; Chowdhery et al. 2022 (PaLM), appendix B.
 
@@ -315,6 +359,55 @@ GPT3 = GPTConfig(n_layer=96, n_head=96, n_embd=12288, n_positions=2048)
 GPT3_TOKENS = 300e9  # the same table
 
 
+# FLOP a second at best, for matrix products of 16 bits: NVIDIA's data sheets
+PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as it was published: its size, the GPUs, and for how long they were taken.
+
+    >>> (
+    ...     TRAININGS[0].name,
+    ...     f"{TRAININGS[0].gpu_hours / 1e6:.2f} million hours of a {TRAININGS[0].gpu}",
+    ... )
+    ('GPT-3', '3.55 million hours of a V100')
+    """
+
+    name: str
+    n_parameters: float
+    n_tokens: float
+    gpu: str
+    gpu_hours: float
+    source: str
+
+
+TRAININGS = (
+    Training("GPT-3", 174.6e9, 300e9, "V100", 10_000 * 14.8 * 24,
+             "Patterson et al. 2021, table 4: 10,000 GPUs, 14.8 days"),
+    Training("GPT-3's shape, Megatron", 174.6e9, 300e9, "A100", 1024 * 34 * 24,
+             "Narayanan et al. 2021, section 5: 1,024 GPUs, 34 days, from measured throughput"),
+    Training("Llama 3.1 405B", 405e9, 15.6e12, "H100", 30.84e6,
+             "Llama 3.1 model card, July 2024: 30.84 million GPU hours"),
+)  # fmt: skip
+
+
+def flop_utilization(n_parameters: float, n_tokens: float, gpu_hours: float, peak: float) -> float:
+    """Say which share of their peak the GPUs of a whole training reached, a number between 0 and 1,
+    from what was published about it.
+
+    gpu_hours: the hours of all GPUs together. peak: FLOP that one GPU could do in a second. The work
+    is what the rule of thumb says of a training, for all its tokens. Raises: ValueError unless
+    gpu_hours and peak are above 0. Source: Chowdhery et al. 2022 (PaLM), section 4.1.
+
+    >>> round(flop_utilization(n_parameters=2e9, n_tokens=3e9, gpu_hours=100, peak=1e14), 6)
+    1.0
+    """
+    if gpu_hours <= 0 or peak <= 0:
+        raise ValueError(f"{gpu_hours} hours at a peak of {peak}: both must be above 0")
+    return 6 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+
+
 @dataclass(frozen=True)
 class Machine:
     """A rented processor: its peak in FLOP/s, the share of it that training reaches, and its price
@@ -336,12 +429,12 @@ class Machine:
         return self.price / 3600 / (self.peak * self.utilisation)
 
 
-# Prices are assumptions, and round: what matters is how far the answer moves with them.
+# Prices are those of a list or of a paper at its date: what matters is how far the answer moves.
 MACHINES = (
-    Machine("V100, on demand, 2020", 125e12, 0.224, 3.06, "AWS p3.2xlarge, list price; 28 TFLOP/s: Li 2020, Lambda"),
-    Machine("V100, reserved, 2020", 125e12, 0.224, 1.50, "Li 2020, Lambda: 4.6 million USD, 355 years of one V100"),
-    Machine("A100, 2022", 312e12, 0.40, 2.00, "an assumed price; the use is what large trainings report"),
-    Machine("H100, 2024", 989e12, 0.40, 2.50, "an assumed price; the use is what large trainings report"),
+    Machine("V100, on demand, 2020", 125e12, 24.6 / 125, 3.06, "AWS p3.2xlarge, list price; 24.6 TFLOP/s: Patterson et al. 2021, table 4"),
+    Machine("V100, reserved, 2020", 125e12, 0.224, 1.50, "Li 2020, Lambda: both numbers; 28 TFLOP/s are assumed there"),
+    Machine("A100, on demand, 2020", 312e12, 0.335, 32.77 / 8, "AWS p4d.24xlarge, list price, an eighth; 34 days: Narayanan et al. 2021"),
+    Machine("H100, rented, 2024", 989e12, 0.345, 2.00, "DeepSeek-AI 2024 assumes it for an H800; hours: Llama 3.1 model card"),
 )  # fmt: skip
 
 
@@ -350,6 +443,6 @@ def training_cost(flops: float, machine: Machine) -> float:
     not in it.
 
     >>> print(f"{training_cost(3.14e23, MACHINES[0]) / 1e6:.1f} million USD")
-    9.5 million USD
+    10.8 million USD
     """
     return flops * machine.dollars_per_flop

@@ -2,15 +2,18 @@
 counter and from transformers.
 """
 
+import copy
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_utils.checking import Exercises, Wrong, expect
+from course_utils.checking.inputs import normal
 from course_utils.gpt2 import model as gpt2
 from course_utils.gpt2.exercises import some_config
 from course_utils.model_budget import census
@@ -86,6 +89,76 @@ def check_count_parameters(student: Callable, rng: random.Random) -> None:
         expect(got, want, call, mistakes=parameter_mistakes(config, want))
 
 
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+class TwoLayers(nn.ModuleDict):
+    """A token table and a head, tied in one of WAYS. A copy of it, such as the engine makes, is tied
+    in the same way; a plain deep copy would give two parameters memory of their own.
+    """
+
+    def __init__(self, way: str, table: torch.Tensor, head: torch.Tensor) -> None:
+        V, d = table.shape
+        super().__init__({"wte": nn.Embedding(V, d), "lm_head": nn.Linear(d, V, bias=False)})
+        self.way = way
+        self.wte.weight.data = table
+        if way == "one parameter with two names":
+            self.lm_head.weight = self.wte.weight
+        elif way == "two parameters on the same memory":
+            self.lm_head.weight = nn.Parameter(self.wte.weight)
+        else:
+            self.lm_head.weight.data = head
+
+    def __deepcopy__(self, memo: dict) -> "TwoLayers":
+        table = self.wte.weight.detach().clone()
+        return TwoLayers(self.way, table, self.lm_head.weight.detach().clone())
+
+
+WAYS = ("two tables", "one parameter with two names", "two tables of equal numbers",
+        "two parameters on the same memory")  # fmt: skip
+
+
+def drawn(way: str, rng: random.Random) -> TwoLayers:
+    V = rng.randint(5, 9)
+    d = rng.randint(2, 4)
+    table = normal(rng, V, d)
+    return TwoLayers(way, table, table.clone() if "equal" in way else normal(rng, V, d))
+
+
+def one_table_after_a_move(model: TwoLayers) -> bool:
+    model = copy.deepcopy(model).to(torch.float64)
+    return model.lm_head.weight.data_ptr() == model.wte.weight.data_ptr()
+
+
+@EXERCISES.add(
+    census.stays_tied,
+    difficulty=2,
+    minutes=4,
+    gradients=False,  # a model is looked at, nothing is computed
+    hints=[
+        "Equal numbers are no sign: a copy has them, too. Equal memory is none either. What else can two names share?",
+        "With .to(…), each parameter gets new memory of its own. What still holds for a parameter that has two names?",
+        "`a is b` says whether two names mean the same object. Ask it of the two weights.",
+    ],
+    mistakes={
+        "two parameters on the same memory part at the first move: ask whether the two are one object": (
+            lambda m: m.lm_head.weight.data_ptr() == m.wte.weight.data_ptr()
+        ),
+        "a copy has equal numbers, too, and is trained apart": (
+            lambda m: torch.equal(m.lm_head.weight, m.wte.weight)
+        ),
+        "two tables of the same shape need not be tied": lambda m: m.lm_head.weight.shape == m.wte.weight.shape,
+        "it is the other way round": lambda m: m.lm_head.weight is not m.wte.weight,
+        "you never find a tied head": lambda m: False,
+    },
+)  # fmt: skip
+def check_stays_tied(student: Callable, rng: random.Random) -> None:
+    for way in (*WAYS, *WAYS):
+        model = drawn(way, rng)
+        call = f"stays_tied(model), a model with {way} of shape {tuple(model.wte.weight.shape)}"
+        expect(student(model), one_table_after_a_move(model), call)
+
+
 # --- flops_per_token ------------------------------------------------------------------------------
 
 
@@ -159,3 +232,183 @@ def check_flops_per_token(student: Callable, rng: random.Random) -> None:
                     f"{call}: the number is right, but a count is an int: use // or no division at all."
                 )
             expect(got, want, call, mistakes=flop_mistakes(config, T, want))
+
+
+# --- largest_batch --------------------------------------------------------------------------------
+
+
+def largest(fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, tried one by one."""
+    B = 0
+    while fits(B + 1):
+        B += 1
+    return B
+
+
+def kinds(config: gpt2.GPTConfig, B: int, T: int, *names: str) -> int:
+    memory = census.training_memory(config, B, T)
+    return sum(memory[name] for name in names or memory)
+
+
+@EXERCISES.add(
+    census.largest_batch,
+    difficulty=2,
+    minutes=8,
+    hints=[
+        "training_peak(config, B, T) grows with B. Try B = 1, 2, 3, … until it is above the room. What do you return if B = 1 is above it?",
+        "Do not divide the room by the peak of one text: the weights and what Adam keeps are there once, however many texts there are.",
+        "Begin with B = 0. As long as training_peak(config, B + 1, T) <= room, add 1 to B. Then return B.",
+    ],
+    refuses=[(gpt2.GPTConfig(), 1025, 2**33), (gpt2.GPTConfig(), 0, 2**33)],
+    mistakes={
+        "the weights and what Adam keeps are there once, not once for each text; you divided the room by the peak of one text": (
+            lambda config, T, room: room // census.training_peak(config, 1, T)
+        ),
+        "this is one text more than fits": lambda config, T, room: census.largest_batch(config, T, room) + 1,
+        "one text more would fit": lambda config, T, room: max(0, census.largest_batch(config, T, room) - 1),
+        "a peak that is exactly as large as the room still fits": (
+            lambda config, T, room: census.largest_batch(config, T, room - 1)
+        ),
+        "where not even one text fits, the answer is 0": (
+            lambda config, T, room: max(1, census.largest_batch(config, T, room))
+        ),
+        "you added every kind at its own fullest moment; training_peak says what is there at one time": (
+            lambda config, T, room: largest(lambda B: kinds(config, B, T) <= room)
+        ),
+        "you left out the weights and what Adam keeps": (
+            lambda config, T, room: largest(lambda B: kinds(config, B, T, "activations", "logits") <= room)
+        ),
+        "the texts have T tokens, not n_positions": (
+            lambda config, T, room: census.largest_batch(config, config.n_positions, room)
+        ),
+        "a batch need not be a power of two": (
+            lambda config, T, room: 2 ** census.largest_batch(config, T, room).bit_length() // 2
+        ),
+    },
+)  # fmt: skip
+def check_largest_batch(student: Callable, rng: random.Random) -> None:
+    for T in (7, rng.randint(10, 20)):
+        config = some_config(rng)
+        for B, more in ((3, 100), (rng.randint(8, 20), 0), (rng.randint(5, 30), 500), (0, 9)):
+            room = census.training_peak(config, B, T) + more if B else more
+            call = f"largest_batch(config, T={T}, room={room:_})"
+            want = largest(lambda b, c=config, t=T, r=room: census.training_peak(c, b, t) <= r)
+            expect(student(config, T, room), want, call)
+
+
+# --- kv_cache_bytes -------------------------------------------------------------------------------
+
+
+@cache
+def really_kept(config: gpt2.GPTConfig, B: int, T: int) -> int:
+    """The bytes of a real cache of float32."""
+    return sum(layer.nbytes for layer in _filled(config, B, T))
+
+
+def _filled(config: gpt2.GPTConfig, B: int, T: int) -> list:
+    model = gpt2.GPT(config).eval()
+    cache_of_it = model.cache(T)
+    with torch.no_grad():
+        model(torch.zeros(B, T, dtype=torch.long), cache_of_it)
+    return cache_of_it
+
+
+def kept(config: gpt2.GPTConfig, B: int, T: int, n_bytes: int = 4) -> int:
+    return census.kv_cache_bytes(config, B, T, n_bytes)
+
+
+@EXERCISES.add(
+    census.kv_cache_bytes,
+    difficulty=2,
+    minutes=5,
+    hints=[
+        "Which of queries, keys and values does a later token need again? In how many blocks, and for how many tokens?",
+        "A block keeps one key and one value for each token. How many numbers are a key, of all heads together?",
+        "Keys and values are 2, in n_layer blocks, for B * T tokens, of n_embd numbers each, of n_bytes bytes each.",
+    ],
+    refuses=[(gpt2.GPTConfig(), 1, 1025), (gpt2.GPTConfig(), 1, 0), (gpt2.GPTConfig(), 0, 5)],
+    mistakes={
+        "keys and values are kept, both; you counted one of them": lambda c, B, T, n_bytes=4: kept(c, B, T, n_bytes) // 2,
+        "queries are not kept: no later token needs them": lambda c, B, T, n_bytes=4: 3 * kept(c, B, T, n_bytes) // 2,
+        "every block has its own keys and values; you counted one block": (
+            lambda c, B, T, n_bytes=4: kept(c, B, T, n_bytes) // c.n_layer
+        ),
+        "all heads together have n_embd features; you gave as many to each": (
+            lambda c, B, T, n_bytes=4: kept(c, B, T, n_bytes) * c.n_head
+        ),
+        "each block has n_head heads; you counted one": lambda c, B, T, n_bytes=4: kept(c, B, T, n_bytes) // c.n_head,
+        "each of the B texts has keys and values of its own": lambda c, B, T, n_bytes=4: kept(c, 1, T, n_bytes),
+        "the texts have T tokens, not n_positions": lambda c, B, T, n_bytes=4: kept(c, B, c.n_positions, n_bytes),
+        "you counted numbers; each has n_bytes bytes": lambda c, B, T, n_bytes=4: kept(c, B, T, 1),
+        "a number has n_bytes bytes, which are not always 4": lambda c, B, T, n_bytes=4: kept(c, B, T, 4),
+    },
+)  # fmt: skip
+def check_kv_cache_bytes(student: Callable, rng: random.Random) -> None:
+    for B, n_bytes in ((1, 4), (3, 2), (rng.randint(4, 7), 4), (5, 1)):
+        config = some_config(rng)
+        T = rng.randint(5, 20)
+        sizes = f"n_layer={config.n_layer}, n_head={config.n_head}, n_embd={config.n_embd}"
+        call = f"kv_cache_bytes(config, B={B}, T={T}, n_bytes={n_bytes}) with {sizes}"
+        want = really_kept(config, B, T) * n_bytes // 4
+        got = student(config, B, T, n_bytes)
+        if isinstance(got, float) and got == want:
+            raise Wrong(
+                f"{call}: the number is right, but bytes are an int: use // or no division at all."
+            )
+        expect(got, want, call)
+
+
+# --- flop_utilization -----------------------------------------------------------------------------
+
+
+@EXERCISES.add(
+    census.flop_utilization,
+    difficulty=2,
+    minutes=5,
+    hints=[
+        "Two numbers of FLOP: the work that the training is, and what the GPUs could have done in all their hours.",
+        "The work is 6 for each parameter and token: 2 on the way up, 4 on the way down. An hour has 3,600 seconds.",
+        "6 * n_parameters * n_tokens / (gpu_hours * 3600 * peak). Before that: a ValueError unless both of the last two are above 0.",
+    ],
+    refuses=[(1e9, 1e10, 0, 1e14), (1e9, 1e10, 100, -1e14)],
+    mistakes={
+        "you counted the forward pass only; the way down takes twice as much again": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 2 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+        ),
+        "you counted the way down only; the forward pass takes 2 FLOP more": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 4 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+        ),
+        "you counted 1 FLOP for each parameter and token; a training takes 6": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+        ),
+        "the peak is for a second, and an hour has 3,600": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 6 * n_parameters * n_tokens / (gpu_hours * peak)
+        ),
+        "an hour has 3,600 seconds, not 60": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 6 * n_parameters * n_tokens / (gpu_hours * 60 * peak)
+        ),
+        "this is the fraction upside down": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: gpu_hours * 3600 * peak / (6 * n_parameters * n_tokens)
+        ),
+        "you gave percent; a share lies between 0 and 1": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 600 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+        ),
+        "this is what a GPU does in a second; divide it by the peak": (
+            lambda n_parameters, n_tokens, gpu_hours, peak: 6 * n_parameters * n_tokens / (gpu_hours * 3600)
+        ),
+    },
+)  # fmt: skip
+def check_flop_utilization(student: Callable, rng: random.Random) -> None:
+    for _ in range(4):
+        n_parameters = rng.uniform(1, 90) * 1e9
+        n_tokens = rng.uniform(10, 900) * 1e9
+        peak = rng.uniform(50, 900) * 1e12
+        share = rng.uniform(0.15, 0.6)
+        # no rule of thumb here: the seconds of each pass are added up
+        up = 2 * n_parameters * n_tokens / (share * peak)
+        hours = (up + 2 * up) / 3600
+        call = (
+            f"flop_utilization(n_parameters={n_parameters:.4g}, n_tokens={n_tokens:.4g}, "
+            f"gpu_hours={hours:.4g}, peak={peak:.4g})"
+        )
+        expect(student(n_parameters, n_tokens, hours, peak), share, call)

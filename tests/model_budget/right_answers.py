@@ -1,5 +1,7 @@
 """Right answers to the exercises of lesson 08, in other styles than the reference."""
 
+import bisect
+import copy
 import math
 
 import numpy as np
@@ -8,6 +10,7 @@ from answers import Answers
 from torch import nn
 
 from course_utils.gpt2.model import GPT
+from course_utils.model_budget import training_peak
 
 right = Answers()
 
@@ -94,6 +97,26 @@ def parameters_as_a_polynomial(config):
     return (4 * L * d + 9 * L + 2 + tables) * d + L * config.n_inner * (2 * d + 1)
 
 
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+@right("stays_tied")
+def tied_by_identity(model):
+    return id(model.wte.weight) == id(model.lm_head.weight)
+
+
+@right("stays_tied")
+def tied_by_names(model):
+    """A parameter with two names is given once."""
+    return "lm_head.weight" not in dict(model.named_parameters())
+
+
+@right("stays_tied")
+def tied_by_trying(model):
+    twin = copy.deepcopy(model).to(torch.float64)
+    return twin.lm_head.weight.data_ptr() == twin.wte.weight.data_ptr()
+
+
 # --- flops_per_token ------------------------------------------------------------------------------
 
 
@@ -166,3 +189,97 @@ def flops_recursive(config, T, layers=None):
     if left == 0:
         return 2 * d * config.vocab_size
     return 8 * d**2 + 4 * d * width(config) + 4 * d * T + flops_recursive(config, T, left - 1)
+
+
+# --- largest_batch --------------------------------------------------------------------------------
+
+
+@right("largest_batch")
+def batch_in_a_loop(config, T, room):
+    B = 0
+    while training_peak(config, B + 1, T) <= room:
+        B = B + 1
+    return B
+
+
+@right("largest_batch")
+def batch_from_above(config, T, room):
+    if training_peak(config, 1, T) > room:
+        return 0
+    most = 1
+    while training_peak(config, most, T) <= room:
+        most *= 2
+    while training_peak(config, most, T) > room:
+        most -= 1
+    return most
+
+
+@right("largest_batch")
+def batch_by_bisection(config, T, room):
+    above = 1
+    while training_peak(config, above, T) <= room:
+        above *= 2
+    peaks = range(1, above + 1)
+    return bisect.bisect_right(peaks, room, key=lambda B: training_peak(config, B, T))
+
+
+# --- kv_cache_bytes -------------------------------------------------------------------------------
+
+
+@right("kv_cache_bytes")
+def cache_by_shapes(config, B, T, n_bytes=4):
+    refuse_length(config, T)
+    if B < 1:
+        raise ValueError("no text")
+    size = config.n_embd // config.n_head
+    keys = (config.n_layer, B, config.n_head, T, size)
+    return (math.prod(keys) + math.prod(keys)) * n_bytes
+
+
+@right("kv_cache_bytes")
+def cache_in_loops(config, B, T, n_bytes=4):
+    if T < 1 or B < 1 or T > config.n_positions:
+        raise ValueError(f"{B} texts of {T} tokens")
+    total = 0
+    for _ in range(config.n_layer):
+        for _ in ("key", "value"):
+            total += B * T * config.n_embd
+    return total * n_bytes
+
+
+@right("kv_cache_bytes")
+def cache_of_a_meta_tensor(config, B, T, n_bytes=4):
+    refuse_length(config, T)
+    if not B >= 1:
+        raise ValueError(B)
+    kept = torch.empty(2, config.n_layer, B, T, config.n_embd, device="meta")
+    return kept.numel() * n_bytes
+
+
+# --- flop_utilization -----------------------------------------------------------------------------
+
+
+@right("flop_utilization")
+def share_by_time(n_parameters, n_tokens, gpu_hours, peak):
+    if gpu_hours <= 0 or peak <= 0:
+        raise ValueError("hours and peak must be above 0")
+    seconds_at_peak = (2 + 4) * n_parameters * n_tokens / peak
+    return seconds_at_peak / (60 * 60 * gpu_hours)
+
+
+@right("flop_utilization")
+def share_by_rate(n_parameters, n_tokens, gpu_hours, peak):
+    if min(gpu_hours, peak) <= 0:
+        raise ValueError
+    rate = 3 * (2 * n_parameters) * n_tokens / gpu_hours / 3600
+    return rate / peak
+
+
+@right("flop_utilization")
+def share_by_logarithms(n_parameters, n_tokens, gpu_hours, peak):
+    if not (gpu_hours > 0 < peak):
+        raise ValueError("above 0, please")
+    return (
+        math.exp(math.log(n_parameters) + math.log(n_tokens) - math.log(gpu_hours) - math.log(peak))
+        / 600
+    )

@@ -217,6 +217,28 @@ def test_cost_is_hours_times_price():
     assert all(0 < machine.utilisation < 1 and machine.source for machine in census.MACHINES)
 
 
+def test_the_largest_batch_is_the_last_that_fits():
+    for room in (0, 10**5, 3 * 10**5, 10**6, census.training_peak(SMALL, 4, 24)):
+        B = census.largest_batch(SMALL, 24, room)
+        assert B == 0 or census.training_peak(SMALL, B, 24) <= room
+        assert census.training_peak(SMALL, B + 1, 24) > room
+
+
+def test_published_trainings_reached_the_published_rates():
+    shares = {
+        t.name: census.flop_utilization(
+            t.n_parameters, t.n_tokens, t.gpu_hours, census.PEAKS[t.gpu]
+        )
+        for t in census.TRAININGS
+    }
+    assert shares["GPT-3"] * 125 == pytest.approx(24.6, rel=0.01)  # Patterson et al. 2021, table 4
+    # with the forward pass that checkpointing repeats: Narayanan et al. 2021, section 5
+    assert shares["GPT-3's shape, Megatron"] * 8 / 6 * 312 == pytest.approx(140, rel=0.01)
+    # 38 to 43 % while it ran: Grattafiori et al. 2024, table 4
+    assert 0.3 < shares["Llama 3.1 405B"] < 0.43
+    assert {m.utilisation for m in census.MACHINES} >= {24.6 / 125}
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -226,8 +248,10 @@ def test_cost_is_hours_times_price():
         lambda: census.flops_per_token(SMALL, 0),
         lambda: census.flops_per_token(SMALL, 25),
         lambda: census.training_flops(-1, 5),
+        lambda: census.flop_utilization(1e9, 1e9, 0, 1e12),
+        lambda: census.largest_batch(SMALL, 25, 10**9),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(call):
-    with pytest.raises(ValueError, match="at least one|n_positions=24|negative"):
+    with pytest.raises(ValueError, match="at least one|n_positions=24|negative|above 0"):
         call()

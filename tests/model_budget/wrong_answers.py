@@ -2,7 +2,10 @@
 every one.
 """
 
+import torch
 from answers import DIFFERS, WrongAnswers
+
+from course_utils.model_budget import training_memory, training_peak
 
 wrong = WrongAnswers()
 
@@ -146,6 +149,46 @@ def count_small(config):
     return 124_439_808
 
 
+# --- stays_tied -----------------------------------------------------------------------------------
+
+
+@wrong("stays_tied", says="two parameters on the same memory part at the first move")
+def tied_by_memory(model):
+    return model.lm_head.weight.data_ptr() == model.wte.weight.data_ptr()
+
+
+@wrong("stays_tied", says="two parameters on the same memory part at the first move")
+def tied_by_storage(model):
+    head, table = model.lm_head.weight, model.wte.weight
+    return head.untyped_storage().data_ptr() == table.untyped_storage().data_ptr()
+
+
+@wrong("stays_tied", says="a copy has equal numbers, too, and is trained apart")
+def tied_by_values(model):
+    return torch.equal(model.lm_head.weight, model.wte.weight)
+
+
+@wrong("stays_tied", says="a copy has equal numbers, too, and is trained apart")
+def tied_by_closeness(model):
+    return bool(torch.isclose(model.lm_head.weight, model.wte.weight).all())
+
+
+@wrong("stays_tied", says="two tables of the same shape need not be tied")
+def tied_by_shape(model):
+    return model.lm_head.weight.shape == model.wte.weight.shape
+
+
+@wrong("stays_tied", says="it is the other way round")
+def tied_turned_round(model):
+    return model.lm_head.weight is not model.wte.weight
+
+
+@wrong("stays_tied", says="you never find a tied head")
+def tied_by_layers(model):
+    """Compares the layers, which are always two."""
+    return model.lm_head is model.wte
+
+
 # --- flops_per_token ------------------------------------------------------------------------------
 
 
@@ -283,3 +326,206 @@ def flops_any_length(config, T):
     """No error for a text that does not fit."""
     d, V, P, L, f = sizes(config)
     return 2 * (L * (4 * d**2 + 2 * d * f) + V * d) + L * 4 * T * d
+
+
+# --- largest_batch --------------------------------------------------------------------------------
+
+
+def counted_up(fits):
+    B = 0
+    while fits(B + 1):
+        B += 1
+    return B
+
+
+@wrong("largest_batch", says="there once, not once for each text")
+def batch_divides(config, T, room):
+    """As if two texts took twice the memory of one."""
+    return room // training_peak(config, 1, T)
+
+
+@wrong("largest_batch", says="this is one text more than fits")
+def batch_stops_late(config, T, room):
+    """The first batch that does not fit."""
+    B = 1
+    while training_peak(config, B, T) <= room:
+        B += 1
+    return B
+
+
+@wrong("largest_batch", says="one text more would fit")
+def batch_stops_early(config, T, room):
+    """A loop that looks two ahead."""
+    B = 0
+    while training_peak(config, B + 2, T) <= room:
+        B += 1
+    return B
+
+
+@wrong("largest_batch", says="a peak that is exactly as large as the room still fits")
+def batch_strictly_below(config, T, room):
+    """< in place of <=."""
+    return counted_up(lambda B: training_peak(config, B, T) < room)
+
+
+@wrong("largest_batch", says="where not even one text fits, the answer is 0")
+def batch_at_least_one(config, T, room):
+    """Begins with a text that may not fit."""
+    B = 1
+    while training_peak(config, B + 1, T) <= room:
+        B += 1
+    return B
+
+
+@wrong("largest_batch", says="you added every kind at its own fullest moment")
+def batch_of_sums(config, T, room):
+    return counted_up(lambda B: sum(training_memory(config, B, T).values()) <= room)
+
+
+@wrong("largest_batch", says="you left out the weights and what Adam keeps")
+def batch_of_activations(config, T, room):
+    """What depends on the batch, and nothing else."""
+
+    def grows(B):
+        memory = training_memory(config, B, T)
+        return memory["activations"] + memory["logits"]
+
+    return counted_up(lambda B: grows(B) <= room)
+
+
+@wrong("largest_batch", says="the texts have T tokens, not n_positions")
+def batch_of_full_texts(config, T, room):
+    guard(config, T)
+    return counted_up(lambda B: training_peak(config, B, config.n_positions) <= room)
+
+
+@wrong("largest_batch", says="a batch need not be a power of two")
+def batch_powers_of_two(config, T, room):
+    """1, 2, 4, 8: the sizes that people use."""
+    B = 1
+    if training_peak(config, 1, T) > room:
+        return 0
+    while training_peak(config, 2 * B, T) <= room:
+        B *= 2
+    return B
+
+
+# --- kv_cache_bytes -------------------------------------------------------------------------------
+
+
+def right_cache(config, B, T, n_bytes):
+    if B < 1:
+        raise ValueError(B)
+    guard(config, T)
+    return 2 * config.n_layer * B * T * config.n_embd * n_bytes
+
+
+@wrong("kv_cache_bytes", says="keys and values are kept, both; you counted one of them")
+def cache_of_keys(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // 2
+
+
+@wrong("kv_cache_bytes", says="queries are not kept: no later token needs them")
+def cache_with_queries(config, B, T, n_bytes=4):
+    """All that c_attn gives."""
+    return right_cache(config, B, T, n_bytes) // 2 * 3
+
+
+@wrong("kv_cache_bytes", says="every block has its own keys and values; you counted one block")
+def cache_of_one_block(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // config.n_layer
+
+
+@wrong("kv_cache_bytes", says="all heads together have n_embd features; you gave as many to each")
+def cache_wide_heads(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) * config.n_head
+
+
+@wrong("kv_cache_bytes", says="each block has n_head heads; you counted one")
+def cache_of_one_head(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // config.n_head
+
+
+@wrong("kv_cache_bytes", says="each of the B texts has keys and values of its own")
+def cache_of_one_text(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // B
+
+
+@wrong("kv_cache_bytes", says="the texts have T tokens, not n_positions")
+def cache_of_full_length(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // T * config.n_positions
+
+
+@wrong("kv_cache_bytes", says="you counted numbers; each has n_bytes bytes")
+def cache_in_numbers(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) // n_bytes
+
+
+@wrong("kv_cache_bytes", says="a number has n_bytes bytes, which are not always 4")
+def cache_in_float32(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, 4)
+
+
+@wrong("kv_cache_bytes", says="the number is right, but bytes are an int")
+def cache_as_float(config, B, T, n_bytes=4):
+    return right_cache(config, B, T, n_bytes) / 1
+
+
+@wrong("kv_cache_bytes", says="must raise ValueError")
+def cache_of_any_length(config, B, T, n_bytes=4):
+    return 2 * config.n_layer * B * T * config.n_embd * n_bytes
+
+
+# --- flop_utilization -----------------------------------------------------------------------------
+
+
+def right_share(n_parameters, n_tokens, gpu_hours, peak):
+    if not (gpu_hours > 0 and peak > 0):
+        raise ValueError(gpu_hours)
+    return 6 * n_parameters * n_tokens / (gpu_hours * 3600 * peak)
+
+
+@wrong("flop_utilization", says="you counted the forward pass only")
+def share_forward(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) / 3
+
+
+@wrong("flop_utilization", says="you counted the way down only")
+def share_backward(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) * 2 / 3
+
+
+@wrong("flop_utilization", says="you counted 1 FLOP for each parameter and token")
+def share_one(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) / 6
+
+
+@wrong("flop_utilization", says="the peak is for a second, and an hour has 3,600")
+def share_in_hours(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) * 3600
+
+
+@wrong("flop_utilization", says="an hour has 3,600 seconds, not 60")
+def share_in_minutes(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) * 60
+
+
+@wrong("flop_utilization", says="this is the fraction upside down")
+def share_turned(n_parameters, n_tokens, gpu_hours, peak):
+    return 1 / right_share(n_parameters, n_tokens, gpu_hours, peak)
+
+
+@wrong("flop_utilization", says="you gave percent; a share lies between 0 and 1")
+def share_percent(n_parameters, n_tokens, gpu_hours, peak):
+    return 100 * right_share(n_parameters, n_tokens, gpu_hours, peak)
+
+
+@wrong("flop_utilization", says="this is what a GPU does in a second; divide it by the peak")
+def share_rate(n_parameters, n_tokens, gpu_hours, peak):
+    return right_share(n_parameters, n_tokens, gpu_hours, peak) * peak
+
+
+@wrong("flop_utilization", says="must raise ValueError")
+def share_of_anything(n_parameters, n_tokens, gpu_hours, peak):
+    """A negative peak gives a negative share."""
+    return n_parameters * n_tokens / (gpu_hours or 1e-9) / 600 / peak

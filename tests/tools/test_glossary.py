@@ -17,6 +17,10 @@ NEEDED = {
         "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
         "softmax", "temperature", "value",
     },
+    "08_model_budget": {
+        "activations", "checkpointing", "floating-point operations", "gradient accumulation",
+        "meta device", "mixed precision", "parameters",
+    },
 }  # fmt: skip
 
 
