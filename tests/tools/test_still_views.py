@@ -100,8 +100,8 @@ def test_a_page_folds_the_code_under_its_title_and_needs_no_network(lesson):
     soup = BeautifulSoup(page, "html.parser")
     folds = soup.find_all("details", class_="course-code")
     assert [fold.summary.text for fold in folds] == [
-        "What you expect: the code",
-        "Bars <of> a height: the code",
+        "What you expect · the code",
+        "Bars <of> a height · the code",
     ]
     assert not any(fold.has_attr("open") for fold in folds)
     assert slides.external(page) == []
