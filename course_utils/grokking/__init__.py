@@ -15,19 +15,37 @@ from course_utils.grokking.modular_addition import (
     split,
     train_adder,
 )
+from course_utils.grokking.measures import (
+    curves,
+    early_stop,
+    exact_sequences,
+    new_pairs,
+    reaches,
+    recorded,
+    running_sums,
+    suddenness,
+)
 
 __all__ = [
     "ModularAdder",
     "by_sum",
+    "curves",
+    "early_stop",
     "exact_match",
+    "exact_sequences",
     "excluded_logits",
     "frequency_power",
     "key_frequencies",
     "loss_and_accuracy",
     "memorise",
+    "new_pairs",
+    "reaches",
+    "recorded",
     "restricted_logits",
     "restricted_loss",
+    "running_sums",
     "split",
+    "suddenness",
     "train_adder",
 ]
 
