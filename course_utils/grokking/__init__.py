@@ -22,6 +22,7 @@ from course_utils.grokking.measures import (
     new_pairs,
     reaches,
     recorded,
+    recorded_film,
     running_sums,
     suddenness,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "new_pairs",
     "reaches",
     "recorded",
+    "recorded_film",
     "restricted_logits",
     "restricted_loss",
     "running_sums",

@@ -591,7 +591,7 @@ show(fig, "Only with weight decay and the key frequencies does the restricted lo
 
 
 # %% [markdown]
-# With random frequencies, and without weight decay, it ends above guessing. The
+# Random frequencies are worse than guessing at step 600, and without weight decay the loss rises above guessing. The
 # measure tells the models apart at a time when all of them know the training pairs and fail on new ones.
 #
 # **Move the frequency.** A key frequency is taken out of those that are kept; another is added. Which can the model not do
