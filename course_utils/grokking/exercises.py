@@ -205,8 +205,12 @@ def _shares(power: Tensor) -> Tensor:
             lambda x: _shares(_power(x, of=torch.abs).sum(-1)[..., 1:])
         ),
         "frequency 0, the mean, is left out": lambda x: _shares(_power(x).sum(-1)),
-        "leave frequency 0 out before you divide, too": lambda x: _shares(_power(x).sum(-1))[..., 1:],
-        "the shares sum to 1: divide by the sum of all powers": lambda x: _power(x).sum(-1)[..., 1:],
+        "leave frequency 0 out before you divide, too": lambda x: _shares(_power(x).sum(-1))[
+            ..., 1:
+        ],
+        "the shares sum to 1: divide by the sum of all powers": lambda x: _power(x).sum(-1)[
+            ..., 1:
+        ],
         "you took the real part alone; the sines are in the imaginary part": (
             lambda x: _shares(_power(x, of=lambda f: f.real.square()).sum(-1)[..., 1:])
         ),
@@ -256,9 +260,7 @@ def _within(right: Tensor, lengths: Tensor, less: int = 0) -> Tensor:
     ],
     mistakes={
         "that is the share of right tokens; a sequence counts as a whole": (
-            lambda right, lengths: (
-                (right & _within(right, lengths)).sum((-2, -1)) / lengths.sum()
-            )
+            lambda right, lengths: (right & _within(right, lengths)).sum((-2, -1)) / lengths.sum()
         ),
         "you multiplied shares, as if outcomes were independent; look at each sequence": (
             lambda right, lengths: (

@@ -135,7 +135,10 @@ def early_stop(losses: Sequence[float], patience: int) -> int:
     """Where early stopping ends: the place of the best loss so far, as soon as `patience`
     measurements in a row were not better.
 
-    >>> early_stop([4.0, 3.0, 5.0, 6.0, 1.0], patience=2), early_stop([4.0, 3.0, 5.0, 1.0], patience=2)
+    >>> (
+    ...     early_stop([4.0, 3.0, 5.0, 6.0, 1.0], patience=2),
+    ...     early_stop([4.0, 3.0, 5.0, 1.0], patience=2),
+    ... )
     (1, 3)
     """
     best = 0
@@ -204,7 +207,9 @@ def measure_run(seed: int, weight_decay: float, steps: int = 3000) -> dict:
     """
     run, train = train_from(seed, weight_decay, steps)
     keys = key_frequencies(run.logits[-1])[: None if weight_decay else 3]
-    found = {name: [round(x, 4) for x in c.tolist()] for name, c in curves(run, train, keys).items()}
+    found = {
+        name: [round(x, 4) for x in c.tolist()] for name, c in curves(run, train, keys).items()
+    }
     return {"seed": seed, "weight decay": weight_decay, "frequencies": keys, "steps": run.steps, "curves": found}  # fmt: skip
 
 

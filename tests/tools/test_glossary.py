@@ -17,6 +17,10 @@ NEEDED = {
         "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
         "softmax", "temperature", "value",
     },
+    "17_grokking": {
+        "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
+        "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
+    },
 }  # fmt: skip
 
 
