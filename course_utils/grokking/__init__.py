@@ -3,6 +3,17 @@ lesson 17.
 """
 
 from course_utils.grokking.emergence import exact_match, memorise
+from course_utils.grokking.measures import (
+    curves,
+    early_stop,
+    exact_sequences,
+    new_pairs,
+    reaches,
+    recorded,
+    recorded_film,
+    running_sums,
+    suddenness,
+)
 from course_utils.grokking.modular_addition import (
     ModularAdder,
     by_sum,
@@ -14,17 +25,6 @@ from course_utils.grokking.modular_addition import (
     restricted_loss,
     split,
     train_adder,
-)
-from course_utils.grokking.measures import (
-    curves,
-    early_stop,
-    exact_sequences,
-    new_pairs,
-    reaches,
-    recorded,
-    recorded_film,
-    running_sums,
-    suddenness,
 )
 
 __all__ = [

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from course_utils.checking import Exercises, Wrong, expect
 from course_utils.checking.inputs import must_raise, normal
-from course_utils.grokking import modular_addition as grokking
 from course_utils.grokking import measures
+from course_utils.grokking import modular_addition as grokking
 
 EXERCISES = Exercises()
 

@@ -14,7 +14,7 @@
 # **A network knows its training examples by heart, and only long after learns the rule. What happens in between?** You
 # train one that adds on a clock, find out what grows in it before it can add, and ask whether the jump is real.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 75 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 67 minutes to read and do.
 #
 # **What you will be able to do**
 # - find a leak between training and test, and say how sudden a rise is, whatever the length of the run;
@@ -62,7 +62,8 @@ free = grokking.recorded(weight_decay=0.0)
 
 # %% [markdown]
 # **Move the slider.** A small network learns to add modulo 53 (the remainder after division by 53), from 35 % of all
-# pairs. Left are its answers: a colour for each sum, a row for a, a column for b. When do you see the rule?
+# pairs. Left are its answers: a colour for each sum, a row for a, a column for b. Right is each number as a point, seen
+# from a direction in which they form a circle at the end. When do you see the rule?
 
 # %% tags=["display"]
 # @title A network learns to add
@@ -74,13 +75,15 @@ def draw_film(step):
     axes[0].set(title=f"its answers, step {step}", xlabel="b", ylabel="a")
     axes[1].bar(range(1, 27), film["power"][i], color=COLORS["blue"])
     axes[1].set(title="waves in the embedding", xlabel="frequency", ylabel="share", ylim=(0, 0.45))
-    points = film["clock"][i]
-    axes[2].scatter(*points.T, c=range(53), cmap="twilight", s=60)
-    for a in range(0, 53, 4):
-        axes[2].annotate(str(a), points[a].tolist(), fontsize=12)
-    reach = 1.25 * film["clock"].abs().max().item()
-    axes[2].set(title="the numbers 0 to 52", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes[2].set(xticks=(), yticks=())
+    points, k = film["clock"][i], film["frequency"].item()
+    turned = k * torch.arange(53) % 53  # how far around each number is, in 53rds of a turn
+    axes[2].scatter(*points.T, c=turned, cmap="twilight", s=60, edgecolor="grey", linewidth=0.5)
+    for a in range(53):
+        if turned[a] % 6 == 0 and turned[a] < 50:
+            axes[2].text(*(1.28 * points[a]).tolist(), str(a), ha="center", va="center", fontsize=12)
+    reach = 1.5 * film["clock"].abs().max().item()
+    axes[2].set(title=f"numbers, frequency {k}", xlim=(-reach, reach), ylim=(-reach, reach))
+    axes[2].set(xticks=(), yticks=(), aspect="equal")
     for ax in (axes[0], axes[2]):
         ax.grid(False)
     truth = (torch.arange(53)[:, None] + torch.arange(53)) % 53
@@ -131,11 +134,12 @@ claims.criteria()
 # ## Late
 #
 # **Question.** A model knows all of its training examples and fails on all others. You train on, and for a long time
-# nothing seems to change. Then it can do them all. This late step from memory to rule is called **grokking** (Power and
+# nothing seems to change. Then it can do them all. To learn the rule long after the examples is called **grokking** (Power and
 # others 2022). Is there really nothing going on before it?
 #
 # The model is one transformer layer that reads a, b and "=". At every step it sees all training pairs. With
-# **weight decay** each step also makes all weights a little smaller, which favours solutions with small weights; here it is strong.
+# **weight decay** each step also makes all weights a little smaller, which favours solutions with small weights. Here it
+# is strong.
 
 # %% tags=["display"]
 # @title Predict: how late?
@@ -371,8 +375,8 @@ reveal("grokking.stop", "only weight decay, not stopped early")
 # modulo 53?
 #
 # Put the numbers on a circle, like the hours on a clock, and turn. A wave of **frequency** k goes k times up and down
-# while the number goes once around: cos(2πk·a/53) and sin(2πk·a/53). The **discrete Fourier transform** writes any table of numbers as a
-# sum of such waves, and says how much of each is in it. The **power** of a frequency is the squared size of its waves.
+# while the number goes once around: cos(2πk·a/53) and sin(2πk·a/53). The **discrete Fourier transform** writes any table of numbers
+# as a sum of waves, and says how much of each is in it. The **power** of a frequency is the squared size of its waves.
 
 # %% tags=["display"]
 # @title Addition by turning, as a diagram
@@ -469,8 +473,9 @@ reveal("grokking.frequencies", "2 to 5")
 # **Question.** When did these waves come: with the jump, or before it?
 #
 # A number that grows steadily towards a jump that other numbers do not announce is a **progress measure**. Nanda and others
-# propose two. The **restricted loss** is the loss when of the logits only the key waves of a + b are kept: how good is the rule alone?
-# The **excluded loss** is the loss on the training pairs when just these waves are deleted: how good is all the rest?
+# propose two. The **restricted loss** is the loss when of the logits only the key waves of a + b are kept: it says how
+# good the rule is alone. The **excluded loss** is the loss on the training pairs when the key waves of a + b are deleted: it
+# says how good all the rest is.
 #
 # ### Exercise 4 · keep only some waves
 #
@@ -536,7 +541,8 @@ reveal("grokking.restricted", "about 1 nat")
 
 # %% [markdown]
 # The rule grows next to the memory from the beginning, and the model leans on it more and more: without it, it would do
-# worse and worse even on what it knows by heart. Then the weights shrink, while the jump comes.
+# worse and worse even on what it knows by heart. Then the weights shrink, while the jump comes. Nanda and others read this
+# as a *clean-up*: the rule needs smaller weights than the memory, and weight decay clears away what is no longer needed.
 #
 # **Is that so with every seed?** When has each measure gone half of its way? For the losses, half of guessing's loss; for the
 # accuracy, one half. Their steps, as a share of the accuracy's:
@@ -670,7 +676,7 @@ exact_sequences = check("grokking.exact_sequences", exact_sequences)
 # @title Predict: the lists and the formula
 predict(
     "grokking.sums",
-    "16 steps in a row, measured on 2,000 lists, at all snapshots. Beside p¹⁶ the share of right lists is …",
+    "16 steps in a row, on 2,000 lists, at each snapshot. Beside p¹⁶ the share of right lists is …",
     ["clearly lower", "about the same", "clearly higher"],
 )
 
