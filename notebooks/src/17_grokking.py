@@ -14,7 +14,7 @@
 # **A network knows its training examples by heart, and only long after learns the rule. What happens in between?** You
 # train one that adds on a clock, find out what grows in it before it can add, and ask whether the jump is real.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 67 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 68 minutes to read and do.
 #
 # **What you will be able to do**
 # - find a leak between training and test, and say how sudden a rise is, whatever the length of the run;
@@ -63,7 +63,8 @@ free = grokking.recorded(weight_decay=0.0)
 # %% [markdown]
 # **Move the slider.** A small network learns to add modulo 53 (the remainder after division by 53), from 35 % of all
 # pairs. Left are its answers: a colour for each sum, a row for a, a column for b. Right is each number as a point, seen
-# from a direction in which they form a circle at the end. When do you see the rule?
+# from a direction in which they form a circle at the end; a line leads some of them to their final place. When do you see
+# the rule?
 
 # %% tags=["display"]
 # @title A network learns to add
@@ -78,10 +79,14 @@ def draw_film(step):
     points, k = film["clock"][i], film["frequency"].item()
     turned = k * torch.arange(53) % 53  # how far around each number is, in 53rds of a turn
     axes[2].scatter(*points.T, c=turned, cmap="twilight", s=60, edgecolor="grey", linewidth=0.5)
-    for a in range(53):
-        if turned[a] % 6 == 0 and turned[a] < 50:
-            axes[2].text(*(1.28 * points[a]).tolist(), str(a), ha="center", va="center", fontsize=12)
     reach = 1.5 * film["clock"].abs().max().item()
+    for a in range(53):
+        if turned[a] % 6 == 0 and turned[a] < 50:  # its place on the dial
+            angle = 2 * math.pi * turned[a].item() / 53
+            x, y = 0.88 * reach * math.cos(angle), 0.88 * reach * math.sin(angle)
+            axes[2].text(x, y, str(a), ha="center", va="center", fontsize=12)
+            line = [points[a, 0], 0.9 * x], [points[a, 1], 0.9 * y]
+            axes[2].plot(*line, color="grey", linewidth=1, zorder=0)
     axes[2].set(title=f"numbers, frequency {k}", xlim=(-reach, reach), ylim=(-reach, reach))
     axes[2].set(xticks=(), yticks=(), aspect="equal")
     for ax in (axes[0], axes[2]):
