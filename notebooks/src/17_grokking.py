@@ -252,7 +252,7 @@ reveal("grokking.creep", "over ten times as often")
 
 
 # %% [markdown]
-# The creep was the leak. That the order does not matter is learned early and slowly. On new pairs, which need the rule,
+# The creep was the leak: that the order does not matter is learned early and slowly. On new pairs, which need the rule,
 # hardly anything changes for a long time. From here on, new pairs are the test.
 #
 # ## Sudden?
@@ -371,8 +371,8 @@ show(fig, "Only the runs with weight decay that went on to the end can add new p
 reveal("grokking.stop", "only weight decay, not stopped early")
 
 # %% [markdown]
-# The held-out loss gets worse from the first steps on, so early stopping keeps a model that can do nothing. Without weight
-# decay 3,000 steps bring nothing; whether more would, these runs do not say.
+# The held-out loss gets worse from the first steps on and does not come back for 500 steps, so early stopping keeps the
+# untrained model. Without weight decay 3,000 steps bring nothing; whether more would, these runs do not say.
 #
 # ## What has it learned?
 #
@@ -712,9 +712,11 @@ show(fig, "The longer the list, the later and the steeper its exact match rises,
 reveal("grokking.sums", "about the same" if off < 0.1 else "clearly higher")
 
 # %% [markdown]
-# The formula is at most 0.07 off. Steps fail almost as if they were independent: a random next number leads anywhere in the table. In a text mistakes come together, so there
-# you must measure. How sudden is each curve? From 0.5 to 0.9, as one step in two is soon right by memory. And the softest metric, the
-# mean probability of the right answer on new pairs, from 0.2 to 0.8:
+# The formula is at most 0.07 off with any seed. Steps fail almost as if they were independent: a random next number leads
+# anywhere in the table. In a text mistakes may come together, and then the formula says nothing.
+#
+# **How sudden is each curve?** By memory alone nearly half of the single steps are right, so for these curves the levels are
+# 0.5 and 0.9. Beside them stands a soft metric, the mean probability of the right answer on new pairs, with 0.2 and 0.8:
 
 # %%
 for row in alone:
@@ -741,7 +743,7 @@ claims.measure(
     shown=f"exact match of 16: at most {sharper:.2f} times the ratio of one step, with {len(alone)} "
           f"seeds; probability of the right answer: {min(soft):.2f} to {max(soft):.2f}",
     reason="They speak of models of growing size. Here it is one model in training: exact match "
-           "sharpens the jump, and the softest metric still has it.",
+           "sharpens the jump, and a soft metric has it, too.",
 )
 print(f"16 steps: at most {sharper:.2f} times the ratio of one step")
 print(f"probability {min(soft):.2f} to {max(soft):.2f}")
