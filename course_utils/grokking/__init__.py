@@ -3,6 +3,17 @@ lesson 17.
 """
 
 from course_utils.grokking.emergence import exact_match, memorise
+from course_utils.grokking.measures import (
+    curves,
+    early_stop,
+    exact_sequences,
+    new_pairs,
+    reaches,
+    recorded,
+    recorded_film,
+    running_sums,
+    suddenness,
+)
 from course_utils.grokking.modular_addition import (
     ModularAdder,
     by_sum,
@@ -19,15 +30,24 @@ from course_utils.grokking.modular_addition import (
 __all__ = [
     "ModularAdder",
     "by_sum",
+    "curves",
+    "early_stop",
     "exact_match",
+    "exact_sequences",
     "excluded_logits",
     "frequency_power",
     "key_frequencies",
     "loss_and_accuracy",
     "memorise",
+    "new_pairs",
+    "reaches",
+    "recorded",
+    "recorded_film",
     "restricted_logits",
     "restricted_loss",
+    "running_sums",
     "split",
+    "suddenness",
     "train_adder",
 ]
 

@@ -224,10 +224,12 @@ def loss_and_accuracy(logits: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frequency_power(x: Tensor) -> Tensor:
-    """Which waves are in the columns of x: the power of each frequency 1 to p // 2, as shares that
+    """Measure which waves are in a table: the power of each frequency 1 to p // 2, as shares that
     sum to 1.
 
-    The mean of each column (frequency 0) is left out.
+    Row a belongs to the number a. The power is the squared absolute value of the discrete Fourier
+    transform along the rows, added up over all columns; frequency 0, the mean, is left out. A wave
+    counts with all of its entries in the full transform: two, k and p - k, or one where k = p / 2.
     Shapes: x (..., p, d) -> (..., p // 2).
 
     >>> angle = 2 * math.pi * 3 * torch.arange(11) / 11

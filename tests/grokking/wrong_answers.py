@@ -5,7 +5,7 @@ every one.
 import math
 
 import torch
-from answers import WrongAnswers
+from answers import DIFFERS, WrongAnswers
 
 wrong = WrongAnswers()
 
@@ -209,3 +209,272 @@ def restricted_answers(logits, frequencies):
     for k in frequencies:
         keep[k % len(keep)] = keep[-k % len(keep)] = 1
     return torch.fft.ifft(spectrum * keep, dim=-1).real
+
+
+# --- new_pairs ------------------------------------------------------------------------------------
+
+
+@wrong("new_pairs", says="the mirrors are still among them")
+def new_untrained(train):
+    """The usual test set."""
+    return torch.logical_not(train)
+
+
+@wrong("new_pairs", says="turn it round")
+def new_known(train):
+    return train + train.T
+
+
+@wrong("new_pairs", says="both must be")
+def new_either(train):
+    """One of the two is missing."""
+    return ~train | ~train.T
+
+
+@wrong("new_pairs", says="those are the leaks")
+def new_leaks(train):
+    return train.T & ~train
+
+
+@wrong("new_pairs", says="(a, a) is its own mirror")
+def new_without_diagonal(train):
+    return ~(train | train.T | torch.eye(train.size(0), dtype=torch.bool))
+
+
+@wrong("new_pairs", says="you kept one half of the table")
+def new_once(train):
+    """Each unordered pair once."""
+    a = torch.arange(train.size(0))
+    return ~train & ~train.T & (a[:, None] <= a)
+
+
+@wrong(
+    "new_pairs",
+    says="you turned the rows round; the mirror of (a, b) is (b, a): turn the table, train.T",
+)
+def new_by_flip(train):
+    """Turns the rows round instead of the table."""
+    return ~(train | train.flip(0))
+
+
+@wrong("new_pairs", says="expected dtype torch.bool")
+def new_numbers(train):
+    return ((~train) & (~train.T)).float()
+
+
+# --- frequency_power ------------------------------------------------------------------------------
+
+
+def spectrum(x):
+    """|F|² of frequencies 0 to p // 2, each with all of its entries."""
+    p = x.size(-2)
+    full = torch.fft.fft(x, dim=-2).abs() ** 2
+    power = full[..., : p // 2 + 1, :].clone()
+    for k in range(1, (p + 1) // 2):
+        power[..., k, :] += full[..., p - k, :]
+    return power
+
+
+@wrong("frequency_power", says="you left out the square")
+def power_absolute(x):
+    power = torch.fft.rfft(x, dim=-2).abs()
+    if x.size(-2) % 2 == 0:
+        power[..., -1, :] = power[..., -1, :] / 2
+    power = power.sum(-1)[..., 1:]
+    return power / power.sum(-1, keepdim=True)
+
+
+@wrong("frequency_power", says="frequency 0, the mean, is left out")
+def power_with_mean(x):
+    power = spectrum(x).sum(-1)
+    power[..., 0] /= 2
+    power[..., 1:] /= 2
+    power[..., 0] *= 2
+    return power / power.sum(-1, keepdim=True)
+
+
+@wrong("frequency_power", says="leave frequency 0 out before you divide, too")
+def power_divided_early(x):
+    return power_with_mean(x)[..., 1:]
+
+
+@wrong("frequency_power", says="divide by the sum of all powers")
+def power_unnormalised(x):
+    power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)
+    if x.size(-2) % 2 == 0:
+        power[..., -1] /= 2
+    return power[..., 1:]
+
+
+@wrong("frequency_power", says="you took the real part alone")
+def power_real(x):
+    f = torch.fft.rfft(x, dim=-2).real ** 2
+    if x.size(-2) % 2 == 0:
+        f[..., -1, :] /= 2
+    f = f[..., 1:, :].sum(-1)
+    return f / f.sum(-1)[..., None]
+
+
+@wrong("frequency_power", says="add up the powers of all features first")
+def power_by_feature(x):
+    power = spectrum(x)[..., 1:, :]
+    return (power / power.sum(-2)[..., None, :]).mean(-1)
+
+
+@wrong("frequency_power", says="you added up the features before the transform")
+def power_of_the_sum(x):
+    power = spectrum(x.sum(-1)[..., None])[..., 1:, 0]
+    return power / power.sum(-1)[..., None]
+
+
+@wrong("frequency_power", says="where p is even, the frequency p / 2 has one entry")
+def power_of_rfft(x):
+    """What rfft gives, with both kinds of entries alike: right for an odd p."""
+    power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]
+    return power / power.sum(-1, keepdim=True)
+
+
+@wrong(
+    "frequency_power",
+    says="the waves ran over the features; they run over the numbers, the dimension before",
+)
+def power_along_features(x):
+    """rfft's default dimension, the last: waves over the features."""
+    power = torch.fft.rfft(x).abs().square().sum(-2)[..., 1:]
+    return power / power.sum(-1, keepdim=True)
+
+
+# --- exact_sequences ------------------------------------------------------------------------------
+
+
+def inside(right, lengths):
+    return torch.arange(right.size(-1)).expand_as(right) < lengths[..., None]
+
+
+@wrong("exact_sequences", says="that is the share of right tokens")
+def exact_tokens(right, lengths):
+    counted = inside(right, lengths)
+    return (right * counted).float().sum((-2, -1)) / counted.float().sum((-2, -1))
+
+
+@wrong("exact_sequences", says="as if outcomes were independent")
+def exact_by_formula(right, lengths):
+    p = exact_tokens(right, lengths)
+    return sum(p ** int(k) for k in lengths) / len(lengths)
+
+
+@wrong("exact_sequences", says="what stands after the end of a sequence counted, too")
+def exact_whole_rows(right, lengths):
+    return right.all(dim=-1).float().mean(dim=-1)
+
+
+@wrong("exact_sequences", says="only the last token of each sequence counted")
+def exact_last(right, lengths):
+    return right[..., torch.arange(len(lengths)), lengths - 1].float().mean(-1)
+
+
+@wrong("exact_sequences", says="one right token is not enough")
+def exact_any(right, lengths):
+    return (right * inside(right, lengths)).any(-1).float().mean(-1)
+
+
+@wrong("exact_sequences", says="the last token of each sequence did not count")
+def exact_one_less(right, lengths):
+    return (right | ~inside(right, lengths - 1)).all(-1).float().mean(-1)
+
+
+@wrong("exact_sequences", says="one token after the end of each sequence counted")
+def exact_one_more(right, lengths):
+    return (right | ~inside(right, lengths + 1)).all(-1).float().mean(-1)
+
+
+@wrong("exact_sequences", says="that is how many sequences are right")
+def exact_count(right, lengths):
+    return (right | ~inside(right, lengths)).all(-1).sum(-1).float()
+
+
+@wrong(
+    "exact_sequences", says="what stands after the end counted as wrong; it does not count at all"
+)
+def exact_after_is_wrong(right, lengths):
+    """What stands after the end counts as wrong: only full rows can be right."""
+    return (right & inside(right, lengths)).all(-1).float().mean(-1)
+
+
+# --- suddenness -----------------------------------------------------------------------------------
+
+
+def crossing(steps, values, level, last=False, measured=False):
+    places = [i for i in range(1, len(values)) if values[i - 1] < level <= values[i]]
+    if not places or values[0] >= level:
+        raise ValueError(level)
+    i = places[-1 if last else 0]
+    if measured:
+        return steps[i]
+    return steps[i] - (values[i] - level) * (steps[i] - steps[i - 1]) / (values[i] - values[i - 1])
+
+
+@wrong("suddenness", says="you subtracted the two steps")
+def sudden_difference(steps, values, low=0.2, high=0.8):
+    return crossing(steps, values, high) - crossing(steps, values, low)
+
+
+@wrong("suddenness", says="the wrong way round")
+def sudden_inverse(steps, values, low=0.2, high=0.8):
+    return crossing(steps, values, low) / crossing(steps, values, high)
+
+
+@wrong("suddenness", says="you took measured steps")
+def sudden_measured(steps, values, low=0.2, high=0.8):
+    return crossing(steps, values, high, measured=True) / crossing(
+        steps, values, low, measured=True
+    )
+
+
+@wrong("suddenness", says="you divided by the length of the run")
+def sudden_share(steps, values, low=0.2, high=0.8):
+    """The first edition's measure."""
+    return (crossing(steps, values, high) - crossing(steps, values, low)) / steps[-1]
+
+
+@wrong("suddenness", says="you measured from the first to the last value")
+def sudden_of_the_way(steps, values, low=0.2, high=0.8):
+    values = [(v - values[0]) / (values[-1] - values[0]) for v in values]
+    return crossing(steps, values, high) / crossing(steps, values, low)
+
+
+@wrong("suddenness", says="you measured from 0 to the highest value")
+def sudden_of_the_highest(steps, values, low=0.2, high=0.8):
+    top = max(values)
+    return crossing(steps, values, high * top) / crossing(steps, values, low * top)
+
+
+@wrong("suddenness", says="only the first time counts")
+def sudden_last(steps, values, low=0.2, high=0.8):
+    return crossing(steps, values, high, last=True) / crossing(steps, values, low, last=True)
+
+
+@wrong("suddenness", says="not always 0.2 and 0.8")
+def sudden_fixed(steps, values, low=0.2, high=0.8):
+    return crossing(steps, values, 0.8) / crossing(steps, values, 0.2)
+
+
+@wrong("suddenness", says="must raise a ValueError")
+def sudden_unchecked(steps, values, low=0.2, high=0.8):
+    """A curve that never gets there has 1."""
+    try:
+        return crossing(steps, values, high) / crossing(steps, values, low)
+    except ValueError:
+        return 1.0
+
+
+@wrong("suddenness", says=DIFFERS)
+def sudden_from_before(steps, values, low=0.2, high=0.8):
+    """The last measured step below each level."""
+    before = []
+    for level in (low, high):
+        crossing(steps, values, level)
+        before.append(
+            steps[next(i for i in range(1, len(values)) if values[i - 1] < level <= values[i]) - 1]
+        )
+    return before[1] / max(before[0], 1)

@@ -26,6 +26,7 @@ from course_utils.compression import shrinking as compression
 from course_utils.gpt2 import building, static, timing
 from course_utils.gpt2 import model as gpt2
 from course_utils.grokking import emergence
+from course_utils.grokking import measures as grokking_measures
 from course_utils.grokking import modular_addition as grokking
 from course_utils.guard_rails import defences as guard_rails
 from course_utils.guard_rails import leakage
@@ -738,6 +739,18 @@ def adding(d):
     return (
         vars(run), model.table(), grokking.loss_and_accuracy(logits, split), grokking.loss_and_accuracy(run.logits.to(d), split.to(d)), grokking.frequency_power(sums),
         grokking.restricted_logits(logits, [1]), grokking.excluded_logits(logits, [2]), grokking.restricted_loss(sums, [1]), grokking.key_frequencies(logits), grokking.sum_table(5),
+    )  # fmt: skip
+
+
+def adding_up(d):
+    model = grokking.ModularAdder(5, 8, 2, 16, generator=dice()).to(d)
+    split = grokking.split(5, 0.6, dice())
+    run = grokking.train_adder(model, split, steps=4, every=2)
+    numbers = torch.randint(5, (6, 4), generator=dice())
+    right = grokking_measures.running_sums(run.logits.argmax(-1).to(d), numbers)
+    return (
+        grokking_measures.new_pairs(split.to(d)), right, grokking_measures.exact_sequences(right, torch.tensor([1, 2, 3, 3, 2, 1])), grokking_measures.curves(run, split, [1]),
+        grokking_measures.film(run, split), grokking_measures.clock(run.embeddings.to(d), 2),
     )  # fmt: skip
 
 

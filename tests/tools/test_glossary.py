@@ -21,6 +21,10 @@ NEEDED = {
         "activations", "checkpointing", "floating-point operations", "gradient accumulation",
         "meta device", "mixed precision", "parameters",
     },
+    "17_grokking": {
+        "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
+        "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
+    },
 }  # fmt: skip
 
 
