@@ -159,8 +159,8 @@ def tied_by_memory(model):
 
 @wrong("stays_tied", says="two parameters on the same memory part at the first move")
 def tied_by_storage(model):
-    head, table = model.lm_head.weight, model.wte.weight
-    return head.untyped_storage().data_ptr() == table.untyped_storage().data_ptr()
+    memory = [x.weight.untyped_storage().data_ptr() for x in (model.lm_head, model.wte)]
+    return memory[0] == memory[1]
 
 
 @wrong("stays_tied", says="a copy has equal numbers, too, and is trained apart")
