@@ -100,10 +100,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in said or "can't allocate memory" in said
-    )
+    if not isinstance(error, RuntimeError):
+        return False
+    try:
+        said = str(error).lower()
+    except Exception:  # a class of somebody's own may have no words
+        return False
+    return "out of memory" in said or "can't allocate memory" in said
 
 
 def if_it_fits(work: Callable[[], R]) -> R | None:
