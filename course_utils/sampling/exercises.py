@@ -178,7 +178,7 @@ def _nucleus_mistakes(logits: Tensor, p: float) -> dict[str, Tensor]:
 @EXERCISES.add(
     sampling.top_p,
     difficulty=3,
-    minutes=12,
+    minutes=10,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "Sort the probabilities in descending order and add them up. A token stays while the likelier ones together have not "
@@ -235,7 +235,7 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
 @EXERCISES.add(
     sampling.min_p,
     difficulty=1,
-    minutes=5,
+    minutes=4,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "The limit follows the likeliest token: p times its probability. Where the model is sure, the limit is high.",
@@ -294,7 +294,7 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
 @EXERCISES.add(
     sampling.repetition_penalty,
     difficulty=2,
-    minutes=8,
+    minutes=7,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "First find out which tokens occurred: a table (B, V) of True and False. It counts each token once.",
@@ -397,7 +397,7 @@ def continued(model: Listener, ids: Tensor, n_new: int) -> Tensor:
 @EXERCISES.add(
     sampling.greedy,
     difficulty=1,
-    minutes=6,
+    minutes=4,
     hints=[
         "A loop of n_new rounds. In each the model reads the whole text; its answer at the last position is about the next token.",
         "model(ids)[:, -1] is (B, V). argmax(-1, keepdim=True) makes it (B, 1), so that it fits behind ids.",

@@ -17,6 +17,9 @@ NEEDED = {
         "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
         "softmax", "temperature", "value",
     },
+    "09_sampling": {
+        "beam search", "greedy decoding", "min-p", "multinomial", "repetition penalty", "top-k", "top-p",
+    },
 }  # fmt: skip
 
 
