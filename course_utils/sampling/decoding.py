@@ -174,8 +174,7 @@ def token_at(p: Tensor, u: Tensor) -> Tensor:
     """
     ends = wide(p).cumsum(-1)  # (B, V): where each token's interval ends
     # right=True: a point on the border belongs to the next token
-    owner = torch.searchsorted(ends, wide(u) * ends[..., -1:], right=True)  # (B, n)
-    # the product may be rounded up to the last end
+    owner = torch.searchsorted(ends, wide(u), right=True)  # (B, n)
     return owner.clamp(max=p.size(-1) - 1).to(u.device)
 
 
@@ -195,7 +194,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     p = wide(p)
     # float64 where there is one: 50,000 small numbers added up in float32 can be off by more than a
     # rare token's probability.
-    total = p.sum(-1)
+    total = p.cumsum(-1)[..., -1:]
     # one answer: a GPU is waited for once
     if not ((p >= 0).all() & (total > 0).all() & total.isfinite().all()):
         raise ValueError(
@@ -204,7 +203,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     points = torch.rand(
         *p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64
     )
-    return token_at(p, points.to(p.device)).to(home)
+    return token_at(p, points.to(p.device) * total).to(home)
 
 
 @torch.no_grad()

@@ -728,7 +728,9 @@ def behind(texts, place, V):
     return torch.cat([texts[place // V], (place % V)[:, None]], dim=1)
 
 
-@wrong("beam_step", says="you ranked the new tokens by themselves; add the score of the text so far")
+@wrong(
+    "beam_step", says="you ranked the new tokens by themselves; add the score of the text so far"
+)
 def beam_forgets(texts, scores, log_p, k):
     best, place = likeliest(log_p, k)
     return behind(texts, place, log_p.size(1)), best
@@ -752,9 +754,7 @@ def beam_old_scores(texts, scores, log_p, k):
     return behind(texts, place, log_p.size(1)), scores[place // log_p.size(1)]
 
 
-@wrong(
-    "beam_step", says="each text kept its own best token; the extensions of all texts compete"
-)
+@wrong("beam_step", says="each text kept its own best token; the extensions of all texts compete")
 def beam_greedy_each(texts, scores, log_p, k):
     total = scores + log_p.amax(-1)
     order = total.argsort(descending=True)[:k]
