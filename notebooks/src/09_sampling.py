@@ -63,8 +63,8 @@ model = talker.model.to(where)
 texts = talker.windows.to(where)  # (24, 257), each from the first word of a story on
 
 # %% [markdown]
-# **Move the sliders** and read the twenty draws below: they are what the model would write next. Set the temperature to its
-# greatest. Which of the other three brings sense back?
+# **Move the sliders** and read the twenty draws below: they are what the model would write next. At temperature 2 some are
+# nonsense. Which of the other three sliders brings sense back, and what does it cost?
 
 # %% tags=["display"]
 # @title What comes next, and what do you let through?
@@ -100,7 +100,7 @@ def draw_choice(place, temperature, top_k, top_p, min_p):
 explore(
     draw_choice,
     place=widgets.ToggleButtons(options=list(PLACES), description="next is"),
-    temperature=widgets.FloatSlider(1.0, min=0.1, max=3.0, step=0.1, description="temperature"),
+    temperature=widgets.FloatSlider(2.0, min=0.1, max=3.0, step=0.1, description="temperature"),
     top_k=widgets.IntSlider(50, 1, 50, description="top-k"),
     top_p=widgets.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p"),
     min_p=widgets.FloatSlider(0.0, min=0.0, max=1.0, step=0.05, description="min-p"),
@@ -436,10 +436,10 @@ fig, ax = subplots(figsize=(9, 4.3))
 for (name, points), mark in zip(curves.items(), "osD^", strict=True):
     ax.plot(*zip(*points, strict=True), f"{mark}-", label=name)
 greedy_point = curves["top-k"][0]
-ax.annotate("greedy", greedy_point, (greedy_point[0] + 0.1, greedy_point[1]), fontsize=12)
-ax.set(xlabel="impossible words (% of probability)", ylabel="distance to the teller (%)", ylim=(0, None))
+ax.annotate("greedy", greedy_point, (greedy_point[0] + 0.04, greedy_point[1]), fontsize=12)
+ax.set(xlabel="impossible words (% of probability)", ylabel="distance to the teller (%)", ylim=(0, 33))
 ax.legend()
-show(fig, "Curves of four methods: the less impossible they leave, the further from the teller they are.")
+show(fig, "Four methods: the less impossible probability they leave, the further from the teller they are.")
 shaped_now = {name: shaped(scores, **way) for name, way in MATCHED.items()}
 far = {name: distance(q) for name, q in shaped_now.items()}
 for name, q in shaped_now.items():
@@ -448,15 +448,19 @@ for name, q in shaped_now.items():
     print(f"{name:<16} impossible {bad:.2f} %   distance {off:.1f} ± {half:.1f} %   "
           f"minus min-p's {less:.1f} ± {around:.1f}")
     assert abs(bad - 1.3) < 0.1 and (name == "min-p 0.1" or less > around)
+strict = shaped(scores, temperature=0.3), shaped(scores, m=0.5)
+nearer, about = interval(distance(strict[0]) - distance(strict[1]))
+print(f"stricter, temperature 0.3 minus min-p 0.5: distance {nearer:.1f} ± {about:.1f}")
+assert nearer < -about
 for points in curves.values():
     assert points[0][0] < points[-2][0] and points[0][1] > points[-2][1]
 reveal("sampling.cut", min(far, key=lambda name: far[name].mean()))
 
 
 # %% [markdown]
-# All methods trade one for the other, and greedy is the far end. At this price min-p is the closest, because its limit moves
-# with the model: where one word is sure it keeps one, where twelve are alike it keeps twelve. Top-k keeps ten in both
-# places. This is one model and one kind of text; nobody has shown it for all.
+# All methods trade one for the other, and greedy is the far end. At this price min-p is the closest: its limit moves with the
+# model. Where one word is sure it keeps one, where twelve are alike it keeps twelve; top-k keeps ten in both places. But the
+# curves cross: for a stricter choice a low temperature is closer. And this is one model and one kind of text.
 #
 # ## Search for the likeliest text
 #
@@ -515,14 +519,14 @@ with torch.inference_mode():
     every = torch.cat([one.expand(len(VOCAB), -1), torch.arange(len(VOCAB), device=where)[:, None]], 1)
     second = model(every)[:, -1].log_softmax(-1)  # (V, V)
 best = (first[:, None] + second).max().item()
-print("…", talker.decode(one[0, -6:].cpu()), f"…   the best of all: {best:.3f}")
+print(f"… They …   the best of all: {best:.3f}")
 for k in (1, 4, len(VOCAB)):
     ids, score = beam_search(one, 2, k)
-    print(f"{k:>3} beams: {talker.decode(ids[0, 37:].cpu())}, log-probability {score[0]:.3f}")
+    print(f"{k:>3} beams: {' '.join(VOCAB[i] for i in ids[0, 37:])}, log-probability {score[0]:.3f}")
 
 # %% [markdown]
-# “Walked” is the likelier word. But a walk goes on in several ways, and each takes a part; “went to” is nearly one word. Four
-# beams are enough to find it.
+# “Walked” is the likelier word. But a walk goes on in several ways, and each takes a part; after “went” comes “to” almost
+# surely. Four beams are enough to find that.
 
 # %% tags=["display"]
 # @title Predict: the likeliest text
@@ -609,7 +613,7 @@ for name, settings in progress(HOW.items(), "drawing"):
     stories[name] = four(0, **settings)
 
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: likelihood, broken stories, variety
 def judged(stories):
     """The three yardsticks of (24, 4, T): a row of 24 numbers for each."""
@@ -625,8 +629,10 @@ for name, three in marks.items():
     print(f"{name:<18}{said[0][0]:>9.2f} ± {said[0][1]:.2f}{said[1][0]:>10.0f} ± {said[1][1]:<3.0f}"
           f"{said[2][0]:>9.2f} ± {said[2][1]:.2f}")
 fig, ax = subplots(figsize=(9, 4.3))
-for (name, three), mark in zip(marks.items(), "*sDv^oPXh", strict=True):
-    ax.plot(three[2].mean(), three[1].mean(), mark, markersize=12, label=name)
+colors = list(COLORS)[:5] + ["black", "purple", "blue", "vermillion"]
+for (name, three), mark, color in zip(marks.items(), "*sDv^o+xh", colors, strict=True):
+    look = dict(color=COLORS[color], markersize=12, markeredgewidth=2, fillstyle="none")
+    ax.plot(three[2].mean(), three[1].mean(), mark, label=name, **look)
 ax.set(xlabel="variety (share of different word pairs)", ylabel="words before the break", ylim=(25, 41))
 ax.legend(ncols=2, loc="lower left")
 show(fig, "Words before the break against variety: greedy and beams last and repeat, draws vary and break.")
@@ -650,7 +656,7 @@ reveal("sampling.beam", "likelier")
 # good story is not the likeliest one: it surprises now and then. Texts that are chosen for likelihood have less variety than
 # all that are drawn: greedy's four texts are one, and the four beams share most of their words.
 #
-# Drawn texts break more often. At temperature 1 they are even *less* likely than the teller's: after a break the model is lost.
+# Drawn texts break more often. At temperature 1 they are even *less* likely than the teller's, as in the paper.
 #
 # **Do greedy texts get stuck?** For GPT-2 the answer was yes, three times in four. A text is in a loop if it ends in three
 # times the same phrase.
@@ -671,7 +677,7 @@ print({name: f"{n} of 24 in a loop" for name, n in stuck.items()})
 # %% tags=["display"]
 # @title Measured: loops
 looped = next((row for row in long["greedy"] if loops(row[20:].tolist())), long["greedy"][0])
-print(textwrap.fill("… " + talker.decode(looped[-60:].cpu()), 100))
+print(textwrap.fill("… " + talker.decode(looped.cpu())[-240:], 100))
 assert stuck["temperature 1"] == 0 and 0 < stuck["greedy"] < 12
 claims.measure(
     "D2", stuck["greedy"] / 24, shown=f"{stuck['greedy']} of 24 texts",
@@ -701,7 +707,7 @@ for seed in progress((0, 1, 2), "three seeds"):
     for name, cut in {"top-p 0.9": dict(p=0.9), "min-p 0.1": dict(m=0.1)}.items():
         hot[seed, name] = four(seed, temperature=2.0, **cut)
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: temperature 2
 hot_marks = {key: judged(x) for key, x in hot.items()}
 hot_gaps = []
@@ -774,12 +780,12 @@ def penalised(ids, n_new, penalty):
     return ids
 
 
-strict = {penalty: penalised(prompts, 40, penalty) for penalty in (1.0, 1.2, 1.5)}
+held_back = {penalty: penalised(prompts, 40, penalty) for penalty in (1.0, 1.2, 1.5)}
 
 # %% tags=["display"]
 # @title Measured: the penalty
 ends, different = {}, {}
-for penalty, x in strict.items():
+for penalty, x in held_back.items():
     ends[penalty] = interval(torch.tensor([float(lasted(row)) for row in x]))
     different[penalty] = len(x[:, 20:].unique())
     print(f"penalty {penalty}: lasted {ends[penalty][0]:.0f} ± {ends[penalty][1]:.0f} of 40, "
@@ -880,8 +886,10 @@ x = list(bytes_for)
 ax.plot(x, [b / 1e6 for b in bytes_for.values()], "o-", label="fetched for a token")
 ax.plot(x, [weights / B / 1e6 for B in x], "s--", label="its share of the weights")
 ax.axhline(1000 * per_position / 1e6, color="black", linestyle=":", label="its own cache")
-ax.set_xscale("log", base=2)
-ax.set(yscale="log", xlabel="texts at once", ylabel="MB a token")
+ax.set(xscale="log", yscale="log", xlabel="texts at once", ylabel="MB a token")
+ax.set_xticks(x, x, minor=False)
+ax.set_xticks([], minor=True)
+ax.set_yticks([10, 30, 100, 300], [10, 30, 100, 300])
 ax.legend()
 fewer = bytes_for[1] / bytes_for[64]
 tiny = model.cache(50)
