@@ -174,7 +174,7 @@ def token_at(p: Tensor, u: Tensor) -> Tensor:
     """
     ends = wide(p).cumsum(-1)  # (B, V): where each token's interval ends
     # right=True: a point on the border belongs to the next token
-    owner = torch.searchsorted(ends, wide(u), right=True)  # (B, n)
+    owner = torch.searchsorted(ends, wide(u).contiguous(), right=True)  # (B, n)
     return owner.clamp(max=p.size(-1) - 1).to(u.device)
 
 

@@ -160,8 +160,7 @@ d.picture(
 # %% [markdown]
 # ## The likeliest word
 #
-# **Question.** The plainest rule: always take the most probable token. That is called **greedy decoding**. What kind of
-# story does it tell?
+# **Question.** To take the most probable token each time is **greedy decoding**. What kind of story does it tell?
 #
 # ### Exercise 1 · greedy
 #

@@ -842,7 +842,7 @@ def beam_too_many(texts, scores, log_p, k):
 
 @wrong("fetched_per_token", says="you counted a whole step; it writes B tokens")
 def bytes_whole_step(weights, per_position, B, T):
-    return float(weights + B * per_position * T)
+    return weights + B * per_position * T
 
 
 @wrong("fetched_per_token", says="each token paid for all weights; the B texts share them")
