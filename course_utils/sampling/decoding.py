@@ -160,6 +160,24 @@ def entropy(p: Tensor) -> Tensor:
 # --- Drawing and generating -----------------------------------------------------------------------
 
 
+def token_at(p: Tensor, u: Tensor) -> Tensor:
+    """Turn points into tokens: the tokens share the line from 0 to 1, in the order of their ids, each
+    with an interval as long as its probability.
+
+    Shapes: p (B, V), u (B, n), points with 0 <= u < 1 -> (B, n), int64: in whose interval each point
+    lies. An interval owns its left end, not its right one, so a token of probability 0 never comes.
+    Rounding may leave the sum of p a little below 1: a point behind it belongs to the last token.
+    Source: Devroye 1986, section III.2 (inversion).
+
+    >>> token_at(torch.tensor([[0.25, 0.0, 0.75]]), torch.tensor([[0.0, 0.2, 0.25, 0.9]]))
+    tensor([[0, 0, 2, 2]])
+    """
+    ends = wide(p).cumsum(-1)  # (B, V): where each token's interval ends
+    # right=True: a point on the border belongs to the next token
+    owner = torch.searchsorted(ends, wide(u).contiguous(), right=True)  # (B, n)
+    return owner.clamp(max=p.size(-1) - 1).to(u.device)
+
+
 def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     """Draw n tokens each, with replacement: throw a point on [0, 1) and see in whose interval it
     lies.
@@ -176,8 +194,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     p = wide(p)
     # float64 where there is one: 50,000 small numbers added up in float32 can be off by more than a
     # rare token's probability.
-    ends = p.cumsum(-1)  # (..., V): where each token's interval ends
-    total = ends[..., -1:]
+    total = p.cumsum(-1)[..., -1:]
     # one answer: a GPU is waited for once
     if not ((p >= 0).all() & (total > 0).all() & total.isfinite().all()):
         raise ValueError(
@@ -186,11 +203,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     points = torch.rand(
         *p.shape[:-1], n, generator=generator, device=generator.device, dtype=torch.float64
     )
-    # right=True: a point on the border belongs to the next token, so one of probability 0 is never
-    # drawn.
-    drawn = torch.searchsorted(ends, points.to(p.device) * total, right=True)  # (..., n)
-    # points * total may be rounded up to total, behind the last end
-    return drawn.clamp(max=p.size(-1) - 1).to(home)
+    return token_at(p, points.to(p.device) * total).to(home)
 
 
 @torch.no_grad()

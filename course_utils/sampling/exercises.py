@@ -1,11 +1,12 @@
-"""Exercises of lesson 09. The right values come from counting real tensors, from torch's FLOP
-counter and from transformers.
+"""Exercises of lesson 09. The right values come from transformers, from numpy, and from loops over all
+texts that there could be.
 """
 
 import math
 import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +20,7 @@ from transformers import (
 from course_utils.checking import Exercises, Wrong, expect
 from course_utils.checking.inputs import normal
 from course_utils.gpt2 import model as gpt2
+from course_utils.sampling import cost, search
 from course_utils.sampling import decoding as sampling
 
 EXERCISES = Exercises()
@@ -210,7 +212,7 @@ def _logits_added_up(logits: Tensor, p: float) -> Tensor:
 @EXERCISES.add(
     sampling.top_p,
     difficulty=3,
-    minutes=12,
+    minutes=10,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "Sort the probabilities in descending order and add them up. A token stays while the likelier ones together have not "
@@ -274,7 +276,7 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
 @EXERCISES.add(
     sampling.min_p,
     difficulty=1,
-    minutes=5,
+    minutes=4,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "The limit follows the likeliest token: p times its probability. Where the model is sure, the limit is high.",
@@ -336,7 +338,7 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
 @EXERCISES.add(
     sampling.repetition_penalty,
     difficulty=2,
-    minutes=8,
+    minutes=7,
     gradients=False,  # nobody trains through a choice of tokens
     hints=[
         "First find out which tokens occurred: a table (B, V) of True and False. It counts each token once.",
@@ -452,7 +454,7 @@ def looped(step: Callable) -> Callable:
 @EXERCISES.add(
     sampling.greedy,
     difficulty=1,
-    minutes=6,
+    minutes=4,
     hints=[
         "A loop of n_new rounds. In each the model reads the whole text; its answer at the last position is about the next token.",
         "model(ids)[:, -1] is (B, V). argmax(-1, keepdim=True) makes it (B, 1), so that it fits behind ids.",
@@ -527,3 +529,262 @@ def follow(
         logits = model(ids[:, -1:] if last else ids)[:, 0 if first else -1]
         ids = torch.cat([ids, (sign * logits).argmax(-1, keepdim=True)], 1)
     return ids
+
+
+# --- token_at -------------------------------------------------------------------------------------
+
+
+def inside(p: Tensor, points: Tensor) -> Tensor:
+    """Whose interval a point lies in, by numpy, row by row."""
+    found = [
+        np.digitize(u.double().numpy(), row.double().numpy().cumsum())
+        for row, u in zip(p, points, strict=True)
+    ]
+    return torch.from_numpy(np.stack(found)).clamp(max=p.size(-1) - 1)
+
+
+def _ends(p: Tensor) -> Tensor:
+    return p.double().cumsum(-1)
+
+
+def _sought(ends: Tensor, u: Tensor, right: bool = True) -> Tensor:
+    return torch.searchsorted(ends.contiguous(), u.double().contiguous(), right=right)
+
+
+def _kept(place: Tensor, p: Tensor) -> Tensor:
+    return place.clamp(0, p.size(-1) - 1)
+
+
+@EXERCISES.add(
+    sampling.token_at,
+    difficulty=2,
+    minutes=7,
+    sizes=False,  # a row without probability is no input
+    gradients=False,  # nobody trains through a choice of tokens
+    hints=[
+        "Where does the interval of token i end? At the sum of the probabilities of the tokens 0 to i.",
+        "ends = p.cumsum(-1). A point u lies in the interval of the first token whose end is above u: count the ends that are not.",
+        "(ends[:, None, :] <= u[:, :, None]).sum(-1) counts them, (B, n). Where rounding leaves the last end below u, it counts V: "
+        "clamp(max=V - 1).",
+    ],
+    mistakes={
+        "a point on a border belongs to the token that begins there": (
+            lambda p, u: _kept(_sought(_ends(p), u, right=False), p)
+        ),
+        "you took the likeliest token; the point decides": (
+            lambda p, u: p.argmax(-1, keepdim=True).expand(u.shape)
+        ),
+        "all rows got the points of the first row; each row has points of its own": (
+            lambda p, u: _kept(_sought(_ends(p), u[:1].expand(u.shape)), p)
+        ),
+        "all rows got the probabilities of the first row": (
+            lambda p, u: _kept(_sought(_ends(p[:1].expand(p.shape)), u), p)
+        ),
+        "a point behind the last end belongs to the last token; you gave a token that is not there": (
+            lambda p, u: _sought(_ends(p), u)
+        ),
+        "you sorted the tokens; their intervals lie in the order of the ids": (
+            lambda p, u: _kept(_sought(_ends(p.sort(-1, descending=True).values), u), p)
+        ),
+        "you put the likeliest tokens first; the intervals lie in the order of the ids": (
+            lambda p, u: p.sort(-1, descending=True, stable=True).indices.gather(
+                -1, _kept(_sought(_ends(p.sort(-1, descending=True, stable=True).values), u), p)
+            )
+        ),
+        "you compared the point with the probabilities; compare it with their sums": (
+            lambda p, u: (p[:, None, :] > u[:, :, None]).int().argmax(-1)
+        ),
+        "one token too far": lambda p, u: _kept(_sought(_ends(p), u) + 1, p),
+        "you counted the ends above the point; count those that are not": (
+            lambda p, u: _kept((_ends(p)[:, None, :] > u[:, :, None]).sum(-1), p)
+        ),
+        "all tokens got intervals of one length; each has its probability": (
+            lambda p, u: (u * p.size(-1)).long()
+        ),
+    },
+)
+def check_token_at(student: Callable, rng: random.Random) -> None:
+    for B, V, n in ((1, 6, 7), (3, 5, 4), (4, 4, 4), (2, 9, 1)):
+        parts = torch.tensor([[rng.randint(1, 9) for _ in range(V)] for _ in range(B)])
+        parts[:, rng.randrange(1, V - 1)] = 0
+        parts[:, 0] += rng.randint(0, 4)
+        p = parts / parts.sum(-1, keepdim=True)
+        middles = _ends(p)[:, None, :]
+        u = torch.tensor([[rng.random() for _ in range(n)] for _ in range(B)])
+        # a point near a border may fall to either side by rounding
+        near = ((u[:, :, None] - middles).abs() < 1e-4).any(-1)
+        u = torch.where(near, (u + 3e-4) % 0.999, u)
+        call = f"token_at(p, u) with p of shape {(B, V)} and u of shape {(B, n)}"
+        expect(student(p, u), inside(p, u), call)
+    for B in (2, 3):
+        # eighths add up exactly, so that points can lie on the borders
+        p = torch.tensor([rng.sample([0.0, 0.125, 0.25, 0.5, 0.125], 5) for _ in range(B)])
+        u = torch.tensor([[0.0, *(rng.randrange(8) / 8 for _ in range(3))] for _ in range(B)])
+        said = f"token_at(p, u) with {B} rows and points on the borders of the intervals"
+        expect(student(p, u), inside(p, u), said)
+    for V in (3, 5):
+        p = torch.full((1, V), 1 / V) * 0.999
+        u = torch.tensor([[0.9995, 0.1 + 0.2 * rng.random()]])
+        said = f"token_at(p, u) where the {V} probabilities sum to 0.999 and a point lies at 0.9995"
+        got = student(p, u)
+        if isinstance(got, Tensor) and got.shape == u.shape:
+            got = torch.stack([got[0, 0], _kept(got, p)[0, 0]])  # the point behind the end
+        expect(got, torch.tensor([V - 1, V - 1]), said)
+
+
+# --- beam_step ------------------------------------------------------------------------------------
+
+
+def all_extensions(texts: Tensor, scores: Tensor, log_p: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Every extension of every text, written out, and the k likeliest of them."""
+    found = [
+        (scores[i].item() + log_p[i, token].item(), [*text, token])
+        for i, text in enumerate(texts.tolist())
+        for token in range(log_p.size(-1))
+    ]
+    best = sorted(found, reverse=True)[:k]
+    return torch.tensor([text for _, text in best]), torch.tensor([score for score, _ in best])
+
+
+def _extended(
+    texts: Tensor,
+    scores: Tensor,
+    log_p: Tensor,
+    k: int,
+    *,
+    rank: Callable = lambda s, q: s + q,
+    keep: Callable | None = None,
+    parent: Callable = lambda place, V: place // V,
+    token: Callable = lambda place, V: place % V,
+    largest: bool = True,
+    front: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """A step of beam search with one part of it exchanged."""
+    V = log_p.size(-1)
+    total = rank(scores[:, None], log_p).expand(log_p.shape).flatten()
+    best, place = total.topk(min(k, total.numel()), largest=largest)
+    parts = [texts[parent(place, V) % len(texts)], token(place, V)[:, None] % V]
+    new = torch.cat(parts[::-1] if front else parts, dim=1)
+    return new, best if keep is None else keep(scores[:, None], log_p).flatten()[place]
+
+
+def _each_its_own(texts: Tensor, scores: Tensor, log_p: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    best, token = log_p.max(-1, keepdim=True)
+    total, order = (scores + best[:, 0]).sort(descending=True)
+    return torch.cat([texts, token], dim=1)[order][:k], total[:k]
+
+
+@EXERCISES.add(
+    search.beam_step,
+    difficulty=3,
+    minutes=12,
+    sizes=False,
+    gradients=False,  # nobody trains through a choice of tokens
+    hints=[
+        "The log-probability of a longer text is that of the text so far plus that of the new token: a table (K, V) of sums.",
+        "Lay the table out in one row, .flatten(), and take its topk. The place in that row says which text and which token: "
+        "place // V and place % V.",
+        "best, place = total.topk(min(k, total.numel())); torch.cat([texts[place // V], (place % V)[:, None]], dim=1) are the new "
+        "texts, best their scores.",
+    ],
+    mistakes={
+        "you ranked the new tokens by themselves; add the score of the text so far": (
+            lambda t, s, q, k: _extended(t, s, q, k, rank=lambda s, q: q)
+        ),
+        "you ranked by the sum, and returned the log-probability of the new token alone": (
+            lambda t, s, q, k: _extended(t, s, q, k, keep=lambda s, q: q)
+        ),
+        "you ranked by the sum, and returned the scores of the texts before this step": (
+            lambda t, s, q, k: _extended(t, s, q, k, keep=lambda s, q: s.expand(q.shape))
+        ),
+        "each text kept its own best token; the extensions of all texts compete": _each_its_own,
+        "the new tokens went behind other texts than those that they continue: the text is place // V": (
+            lambda t, s, q, k: _extended(t, s, q, k, parent=lambda i, V: torch.arange(len(i)))
+        ),
+        "you swapped place // V and place % V": (
+            lambda t, s, q, k: _extended(
+                t, s, q, k, parent=lambda i, V: i % V, token=lambda i, V: i // V
+            )
+        ),
+        "you kept the least likely texts": (
+            lambda t, s, q, k: _extended(t, s, q, k, largest=False)
+        ),
+        "you multiplied log-probabilities; their sum is the log of the product": (
+            lambda t, s, q, k: _extended(t, s, q, k, rank=lambda s, q: s * q)
+        ),
+        "you added probabilities; add log-probabilities": (
+            lambda t, s, q, k: _extended(t, s, q, k, rank=lambda s, q: s.exp() + q.exp())
+        ),
+        "you returned probabilities; scores are log-probabilities": (
+            lambda t, s, q, k: _extended(t, s, q, k, keep=lambda s, q: (s + q).exp())
+        ),
+        "you divided by the length; a score is a sum": (
+            lambda t, s, q, k: _extended(t, s, q, k, keep=lambda s, q: (s + q) / (t.size(1) + 1))
+        ),
+        "the new token was put in front; append it": (
+            lambda t, s, q, k: _extended(t, s, q, k, front=True)
+        ),
+        "the likeliest text comes first": (
+            lambda t, s, q, k: tuple(x.flip(0) for x in _extended(t, s, q, k))
+        ),
+        "one text too few": lambda t, s, q, k: tuple(x[:-1] for x in _extended(t, s, q, k)),
+    },
+)
+def check_beam_step(student: Callable, rng: random.Random) -> None:
+    for K, T, V, k in (
+        (3, 2, 5, 3),
+        (4, 3, 4, 4),
+        (1, 1, 7, 3),
+        (2, 4, 3, 4),
+        (3, 1, 8, 2),
+        (1, 2, 3, 9),
+    ):
+        texts = torch.tensor([rng.sample(range(V), 1) * T for _ in range(K)])
+        for i, text in enumerate(texts):
+            text[0] = i % V
+            text[1:] = torch.tensor([rng.randrange(V) for _ in range(T - 1)])
+        scores = torch.tensor(sorted((-rng.uniform(0.5, 3.0) for _ in range(K)), reverse=True))
+        log_p = (1.5 * normal(rng, K, V)).log_softmax(-1)
+        want = all_extensions(texts, scores, log_p, k)
+        call = f"beam_step(texts {(K, T)}, scores {(K,)}, log_p {(K, V)}, k={k})"
+        expect(student(texts, scores, log_p, k), want, call)
+
+
+# --- fetched_per_token ----------------------------------------------------------------------------
+
+
+def read_list(weights: int, per_position: int, B: int, T: int) -> float:
+    """Everything that a step reads, one entry each, shared among the tokens that it writes."""
+    fetched = [weights, *(per_position for _text in range(B) for _position in range(T))]
+    return sum(fetched) / B
+
+
+@EXERCISES.add(
+    cost.fetched_per_token,
+    difficulty=2,
+    minutes=6,
+    hints=[
+        "First count what one step fetches in all, for B texts. Then ask how many tokens that step writes.",
+        "A step reads all weights once, and for each of the B texts T positions of its own cache. It writes B tokens.",
+        "(weights + B * T * per_position) / B.",
+    ],
+    mistakes={
+        "you counted a whole step; it writes B tokens": lambda w, c, B, T: w + B * T * c,
+        "each token paid for all weights; the B texts share them": lambda w, c, B, T: w + T * c,
+        "the texts shared one cache; each text has its own": lambda w, c, B, T: (w + T * c) / B,
+        "you left out the cache": lambda w, c, B, T: w / B,
+        "you left out the weights": lambda w, c, B, T: float(T * c),
+        "one position of the cache is not enough: a new token looks at all T": (
+            lambda w, c, B, T: w / B + c
+        ),
+        "the weights are not read again for each position; the cache is there for that": (
+            lambda w, c, B, T: T * w / B + T * c
+        ),
+        "the cache of all texts was charged to each token": lambda w, c, B, T: w / B + B * T * c,
+    },
+)
+def check_fetched_per_token(student: Callable, rng: random.Random) -> None:
+    for B, T in ((1, 6), (4, 9), (3, 1), (5, 5), (16, 40)):
+        weights, per_position = rng.randrange(1000, 9000), rng.randrange(10, 90)
+        call = f"fetched_per_token(weights={weights}, per_position={per_position}, B={B}, T={T})"
+        expect(student(weights, per_position, B, T), read_list(weights, per_position, B, T), call)

@@ -70,7 +70,7 @@ for word, count in after.most_common(4):
 # | 06 | [Superposition: more features than dimensions](06_superposition.ipynb) | 03 |
 # | 07 | [KL bias: a loss that bends a model without a word of text](07_kl_bias.ipynb) | 04, 09 |
 # | 08 | [The budget of a model: parameters, memory, arithmetic](08_model_budget.ipynb) | 03, 04 |
-# | 09 | [From logits to text: how a model chooses the next token](09_sampling.ipynb) | 04 |
+# | 09 | [From logits to text: how a model chooses the next token](09_sampling.ipynb) | 02, 04 |
 # | 10 | [Inside GPT-2: what trained weights look like, and which you can break](10_inside_gpt2.ipynb) | 03, 04 |
 # | 11 | [Architectures: what changed since GPT-2](11_architectures.ipynb) | 02, 03 |
 # | 12 | [Compute at test time: when does thinking longer pay?](12_test_time_compute.ipynb) | 03, 05 |

@@ -11,21 +11,21 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/09_sampling.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/09_sampling.ipynb)
 #
-# **A model gives 50,257 numbers. Who chooses the word?** The same model writes dull or lively text, or nonsense, depending on a few lines after
-# its last layer. You write those lines, and measure what each does to the stories.
+# **A model gives a number for each word. Who chooses the word?** The same model writes dull text, lively text or nonsense:
+# a few lines after its last layer decide. You write those lines, and measure what each does to the stories.
 #
-# **Time.** Running: about half a minute on CPU; no GPU is needed. Reading and exercises: about an hour.
+# **Time.** Running: about a minute on CPU; no GPU is needed. About 80 minutes to read and do.
 #
 # **What you will be able to do**
-# - turn logits into text with greedy choice, temperature, top-k, top-p and min-p;
-# - say what each of them cuts away, and which setting writes the best stories here;
-# - write a repetition penalty, and say what it breaks.
+# - turn logits into text: greedily, by drawing, with temperature, top-k, top-p and min-p, and with beam search;
+# - say what each of them costs in likelihood, in variety and in broken stories;
+# - count what a token costs, with a cache and in a batch, and say what limits the speed.
 #
-# **Prerequisites.** Lesson 04 (GPT-2). Softmax.
+# **Prerequisites.** Lesson 04 (GPT-2); logits, softmax, and the key-value cache of lesson 02.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
-# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
+# Then run these two cells. On Colab the first installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
 # @title Set-up: run this first
@@ -34,93 +34,137 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
-# %% [markdown]
-# What this lesson builds stands finished in `course_utils.sampling`. You build the main pieces here.
-
 # %% tags=["imports"]
+# @title Imports
 import math
+import random
 import textwrap
-import time
-from dataclasses import replace
 
 import ipywidgets as widgets
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import exercises, inside_gpt2, model_budget, sampling
+from course_utils import exercises, model_budget, sampling
 from course_utils.classroom import (
-    COLORS, Picture, device, explore, generator, progress, show, subplots,
+    COLORS, Claims, Diagram, Picture, Source, device, explore, generator, predict, progress, reveal,
+    show, subplots,
 )
 from course_utils.exercises import check, hint, solution
-from course_utils.gpt2 import GPT, GPTConfig, SIZES
+from course_utils.gpt2 import GPTConfig
 from course_utils.pretrained import trained
-from course_utils.stories import Teller, VOCAB, next_token_distribution
+from course_utils.stories import ID, Teller, VOCAB
+
+claims = Claims("09")
+where = device()
+talker = trained(n_windows=24)  # the storyteller of lesson 04, and 24 stories that it never read
+model = talker.model.to(where)
+texts = talker.windows.to(where)  # (24, 257), each from the first word of a story on
 
 # %% [markdown]
-# Sizes: a middling model, whose random weights cost as much time as trained ones, and the parameters of GPT-2's sizes.
+# **Move the sliders** and read the twenty draws below: they are what the model would write next. At temperature 2 some are
+# nonsense. Which of the other three sliders brings sense back, and what does it cost?
 
-# %%
-middle = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=1000, n_positions=256)
-total = {name: model_budget.count_parameters(GPTConfig.preset(name)) for name in SIZES}
-print(total)
+# %% tags=["display"]
+# @title What comes next, and what do you let through?
+PLACES = {
+    "a word like “kind”": "Once upon a time there was a child named Tom. Tom was a",
+    "a name": "Once upon a time there was a child named",
+    "only one word": "Once upon a time there was a child named Tom. Tom was a kind",
+}
+
+
+def draw_choice(place, temperature, top_k, top_p, min_p):
+    ids = talker.encode(PLACES[place])[None].to(where)
+    cuts = dict(top_k=top_k if top_k < 50 else None, top_p=top_p, min_p=min_p)
+    p = sampling.next_token(model, ids, temperature=temperature, **cuts)[0].cpu()  # (V,)
+    plain = sampling.next_token(model, ids)[0].cpu()
+    draws = sampling.draw(p, generator(0), n=20)
+    best = plain.topk(14).indices
+    fig, ax = subplots(figsize=(9.5, 3.5))
+    spots = np.arange(len(best))
+    ax.bar(spots - 0.2, plain[best], width=0.4, color=COLORS["sky"], label="the model's own")
+    ax.bar(spots + 0.2, p[best], width=0.4, color=COLORS["orange"], label="yours")
+    labels = [talker.words[i] for i in best]
+    ax.set_xticks(spots, labels, rotation=40, ha="right", parse_math=False)
+    choices = math.exp(sampling.entropy(p))
+    ax.set(ylabel="probability", title=f"{(p > 0).sum()} words left, {choices:.1f} open choices")
+    ax.legend(loc="upper right")
+    said = " ".join(talker.words[i].strip() for i in draws)
+    fig.supxlabel(textwrap.fill("20 draws: " + said, 100), fontsize=12, parse_math=False)
+    alt = f"After “{PLACES[place][-14:]}”: {(p > 0).sum()} words are left, like {choices:.1f} equal"
+    return Picture(fig, f"{alt} ones; the likeliest is “{labels[0]}”. Twenty draws stand below.")
+
+
+explore(
+    draw_choice,
+    place=widgets.ToggleButtons(options=list(PLACES), description="next is"),
+    temperature=widgets.FloatSlider(2.0, min=0.1, max=3.0, step=0.1, description="temperature"),
+    top_k=widgets.IntSlider(50, 1, 50, description="top-k"),
+    top_p=widgets.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p"),
+    min_p=widgets.FloatSlider(0.0, min=0.0, max=1.0, step=0.05, description="min-p"),
+)
+
+# %% tags=["display"]
+# @title What will count, set before anything is measured
+HOLTZMAN = "Holtzman and others 2020, The Curious Case of Neural Text Degeneration"
+LINK = "https://arxiv.org/abs/1904.09751"
+claims.expect(
+    "D1", "text that is chosen for likelihood is far likelier than text that people wrote",
+    source=Source(HOLTZMAN, "sections 4 and 5, table 1", LINK),
+    published="perplexity 1.5 by greedy choice and by beam search, 12.4 by people",
+    criterion="the model finds greedy text and beam text likelier than the teller's, on the same "
+              "openings: both 95 % intervals of the difference lie above 0",
+    holds=lambda gaps: all(mean > half for mean, half in gaps),
+)
+claims.expect(
+    "D2", "most greedy texts end in a loop",
+    source=Source(HOLTZMAN, "section 5, table 1", LINK), published="74 % of texts of 200 tokens",
+    criterion="at least half of the texts of 200 tokens end in three times the same phrase",
+    holds=lambda share: share >= 0.5,
+)
+claims.expect(
+    "D3", "at high temperature min-p keeps text together where top-p does not",
+    source=Source("Nguyen and others 2024, Turning Up the Heat", "section 5",
+                  "https://arxiv.org/abs/2407.01082"),
+    published="the higher the temperature, the larger the gain",
+    criterion="at temperature 2, stories under min-p 0.1 last longer than under top-p 0.9: the 95 % "
+              "interval of the difference lies above 0 for each of three seeds",
+    holds=lambda gaps: all(mean > half for mean, half in gaps),
+)
+claims.criteria()
 
 # %% [markdown]
-# The model that writes in this lesson is the storyteller of lesson 04. With `PUBLISHED = True` it is OpenAI's GPT-2, where the hub is reached.
+# Writing is a loop. This lesson is about its yellow boxes.
 
-# %%
-PUBLISHED = False
+# %% tags=["display"]
+# @title The loop that writes, as a diagram
+d = Diagram()
+text_box = d.box("text so far  (B, T)", 0, 0, width=3.4)
+model_box = d.box("model", 4.4, 0, width=2.2)
+logits_box = d.box("logits  (B, V)", 8.4, 0, width=2.8, color="blue")
+shape_box = d.box("bend, cut", 8.4, -2.2, width=2.8, color="yellow")
+p_box = d.box("softmax: p  (B, V)", 4.2, -2.2, width=3.4, color="blue")
+draw_box = d.box("choose one", 0, -2.2, width=3.0, color="yellow")
+for start, end in ((text_box, model_box), (model_box, logits_box), (logits_box, shape_box),
+                   (shape_box, p_box), (p_box, draw_box)):
+    d.arrow(start, end)
+d.arrow(draw_box, text_box, "append")
+d.picture(
+    "A circle of boxes: the text goes through the model to logits, which are bent or cut; softmax makes "
+    "probabilities, one token is chosen and appended to the text, and the circle begins again."
+)
 
-talker, where = trained(PUBLISHED), device()
-model, batches, STORIES = talker.model.to(where), talker.batches, talker.best is not None
-print("You talk to", talker.note)
-print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(talker.words):,} tokens")
 
 # %% [markdown]
-# Its beginning of a story, as tokens:
-
-# %%
-opening = "Once upon a time there was a child named Tom. Tom was a"
-prompt = talker.encode(opening)[None].to(where)  # (B, T)
-print(prompt.shape)
-
-# %% [markdown]
-# ## From logits to text
+# ## The likeliest word
 #
-# **Question.** A model gives a score for each token. Which token do you write?
-#
-# After our opening, what comes next? The model's probabilities, and beside them the true ones: of a story we know them exactly.
-
-# %%
-logits = model(prompt)[0, -1].detach().cpu()  # (V,)
-likely = logits.argsort(descending=True)[:12]
-names = [talker.words[i] for i in likely]
-print("the model would go on with:", ", ".join(names[:5]))
-
-# %% [markdown]
-# And with which probabilities?
-
-# %%
-fig, ax = subplots(figsize=(9, 3.6))
-spots = torch.arange(len(names))
-ax.bar(spots - 0.2, logits.softmax(-1)[likely], width=0.4, label="model")
-if STORIES:
-    truth = next_token_distribution(prompt[0])  # (V,)
-    ax.bar(spots + 0.2, truth[likely], width=0.4, label="truth", color=COLORS["orange"])
-    assert (logits.softmax(-1) - truth).abs().sum() < 0.5
-ax.set(ylabel="probability", title=f"… {opening[-20:]} …")
-ax.set_xticks(spots, names, rotation=40, ha="right", parse_math=False)
-ax.legend()
-show(fig, f"Next-word probabilities, model beside truth; the likeliest word is “{names[0]}”.")
-
-
-# %% [markdown]
-# Now somebody has to choose. The plainest choice is to take the most probable token each time. It is called *greedy*.
+# **Question.** To take the most probable token each time is **greedy decoding**. What kind of story does it tell?
 #
 # ### Exercise 1 · greedy
 #
-# *Difficulty 1 of 3 · 6 minutes*
-#
-# Write, read what you wrote, write on. Only the last position's logits know the whole text.
+# *Difficulty 1 of 3 · 4 minutes*
 
 # %% tags=["exercise"]
 def greedy(model: nn.Module, ids: Tensor, n_new: int) -> Tensor:
@@ -141,33 +185,133 @@ greedy = check("sampling.greedy", greedy)
 # solution("sampling.greedy")
 
 # %% [markdown]
-# **Predict.** What will be wrong with a text that always takes the likeliest word?
+# The openings of all our experiments: the first 20 words of 24 stories that the model never read. Two of them, continued:
 
 # %%
-plain = greedy(model, prompt, n_new=100)
-print(textwrap.fill(talker.decode(plain[0]), 100))
-drawn = [sampling.generate(model, prompt, 100, generator(seed)) for seed in (1, 2, 3)]
-for name, rows in {"greedy": [plain], "drawn": drawn}.items():
-    different = [len(set(row[0, -100:].tolist())) for row in rows]
-    print(f"{name}: different words in 100: {', '.join(map(str, different))}")
+prompts = texts[:, :20]  # (24, 20)
+plain = greedy(model, prompts, 40)  # (24, 60)
+for row in plain[:2, 20:]:
+    print(textwrap.fill("… " + talker.decode(row.cpu()), 100), "\n")
 
 
 # %% [markdown]
-# It is dull, with few different words, and it is always the same story. If you draw by the probabilities instead, each seed tells another. But a draw also takes, now and then, one of the many very unlikely tokens, of whose probability the model is least sure. So people *cut* or *bend*
-# the distribution before they draw. Four ways are in use.
+# Nothing is wrong, and little happens: the friend, the ball, the park. Ask a second time, and you get the same story.
 #
-# - **Temperature** divides all logits by a number *τ*: below 1 the likely gain, above 1 the unlikely.
-# - **Top-k** keeps the *k* largest.
-# - **Top-p** keeps the fewest tokens that together have probability *p*.
-# - **Min-p** keeps what is at least *p* times as likely as the likeliest.
+# ## A draw
 #
-# What is cut gets the logit −∞, so that softmax gives it exactly 0.
+# **Question.** How do you choose so that each word comes as often as its probability says?
 #
-# ### Exercise 2 · top-k
+# Lay all tokens on a line from 0 to 1, each with an interval as long as its probability, and throw a point on it. A draw of
+# one out of V outcomes with given probabilities is **multinomial** sampling; in PyTorch, `torch.multinomial`.
+#
+# ### Exercise 2 · whose interval?
+#
+# *Difficulty 2 of 3 · 7 minutes*
+
+# %% tags=["exercise"]
+def token_at(p: Tensor, u: Tensor) -> Tensor:
+    """Turn points into tokens: the tokens share the line from 0 to 1, in the order of their ids, each
+    with an interval as long as its probability.
+
+    Shapes: p (B, V), u (B, n), points with 0 <= u < 1 -> (B, n), int64: in whose interval each point
+    lies. An interval owns its left end, not its right one, so a token of probability 0 never comes.
+    Rounding may leave the sum of p a little below 1: a point behind it belongs to the last token.
+    Source: Devroye 1986, section III.2 (inversion).
+
+    >>> token_at(torch.tensor([[0.25, 0.0, 0.75]]), torch.tensor([[0.0, 0.2, 0.25, 0.9]]))
+    tensor([[0, 0, 2, 2]])
+    """
+    ...
+
+
+# %% tags=["check"]
+token_at = check("sampling.token_at", token_at)
+# hint("sampling.token_at")
+# solution("sampling.token_at")
+
+# %% [markdown]
+# Points from a generator with a seed, and your function, make the draw. Does it do what torch's does?
+
+# %%
+def draw(p, dice, n=1):
+    points = torch.rand(len(p), n, generator=dice).to(p.device)  # (B, n)
+    return token_at(p, points)  # (B, n)
+
+
+told = talker.encode("Once upon a time there was a child named Tom. Tom was a")
+with torch.no_grad():
+    logits = model(told[None].to(where))[:, -1].cpu()  # (1, V)
+p = logits.softmax(-1)
+yours = draw(p, generator(0), 5_000)[0].bincount(minlength=len(VOCAB)) / 5_000
+torchs = p[0].multinomial(5_000, True, generator=generator(1)).bincount(minlength=len(VOCAB))
+for i in p[0].topk(4).indices:
+    print(f"{VOCAB[i]:<8} p {p[0, i]:.3f}   you {yours[i]:.2f}   torch {torchs[i] / 5_000:.2f}")
+
+
+# %% [markdown]
+# Now the risk. Of these stories we know exactly what may come: the teller that made the training texts gives each possible
+# word a probability, and all others 0. `allowed` asks it after each token.
+
+# %%
+def allowed(ids):
+    teller, p = Teller(), torch.zeros(len(ids), len(VOCAB))
+    for row, i in zip(p, ids.tolist(), strict=True):
+        teller.step(VOCAB[i])
+        for word, chance in teller.next_tokens().items():
+            row[ID[word]] = chance
+    return p  # (T, V)
+
+
+truth = torch.stack([allowed(row[:80])[20:] for row in texts])  # (24, 60, V)
+with torch.no_grad():
+    scores = model(texts[:, :80])[:, 20:].cpu()  # (24, 60, V)
+print(f"on average {(truth > 0).sum(-1).float().mean():.0f} of {len(VOCAB)} words are possible")
+
+# %% tags=["display"]
+# @title Predict: impossible words
+predict(
+    "sampling.tail",
+    "The model's loss is close to the best one. How much of its probability is on words that the "
+    "teller could not say at that place?",
+    {"under 0.1 %": (0, 0.1), "0.1 to 1 %": (0.1, 1), "1 to 5 %": (1, 5), "over 5 %": (5, 100)},
+)
+
+
+# %%
+def impossible(p):
+    return 100 * p.where(truth == 0, 0.0).sum(-1).mean(-1)  # (24,), in percent, a number a story
+
+
+def interval(values):
+    """Mean and half width of a 95 % interval; Student's t for 24 independent values is 2.07."""
+    return values.mean().item(), (2.07 * values.std() / len(values) ** 0.5).item()
+
+
+tail = interval(impossible(scores.softmax(-1)))
+print(f"impossible words: {tail[0]:.1f} ± {tail[1]:.1f} % of the probability")
+even = math.log(0.5) / math.log(1 - tail[0] / 100)
+print(f"if each word ran that risk: an even chance of a break within {even:.0f} words")
+
+# %% tags=["display"]
+# @title Measured: impossible words
+assert 1 < tail[0] - tail[1] and tail[0] + tail[1] < 5
+reveal("sampling.tail", tail[0], ".1f")
+
+
+# %% [markdown]
+# Hundreds of words that cannot come get a tiny bit each. One draw hardly ever hits them; a story is a hundred draws. So
+# people *bend* the distribution, or *cut* its tail, before they draw.
+#
+# ## Bend or cut
+#
+# **Question.** What do you lose with the tail?
+#
+# The temperature of lesson 02 bends: logits / τ. Cutting means the logit −∞, which softmax turns into exactly 0. There are
+# three rules in use. To keep the *k* largest logits is **top-k** (Fan and others 2018).
+#
+# ### Exercise 3 · top-k
 #
 # *Difficulty 1 of 3 · 5 minutes*
-#
-# Find the *k*-th largest logit of each row; what is below it is cut.
 
 # %% tags=["exercise"]
 def top_k(logits: Tensor, k: int) -> Tensor:
@@ -188,11 +332,12 @@ top_k = check("sampling.top_k", top_k)
 # solution("sampling.top_k")
 
 # %% [markdown]
-# ### Exercise 3 · top-p
+# To keep the fewest tokens that together have at least probability *p* is **top-p**, or nucleus sampling (Holtzman and others
+# 2020). Mind the token that crosses the line.
 #
-# *Difficulty 3 of 3 · 12 minutes*
+# ### Exercise 4 · top-p
 #
-# Sort, add up, and watch the token that crosses the line: it stays.
+# *Difficulty 3 of 3 · 10 minutes*
 
 # %% tags=["exercise"]
 def top_p(logits: Tensor, p: float) -> Tensor:
@@ -214,11 +359,11 @@ top_p = check("sampling.top_p", top_p)
 # solution("sampling.top_p")
 
 # %% [markdown]
-# ### Exercise 4 · min-p
+# To keep the tokens that are at least *p* times as likely as the likeliest is **min-p** (Nguyen and others 2024).
 #
-# *Difficulty 1 of 3 · 5 minutes*
+# ### Exercise 5 · min-p
 #
-# This one needs no sorting.
+# *Difficulty 1 of 3 · 4 minutes*
 
 # %% tags=["exercise"]
 def min_p(logits: Tensor, p: float) -> Tensor:
@@ -239,131 +384,363 @@ min_p = check("sampling.min_p", min_p)
 # solution("sampling.min_p")
 
 # %% [markdown]
-# Here is what each does to the same distribution. *Entropy* is in nats; its exponential is the number of open choices: of a fair die it is 6.
+# Your three functions in one. The temperature comes first, as in most libraries:
 
 # %%
-WAYS = {
-    "as it is": {}, "temperature 0.5": dict(temperature=0.5), "temperature 2": dict(temperature=2.0),
-    "top-k 3": dict(top_k=3), "top-p 0.6": dict(top_p=0.6), "min-p 0.5": dict(min_p=0.5),
+def shaped(logits, temperature=1.0, k=None, p=None, m=None):
+    logits = logits / temperature
+    if k is not None:
+        logits = top_k(logits, k)
+    if p is not None:
+        logits = top_p(logits, p)
+    if m is not None:
+        logits = min_p(logits, m)
+    return logits.softmax(-1)  # (..., V)
+
+
+# %% [markdown]
+# Four settings that leave about equally much impossible probability, about 1.3 %. Which of them stays closest to what the teller
+# would say? `distance` is the probability that lies in the wrong place (the total variation distance), in percent.
+
+# %% tags=["display"]
+# @title Predict: the fairest cut
+MATCHED = {"temperature 0.7": dict(temperature=0.7), "top-k 10": dict(k=10), "top-p 0.85": dict(p=0.85),
+           "min-p 0.1": dict(m=0.1)}
+predict(
+    "sampling.cut",
+    "Which of these four, equal in impossible words, is closest to the teller's own probabilities?",
+    list(MATCHED),
+)
+
+
+# %%
+def distance(p):
+    return 50 * (p - truth).abs().sum(-1).mean(-1)  # (24,), in percent, a number a story
+
+
+SETTINGS = {
+    "temperature": [dict(temperature=t) for t in (0.3, 0.5, 0.7, 0.85, 1.0, 1.2)],
+    "top-k": [dict(k=k) for k in (1, 2, 3, 5, 10, 20, 50)],
+    "top-p": [dict(p=p) for p in (0.4, 0.6, 0.7, 0.85, 0.95, 0.99)],
+    "min-p": [dict(m=m) for m in (0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)],
 }
-p = {name: sampling.distribution(logits, **settings) for name, settings in WAYS.items()}  # each (V,)
-choices = {name: sampling.entropy(q).exp().item() for name, q in p.items()}
+curves = {
+    name: [(impossible(q).mean(), distance(q).mean()) for q in (shaped(scores, **s) for s in way)]
+    for name, way in SETTINGS.items()
+}  # top-k 1 is greedy
+
+# %% tags=["display"]
+# @title Measured: what each cut costs
+fig, ax = subplots(figsize=(9, 4.3))
+for (name, points), mark in zip(curves.items(), "osD^", strict=True):
+    ax.plot(*zip(*points, strict=True), f"{mark}-", label=name)
+greedy_point = curves["top-k"][0]
+ax.annotate("greedy", greedy_point, (greedy_point[0] + 0.04, greedy_point[1]), fontsize=12)
+ax.set(xlabel="impossible words (% of probability)", ylabel="distance to the teller (%)", ylim=(0, 33))
+ax.legend()
+show(fig, "Four methods: the less impossible probability is left, the further from the teller.")
+shaped_now = {name: shaped(scores, **way) for name, way in MATCHED.items()}
+far = {name: distance(q) for name, q in shaped_now.items()}
+for name, q in shaped_now.items():
+    (bad, _), (off, half) = interval(impossible(q)), interval(far[name])
+    less, around = interval(far[name] - far["min-p 0.1"])
+    print(f"{name:<16} impossible {bad:.2f} %   distance {off:.1f} ± {half:.1f} %   "
+          f"minus min-p's {less:.1f} ± {around:.1f}")
+    assert abs(bad - 1.3) < 0.1 and (name == "min-p 0.1" or less > around)
+strict = shaped(scores, temperature=0.3), shaped(scores, m=0.5)
+nearer, about = interval(distance(strict[0]) - distance(strict[1]))
+print(f"stricter, temperature 0.3 minus min-p 0.5: distance {nearer:.1f} ± {about:.1f}")
+assert nearer < -about
+for points in curves.values():
+    assert points[0][0] < points[-2][0] and points[0][1] > points[-2][1]
+reveal("sampling.cut", min(far, key=lambda name: far[name].mean()))
+
 
 # %% [markdown]
-# Orange is bent. Blue is cut, except for the first picture, which shows the distribution as it is.
-
-# %%
-fig, axes = subplots(2, 3, figsize=(10.5, 5), sharex=True, sharey=True)
-for ax, (name, q) in zip(axes.flat, p.items(), strict=True):
-    ax.bar(range(len(likely)), q[likely], color=COLORS["orange" if "temperature" in name else "blue"])
-    ax.set_title(f"{name}: {choices[name]:.1f} open", fontsize=13)
-for ax in axes[1]:
-    ax.set(xticks=range(len(likely)), xlabel="twelve likeliest tokens", xticklabels=[])
-assert choices["temperature 0.5"] < choices["as it is"] < choices["temperature 2"]
-show(fig, "Six bar charts of one distribution: temperature bends it, the others cut its tail.")
-
-# %% [markdown]
-# ### A view of the choice
+# All methods trade one for the other, and greedy is the far end. At this price min-p is the closest: its limit moves with the
+# model. Where one word is sure it keeps one, where twelve are alike it keeps twelve; top-k keeps ten in both places. But the
+# curves cross: for a stricter choice a low temperature is closer. And this is one model and one kind of text.
 #
-# **Move the sliders**, and read the twenty draws: they are what the model would write next. Set temperature to its greatest, then bring top-p down. At which setting do all twenty draws agree? Top-k and top-p are off at their right ends, temperature at 1.
+# ## Search for the likeliest text
+#
+# **Question.** Greedy takes the best *word* each time. What would the best *text* be?
+#
+# A good first word can lead nowhere. To keep, after each token, the *k* texts that are likeliest as a whole is **beam search**.
+#
+# ### Exercise 6 · a step of beam search
+#
+# *Difficulty 3 of 3 · 12 minutes*
+
+# %% tags=["exercise"]
+def beam_step(texts: Tensor, scores: Tensor, log_p: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Extend texts by one token: of all extensions of all texts, keep the k likeliest whole texts.
+
+    Shapes: texts (K, T), the beams so far; scores (K,), the log-probability of each; log_p (K, V),
+    that of each next token after each text -> the new texts (k, T + 1) and their scores (k,), the
+    likeliest first; all K · V where k is more. Source: Freitag & Al-Onaizan 2017, section 2.
+
+    >>> log_p = torch.tensor([[0.55, 0.45], [0.95, 0.05]]).log()
+    >>> texts, scores = beam_step(
+    ...     torch.tensor([[0], [1]]), torch.tensor([0.6, 0.4]).log(), log_p, k=2
+    ... )
+    >>> texts, scores.exp()
+    (tensor([[1, 0],
+            [0, 0]]), tensor([0.3800, 0.3300]))
+    """
+    ...
+
+
+# %% tags=["check"]
+beam_step = check("sampling.beam_step", beam_step)
+# hint("sampling.beam_step")
+# solution("sampling.beam_step")
+
+# %% [markdown]
+# The search calls your step for each new token:
 
 # %%
-PLACES = {
-    "a word like 'kind'": opening,
-    "a name": "Once upon a time there was a child named",
-    "where to": opening + " kind boy. His best friend was Lily. They walked slowly to the",
-}
+@torch.inference_mode()
+def beam_search(ids, n_new, k):
+    score = torch.zeros(1, device=ids.device)
+    for _ in range(n_new):
+        log_p = model(ids)[:, -1].log_softmax(-1)  # (K, V)
+        ids, score = beam_step(ids, score, log_p, k)
+    return ids, score  # (k, T + n_new), (k,)
 
 
 # %% [markdown]
-# `choose` draws the fifteen likeliest tokens under the settings, and takes twenty draws.
+# Is that right? For two new tokens you can try all: 699 × 699 continuations. One beam is greedy; 699 beams miss nothing.
 
 # %%
-def choose(place, temperature, top_k, top_p):
-    ids = talker.encode(PLACES[place])[None].to(where)
-    settings = dict(temperature=temperature, top_k=top_k if top_k < 50 else None, top_p=top_p)
-    p = sampling.next_token(model, ids, **settings)[0].cpu()  # (V,)
-    draws = sampling.draw(p, generator(0), n=20)
-    top, h = p.topk(min(15, len(p))), sampling.entropy(p).item()
-    fig, ax = subplots(figsize=(9.5, 3.6))
-    ax.bar(range(len(top.values)), top.values, color=COLORS["blue"])
-    labels = [talker.words[i] for i in top.indices]
-    ax.set_xticks(range(len(labels)), labels, rotation=40, ha="right", parse_math=False)
-    ax.set(ylabel="probability", title=f"entropy {h:.2f} nats: {math.exp(h):.1f} open choices")
-    said = " ".join(talker.words[i].strip() for i in draws)
-    below = textwrap.fill("20 draws: " + said, 100)
-    fig.supxlabel(below, fontsize=12, style="italic", parse_math=False)
-    alt = f"After “{PLACES[place][-20:]}”: about {math.exp(h):.0f} open choices, "
-    alt += f"likeliest {labels[0]!r}. "
-    return Picture(fig, alt + "Bars of the 15 likeliest, and 20 draws in words below them.")
+one = texts[12:13, :37]  # (1, 37)
+with torch.inference_mode():
+    first = model(one)[0, -1].log_softmax(-1)  # (V,)
+    every = torch.cat([one.expand(len(VOCAB), -1), torch.arange(len(VOCAB), device=where)[:, None]], 1)
+    second = model(every)[:, -1].log_softmax(-1)  # (V, V)
+best = (first[:, None] + second).max().item()
+print(f"… They …   the best of all: {best:.3f}")
+for k in (1, 4, len(VOCAB)):
+    ids, score = beam_search(one, 2, k)
+    print(f"{k:>3} beams: {' '.join(VOCAB[i] for i in ids[0, 37:])}, log-probability {score[0]:.3f}")
 
+# %% [markdown]
+# “Walked” is the likelier word. But a walk goes on in several ways, and each takes a part; after “went” comes “to” almost
+# surely. Four beams are enough to find that.
 
-explore(
-    choose,
-    place=widgets.Dropdown(options=list(PLACES), description="what comes next?"),
-    temperature=widgets.FloatSlider(1.0, min=0.1, max=3.0, step=0.1, description="temperature"),
-    top_k=widgets.IntSlider(50, 1, 50, description="top-k"),
-    top_p=widgets.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p"),
+# %% tags=["display"]
+# @title Predict: the likeliest text
+predict(
+    "sampling.beam",
+    "Beam search with 4 beams writes 40 words. To the model they look, next to a story of the teller, …",
+    ["less likely", "about as likely", "likelier"],
 )
 
 
 # %% [markdown]
-# ### Which setting writes the best stories?
-#
-# **Question.** Lower temperature is "safer". What does safety cost?
-#
-# For a story there is a test that needs no taste: could our teller have told it? At the first word that it could not, the story *breaks*: a ball is thrown that nobody has, somebody speaks who is not there. We let the model write 64 stories with each setting.
-# Beside the mean number of words before the break we count the different words that are used. **Predict** both for temperature 0.5 and 1.5.
+# Three yardsticks, each a number for each opening. `nats`: how surprised the model is by a text, for each word. `lasted`:
+# how many words pass until the first that the teller could not say. `variety`: of all word pairs in four texts with one opening,
+# the share that are different.
 
 # %%
-def unbroken(ids):
-    """How many new tokens pass before the first one that the teller could not have told."""
+@torch.inference_mode()
+def nats(ids):
+    log_p = model(ids)[:, 19:-1].log_softmax(-1)
+    return -log_p.gather(-1, ids[:, 20:, None]).mean().item()
+
+
+def lasted(ids):
     teller = Teller()
     for n, i in enumerate(ids.tolist()):
         if VOCAB[i] not in teller.next_tokens():
-            return n - prompt.size(1)
+            return n - 20
         teller.step(VOCAB[i])
-    return len(ids) - prompt.size(1)
+    return len(ids) - 20
+
+
+def variety(ids):
+    pairs = [pair for row in ids[:, 20:].tolist() for pair in zip(row, row[1:], strict=False)]
+    return len(set(pairs)) / len(pairs)
 
 
 # %% [markdown]
-# And the 64 stories. A mean over stories has chance in it, so we take its 95 % interval, too.
+# `write` draws with your functions. It reads each token once: keys and values of the past stay in the cache.
 
 # %%
-def judged(**settings):
-    written = sampling.generate(model, prompt.expand(64, -1), 100, generator(0), **settings)
-    words = set(written[:, prompt.size(1) :].flatten().tolist())
-    lasted = torch.tensor([float(unbroken(row)) for row in written])
-    return *inside_gpt2.mean_interval(lasted), len(words)  # mean, half width, number of words
+@torch.inference_mode()
+def write(ids, n_new, dice, **settings):
+    cache = model.cache(ids.size(1) + n_new)
+    logits = model(ids, cache, last=True)[:, -1]
+    for _ in range(n_new):
+        token = draw(shaped(logits, **settings), dice)  # (B, 1)
+        ids = torch.cat([ids, token], dim=1)
+        logits = model(token, cache, last=True)[:, -1]
+    return ids
+
+
+def four(seed, **settings):
+    return write(prompts.repeat_interleave(4, 0), 40, generator(seed), **settings).view(24, 4, -1)
 
 
 # %% [markdown]
-# Six settings; it takes about 10 seconds. One draw that falls differently changes a whole story, so your numbers may differ a little.
+# The teller itself continues, too; that is our human writer.
 
-# %% tags=["nbval-ignore-output"]
-settings_to_try = {
-    "temperature 0.5": dict(temperature=0.5), "temperature 1": {},
-    "temperature 1.5": dict(temperature=1.5), "top-k 5": dict(top_k=5),
-    "top-p 0.8": dict(top_p=0.8), "min-p 0.1": dict(min_p=0.1),
+# %%
+def continued(ids, seed):
+    teller, written = Teller(random.Random(seed)), ids.tolist()
+    for i in written:
+        teller.step(VOCAB[i])
+    return torch.tensor(written + [ID[teller.step()[0]] for _ in range(40)], device=where)
+
+
+stories = {
+    "the teller": torch.stack([torch.stack([continued(row, s) for s in range(4)]) for row in prompts]),
+    "greedy": plain[:, None].expand(-1, 4, -1),
+    "beam search, 4": torch.stack(
+        [beam_search(row[None], 40, 4)[0] for row in progress(prompts, "beams")]
+    ),
 }
-if STORIES:
-    quality = {name: judged(**how) for name, how in progress(settings_to_try.items(), "stories")}
-    for name, (lasted, half_width, words) in quality.items():
-        print(f"{name:<16} words before the break {lasted:3.0f} ± {half_width:2.0f}   "
-              f"different words {words}")
-    cold, plain_way, hot = (quality[f"temperature {t}"] for t in ("0.5", "1", "1.5"))
-    assert cold[0] - cold[1] > hot[0] + hot[1] and cold[2] < plain_way[2] < hot[2]
-    assert all(quality[name][2] < plain_way[2] for name in ("top-k 5", "top-p 0.8", "min-p 0.1"))
+
+# %% [markdown]
+# And six ways to draw, four texts for each opening:
+
+# %%
+HOW = {
+    "temperature 0.3": dict(temperature=0.3), "temperature 0.7": dict(temperature=0.7),
+    "temperature 1": {}, "top-k 10": dict(k=10), "top-p 0.85": dict(p=0.85), "min-p 0.1": dict(m=0.1),
+}
+for name, settings in progress(HOW.items(), "drawing"):
+    stories[name] = four(0, **settings)
+
+
+# %% tags=["display", "nbval-ignore-output"]
+# @title Measured: likelihood, broken stories, variety
+def judged(stories):
+    """The three yardsticks of (24, 4, T): a row of 24 numbers for each."""
+    return torch.tensor([
+        [nats(four), sum(map(lasted, four)) / 4, variety(four)] for four in stories
+    ]).T
+
+
+marks = {name: judged(x) for name, x in stories.items()}
+print(f"{'':<18}{'nats a word':>16}{'lasted, of 40':>16}{'variety':>16}")
+for name, three in marks.items():
+    said = [interval(x) for x in three]
+    print(f"{name:<18}{said[0][0]:>9.2f} ± {said[0][1]:.2f}{said[1][0]:>10.0f} ± {said[1][1]:<3.0f}"
+          f"{said[2][0]:>9.2f} ± {said[2][1]:.2f}")
+fig, ax = subplots(figsize=(9, 4.3))
+colors = list(COLORS)[:5] + ["black", "purple", "blue", "vermillion"]
+for (name, three), mark, color in zip(marks.items(), "*sDv^o+xh", colors, strict=True):
+    look = dict(color=COLORS[color], markersize=12, markeredgewidth=2, fillstyle="none")
+    ax.plot(three[2].mean(), three[1].mean(), mark, label=name, **look)
+ax.set(xlabel="variety (share of different word pairs)", ylabel="words before the break", ylim=(25, 41))
+ax.legend(ncols=2, loc="lower left")
+show(fig, "Words before the break against variety: greedy and beams last and repeat, draws vary.")
+gaps = {name: interval(marks["the teller"][0] - marks[name][0]) for name in ("greedy", "beam search, 4")}
+assert all(mean > half for mean, half in gaps.values())
+better, about = interval(marks["greedy"][0] - marks["beam search, 4"][0])
+less_likely, around = interval(marks["temperature 1"][0] - marks["the teller"][0])
+assert better > about and less_likely > around and max(marks[n][2].mean() for n in gaps) < 0.4
+drawn = [marks[n] for n in marks if n not in (*gaps, "the teller")]
+assert all(x[2].mean() > 0.5 for x in drawn) and all(x[1].mean() < 39.5 for x in drawn)
+claims.measure(
+    "D1", list(gaps.values()),
+    shown="perplexity " + ", ".join(f"{x[0].mean().exp():.1f} {n}" for n, x in marks.items()
+                                   if n in (*gaps, "the teller")),
+)
+reveal("sampling.beam", "likelier")
 
 
 # %% [markdown]
-# That is the trade: what breaks less says less. Compare the lower three with temperature 1: a cut tail costs words for certain. Whether it makes stories last longer, 64 stories cannot tell: the intervals overlap. There is no best setting without saying what you want.
+# Beam search does its job: its texts are likelier than greedy ones, and both are far likelier than what the teller says. A
+# good story is not the likeliest one: it surprises now and then. Texts that are chosen for likelihood have less variety than
+# all that are drawn: greedy's four texts are one, and the four beams share most of their words.
 #
-# ### Exercise 5 · say it once
+# Drawn texts break more often. At temperature 1 they are even *less* likely than the teller's, as in the paper.
 #
-# *Difficulty 2 of 3 · 8 minutes*
+# **Do greedy texts get stuck?** For GPT-2 the answer was yes, three times in four. A text is in a loop if it ends in three
+# times the same phrase.
+
+# %%
+def loops(ids):
+    return any(ids[-n:] == ids[-2 * n : -n] == ids[-3 * n : -2 * n] for n in range(2, 70))
+
+
+long = {
+    "greedy": write(prompts, 200, generator(0), k=1),  # one word is left to draw
+    "temperature 0.3": write(prompts, 200, generator(0), temperature=0.3),
+    "temperature 1": write(prompts, 200, generator(0)),
+}
+stuck = {name: sum(map(loops, x[:, 20:].tolist())) for name, x in long.items()}
+print({name: f"{n} of 24 in a loop" for name, n in stuck.items()})
+
+# %% tags=["display"]
+# @title Measured: loops
+looped = next((row for row in long["greedy"] if loops(row[20:].tolist())), long["greedy"][0])
+print(textwrap.fill("… " + talker.decode(looped.cpu())[-240:], 100))
+assert stuck["temperature 1"] == 0 and 0 < stuck["greedy"] < 12
+claims.measure(
+    "D2", stuck["greedy"] / 24, shown=f"{stuck['greedy']} of 24 texts",
+    reason="The storyteller's texts come to an end and begin anew; the model and its texts are not "
+           "GPT-2's. The loops that there are pass one toy to and fro.",
+)
+
+# %% [markdown]
+# Loops exist here, and are rare: greedy choice alone does not make them. Our stories come to an end, GPT-2's texts went on.
+# Whether that is the reason, this lesson does not test.
 #
-# Another tool against dull loops: make tokens that occurred less likely. Mind the sign: a negative logit becomes *less* likely by multiplication.
+# ## Hot
+#
+# **Question.** At temperature 2 the tail is heavy. Top-p keeps a share of the *probability*, min-p what is near the *best*
+# word. Which helps?
+
+# %% tags=["display"]
+# @title Predict: temperature 2
+predict(
+    "sampling.hot",
+    "Temperature 2, then top-p 0.9 or min-p 0.1. Of 40 words, the story lasts …",
+    ["longer with top-p", "about as long with both", "longer with min-p"],
+)
+
+# %%
+hot = {}
+for seed in progress((0, 1, 2), "three seeds"):
+    for name, cut in {"top-p 0.9": dict(p=0.9), "min-p 0.1": dict(m=0.1)}.items():
+        hot[seed, name] = four(seed, temperature=2.0, **cut)
+
+# %% tags=["display", "nbval-ignore-output"]
+# @title Measured: temperature 2
+hot_marks = {key: judged(x) for key, x in hot.items()}
+hot_gaps = []
+for seed in (0, 1, 2):
+    a, b = hot_marks[seed, "top-p 0.9"], hot_marks[seed, "min-p 0.1"]
+    hot_gaps.append(interval(b[1] - a[1]))
+    print(f"seed {seed}: lasted {a[1].mean():.0f} with top-p, {b[1].mean():.0f} with min-p, "
+          f"difference {hot_gaps[-1][0]:.0f} ± {hot_gaps[-1][1]:.0f}; "
+          f"variety {a[2].mean():.2f} and {b[2].mean():.2f}")
+claims.measure(
+    "D3", hot_gaps, shown=", ".join(f"{m:.0f} ± {h:.0f}" for m, h in hot_gaps) + " words longer, of 40"
+)
+cool = marks["temperature 1"]
+beside = interval(hot_marks[0, "min-p 0.1"][1] - cool[1])
+print(f"min-p at temperature 2, minus temperature 1 uncut: {beside[0]:.1f} ± {beside[1]:.0f} words")
+assert all(m > h for m, h in hot_gaps) and abs(beside[0]) < 5
+reveal("sampling.hot", "longer with min-p")
+
+
+# %% [markdown]
+# Min-p, by far. But look at the last line: heated and then cut, the stories last about as long as at temperature 1 without any
+# cut. A method that repairs what the heat broke is not yet better than no heat. Always ask for that row.
+#
+# ## Say it once
+#
+# **Question.** Can you make greedy text livelier by forbidding what was said?
+#
+# A **repetition penalty** makes tokens that occurred already less likely (Keskar and others 2019). Mind the sign: a negative
+# logit becomes *less* likely by multiplication.
+#
+# ### Exercise 7 · the penalty
+#
+# *Difficulty 2 of 3 · 7 minutes*
 
 # %% tags=["exercise"]
 def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
@@ -385,98 +762,209 @@ repetition_penalty = check("sampling.repetition_penalty", repetition_penalty)
 # hint("sampling.repetition_penalty")
 # solution("sampling.repetition_penalty")
 
-# %% [markdown]
-# **Predict** what a strong penalty does to a story in which people keep their names.
+# %% tags=["display"]
+# @title Predict: the penalty
+predict(
+    "sampling.penalty",
+    "Greedy text lasts all 40 words. With a penalty of 1.2, a usual one, it lasts …",
+    {"over 35": (35, 41), "20 to 35": (20, 35), "under 20": (0, 20)},
+)
+
 
 # %%
-for penalty in (1.0, 1.5, 3.0):
-    ids = sampling.generate(model, prompt, 60, generator(0), repetition_penalty=penalty)
-    repeats = 60 - len(set(ids[0, -60:].tolist()))
-    broken = f", words before the break: {unbroken(ids[0])}" if STORIES else ""
-    print(f"penalty {penalty}: repeated words {repeats} of 60{broken}")
+@torch.inference_mode()
+def penalised(ids, n_new, penalty):
+    for _ in range(n_new):
+        logits = repetition_penalty(model(ids)[:, -1], ids, penalty)
+        ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)
+    return ids
+
+
+held_back = {penalty: penalised(prompts, 40, penalty) for penalty in (1.0, 1.2, 1.5)}
+
+# %% tags=["display"]
+# @title Measured: the penalty
+ends, different = {}, {}
+for penalty, x in held_back.items():
+    ends[penalty] = interval(torch.tensor([float(lasted(row)) for row in x]))
+    different[penalty] = len(x[:, 20:].unique())
+    print(f"penalty {penalty}: lasted {ends[penalty][0]:.0f} ± {ends[penalty][1]:.0f} of 40, "
+          f"different words in all texts {different[penalty]}")
+fresh = len(stories["temperature 1"][:, 0, 20:].unique())
+print(f"drawn at temperature 1, one text each: different words {fresh}")
+assert ends[1.0][0] - ends[1.2][0] > ends[1.2][1] and different[1.2] < 1.5 * different[1.0]
+reveal("sampling.penalty", ends[1.2][0], ".0f")
 
 
 # %% [markdown]
-# Names, "the" and full stops *have* to be repeated. The penalty cannot tell a loop from grammar, and a story breaks early.
+# The stories break, and gain few new words: names, "the" and full stops *have* to come again. The penalty cannot tell a loop
+# from grammar.
 #
-# ### One seed, one text
+# ## What a token costs
 #
-# <!-- speaker: Ask who has ever got two different answers from one model with one prompt. Where did the difference come from? -->
-# Chance comes from a generator with a seed. The same seed gives the same text, another seed another one.
-
-# %%
-def tell(seed, **options):
-    return sampling.generate(model, prompt, 60, generator(seed), **options)
-
-
-print("seed 7 twice gives the same text:", torch.equal(tell(7), tell(7)))
-print("seeds 7 and 8 give the same text:", torch.equal(tell(7), tell(8)))
-print("seed 7 without the cache gives the same text:", torch.equal(tell(7), tell(7, cached=False)))
-
-# %% [markdown]
-# **What is that cache?** For each new token the plain loop reads the whole text again. But keys and values of the past do not change: the mask sees to that (lesson 02). With a cache the model keeps them and reads one token. The text is the same.
+# **Question.** Why is writing slow, and what makes it faster?
 #
-# **What does it save?** For each new token we count the positions that the model reads, and we take the time. The model has random weights, which cost as much as trained ones. **Predict** the two curves.
+# We count, we do not time: FLOP by torch's own counter, then bytes. First one more token, for a text that is already *T* long.
 
 # %%
-roomy = GPT(replace(middle, n_positions=384), generator(0)).eval()
-took, reads = {}, {False: [], True: []}
-for cached in progress((False, True), "with and without cache"):
-    clock, count = [time.perf_counter()], reads[cached]
-    watch = lambda table, args, count=count: count.append(args[0].numel())
-    with roomy.wte.register_forward_pre_hook(watch):
-        sampling.generate(roomy, torch.zeros(1, 1, dtype=torch.long), 360, cached=cached,
-                          on_token=lambda n, clock=clock: clock.append(time.perf_counter()))
-    seconds = torch.tensor(clock, dtype=torch.float64).diff()  # for each of 360 tokens
-    took[cached] = seconds.view(9, 40).mean(-1)
+def flop(run):
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+model.set_attention("explicit")  # the counter does not see into a CPU's fused kernel
+lengths, again, kept = range(2, 243, 20), [], []
+for T in lengths:
+    ids, cache = texts[:1, :T], model.cache()
+    again.append(flop(lambda ids=ids: model(ids, last=True)))
+    model(ids[:, :-1], cache)
+    kept.append(flop(lambda ids=ids, cache=cache: model(ids[:, -1:], cache, last=True)))
+model.set_attention("fused")
+
+# %% tags=["display"]
+# @title Counted: a token with and without a cache
+fig, ax = subplots(figsize=(8.5, 3.6))
+ax.plot(lengths, np.array(again) / 1e6, "o-", label="without a cache")
+ax.plot(lengths, np.array(kept) / 1e6, "s--", label="with a cache")
+ax.set(xlabel="tokens so far", ylabel="MFLOP for the next token")
+ax.legend()
+growth, flat = again[-1] / again[0], kept[-1] / kept[0]
+print(f"from 2 to 242 tokens: {growth:.0f} times as much without a cache, {flat:.1f} times with one")
+assert growth > 50 and 1 < flat < 1.5
+show(fig, "FLOP for one more token: a rising line without a cache, a nearly level one with a cache.")
+
 
 # %% [markdown]
-# Positions read in all, for 360 tokens:
+# The cache saves arithmetic. It does not save *reading*: for each new token all weights come from memory, and the cache of
+# the text as well. At small intensity the bytes are the limit (lesson 04). Several texts in a batch share the weights.
+#
+# ### Exercise 8 · the bytes of a token
+#
+# *Difficulty 2 of 3 · 6 minutes*
+
+# %% tags=["exercise"]
+def fetched_per_token(weights: float, per_position: float, B: int, T: int) -> float:
+    """Count the bytes that a processor fetches for each new token, if B texts are written at once.
+
+    weights: the bytes of all weights, which a step reads once for all texts; per_position: the bytes of
+    the cache for one position of one text; T: how many positions are in the cache of each text. A step
+    writes one token in each text. Source: Pope and others 2022, section 2.
+
+    >>> fetched_per_token(weights=600, per_position=10, B=3, T=5)
+    250.0
+    """
+    ...
+
+
+# %% tags=["check"]
+fetched_per_token = check("sampling.fetched_per_token", fetched_per_token)
+# hint("sampling.fetched_per_token")
+# solution("sampling.fetched_per_token")
+
+# %% tags=["display"]
+# @title Predict: a batch of 64
+predict(
+    "sampling.batch",
+    "GPT-2 small writes 64 texts at once in place of one, each 1,000 tokens long. For each new token it "
+    "fetches …",
+    {"64 times fewer bytes": (32, 70), "about 7 times fewer": (4, 32), "at most 4 times fewer": (0, 4)},
+)
 
 # %%
-print(f"without a cache {sum(reads[False]):,}, with one {sum(reads[True])}")
+small = GPTConfig.preset("gpt2")
+weights = 4 * model_budget.count_parameters(small)  # float32
+per_position = model_budget.kv_cache_bytes(small, B=1, T=1)
+bytes_for = {B: fetched_per_token(weights, per_position, B, 1000) for B in (1, 2, 4, 8, 16, 32, 64)}
+for B in (1, 8, 64):
+    print(f"{B:>2} texts: {bytes_for[B] / 1e6:.0f} MB a token")
+
+# %% tags=["display"]
+# @title Counted: bytes against the batch
+fig, ax = subplots(figsize=(8.5, 3.8))
+x = list(bytes_for)
+ax.plot(x, [b / 1e6 for b in bytes_for.values()], "o-", label="fetched for a token")
+ax.plot(x, [weights / B / 1e6 for B in x], "s--", label="its share of the weights")
+ax.axhline(1000 * per_position / 1e6, color="black", linestyle=":", label="its own cache")
+ax.set(xscale="log", yscale="log", xlabel="texts at once", ylabel="MB a token")
+ax.set_xticks(x, x, minor=False)
+ax.set_xticks([], minor=True)
+ax.set_yticks([10, 30, 100, 300], [10, 30, 100, 300])
+ax.legend()
+fewer = bytes_for[1] / bytes_for[64]
+tiny = model.cache(50)
+model(texts[:1, :50], tiny)
+held = sum(x.numel() * x.element_size() for layer in tiny for x in (layer.keys, layer.values))
+assert 4 < fewer < 32 and held == model_budget.kv_cache_bytes(model.config, B=1, T=50)
+show(fig, "Megabytes for a token fall with the batch until the text's own cache is what is left.")
+reveal("sampling.batch", fewer, ".1f")
+
 
 # %% [markdown]
-# On the right is the time on your machine: the mean of 40 tokens at a time, each curve divided by its own first point. On a computer that does other things as well it may look wild. The left side is the same everywhere.
+# The weights are shared, the caches are not. From about seven texts on, the cache is the larger part, and a larger batch helps
+# less and less. **Move the sliders**: where does the cache take over? Grouped queries (lesson 11) make the cache smaller.
 
-# %%
-fig, (left, right) = subplots(1, 2, figsize=(10, 3.8))
-for cached, name, style in ((False, "without", "-"), (True, "with", "--")):
-    left.plot(range(1, 361), reads[cached], style, label=f"{name} cache")
-    right.plot(
-        range(40, 361, 40), took[cached] / took[cached][0], f"o{style}", label=f"{name} cache"
-    )
-left.set(xlabel="tokens so far", ylabel="positions read for a token")
-right.set(xlabel="tokens so far", ylabel="time for a token (first = 1)", ylim=(0, None))
-left.legend()
-assert reads[False] == list(range(1, 361)) and reads[True] == [1] * 360
-show(
-    fig,
-    "Positions read for one more token: 1 to 360 without a cache, always 1 with one. Right: times here.",
+# %% tags=["display"]
+# @title What limits a token?
+def draw_bytes(name, B, T, n_bytes):
+    config = GPTConfig.preset(name)
+    count = model_budget.count_parameters(config)
+    own = model_budget.kv_cache_bytes(config, B=1, T=T, n_bytes=n_bytes) / 1e6
+    share = n_bytes * count / B / 1e6
+    work = model_budget.flops_per_token(config, T) / 1e6
+    fig, ax = subplots(figsize=(9, 2.6))
+    ax.barh([0], [share], color=COLORS["sky"], label="share of the weights")
+    ax.barh([0], [own], left=[share], color=COLORS["orange"], label="cache of the text")
+    ax.set(yticks=(), xlabel="MB for a token")
+    ax.set_title(f"{work / (share + own):.1f} FLOP a byte; the cache is {own / (share + own):.0%}")
+    fig.legend(loc="outside lower center", ncols=2)
+    alt = f"{name}, {B} texts of {T} tokens: for a token {share:.0f} MB of weights and {own:.0f} MB of "
+    return Picture(fig, f"{alt}cache, {work / (share + own):.1f} FLOP a byte.")
+
+
+explore(
+    draw_bytes,
+    name=widgets.ToggleButtons(options=["gpt2", "gpt2-medium", "gpt2-xl"], description="model"),
+    B=widgets.SelectionSlider(options=[1, 2, 4, 8, 16, 64, 256], value=8, description="texts"),
+    T=widgets.SelectionSlider(options=[1, 64, 256, 1024], value=256, description="tokens"),
+    n_bytes=widgets.ToggleButtons(options=[("float32", 4), ("bfloat16", 2)], description="numbers"),
 )
 
 # %% [markdown]
-# The price is memory: keys and values of all layers. For GPT-2 small and one text of 1024 tokens:
+# **The switch.** With `PUBLISHED = True` your functions write with OpenAI's GPT-2 small, if the Hugging Face hub answers.
 
 # %%
-for name in SIZES:
-    config = GPTConfig.preset(name)
-    print(f"{name:<12} cache {model_budget.kv_cache_bytes(config, B=1, T=1024) / 2**20:4.0f} MiB, "
-          f"weights {4 * total[name] / 2**20:5.0f} MiB")
+PUBLISHED = False
+loaded = trained(PUBLISHED, n_windows=1)
+if PUBLISHED:
+    model = loaded.model.to(where)
+    ids = loaded.encode("A large language model is")[None].to(where)
+    print(loaded.decode(write(ids, 40, generator(0), p=0.9)[0].cpu()))
+print("You talk to", loaded.note)
 
 # %% [markdown]
-# Your exercises: which pass, and which are still open.
+# ## What we verified
+
+# %% tags=["display"]
+# @title Each claim with its source
+claims.show()
+
+# %% [markdown]
+# Your predictions and exercises at a glance:
 
 # %% tags=["progress"] slideshow={"slide_type": "skip"}
 exercises.progress("sampling")
 
 # %% [markdown]
-# **What this lesson leaves out.** Our stories have a grammar that says whether a text is right. Real text has none, and people disagree about what is good. Beam search and speculative decoding are not here.
+# **What this lesson leaves out.** Our stories have a grammar that says whether a text is right. Real text has none, and people
+# disagree about what is good. Texts that end at different lengths need a correction in beam search. Speculative decoding,
+# where a small model writes ahead and a large one checks, is not here.
 #
 # ## Further reading
 #
-# - Radford and others 2019, [Language Models are Unsupervised Multitask Learners](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf) (GPT-2).
-# - Holtzman and others 2020, [The Curious Case of Neural Text Degeneration](https://arxiv.org/abs/1904.09751): top-p, and why greedy text is dull.
-# - Fan, Lewis and Dauphin 2018, [Hierarchical Neural Story Generation](https://arxiv.org/abs/1805.04833): top-k. Nguyen and others 2024, [Turning Up the Heat](https://arxiv.org/abs/2407.01082): min-p.
+# - Holtzman and others 2020, [The Curious Case of Neural Text Degeneration](https://arxiv.org/abs/1904.09751): top-p, and why the likeliest text is dull.
+# - Fan, Lewis and Dauphin 2018, [Hierarchical Neural Story Generation](https://arxiv.org/abs/1805.04833): top-k.
+# - Nguyen and others 2024, [Turning Up the Heat](https://arxiv.org/abs/2407.01082): min-p.
+# - Freitag and Al-Onaizan 2017, [Beam Search Strategies for Neural Machine Translation](https://arxiv.org/abs/1702.01806).
 # - Keskar and others 2019, [CTRL](https://arxiv.org/abs/1909.05858), section 4.1: the repetition penalty.
 # - Pope and others 2022, [Efficiently Scaling Transformer Inference](https://arxiv.org/abs/2211.05102): memory, arithmetic and the cache.

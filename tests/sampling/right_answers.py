@@ -316,3 +316,107 @@ def in_lists_with_while(model, ids, n_new):
         for text, row in zip(texts, scores, strict=True):
             text.append(max(range(len(row)), key=row.__getitem__))
     return torch.tensor(texts)
+
+
+# --- token_at -------------------------------------------------------------------------------------
+
+
+@right("token_at")
+def by_counting_ends(p, u):
+    ends = p.double().cumsum(-1)
+    return (ends[:, None, :] <= u.double()[:, :, None]).sum(-1).clamp(max=p.shape[-1] - 1)
+
+
+@right("token_at")
+def by_the_first_end_above(p, u):
+    ends = torch.cumsum(p, dim=-1)
+    ends[:, -1] = math.inf
+    return (ends.unsqueeze(1) > u.unsqueeze(2)).int().argmax(-1)
+
+
+@right("token_at")
+def walking_along_the_line(p, u):
+    out = []
+    for row, points in zip(p.tolist(), u.tolist(), strict=True):
+        tokens = []
+        for x in points:
+            i = 0
+            while i < len(row) - 1 and x >= sum(row[: i + 1]):
+                i += 1
+            tokens.append(i)
+        out.append(tokens)
+    return torch.tensor(out)
+
+
+@right("token_at")
+def with_numpys_search(p, u):
+    ends = np.cumsum(p.numpy().astype(np.float64), axis=1)
+    found = [np.searchsorted(e, x, side="right") for e, x in zip(ends, u.numpy(), strict=True)]
+    return torch.from_numpy(np.minimum(np.stack(found), p.shape[1] - 1)).long()
+
+
+# --- beam_step ------------------------------------------------------------------------------------
+
+
+@right("beam_step")
+def in_lists(texts, scores, log_p, k):
+    found = []
+    for text, score, row in zip(texts.tolist(), scores.tolist(), log_p.tolist(), strict=True):
+        for token, value in enumerate(row):
+            found.append((score + value, text + [token]))
+    found.sort(key=lambda pair: -pair[0])
+    kept = found[:k]
+    return torch.tensor([text for _, text in kept]), torch.tensor([s for s, _ in kept])
+
+
+@right("beam_step")
+def with_a_heap(texts, scores, log_p, k):
+    total = scores.unsqueeze(1) + log_p
+    places = [(i, j) for i in range(total.size(0)) for j in range(total.size(1))]
+    best = heapq.nlargest(k, places, key=lambda place: total[place].item())
+    rows = [torch.cat([texts[i], torch.tensor([j])]) for i, j in best]
+    return torch.stack(rows), torch.stack([total[place] for place in best])
+
+
+@right("beam_step")
+def with_a_full_sort_and_divmod(texts, scores, log_p, k):
+    total = (scores.view(-1, 1) + log_p).reshape(-1)
+    ordered, place = torch.sort(total, descending=True)
+    parent = torch.div(place[:k], log_p.shape[1], rounding_mode="floor")
+    token = torch.remainder(place[:k], log_p.shape[1])
+    return torch.column_stack([texts[parent], token]), ordered[:k]
+
+
+@right("beam_step")
+def with_the_k_best_of_each_text_first(texts, scores, log_p, k):
+    """No text can place more than k extensions, so k of each are enough, as in fairseq."""
+    own = log_p.topk(min(k, log_p.size(1)))
+    total = scores[:, None] + own.values
+    flat = total.flatten()
+    place = flat.argsort(descending=True)[:k]
+    parent = place // total.size(1)
+    token = own.indices.flatten()[place]
+    return torch.hstack([texts[parent], token[:, None]]), flat[place]
+
+
+# --- fetched_per_token ----------------------------------------------------------------------------
+
+
+@right("fetched_per_token")
+def a_step_and_its_tokens(weights, per_position, B, T):
+    step = weights + B * T * per_position
+    return step / B
+
+
+@right("fetched_per_token")
+def summed_over_texts(weights, per_position, B, T):
+    total = weights
+    for _ in range(B):
+        total += T * per_position
+    return total / B
+
+
+@right("fetched_per_token")
+def by_shares(weights, per_position, B, T):
+    share = 1 / B
+    return share * weights + sum([per_position] * T)

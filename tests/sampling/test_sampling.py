@@ -2,6 +2,9 @@
 probabilities it is given.
 """
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -20,6 +23,8 @@ from transformers import (
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.pretrained import storyteller
 from course_utils.sampling import decoding as sampling
+from course_utils.sampling import search
+from course_utils.sampling.cost import fetched_per_token
 from course_utils.transformer_block.transformer import Transformer, ladder
 
 CONFIG = GPTConfig(n_layer=2, n_head=2, n_embd=16, vocab_size=23, n_positions=32)
@@ -490,3 +495,100 @@ def test_a_drawn_token_waits_at_most_twice():
             )
         asked.append(questions.asked)
     assert asked[1] - asked[0] <= 2 * 8
+
+
+# --- Intervals ------------------------------------------------------------------------------------
+
+
+def test_points_fall_into_intervals_as_numpy_says():
+    p = some_logits(B=4, V=30).softmax(-1)
+    points = torch.rand(4, 200, generator=dice(1))
+    got = sampling.token_at(p, points)
+    for row, u, tokens in zip(p.double(), points.double(), got, strict=True):
+        want = np.searchsorted(row.cumsum(0).numpy(), u.numpy(), side="right")
+        assert tokens.tolist() == want.clip(max=29).tolist()
+
+
+def test_a_token_without_probability_is_never_found_and_a_point_behind_the_end_is_the_last():
+    p = torch.tensor([[0.0, 0.5, 0.0, 0.5]])
+    assert sampling.token_at(p, torch.tensor([[0.0, 0.4999, 0.5, 0.9999]])).tolist() == [
+        [1, 1, 3, 3]
+    ]
+    assert sampling.token_at(0.999 * p, torch.tensor([[0.9995]])).tolist() == [[3]]
+
+
+# --- Beam search ----------------------------------------------------------------------------------
+
+
+def all_texts(model, prompt, n_new, V):
+    """Every continuation with its log-probability, the likeliest first."""
+    texts = [[*prompt[0].tolist(), *new] for new in itertools.product(range(V), repeat=n_new)]
+    ids = torch.tensor(texts)
+    with torch.no_grad():
+        log_p = model(ids)[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    scores = log_p[:, prompt.size(1) - 1 :].sum(-1)
+    order = scores.argsort(descending=True)
+    return ids[order], scores[order]
+
+
+def small_model(seed, V=6):
+    config = GPTConfig(n_layer=2, n_head=2, n_embd=8, vocab_size=V, n_positions=16)
+    model = GPT(config, dice(seed)).eval()
+    with torch.no_grad():
+        model.wte.weight.mul_(40)  # so that some continuations are much likelier than others
+    return model
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_all_beams_the_search_finds_the_likeliest_text_of_all(seed):
+    model = small_model(seed)
+    prompt = some_ids(B=1, T=3, V=6, seed=seed)
+    texts, scores = all_texts(model, prompt, 3, V=6)
+    found, score = search.beam_search(model, prompt, 3, k=36)
+    assert torch.equal(found[0], texts[0])
+    torch.testing.assert_close(score[:5], scores[:5], atol=1e-4, rtol=0)
+
+
+def test_one_beam_is_greedy(models):
+    ours, _ = models
+    prompt = some_ids(B=1, T=4)
+    with torch.no_grad():
+        plain = sampling.greedy(ours, prompt, 8)
+    assert torch.equal(search.beam_search(ours, prompt, 8, k=1)[0], plain)
+
+
+@pytest.mark.parametrize("k", [2, 4, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_beam_search_is_that_of_transformers(models, k, seed):
+    ours, theirs = models
+    prompt = some_ids(B=1, T=4, seed=seed)
+    want = theirs.generate(
+        prompt, max_new_tokens=6, num_beams=k, num_return_sequences=k, do_sample=False,
+        length_penalty=0.0, eos_token_id=None, pad_token_id=0, output_scores=True,
+        return_dict_in_generate=True, attention_mask=torch.ones_like(prompt),
+    )  # fmt: skip
+    texts, scores = search.beam_search(ours, prompt, 6, k)
+    assert torch.equal(texts, want.sequences)
+    torch.testing.assert_close(scores, want.sequences_scores, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("B, k", [(2, 3), (1, 0)])
+def test_a_search_without_one_prompt_or_beams_is_refused(models, B, k):
+    with pytest.raises(ValueError, match="give one prompt"):
+        search.beam_search(models[0], some_ids(B=B), 2, k)
+
+
+# --- What a token costs ---------------------------------------------------------------------------
+
+
+def test_the_bytes_of_a_token_are_those_of_the_tensors_that_a_step_reads():
+    model = GPT(CONFIG, dice(0)).eval()
+    weights = sum(x.numel() * x.element_size() for x in model.parameters())
+    for B, T in ((1, 9), (5, 20)):
+        cache = model.cache(T)
+        with torch.no_grad():
+            model(some_ids(B=B, T=T), cache)
+        held = sum(x.numel() * x.element_size() for c in cache for x in (c.keys, c.values))
+        per_position = 2 * CONFIG.n_layer * CONFIG.n_embd * 4
+        got = fetched_per_token(weights, per_position, B, T)
+        assert got * B == pytest.approx(weights + held)

@@ -5,7 +5,7 @@ every one.
 import math
 
 import torch
-from answers import DIFFERS, WrongAnswers
+from answers import DIFFERS, RAISED, WrongAnswers
 
 wrong = WrongAnswers()
 
@@ -664,3 +664,260 @@ def greedy_samples(model, ids, n_new):
             [ids, torch.multinomial(model(ids)[:, -1].softmax(-1), 1, generator=dice)], 1
         )
     return ids
+
+
+# --- token_at -------------------------------------------------------------------------------------
+
+
+def ends_of(p):
+    return p.double().cumsum(-1)
+
+
+@wrong("token_at", says="a point on a border belongs to the token that begins there")
+def at_left_token(p, u):
+    """A point on a border goes to the token that ends there."""
+    return torch.searchsorted(ends_of(p), u.double()).clamp(max=p.size(-1) - 1)
+
+
+@wrong("token_at", says="you took the likeliest token; the point decides")
+def at_argmax(p, u):
+    best = p.argmax(-1)
+    return torch.stack([best] * u.size(-1), dim=-1)
+
+
+@wrong("token_at", says="all rows got the points of the first row; each row has points of its own")
+def at_first_points(p, u):
+    ends = ends_of(p)
+    return torch.stack([(ends <= x).sum(-1) for x in u[0]], dim=-1).clamp(max=p.size(-1) - 1)
+
+
+@wrong("token_at", says="all rows got the probabilities of the first row")
+def at_first_row(p, u):
+    return (ends_of(p)[0] <= u[..., None]).sum(-1).clamp(max=p.size(-1) - 1)
+
+
+@wrong(
+    "token_at",
+    says="a point behind the last end belongs to the last token; you gave a token that is not there",
+)
+def at_behind_the_end(p, u):
+    return (ends_of(p)[:, None, :] <= u[:, :, None]).sum(-1)
+
+
+@wrong("token_at", says="you sorted the tokens; their intervals lie in the order of the ids")
+def at_ranks(p, u):
+    """Gives ranks in place of tokens."""
+    ends = p.sort(-1, descending=True).values.double().cumsum(-1)
+    return (ends[:, None, :] <= u[:, :, None]).sum(-1).clamp(max=p.size(-1) - 1)
+
+
+@wrong(
+    "token_at", says="you put the likeliest tokens first; the intervals lie in the order of the ids"
+)
+def at_sorted_and_back(p, u):
+    """A right draw, along another line."""
+    ranked, order = p.sort(-1, descending=True, stable=True)
+    place = torch.searchsorted(ranked.double().cumsum(-1), u.double(), right=True)
+    return order.gather(-1, place.clamp(max=p.size(-1) - 1))
+
+
+@wrong("token_at", says="you compared the point with the probabilities; compare it with their sums")
+def at_no_sums(p, u):
+    return torch.tensor(
+        [
+            [next((i for i, q in enumerate(row) if q > x), 0) for x in points]
+            for row, points in zip(p.tolist(), u.tolist(), strict=True)
+        ]
+    )
+
+
+@wrong("token_at", says="one token too far")
+def at_one_further(p, u):
+    place = (ends_of(p)[:, None, :] <= u[:, :, None]).sum(-1) + 1
+    return place.clamp(max=p.size(-1) - 1)
+
+
+@wrong("token_at", says="you counted the ends above the point; count those that are not")
+def at_counts_above(p, u):
+    return (ends_of(p)[:, None, :] > u[:, :, None]).sum(-1).clamp(max=p.size(-1) - 1)
+
+
+@wrong("token_at", says="all tokens got intervals of one length; each has its probability")
+def at_equal_lengths(p, u):
+    return (u * p.size(-1)).floor().long()
+
+
+@wrong("token_at", says=RAISED)
+def at_multinomial(p, u):
+    """Draws by itself, and ignores the points."""
+    return torch.multinomial(p, u.size(-1))
+
+
+# --- beam_step ------------------------------------------------------------------------------------
+
+
+def likeliest(total, k):
+    return total.flatten().topk(min(k, total.numel()))
+
+
+def behind(texts, place, V):
+    return torch.cat([texts[place // V], (place % V)[:, None]], dim=1)
+
+
+@wrong(
+    "beam_step", says="you ranked the new tokens by themselves; add the score of the text so far"
+)
+def beam_forgets(texts, scores, log_p, k):
+    best, place = likeliest(log_p, k)
+    return behind(texts, place, log_p.size(1)), best
+
+
+@wrong(
+    "beam_step",
+    says="you ranked by the sum, and returned the log-probability of the new token alone",
+)
+def beam_token_scores(texts, scores, log_p, k):
+    _, place = likeliest(scores[:, None] + log_p, k)
+    return behind(texts, place, log_p.size(1)), log_p.flatten()[place]
+
+
+@wrong(
+    "beam_step",
+    says="you ranked by the sum, and returned the scores of the texts before this step",
+)
+def beam_old_scores(texts, scores, log_p, k):
+    _, place = likeliest(scores[:, None] + log_p, k)
+    return behind(texts, place, log_p.size(1)), scores[place // log_p.size(1)]
+
+
+@wrong("beam_step", says="each text kept its own best token; the extensions of all texts compete")
+def beam_greedy_each(texts, scores, log_p, k):
+    total = scores + log_p.amax(-1)
+    order = total.argsort(descending=True)[:k]
+    return torch.cat([texts, log_p.argmax(-1)[:, None]], dim=1)[order], total[order]
+
+
+@wrong(
+    "beam_step",
+    says="the new tokens went behind other texts than those that they continue: the text is place // V",
+)
+def beam_wrong_texts(texts, scores, log_p, k):
+    """Right as long as every text is continued once, in order."""
+    best, place = likeliest(scores[:, None] + log_p, k)
+    own = texts[torch.arange(len(place)) % len(texts)]
+    return torch.cat([own, (place % log_p.size(1))[:, None]], dim=1), best
+
+
+@wrong("beam_step", says="you swapped place // V and place % V")
+def beam_swapped(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    V = log_p.size(1)
+    return torch.cat([texts[place % V % len(texts)], (place // V)[:, None]], dim=1), best
+
+
+@wrong("beam_step", says="you kept the least likely texts")
+def beam_worst(texts, scores, log_p, k):
+    total = (scores[:, None] + log_p).flatten()
+    best, place = total.topk(min(k, len(total)), largest=False)
+    return behind(texts, place, log_p.size(1)), best
+
+
+@wrong("beam_step", says="you multiplied log-probabilities; their sum is the log of the product")
+def beam_product(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] * log_p, k)
+    return behind(texts, place, log_p.size(1)), best
+
+
+@wrong("beam_step", says="you added probabilities; add log-probabilities")
+def beam_adds_probabilities(texts, scores, log_p, k):
+    best, place = likeliest(scores.exp()[:, None] + log_p.exp(), k)
+    return behind(texts, place, log_p.size(1)), best
+
+
+@wrong("beam_step", says="you returned probabilities; scores are log-probabilities")
+def beam_probabilities(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    return behind(texts, place, log_p.size(1)), best.exp()
+
+
+@wrong("beam_step", says="you divided by the length; a score is a sum")
+def beam_mean(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    new = behind(texts, place, log_p.size(1))
+    return new, best / new.size(1)
+
+
+@wrong("beam_step", says="the new token was put in front; append it")
+def beam_front(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    V = log_p.size(1)
+    return torch.cat([(place % V)[:, None], texts[place // V]], dim=1), best
+
+
+@wrong("beam_step", says="the likeliest text comes first")
+def beam_ascending(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    return behind(texts, place, log_p.size(1)).flip(0), best.flip(0)
+
+
+@wrong("beam_step", says="one text too few")
+def beam_one_less(texts, scores, log_p, k):
+    best, place = likeliest(scores[:, None] + log_p, k)
+    return behind(texts, place, log_p.size(1))[:-1], best[:-1]
+
+
+@wrong("beam_step", says=RAISED)
+def beam_too_many(texts, scores, log_p, k):
+    """k above K · V raises."""
+    best, place = (scores[:, None] + log_p).flatten().topk(k)
+    return behind(texts, place, log_p.size(1)), best
+
+
+# --- fetched_per_token ----------------------------------------------------------------------------
+
+
+@wrong("fetched_per_token", says="you counted a whole step; it writes B tokens")
+def bytes_whole_step(weights, per_position, B, T):
+    return weights + B * per_position * T
+
+
+@wrong("fetched_per_token", says="each token paid for all weights; the B texts share them")
+def bytes_all_weights(weights, per_position, B, T):
+    return weights + per_position * T
+
+
+@wrong("fetched_per_token", says="the texts shared one cache; each text has its own")
+def bytes_one_cache(weights, per_position, B, T):
+    step = weights + T * per_position
+    return step / B
+
+
+@wrong("fetched_per_token", says="you left out the cache")
+def bytes_no_cache(weights, per_position, B, T):
+    return weights / B
+
+
+@wrong("fetched_per_token", says="you left out the weights")
+def bytes_no_weights(weights, per_position, B, T):
+    return per_position * T
+
+
+@wrong(
+    "fetched_per_token",
+    says="one position of the cache is not enough: a new token looks at all T",
+)
+def bytes_one_position(weights, per_position, B, T):
+    return (weights + B * per_position) / B
+
+
+@wrong(
+    "fetched_per_token",
+    says="the weights are not read again for each position; the cache is there for that",
+)
+def bytes_reads_all_again(weights, per_position, B, T):
+    return T * (weights / B + per_position)
+
+
+@wrong("fetched_per_token", says="the cache of all texts was charged to each token")
+def bytes_all_caches(weights, per_position, B, T):
+    return weights / B + sum(per_position * T for _ in range(B))

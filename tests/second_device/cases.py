@@ -48,6 +48,7 @@ from course_utils.preferences import runs as preferences_runs
 from course_utils.probes import linear as probes
 from course_utils.probes import linear_reading
 from course_utils.sampling import decoding as sampling
+from course_utils.sampling import search
 from course_utils.scaling_laws import runs as scaling_laws
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
 from course_utils.stories import corpus
@@ -302,6 +303,7 @@ def sampling_settings(d):
     return (
         p, sampling.entropy(p), sampling.draw(p, dice(), n=5), sampling.top_k(logits, 3), sampling.top_p(logits, 0.7), sampling.min_p(logits, 0.2),
         sampling.scale(logits, 2.0), sampling.repetition_penalty(logits, ids(d, B=2), 1.3),
+        sampling.token_at(p, p[:, :3]),
     )  # fmt: skip
 
 
@@ -317,6 +319,9 @@ def generating(d):
         sampling.greedy(model, prompt, 3),
         sampling.next_token(model, prompt, top_k=4),
     ]
+    log_p = model(prompt)[:, -1].log_softmax(-1)
+    out += search.beam_step(prompt, log_p[:, 0], log_p, 3)
+    out += search.beam_search(model, prompt[:1], 4, 3)
     return out
 
 

@@ -25,6 +25,9 @@ NEEDED = {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
     },
+    "09_sampling": {
+        "beam search", "greedy decoding", "min-p", "multinomial", "repetition penalty", "top-k", "top-p",
+    },
 }  # fmt: skip
 
 
