@@ -1526,13 +1526,13 @@ def leaks_turns_signs(attend, x):
     return any_leak(attend, x, apart, torch.neg)
 
 
-@wrong("leaks", says="your tolerance is so wide that a small leak stays hidden")
+@wrong("leaks", says="a small leak stays hidden")
 def leaks_wide_tolerance(attend, x):
     """atol=1e-2."""
     return any_leak(attend, x, lambda a, b: not torch.allclose(a, b, atol=1e-2))
 
 
-@wrong("leaks", says=DIFFERS)
+@wrong("leaks", says="a small leak stays hidden")
 def leaks_small_change(attend, x):
     """Words that are nearly the same."""
     return any_leak(attend, x, apart, lambda x: x + 1e-3)
