@@ -199,6 +199,12 @@ def _check_extreme_case(
     want = z.softmax(dim)
     e = z.exp()
     shifted = (z - z.max()).exp()
+    power = (x - x.amax(dim, keepdim=True)).exp() ** (1 / temperature)
+    powers = {
+        "what exp() made 0 stays 0 in a power; divide the scores by the temperature before exp()": power
+        / power.sum(dim, keepdim=True)
+    }
+    powers = powers if temperature != 1 else {}
     if isinstance(got, Tensor) and not torch.isfinite(got).all():
         if temperature != 1:
             raise Wrong(
@@ -228,7 +234,8 @@ def _check_extreme_case(
             "you cut the scores off at a fixed value, which makes different scores equal": z.clamp(
                 -80, 80
             ).softmax(dim),
-        },
+        }
+        | powers,
         tol=2e-4,  # what is subtracted is rounded
     )
 
@@ -258,6 +265,27 @@ def _check_half(student: Callable, rng: random.Random) -> None:
 
 
 # --- causal_mask ----------------------------------------------------------------------------------
+
+
+def _narrow_masks(got: Tensor, want: Tensor) -> dict[str, Tensor]:
+    """A mask of a fixed size, and one of a fixed width: of the size or the width that came."""
+    if not isinstance(got, Tensor) or got.ndim != 2:
+        return {}
+    T = len(want)
+    size = len(got)
+    if 1 < size < T - 1:
+        return {
+            f"your mask ends after {size} positions; make one of the size that is asked for": want[
+                :size, :size
+            ]
+        }
+    width = int(got[-1].bool().sum()) if size == T else 0
+    if 1 < width < T:
+        return {
+            f"each position sees {width} positions only; it may look at all before it": want
+            & ~want.tril(-width)
+        }
+    return {}
 
 
 @EXERCISES.add(
@@ -308,7 +336,8 @@ def check_causal_mask(student: Callable, rng: random.Random) -> None:
                 "each position sees one step into the future": torch.ones(T, T).tril(1).bool(),
                 "nothing is hidden": torch.ones(T, T, dtype=torch.bool),
             }
-        expect(student(T), want, f"causal_mask({T})", mistakes=mistakes)
+        got = student(T)
+        expect(got, want, f"causal_mask({T})", mistakes=mistakes | _narrow_masks(got, want))
     one = student(4)
     other = student(4)
     if one.data_ptr() == other.data_ptr():
@@ -749,6 +778,12 @@ def _overflowing_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tenso
     return e / e.sum(-1, keepdim=True) @ (x @ w_v)
 
 
+def _length_of_the_second(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    T = x.size(1) if x.ndim > 2 else len(x)
+    mask = torch.ones(T, T, dtype=torch.bool).tril()
+    return hidden_scores(x @ w_q, x @ w_k, mask).softmax(-1) @ (x @ w_v)
+
+
 def _length_of_the_batch(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
     mask = torch.ones(len(x), len(x), dtype=torch.bool).tril()
     return hidden_scores(x @ w_q, x @ w_k, mask).softmax(-1) @ (x @ w_v)
@@ -782,6 +817,7 @@ def _length_of_the_batch(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Te
         "x itself is your query; the query is x @ w_q": (
             lambda x, w_q, w_k, w_v: mixed(x, x @ w_k, x @ w_v)
         ),
+        "x may have two dimensions in front of (T, d_model), or more; @ and x.size(-2) go with all of them": _length_of_the_second,
         "there is nan or inf where scores are large: use your stable softmax, which subtracts the largest first": _overflowing_head,
         "you took the first dimension for T, which is the batch here; T is x.size(-2)": _length_of_the_batch,
         FLOAT32: always_float32(attention.causal_head),
@@ -974,6 +1010,13 @@ def _sum_moves(a: Tensor, b: Tensor) -> bool:
     return bool((a - b).sum().abs() > 1e-5)
 
 
+def _only_two_places(attend: Callable, x: Tensor) -> bool:
+    y = attend(x)
+    return any(
+        _moves(attend(torch.cat([x[:t], _other(x[t:])]))[:t], y[:t]) for t in (1, len(x) - 1)
+    )
+
+
 def _never_the_last_alone(attend: Callable, x: Tensor) -> bool:
     y = attend(x)
     return any(
@@ -1022,6 +1065,7 @@ def _first_output_only(attend: Callable, x: Tensor) -> bool:
         ),
         "you say that no layer leaks": lambda attend, x: False,
         "you never changed the last word alone; the position before it may look at it": _never_the_last_alone,
+        "you tried the first place and the last one; a leak between them stays hidden": _only_two_places,
         "you turned the signs round, and what only depends on squares stays the same; put other numbers there": (
             lambda attend, x: _any_future(attend, x, _moves, torch.neg)
         ),
