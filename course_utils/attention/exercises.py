@@ -271,6 +271,8 @@ def _narrow_masks(got: Tensor, want: Tensor) -> dict[str, Tensor]:
     """A mask of a fixed size, and one of a fixed width: of the size or the width that came."""
     if not isinstance(got, Tensor) or got.ndim != 2:
         return {}
+    if got.is_meta or got.is_nested or got.layout is not torch.strided:
+        return {}
     T = len(want)
     size = len(got)
     if 1 < size < T - 1:
