@@ -28,8 +28,13 @@ def check_double(got: Tensor, want: Tensor, call: str) -> None:
         and torch.allclose(got, want, atol=1e-5)
         and not torch.allclose(got, want, rtol=1e-10, atol=1e-10)
     ):
+        if torch.equal(got.float().double(), got):
+            raise Wrong(
+                f"{call}: half of the digits are lost, as if you had computed in float32. Stay in the dtype of the input"
+            )
         raise Wrong(
-            f"{call}: half of the digits are lost, as if you had computed in float32. Stay in the dtype of the input"
+            f"{call}: only the first half of the digits is right. Do every step in the dtype of the input, and add "
+            "no small number, such as 1e-6, that changes the result"
         )
     expect(got, want, call, tol=1e-10)
 
@@ -65,8 +70,10 @@ NO_TENSOR = "that is a list; return a tensor"
     refuses=[
         (torch.tensor([1, 2]),),
         (torch.ones(2), -1, 0.0),
-        (torch.ones(2), -1, -1.0),
+        (torch.ones(2), -1, -0.25),
         (torch.tensor([0.0, torch.inf]),),
+        (torch.tensor([[0.0, 1.0], [-torch.inf, -torch.inf]]),),
+        (torch.tensor([[0.0, -torch.inf], [1.0, -torch.inf]]), 0),
     ],
     mistakes={
         "you divided the scores by the square root of the temperature; divide them by it": (
@@ -118,12 +125,17 @@ def check_softmax(student: Callable, rng: random.Random) -> None:
                 f"softmax(x, dim={dim}) with x of shape {shape}",
                 mistakes=wrong,
             )
+    expect(
+        student(x, 1, 2),
+        (x / 2).softmax(1),
+        "softmax(x, 1, 2)",
+        mistakes={"the order of the parameters is x, dim, temperature": x.softmax(2)},
+    )
     _check_temperature(student, rng)
     check_extreme_softmax(student, rng)
     x = normal(rng, 3, 5, dtype=torch.float64)
     check_double(student(x), x.softmax(-1), "softmax(x) with x in torch.float64")
-    x = normal(rng, 3, 5, dtype=torch.bfloat16)
-    expect(student(x), x.softmax(-1), "softmax(x) with x in torch.bfloat16", tol=1e-2)
+    _check_half(student, rng)
     check_gradient(student, lambda x: x.softmax(-1), normal(rng, 2, 5), "softmax(x)")
 
 
@@ -159,37 +171,123 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
         ("scores far apart", torch.tensor([high, -high, 0.0])),
         ("scores far apart, the last of them the largest", torch.tensor([0.0] * 9 + [high])),
         ("a score of -inf", torch.tensor([1.0, -INF, 2.0])),
+        ("a score of -inf beside a very low one", torch.tensor([-INF, -1e32, -2e32])),
     ]
-    for name, x in cases:
-        call = f"softmax({x.tolist() if x.ndim == 1 else 'x'}) with {name}".replace(
-            "inf", "float('inf')"
-        )
-        got = student(x)
-        e = x.exp()
-        shifted = (x - x.max()).exp()
-        if isinstance(got, Tensor) and not torch.isfinite(got).all():
+    wide = torch.tensor([high, -high, 0.0])
+    # the temperature last: what is not finite there was finite before
+    given = [(name, x, -1, 1.0) for name, x in cases]
+    across = torch.zeros(4, 4)
+    across[1] = -INF
+    given.append(("one score of -inf in each column", across, 0, 1.0))
+    given.append(("large scores", torch.tensor([200.0, 199.0, 198.0]), -1, 0.5))
+    given.append(("scores far apart", wide, -1, high))
+    for name, x, dim, temperature in given:
+        _check_extreme_case(student, name, x, dim, temperature)
+
+
+def _check_extreme_case(
+    student: Callable, name: str, x: Tensor, dim: int, temperature: float
+) -> None:
+    named = {"dim": dim} if dim != -1 else {}
+    named |= {"temperature": temperature} if temperature != 1 else {}
+    shown = ", ".join(
+        [str(x.tolist()) if x.ndim == 1 else "x", *(f"{k}={v:g}" for k, v in named.items())]
+    )
+    call = f"softmax({shown}) with {name}".replace("inf", "float('inf')")
+    got = student(x, **named)
+    z = x / temperature
+    want = z.softmax(dim)
+    e = z.exp()
+    shifted = (z - z.max()).exp()
+    power = (x - x.amax(dim, keepdim=True)).exp() ** (1 / temperature)
+    powers = {
+        "what exp() made 0 stays 0 in a power; divide the scores by the temperature before exp()": power
+        / power.sum(dim, keepdim=True)
+    }
+    powers = powers if temperature != 1 else {}
+    if isinstance(got, Tensor) and not torch.isfinite(got).all():
+        if temperature != 1:
             raise Wrong(
-                f"{call}: there is nan or inf in the result. exp() of a score above 88 is inf in float32, and "
-                "0 / 0 is nan. Subtract the largest score of each row before exp(): the result stays the same"
+                f"{call}: there is nan or inf in the result, and there was none without a temperature. Divide by "
+                "the temperature first, and subtract the largest of what you get then"
             )
-        expect(
-            got,
-            x.softmax(-1),
-            call,
-            mistakes={
-                "the exponentials became 0, which is no softmax any more. Subtract the largest score of each row, "
-                "not of all rows": (shifted / shifted.sum(-1, keepdim=True)).nan_to_num(0),
-                "an overflow became 0. Subtract the largest score of each row before exp()": (
-                    e / e.sum(-1, keepdim=True)
-                ).nan_to_num(0),
-                "you cut the scores off at a fixed value, which makes different scores equal": x.clamp(
-                    -80, 80
-                ).softmax(-1),
-            },
+        raise Wrong(
+            f"{call}: there is nan or inf in the result. exp() of a score above 88 is inf in float32, and "
+            "0 / 0 is nan. Subtract the largest score of each row before exp(): the result stays the same"
         )
+    hidden = got[x == -INF] if isinstance(got, Tensor) and got.shape == x.shape else x[:0]
+    if (hidden != 0).any():
+        raise Wrong(
+            f"{call}: a score of float('-inf') got the weight {hidden.max().item():.3g}, and it must get exactly 0. "
+            "exp() makes 0 of it, unless you put another number in its place or in that of the 0"
+        )
+    expect(
+        got,
+        want,
+        call,
+        mistakes={
+            "the exponentials became 0, which is no softmax any more. Subtract the largest score of each row, "
+            "not of all rows": (shifted / shifted.sum(dim, keepdim=True)).nan_to_num(0),
+            "an overflow became 0. Subtract the largest score of each row before exp()": (
+                e / e.sum(dim, keepdim=True)
+            ).nan_to_num(0),
+            "you cut the scores off at a fixed value, which makes different scores equal": z.clamp(
+                -80, 80
+            ).softmax(dim),
+        }
+        | powers,
+        tol=2e-4,  # what is subtracted is rounded
+    )
+
+
+def _check_half(student: Callable, rng: random.Random) -> None:
+    """Half precision in, half precision out, and float32 between them."""
+    x = normal(rng, 20, 100, dtype=torch.bfloat16) * 2
+    want = x.float().softmax(-1)
+    call = "softmax(x) with x in torch.bfloat16"
+    got = student(x)
+    expect(got, want.bfloat16(), call, tol=1e-2)
+    off = ((got.float() - want) / want).abs().max().item()
+    if off > 0.01:  # to round once, at the end, makes 0.004
+        raise Wrong(
+            f"{call}: there are weights that are off by {off:.1%}, as if you had computed in bfloat16, which has two "
+            "or three digits. Compute in float32, and turn the result back into the dtype of x"
+        )
+    x = torch.tensor([10.0, 10.0], dtype=torch.float16)
+    call = "softmax(torch.tensor([10.0, 10.0]).half(), temperature=1e-4)"
+    got = student(x, temperature=1e-4)
+    if isinstance(got, Tensor) and not torch.isfinite(got).all():
+        raise Wrong(
+            f"{call}: there is nan or inf in the result, as 10 / 1e-4 is too large for float16. Compute in "
+            "float32, and turn the result back into the dtype of x"
+        )
+    expect(got, torch.tensor([0.5, 0.5], dtype=torch.float16), call, tol=1e-2)
 
 
 # --- causal_mask ----------------------------------------------------------------------------------
+
+
+def _narrow_masks(got: Tensor, want: Tensor) -> dict[str, Tensor]:
+    """A mask of a fixed size, and one of a fixed width: of the size or the width that came."""
+    if not isinstance(got, Tensor) or got.ndim != 2:
+        return {}
+    if got.is_meta or got.is_nested or got.layout is not torch.strided:
+        return {}
+    T = len(want)
+    size = len(got)
+    if 1 < size < T - 1:
+        return {
+            f"your mask ends after {size} positions; make one of the size that is asked for": want[
+                :size, :size
+            ]
+        }
+    width = int(got[-1].bool().sum()) if size == T else 0
+    if 1 < width < T:
+        return {
+            f"each position sees {width} positions only; it may look at all before it": want
+            & ~want.tril(-width)
+        }
+    return {}
 
 
 @EXERCISES.add(
@@ -223,7 +321,7 @@ def check_extreme_softmax(student: Callable, rng: random.Random) -> None:
     },
 )
 def check_causal_mask(student: Callable, rng: random.Random) -> None:
-    for T in (rng.randrange(3, 10), 1, 2, rng.randrange(10, 40)):
+    for T in (rng.randrange(3, 10), 1, 2, rng.randrange(40, 60), rng.randrange(260, 300)):
         want = torch.ones(T, T, dtype=torch.bool).tril()
         mistakes = {
             "the numbers are right but the type is not: masks are bool": want.float(),
@@ -240,7 +338,15 @@ def check_causal_mask(student: Callable, rng: random.Random) -> None:
                 "each position sees one step into the future": torch.ones(T, T).tril(1).bool(),
                 "nothing is hidden": torch.ones(T, T, dtype=torch.bool),
             }
-        expect(student(T), want, f"causal_mask({T})", mistakes=mistakes)
+        got = student(T)
+        expect(got, want, f"causal_mask({T})", mistakes=mistakes | _narrow_masks(got, want))
+    one = student(4)
+    other = student(4)
+    if one.data_ptr() == other.data_ptr():
+        raise Wrong(
+            "causal_mask(4): two calls gave the same tensor, so whoever changes one mask changes the other. Make a "
+            "new one in each call"
+        )
 
 
 # --- average_past_matrix --------------------------------------------------------------------------
@@ -287,7 +393,16 @@ def _first_dimension_is_time(x: Tensor) -> Tensor:
 def check_average_past_matrix(student: Callable, rng: random.Random) -> None:
     T = rng.randrange(4, 8)
     d = rng.randrange(2, 4)
-    for shape in ((T, d), (4, 4), (2, T, d), (3, 3, 3), (2, 3, 5, 4), (1, 2), (2, 1, 3)):
+    for shape in (
+        (T, d),
+        (4, 4),
+        (2, T, d),
+        (3, 3, 3),
+        (2, 3, 5, 4),
+        (1, 2),
+        (2, 1, 3),
+        (rng.randrange(70, 90), 2),
+    ):
         x = normal(rng, *shape)
         T = shape[-2]
         tril = torch.ones(T, T).tril()
@@ -377,6 +492,13 @@ def _subtracts(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
         (torch.ones(2, 3), torch.ones(2, 3), torch.ones(2, 2)),
         (torch.ones(2, 3), torch.ones(2, 4)),
         (torch.ones(2, 3), torch.ones(2, 3), torch.tensor([[True, True], [False, False]])),
+        (torch.ones(2, 3), torch.ones(2, 3), torch.tensor([[False, False], [True, True]])),
+        (
+            torch.ones(2, 2, 3),
+            torch.ones(2, 2, 3),
+            torch.tensor([[[True, True], [True, True]], [[False, False], [True, True]]]),
+        ),
+        (torch.ones(4, 3), torch.ones(4, 3), torch.ones(10, 10, dtype=torch.bool).tril()),
     ],
     mistakes={
         "you divided the weights by the square root of d; divide the scores by it": (
@@ -390,7 +512,7 @@ def _subtracts(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
         "the future leaks where all scores are low: a number such as -1000 is higher than they are; fill in float('-inf')": lambda q, k, mask=None: (
             hidden_scores(q, k, mask, -1e3).softmax(-1)
         ),
-        "the future leaks: even -1e9 hides a score only while the others are higher; fill in float('-inf')": lambda q, k, mask=None: (
+        "the future leaks: a number such as -1e9 hides a score only while the others are higher; fill in float('-inf')": lambda q, k, mask=None: (
             hidden_scores(q, k, mask, -1e9).softmax(-1)
         ),
         "you subtracted a fixed number from the hidden scores, and one that is larger still wins; "
@@ -451,6 +573,10 @@ def check_attention_weights(student: Callable, rng: random.Random) -> None:
     mask = torch.stack([random_mask(rng, 4, 5), random_mask(rng, 4, 5)])[:, None]  # (2, 1, 4, 5)
     check_masked(
         student, q, k, mask, "attention_weights(q, k, mask) with another mask for each sequence"
+    )
+    keys_hidden = random_mask(rng, 2, 5)[:, None, None]  # (2, 1, 1, 5)
+    check_masked(
+        student, q, k, keys_hidden, "attention_weights(q, k, mask) with one mask for all queries"
     )
     _check_weights_dtypes(student, rng)
     _check_weights_gradients(student, rng)
@@ -514,8 +640,23 @@ def check_extreme_weights(student: Callable, rng: random.Random) -> None:
     """Scores so large or so low that an unstable softmax, or a hidden score which is low but not
     -inf, shows; for two lengths.
     """
+    _check_rows_apart(student)
     for T in rng.sample(range(3, 7), 2):
         _check_extreme_length(student, T)
+
+
+def _check_rows_apart(student: Callable) -> None:
+    """A query whose scores are all 0 beside one whose scores are large."""
+    q = torch.tensor([[0.0, 0.0], [100.0, 0.0]])
+    k = torch.tensor([[10.0, 0.0], [20.0, 0.0], [10.0, 0.0]])
+    call = "attention_weights(q, k) with a query of small and one of large scores"
+    got = student(q, k)
+    if isinstance(got, Tensor) and not torch.isfinite(got).all():
+        raise Wrong(
+            f"{call}: there is nan or inf in the result. Use your stable softmax, which subtracts the "
+            "largest score first, that of each row and not that of all"
+        )
+    expect(got, torch.tensor([[1 / 3, 1 / 3, 1 / 3], [0.0, 1.0, 0.0]]), call)
 
 
 def _check_extreme_length(student: Callable, T: int) -> None:
@@ -526,7 +667,7 @@ def _check_extreme_length(student: Callable, T: int) -> None:
     cases = [
         ("all scores are large", (torch.full((T, d), 40.0), torch.full((T, d), 40.0))),
         ("all scores are very low", (torch.full((T, d), -1e3), torch.full((T, d), 1e3))),
-        ("all scores are lower than -1e9", (torch.full((T, d), -1e6), torch.full((T, d), 1e6))),
+        ("all scores are lower than -1e30", (torch.full((T, d), -1e16), torch.full((T, d), 1e16))),
     ]
     for name, (q, k) in cases:
         call = f"attention_weights(q, k, mask) where {name}"
@@ -545,6 +686,11 @@ def _check_extreme_length(student: Callable, T: int) -> None:
         # the last visible key wins
         got = student(q, k, mask)
         want = torch.eye(T)
+        if isinstance(got, Tensor) and not torch.isfinite(got).all():
+            raise Wrong(
+                f"{call}: there is nan or inf in the result. The scores of the hidden keys still count in what you "
+                "subtract or divide by, and nothing is left for the others: mask before the softmax"
+            )
         sums = got.sum(-1) if isinstance(got, Tensor) and got.shape == want.shape else torch.ones(T)
         if not torch.allclose(sums.float(), torch.ones(T), atol=1e-4):
             raise Wrong(
@@ -634,6 +780,12 @@ def _overflowing_head(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tenso
     return e / e.sum(-1, keepdim=True) @ (x @ w_v)
 
 
+def _length_of_the_second(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
+    T = x.size(1) if x.ndim > 2 else len(x)
+    mask = torch.ones(T, T, dtype=torch.bool).tril()
+    return hidden_scores(x @ w_q, x @ w_k, mask).softmax(-1) @ (x @ w_v)
+
+
 def _length_of_the_batch(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Tensor:
     mask = torch.ones(len(x), len(x), dtype=torch.bool).tril()
     return hidden_scores(x @ w_q, x @ w_k, mask).softmax(-1) @ (x @ w_v)
@@ -667,6 +819,7 @@ def _length_of_the_batch(x: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor) -> Te
         "x itself is your query; the query is x @ w_q": (
             lambda x, w_q, w_k, w_v: mixed(x, x @ w_k, x @ w_v)
         ),
+        "x may have two dimensions in front of (T, d_model), or more; @ and x.size(-2) go with all of them": _length_of_the_second,
         "there is nan or inf where scores are large: use your stable softmax, which subtracts the largest first": _overflowing_head,
         "you took the first dimension for T, which is the batch here; T is x.size(-2)": _length_of_the_batch,
         FLOAT32: always_float32(attention.causal_head),
@@ -678,6 +831,8 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
         ((), 5, 6, 4, 3),
         ((3,), 3, 8, 2, 5),
         ((2,), 1, 4, 3, 2),
+        ((2, 3), 4, 5, 3, 2),
+        ((), rng.randrange(70, 90), 5, 2, 3),
     ):
         x = normal(rng, *lead, T, d_model)
         w_q, w_k, w_v = (normal(rng, d_model, n) for n in (d, d, d_v))
@@ -698,8 +853,32 @@ def check_causal_head(student: Callable, rng: random.Random) -> None:
     x = normal(rng, 4, 5) * 30
     w = [normal(rng, 5, 3) * 3 for _ in range(3)]
     expect(student(x, *w), head_oracle(x, *w), "causal_head with large scores", tol=1e-3)
+    _check_low_scores(student, rng)
     for which, name in enumerate(("w_q", "w_k", "w_v")):
         _check_head_gradient(student, rng, which, name)
+
+
+def _check_low_scores(student: Callable, rng: random.Random) -> None:
+    """All scores are the same and lower than any number that people fill in."""
+    T = rng.randrange(3, 6)
+    x = normal(rng, T, 5)
+    x[:, 0] = 1.0
+    w_q, w_k = torch.zeros(2, 5, 4)
+    w_q[0, 0] = 2.0**53  # a single product makes each score, so that nothing is rounded
+    w_k[0, 0] = -(2.0**53)
+    w_v = normal(rng, 5, 3)
+    v = x @ w_v
+    future = [v[t + 1 :].mean(0) for t in range(T - 1)]
+    expect(
+        student(x, w_q, w_k, w_v),
+        past_mean(v),
+        "causal_head where all scores are equal and very low",
+        mistakes={
+            "the future leaks: a number such as -1e9 hides a score only while the others are higher; "
+            "fill in float('-inf')": torch.stack([*future, v.mean(0)])
+        },
+        tol=1e-4,
+    )
 
 
 def _check_head_gradient(student: Callable, rng: random.Random, which: int, name: str) -> None:
@@ -770,6 +949,10 @@ def _leaking_layers(T: int) -> list[tuple[str, Callable]]:
     early[0, 1] = True
     middle = past.clone()
     middle[1, 2] = True
+    late = past.clone()
+    late[-2, -1] = True
+    skipping = past.clone()
+    skipping[1, 3] = True
     return [
         ("a head without a mask", lambda x: _head(x, torch.ones_like(past))),
         ("a mask after the softmax", lambda x: _head(x, past, before=False)),
@@ -780,7 +963,67 @@ def _leaking_layers(T: int) -> list[tuple[str, Callable]]:
         ("a head whose second position sees the third", lambda x: _head(x, middle)),
         ("the mean of the whole text taken away", lambda x: x - x.mean(0)),
         ("a text turned round", lambda x: x.flip(0)),
+        ("a head in which the last position but one sees the last", lambda x: _head(x, late)),
+        ("a head whose second position sees the fourth", lambda x: _head(x, skipping)),
+        ("a text divided by its size", lambda x: x / x.pow(2).mean().sqrt()),
+        ("a sum of the past and a little of all", lambda x: x.cumsum(0) + 1e-4 * x.sum(0)),
+        ("a layer whose last feature knows the mean of the first", lambda x: _with_mean(x, 0, -1)),
+        ("a layer whose first feature knows the mean of the last", lambda x: _with_mean(x, -1, 0)),
+        ("a layer that takes from one feature what it adds to another", _moves_the_mean),
     ]
+
+
+def _with_mean(x: Tensor, of: int, to: int) -> Tensor:
+    """The mean of one feature over the text, added to another one."""
+    y = x.clone()
+    y[:, to] = x[:, to] + x[:, of].mean()
+    return y
+
+
+def _moves_the_mean(x: Tensor) -> Tensor:
+    """The mean of everything, added to one feature and taken from another."""
+    y = x.clone()
+    y[:, 0] = x[:, 0] + x.mean()
+    y[:, 1] = x[:, 1] - x.mean()
+    return y
+
+
+def _any_future(attend: Callable, x: Tensor, moves: Callable, change: Callable) -> bool:
+    """Whether an output before the words that `change` changes moves, as `moves` sees it."""
+    y = attend(x)
+    return any(
+        moves(attend(torch.cat([x[:t], change(x[t:])]))[:t], y[:t]) for t in range(1, len(x))
+    )
+
+
+def _moves(a: Tensor, b: Tensor) -> bool:
+    return not torch.allclose(a, b, atol=1e-6)
+
+
+def _other(x: Tensor) -> Tensor:
+    return 1 - 2 * x
+
+
+def _other_in_first_feature(x: Tensor) -> Tensor:
+    return torch.cat([_other(x[:, :1]), x[:, 1:]], -1)
+
+
+def _sum_moves(a: Tensor, b: Tensor) -> bool:
+    return bool((a - b).sum().abs() > 1e-5)
+
+
+def _only_two_places(attend: Callable, x: Tensor) -> bool:
+    y = attend(x)
+    return any(
+        _moves(attend(torch.cat([x[:t], _other(x[t:])]))[:t], y[:t]) for t in (1, len(x) - 1)
+    )
+
+
+def _never_the_last_alone(attend: Callable, x: Tensor) -> bool:
+    y = attend(x)
+    return any(
+        _moves(attend(torch.cat([x[:t], _other(x[t:])]))[:t], y[:t]) for t in range(1, len(x) - 1)
+    )
 
 
 def _compares_the_changed(attend: Callable, x: Tensor) -> bool:
@@ -823,6 +1066,23 @@ def _first_output_only(attend: Callable, x: Tensor) -> bool:
             lambda attend, x: True
         ),
         "you say that no layer leaks": lambda attend, x: False,
+        "you never changed the last word alone; the position before it may look at it": _never_the_last_alone,
+        "you tried the first place and the last one; a leak between them stays hidden": _only_two_places,
+        "you turned the signs round, and what only depends on squares stays the same; put other numbers there": (
+            lambda attend, x: _any_future(attend, x, _moves, torch.neg)
+        ),
+        "a small leak stays hidden: your tolerance is wider than 1e-6, or you change the words too little": lambda attend, x: (
+            _any_future(attend, x, lambda a, b: not torch.allclose(a, b, atol=1e-2), _other)
+        ),
+        "you changed the first feature only; another may leak": lambda attend, x: _any_future(
+            attend, x, _moves, _other_in_first_feature
+        ),
+        "you compared the first feature only; another may leak": lambda attend, x: _any_future(
+            attend, x, lambda a, b: _moves(a[:, 0], b[:, 0]), _other
+        ),
+        "you added the differences up, and opposite ones cancel; compare number by number": (
+            lambda attend, x: _any_future(attend, x, _sum_moves, _other)
+        ),
     },
     sizes=False,
 )
@@ -863,6 +1123,12 @@ def _swapped(x, w_q, w_k, w_v, keys, values):
     return y, values, keys
 
 
+def _overflowing_step(x, w_q, w_k, w_v, keys, values):
+    _, keys, values = _step(x, w_q, w_k, w_v, keys, values)
+    e = ((x @ w_q) @ keys.T / math.sqrt(w_q.size(-1))).exp()
+    return e / e.sum(-1, keepdim=True) @ values, keys, values
+
+
 @EXERCISES.add(
     attention.cached_step,
     difficulty=2,
@@ -888,20 +1154,40 @@ def _swapped(x, w_q, w_k, w_v, keys, values):
             lambda *args: (_step(*args)[0], args[4], args[5])
         ),
         "you returned y alone; return three things: y, keys, values": lambda *args: _step(*args)[0],
+        "there is nan or inf where scores are large: use your stable softmax, which subtracts the largest first": _overflowing_step,
+        FLOAT32: always_float32(attention.cached_step),
     },
 )
 def check_cached_step(student: Callable, rng: random.Random) -> None:
-    for S in (rng.randrange(3, 7), 0, 1, rng.randrange(8, 12)):
-        d_model, d, d_v = rng.sample(range(2, 8), 3)
-        x = normal(rng, S + 1, d_model)
-        w_q, w_k = normal(rng, 2, d_model, d)
-        w_v = normal(rng, d_model, d_v)
-        keys = x @ w_k
-        values = x @ w_v
-        want = head_oracle(x, w_q, w_k, w_v)[-1:], keys, values
-        got = student(x[-1:], w_q, w_k, w_v, keys[:-1], values[:-1])
+    for S in (rng.randrange(3, 7), 0, 1, rng.randrange(70, 90)):
+        given, want = _drawn_step(rng, S)
+        d_model, d, d_v = given[0].size(1), given[1].size(1), given[3].size(1)
         call = f"cached_step(…) after {S} tokens, with d_model = {d_model}, d = {d}, d_v = {d_v}"
-        expect(got, want, call, tol=1e-4)
+        expect(student(*given), want, call, tol=1e-4)
+    given, want = _drawn_step(rng, 4, largest=500.0)
+    expect(student(*given), want, "cached_step(…) with large scores", tol=1e-3)
+    given, want = _drawn_step(rng, 4, dtype=torch.float64)
+    got = student(*given)
+    expect(got, want, "cached_step(…) in torch.float64", tol=1e-4)
+    for part, right, name in zip(got, want, ("y", "keys", "values"), strict=True):
+        check_double(part, right, f"the {name} of cached_step(…) in torch.float64")
+
+
+def _drawn_step(
+    rng: random.Random, S: int, dtype: torch.dtype = torch.float32, largest: float | None = None
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """What a step after S tokens is given, and what it must give. largest: a score that there is."""
+    d_model, d, d_v = rng.sample(range(2, 8), 3)
+    x = normal(rng, S + 1, d_model, dtype=dtype)
+    w_q, w_k = normal(rng, 2, d_model, d, dtype=dtype)
+    w_v = normal(rng, d_model, d_v, dtype=dtype)
+    keys = x @ w_k
+    values = x @ w_v
+    if largest is not None:
+        scores = x[-1] @ w_q @ keys.T / math.sqrt(d)
+        w_q = w_q * largest / scores[scores.abs().argmax()]
+    want = head_oracle(x, w_q, w_k, w_v)[-1:], keys, values
+    return (x[-1:], w_q, w_k, w_v, keys[:-1], values[:-1]), want
 
 
 def blocks(x: Tensor, n_head: int) -> Tensor:

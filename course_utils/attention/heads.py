@@ -101,6 +101,14 @@ def average_past_softmax(x: Tensor) -> Tensor:
     return attention(torch.zeros_like(x), x, x, causal_mask(x.size(-2)).to(x.device))  # (..., T, d)
 
 
+def _broadcast(one: torch.Size, other: torch.Size) -> torch.Size | None:
+    """The shape that tensors of these two shapes have together; None where they do not fit."""
+    try:
+        return torch.broadcast_shapes(one, other)
+    except RuntimeError:
+        return None
+
+
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
     """Say how much each query looks at each key: softmax(q kᵀ / sqrt(d)), masked before it.
 
@@ -119,6 +127,10 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
         raise ValueError(
             f"q {tuple(q.shape)} and k {tuple(k.shape)} do not fit: pass (..., positions, d), d the same"
         )
+    if _broadcast(q.shape[:-2], k.shape[:-2]) is None:
+        raise ValueError(
+            f"the batches of q {tuple(q.shape)} and k {tuple(k.shape)} do not fit: pass as many of each"
+        )
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (..., T, S)
     if mask is not None:
         if mask.dtype != torch.bool:
@@ -126,9 +138,10 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
                 f"the mask must be bool with True = may look, not {mask.dtype}: pass mask.bool()"
             )
         T, S = scores.shape[-2:]
-        if mask.ndim < 2 or mask.size(-2) not in (1, T) or mask.size(-1) not in (1, S):
+        together = _broadcast(mask.shape, scores.shape)
+        if together is None or together[-2:] != (T, S):
             raise ValueError(
-                f"a mask of {tuple(mask.shape)} does not fit {T} queries and {S} keys: make it ({T}, {S})"
+                f"a mask of {tuple(mask.shape)} does not fit scores of {tuple(scores.shape)}: make it ({T}, {S})"
             )
         if not mask.any(-1).all():
             raise ValueError(

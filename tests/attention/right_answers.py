@@ -46,14 +46,16 @@ def moved_to_the_end(x, dim=-1, temperature=1.0):
 @right("softmax")
 def by_logarithms(x, dim=-1, temperature=1.0):
     checked_scores(x, dim, temperature)
-    return torch.exp(torch.log_softmax(x / temperature, dim))
+    z = x.to(torch.promote_types(x.dtype, torch.float32)) / temperature
+    return torch.exp(torch.log_softmax(z, dim)).to(x.dtype)
 
 
 @right("softmax")
 def with_a_small_number(x, dim=-1, temperature=1.0):
     checked_scores(x, dim, temperature)
-    e = torch.exp((x - x.amax(dim, keepdim=True)) / temperature)
-    return e / (e.sum(dim, keepdim=True) + 1e-30)
+    z = x.to(torch.promote_types(x.dtype, torch.float32))
+    e = torch.exp((z - z.amax(dim, keepdim=True)) / temperature)
+    return (e / (e.sum(dim, keepdim=True) + 1e-30)).to(x.dtype)
 
 
 def checked_length(T):
@@ -111,10 +113,11 @@ def checked_fit(q, k, mask):
     if mask.dtype is not torch.bool:
         raise TypeError("the mask must be bool")
     try:
-        full = mask.expand(*mask.shape[:-2], q.shape[-2], k.shape[-2])
+        scores = (*torch.broadcast_shapes(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2])
+        full = mask.expand(torch.broadcast_shapes(mask.shape, scores))
     except (RuntimeError, TypeError):
         raise ValueError("the mask does not fit") from None
-    if mask.ndim < 2 or not full.any(-1).all():
+    if full.shape[-2:] != scores[-2:] or not full.any(-1).all():
         raise ValueError("the mask does not fit, or a row allows nothing")
 
 
@@ -252,9 +255,10 @@ def leaks_by_the_gradient(attend, x):
     x = x.clone().requires_grad_()
     y = attend(x)
     for t in range(len(x) - 1):
-        (slope,) = torch.autograd.grad(y[t].sum(), x, retain_graph=True)
-        if slope[t + 1 :].abs().max() > 1e-7:
-            return True
+        for feature in y[t]:
+            (slope,) = torch.autograd.grad(feature, x, retain_graph=True)
+            if slope[t + 1 :].abs().max() > 1e-7:
+                return True
     return False
 
 

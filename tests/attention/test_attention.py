@@ -168,6 +168,15 @@ def test_attention_weights_of_hidden_keys_are_exactly_zero_and_rows_sum_to_one()
     close(w.sum(-1), torch.ones(2, 6))
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (4, 5), (3, 1, 5), (2, 1, 4, 5), (4, 1)])
+def test_a_mask_of_fewer_dimensions_hides_the_same_as_the_whole_one(shape):
+    q, k = randn(2, 3, 4, 6), randn(2, 3, 5, 6, seed=1)
+    mask = randn(*shape, seed=2) > 0
+    mask[..., :1] = True  # each query may look at something
+    whole = mask.expand(2, 3, 4, 5)
+    close(attention_weights(q, k, mask), attention_weights(q, k, whole))
+
+
 def test_scores_too_large_for_float32s_exp_give_no_nan():
     q = k = randn(5, 4) * 1e3
     want = F.scaled_dot_product_attention(
@@ -403,6 +412,18 @@ CACHED.append(torch.zeros(2, 3, 5, 4), torch.zeros(2, 3, 5, 4))
         (lambda: attention_weights(x23, x23, mask33), ValueError, "make it (2, 2)"),
         (lambda: attention_weights(x23, x23, mask33[0]), ValueError, "make it (2, 2)"),
         (lambda: attention_weights(x23, x23, ~causal_mask(2)), ValueError, "look at one key"),
+        (
+            lambda: attention_weights(torch.zeros(2, 4, 3), torch.zeros(3, 4, 3)),
+            ValueError,
+            "the batches",
+        ),
+        (
+            lambda: attention_weights(
+                torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), mask33.expand(5, 3, 3)
+            ),
+            ValueError,
+            "does not fit scores of (2, 3, 3)",
+        ),
         (lambda: attention(x23, x23, torch.zeros(4, 3)), ValueError, "each key needs one value"),
         (
             lambda: attention_heads.split_heads(torch.zeros(1, 2, 6), 4),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, WrongAnswers
+from answers import DIFFERS, RAISED, WrongAnswers
 
 from course_utils.attention import heads as attention
 
@@ -269,6 +269,112 @@ def softmax_unsafe_without_keepdim(x, dim=-1, temperature=1.0):
     return e / e.sum(dim)
 
 
+def checked(x, dim, temperature):
+    attention.softmax(x, dim, temperature)  # raises what must be raised
+
+
+@wrong("softmax", says="Divide by the temperature first, and subtract the largest of what you get")
+def softmax_shift_without_temperature(x, dim=-1, temperature=1.0):
+    """The largest that is subtracted is not divided by the temperature."""
+    checked(x, dim, temperature)
+    e = torch.exp(x / temperature - x.amax(dim, keepdim=True))
+    return e / e.sum(dim, keepdim=True)
+
+
+@wrong("softmax", says="what exp() made 0 stays 0 in a power")
+def softmax_power_of_exp(x, dim=-1, temperature=1.0):
+    """The temperature as a root, taken when small exponentials are 0 already."""
+    checked(x, dim, temperature)
+    e = torch.exp(x - x.amax(dim, keepdim=True)) ** (1 / temperature)
+    return e / e.sum(dim, keepdim=True)
+
+
+@wrong("softmax", says="must raise ValueError: the largest score of a row is nan or infinite")
+def softmax_refuses_plus_inf_only(x, dim=-1, temperature=1.0):
+    """A row of nothing but -inf becomes nan."""
+    if (x == INF).any():
+        raise ValueError
+    checked(x.clamp(min=0), dim, temperature)
+    return stable(x.to(torch.promote_types(x.dtype, torch.float32)) / temperature, dim).to(x.dtype)
+
+
+@wrong("softmax", says="must raise ValueError: the largest score of a row is nan or infinite")
+def softmax_refuses_by_the_largest_of_all(x, dim=-1, temperature=1.0):
+    """Only the largest score of all is looked at."""
+    if not torch.isfinite(x.max()):
+        raise ValueError
+    checked(x.clamp(min=0), dim, temperature)
+    return stable(x.to(torch.promote_types(x.dtype, torch.float32)) / temperature, dim).to(x.dtype)
+
+
+@wrong("softmax", says="must raise ValueError: the largest score of a row is nan or infinite")
+def softmax_zeros_for_a_row_of_inf(x, dim=-1, temperature=1.0):
+    """A row of nothing but -inf becomes zeros."""
+    return softmax_refuses_plus_inf_only(x, dim, temperature).nan_to_num(0.0)
+
+
+@wrong("softmax", says=RAISED)
+def softmax_refuses_along_the_last_dimension(x, dim=-1, temperature=1.0):
+    """Looks for the largest score along the last dimension, whatever dim is."""
+    checked(x, -1, temperature)
+    return attention.softmax(x, dim, temperature)
+
+
+@wrong("softmax", says="must raise ValueError: the temperature must be above 0")
+def softmax_takes_small_negative_temperatures(x, dim=-1, temperature=1.0):
+    """A condition on the temperature that was a slip of the pen."""
+    if temperature == 0 or temperature <= -1:
+        raise ValueError
+    checked(x, dim, abs(temperature))
+    z = x.to(torch.promote_types(x.dtype, torch.float32)) / temperature
+    return stable(z, dim).to(x.dtype)
+
+
+@wrong("softmax", says="as if you had computed in bfloat16")
+def softmax_in_half_precision(x, dim=-1, temperature=1.0):
+    """Every step in the dtype of x, even in one of two digits."""
+    checked(x, dim, temperature)
+    z = x / temperature
+    e = torch.exp(z - z.amax(dim, keepdim=True))
+    return e / e.sum(dim, keepdim=True)
+
+
+@wrong("softmax", says="as 10 / 1e-4 is too large for float16")
+def softmax_divides_in_half_precision(x, dim=-1, temperature=1.0):
+    """float32 comes too late: what was divided by the temperature is inf already."""
+    checked(x, dim, temperature)
+    z = x / temperature
+    return stable(z.to(torch.promote_types(x.dtype, torch.float32)), dim).to(x.dtype)
+
+
+@wrong("softmax", says="and it must get exactly 0")
+def softmax_with_a_least_weight(x, dim=-1, temperature=1.0):
+    """No weight is below 1e-9, so that a logarithm can be taken."""
+    return attention.softmax(x, dim, temperature).clamp(min=1e-9)
+
+
+@wrong("softmax", says="and it must get exactly 0")
+def softmax_minus_1e4_for_inf(x, dim=-1, temperature=1.0):
+    """-1e4 in the place of -inf."""
+    checked(x, dim, temperature)
+    return attention.softmax(x.clamp(min=-1e4), dim, temperature)
+
+
+@wrong("softmax", says="the order of the parameters is x, dim, temperature")
+def softmax_parameters_swapped(x, temperature=1.0, dim=-1):
+    """Names and defaults are right, and their order is not."""
+    return attention.softmax(x, dim, temperature)
+
+
+@wrong("softmax", says="add no small number, such as 1e-6, that changes the result")
+def softmax_with_eps(x, dim=-1, temperature=1.0):
+    """A small number in the denominator."""
+    checked(x, dim, temperature)
+    z = x.to(torch.promote_types(x.dtype, torch.float32)) / temperature
+    e = torch.exp(z - z.amax(dim, keepdim=True))
+    return (e / (e.sum(dim, keepdim=True) + 1e-6)).to(x.dtype)
+
+
 # --- causal_mask ----------------------------------------------------------------------------------
 
 
@@ -339,13 +445,13 @@ def mask_eye(T):
     return torch.eye(T, dtype=torch.bool)
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong("causal_mask", says="positions only; it may look at all before it")
 def mask_band(T):
     """Only itself and two positions before: right up to T = 3."""
     return tril(T) & ~tril(T).tril(-3)
 
 
-@wrong("causal_mask", says=DIFFERS)
+@wrong("causal_mask", says="positions; make one of the size that is asked for")
 def mask_fixed(T):
     """A block size baked in: right up to T = 8."""
     return tril(8)[:T, :T]
@@ -379,6 +485,36 @@ def mask_list(T):
 def mask_too_small(T):
     """One row and column short: range(1, T)."""
     return torch.tensor([[s <= t for s in range(1, T)] for t in range(1, T)], dtype=torch.bool)
+
+
+@wrong("causal_mask", says="positions; make one of the size that is asked for")
+def mask_buffer_of_64(T):
+    """A buffer that was made once: right up to T = 64."""
+    attention.causal_mask(T)
+    return tril(64)[:T, :T].clone()
+
+
+@wrong("causal_mask", says="positions only; it may look at all before it")
+def mask_window_of_32(T):
+    """A sliding window: right up to T = 32."""
+    return attention.causal_mask(T) & ~tril(T).tril(-32)
+
+
+@wrong("causal_mask", says=DIFFERS)
+def mask_of_bytes(T):
+    """Places as bytes, which start again below 0 after 127."""
+    attention.causal_mask(T)
+    places = torch.arange(T).to(torch.int8)
+    return places[:, None] >= places
+
+
+MASKS = {}
+
+
+@wrong("causal_mask", says="two calls gave the same tensor")
+def mask_kept(T):
+    """Each mask is made once, and handed out again."""
+    return MASKS.setdefault(T, attention.causal_mask(T))
 
 
 # --- average_past_matrix --------------------------------------------------------------------------
@@ -505,6 +641,29 @@ def average_in_place_but_right(x):
     return x.clone()
 
 
+@wrong("average_past_matrix", says=DIFFERS)
+def average_last_eight(x):
+    """A window of 8 positions."""
+    w = tril(x.size(-2)).to(x)
+    w = w - w.tril(-8)
+    return w / w.sum(-1, keepdim=True) @ x
+
+
+@wrong("average_past_matrix", says=RAISED)
+def average_buffer_of_8(x):
+    """A matrix that was made once: right up to T = 8."""
+    w = tril(8).to(x)
+    T = x.size(-2)
+    return (w / w.sum(-1, keepdim=True))[:T, :T] @ x
+
+
+@wrong("average_past_matrix", says="only the first half of the digits is right")
+def average_float32_matrix(x):
+    """The matrix is made in float32, and cast too late."""
+    w = tril(x.size(-2)).float()
+    return (w / w.sum(-1, keepdim=True)).to(x.dtype) @ x
+
+
 # --- attention_weights ----------------------------------------------------------------------------
 
 
@@ -613,7 +772,7 @@ def weights_mask_after(q, k, mask=None):
 
 @wrong(
     "attention_weights",
-    says=": the rows do not sum to 1. A softmax over all keys spends everything on the hidden ones, and nothing is left to share out again: mask before the softmax",
+    says="The scores of the hidden keys still count in what you subtract or divide by",
 )
 def weights_mask_after_renormalised(q, k, mask=None):
     """Masked after the softmax and normalised again: right, until a hidden score is far the
@@ -671,7 +830,7 @@ def weights_mask_minus_1e4(q, k, mask=None):
 
 @wrong(
     "attention_weights",
-    says="the future leaks: even -1e9 hides a score only while the others are higher",
+    says="the future leaks: a number such as -1e9 hides a score only while the others are higher",
 )
 def weights_mask_minus_1e9(q, k, mask=None):
     """-1e9: fine until real scores are as low."""
@@ -825,6 +984,80 @@ def weights_cosine(q, k, mask=None):
     return hide(F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).mT, mask).softmax(-1)
 
 
+def refusing(q, k, mask):
+    """Raises where the reference does, but for the mask."""
+    attention.attention_weights(q, k)
+    if mask is not None and mask.dtype != torch.bool:
+        raise TypeError
+
+
+@wrong("attention_weights", says="must raise ValueError, and raised RuntimeError")
+def weights_any_shape_of_mask(q, k, mask=None):
+    """Leaves the shape of the mask to torch."""
+    refusing(q, k, mask)
+    if mask is not None and not mask.any(-1).all():
+        raise ValueError
+    return hide(scores_of(q, k), mask).softmax(-1)
+
+
+@wrong("attention_weights", says="must raise ValueError: a mask of (10, 10) does not fit")
+def weights_cuts_the_mask(q, k, mask=None):
+    """A mask that is too large is cut."""
+    if mask is not None:
+        mask = mask[..., : q.size(-2), : k.size(-2)]
+    return attention.attention_weights(q, k, mask)
+
+
+@wrong("attention_weights", says="must raise ValueError: a row of the mask allows nothing")
+def weights_last_row_allows(q, k, mask=None):
+    """Looks for an empty row in the last one only."""
+    refusing(q, k, mask)
+    if mask is not None and not mask[..., -1, :].any():
+        raise ValueError
+    return hide(scores_of(q, k), mask).softmax(-1)
+
+
+@wrong("attention_weights", says="must raise ValueError: a row of the mask allows nothing")
+def weights_empty_rows_in_two_dimensions(q, k, mask=None):
+    """Looks for empty rows in masks of two dimensions only."""
+    refusing(q, k, mask)
+    if mask is not None and mask.ndim == 2 and not mask.any(-1).all():
+        raise ValueError
+    return hide(scores_of(q, k), mask).softmax(-1)
+
+
+@wrong("attention_weights", says="the largest score first, that of each row and not that of all")
+def weights_largest_of_all(q, k, mask=None):
+    """Masked well, and the largest score of all is subtracted."""
+    scores = hide(scores_of(q, k), mask)
+    e = (scores - scores.max()).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+@wrong("attention_weights", says="The scores of the hidden keys still count in what you subtract")
+def weights_largest_hidden(q, k, mask=None):
+    """The largest score is looked for before the mask."""
+    scores = scores_of(q, k)
+    e = (scores - scores.amax(-1, keepdim=True)).exp()
+    e = e if mask is None else e * mask
+    return e / e.sum(-1, keepdim=True)
+
+
+@wrong("attention_weights", says="the future leaks: a number such as -1e9 hides a score only while")
+def weights_mask_minus_1e30(q, k, mask=None):
+    """-1e30: there are lower scores in float32."""
+    return hide(scores_of(q, k), mask, -1e30).softmax(-1)
+
+
+@wrong("attention_weights", says=RAISED)
+def weights_mask_of_full_size(q, k, mask=None):
+    """Takes it that the mask has a row for each query."""
+    scores = scores_of(q, k)
+    if mask is not None:
+        mask = torch.stack([mask[..., t, :] for t in range(q.size(-2))], -2)
+    return hide(scores, mask).softmax(-1)
+
+
 # --- causal_head ----------------------------------------------------------------------------------
 
 
@@ -970,6 +1203,52 @@ def head_detached_scores(x, w_q, w_k, w_v):
     """The map is cut off, so queries and keys never learn."""
     w = hide(scores_of(x @ w_q, x @ w_k), tril(x.size(-2))).softmax(-1).detach()
     return w @ (x @ w_v)
+
+
+@wrong("causal_head", says="x may have two dimensions in front of (T, d_model), or more")
+def head_second_dimension(x, w_q, w_k, w_v):
+    """T from the second dimension: wrong for two dimensions in front of it."""
+    mask = tril(x.size(1) if x.ndim == 3 else x.size(0))
+    return hide(scores_of(x @ w_q, x @ w_k), mask).softmax(-1) @ (x @ w_v)
+
+
+@wrong("causal_head", says="x may have two dimensions in front of (T, d_model), or more")
+def head_loops_over_the_batch(x, w_q, w_k, w_v):
+    """One sequence after the other, where there is one dimension for them."""
+    if x.ndim == 2:
+        return attention.causal_head(x, w_q, w_k, w_v)
+    return torch.stack([mix(one @ w_q, one @ w_k, torch.mm(one, w_v)) for one in x])
+
+
+@wrong("causal_head", says=RAISED)
+def head_of_three_dimensions(x, w_q, w_k, w_v):
+    """(B, T, d_model), whatever comes."""
+    if x.ndim == 2:
+        return head_of_three_dimensions(x[None], w_q, w_k, w_v)[0]
+    _B, T, _d_model = x.shape
+    return hide(scores_of(x @ w_q, x @ w_k), tril(T)).softmax(-1) @ (x @ w_v)
+
+
+def head_filled(x, w_q, w_k, w_v, value):
+    return hide(scores_of(x @ w_q, x @ w_k), tril(x.size(-2)), value).softmax(-1) @ (x @ w_v)
+
+
+@wrong("causal_head", says="the future leaks: a number such as -1e9 hides a score only while")
+def head_mask_minus_1e4(*given):
+    """-1e4 for the future."""
+    return head_filled(*given, -1e4)
+
+
+@wrong("causal_head", says="the future leaks: a number such as -1e9 hides a score only while")
+def head_mask_minus_1e5(*given):
+    """-1e5 for the future."""
+    return head_filled(*given, -1e5)
+
+
+@wrong("causal_head", says="the future leaks: a number such as -1e9 hides a score only while")
+def head_mask_minus_1e9(*given):
+    """-1e9 for the future."""
+    return head_filled(*given, -1e9)
 
 
 # --- split_heads ----------------------------------------------------------------------------------
@@ -1218,6 +1497,76 @@ def leaks_spoils_its_input(attend, x):
     return False
 
 
+def any_leak(attend, x, moves, change=lambda x: 3 - x, times=None):
+    return any(
+        moves(attend(torch.cat([x[:t], change(x[t:])]))[:t], attend(x)[:t])
+        for t in times or range(1, len(x))
+    )
+
+
+def apart(a, b):
+    return not same(a, b)
+
+
+@wrong("leaks", says="you never changed the last word alone")
+def leaks_all_but_the_last(attend, x):
+    """range(1, T - 1)."""
+    return any_leak(attend, x, apart, times=range(1, len(x) - 1))
+
+
+@wrong("leaks", says="you tried the first place and the last one")
+def leaks_first_and_last(attend, x):
+    """Changes all words but the first, and the last alone."""
+    return any_leak(attend, x, apart, times=(1, len(x) - 1))
+
+
+@wrong("leaks", says="you turned the signs round")
+def leaks_turns_signs(attend, x):
+    """-x for the future: squares stay the same."""
+    return any_leak(attend, x, apart, torch.neg)
+
+
+@wrong("leaks", says="a small leak stays hidden")
+def leaks_wide_tolerance(attend, x):
+    """atol=1e-2."""
+    return any_leak(attend, x, lambda a, b: not torch.allclose(a, b, atol=1e-2))
+
+
+@wrong("leaks", says="a small leak stays hidden")
+def leaks_small_change(attend, x):
+    """Words that are nearly the same."""
+    return any_leak(attend, x, apart, lambda x: x + 1e-3)
+
+
+@wrong("leaks", says="you changed the first feature only")
+def leaks_changes_one_feature(attend, x):
+    """The other features of the future stay as they are."""
+    return any_leak(attend, x, apart, lambda x: torch.cat([3 - x[:, :1], x[:, 1:]], -1))
+
+
+@wrong("leaks", says="you compared the first feature only")
+def leaks_compares_one_feature(attend, x):
+    """The other features of the outputs are not looked at."""
+    return any_leak(attend, x, lambda a, b: apart(a[:, 0], b[:, 0]))
+
+
+@wrong("leaks", says="you added the differences up, and opposite ones cancel")
+def leaks_sum_of_differences(attend, x):
+    """One sum over all differences."""
+    return any_leak(attend, x, lambda a, b: bool((a - b).sum().abs() > 1e-5))
+
+
+@wrong("leaks", says=DIFFERS)
+def leaks_neighbours(attend, x):
+    """One word is changed, and the first output and the one before that word are compared."""
+    for t in range(1, len(x)):
+        z = x.clone()
+        z[t] = 5
+        if apart(attend(z)[[0, t - 1]], attend(x)[[0, t - 1]]):
+            return True
+    return False
+
+
 # --- cached_step ----------------------------------------------------------------------------------
 
 
@@ -1273,6 +1622,45 @@ def step_detaches(*args):
     return tuple(part.detach() for part in one_step(*args))
 
 
+@wrong("cached_step", says="you always return float32; stay in the dtype of the input")
+def step_float32(*given):
+    """Always float32."""
+    return one_step(*(x.float() for x in given))
+
+
+@wrong("cached_step", says="half of the digits are lost, as if you had computed in float32")
+def step_float32_and_back(*given):
+    """Computes in float32 and casts back."""
+    return tuple(x.to(given[0].dtype) for x in one_step(*(x.float() for x in given)))
+
+
+@wrong("cached_step", says="only the first half of the digits is right")
+def step_float32_weights(*given):
+    """The weights alone are float32."""
+    return one_step(*given, weights=lambda x, dim: x.float().softmax(dim).to(x.dtype))
+
+
+@wrong("cached_step", says="there is nan or inf where scores are large: use your stable softmax")
+def step_unstable(*given):
+    """exp() without the largest subtracted."""
+    return one_step(*given, weights=lambda x, dim: x.exp() / x.exp().sum(dim, keepdim=True))
+
+
+@wrong("cached_step", says=DIFFERS)
+def step_last_sixteen(*given):
+    """Only the last 16 keys are looked at."""
+    _, keys, values = one_step(*given)
+    scores = given[0] @ given[1] @ keys[-16:].T / given[1].size(-1) ** 0.5
+    return stable(scores) @ values[-16:], keys, values
+
+
+@wrong("cached_step", says=DIFFERS)
+def step_keeps_nine(*given):
+    """A cache of the last 9."""
+    x, w_q, w_k, w_v, keys, values = given
+    return one_step(x, w_q, w_k, w_v, keys[-8:], values[-8:])
+
+
 # --- Values right, gradients wrong ----------------------------------------------------------------
 
 
@@ -1280,7 +1668,8 @@ def step_detaches(*args):
 def softmax_fixed_sum(x, dim=-1, temperature=1.0):
     """The sum is taken out of the graph: each weight then only hangs on its own score."""
     right = attention.softmax(x, dim, temperature)
-    e = torch.exp((x - x.amax(dim, keepdim=True)) / temperature)
+    z = x.to(torch.promote_types(x.dtype, torch.float32))
+    e = torch.exp((z - z.amax(dim, keepdim=True)) / temperature)
     return (e / e.sum(dim, keepdim=True).detach()).to(right.dtype)
 
 
