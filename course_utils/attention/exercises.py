@@ -1161,8 +1161,9 @@ def _overflowing_step(x, w_q, w_k, w_v, keys, values):
 def check_cached_step(student: Callable, rng: random.Random) -> None:
     for S in (rng.randrange(3, 7), 0, 1, rng.randrange(70, 90)):
         given, want = _drawn_step(rng, S)
-        d_model, d, d_v = given[0].size(1), given[1].size(1), given[3].size(1)
-        call = f"cached_step(…) after {S} tokens, with d_model = {d_model}, d = {d}, d_v = {d_v}"
+        d_model, d = given[1].shape
+        sizes = f"d_model = {d_model}, d = {d}, d_v = {given[3].size(1)}"
+        call = f"cached_step(…) after {S} tokens, with {sizes}"
         expect(student(*given), want, call, tol=1e-4)
     given, want = _drawn_step(rng, 4, largest=500.0)
     expect(student(*given), want, "cached_step(…) with large scores", tol=1e-3)

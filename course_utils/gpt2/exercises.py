@@ -745,24 +745,23 @@ def _check_draws(student: Callable, rng: random.Random) -> None:
         )
     if bool((came == came[:1]).all()):
         raise Wrong(f"{call}: all texts got the same tokens; draw for each text by itself")
+    shares = {
+        f"{call}: all tokens came equally often; draw with the probabilities of softmax": 1 / 3,
+        f"{call}: you drew in proportion to the scores; take their softmax first": 3 / 4.5,
+    }
+    _check_share(call, came, 0, share[0], shares)
+    _check_share(call, came, 1, share[1])
+    _check_share(call, came, 2, share[2])
+    _check_share(call, came[:, 0], 0, share[0])
+
+
+def _check_share(
+    call: str, came: Tensor, token: int, share: float, mistakes: dict[str, float] | None = None
+) -> None:
     n = came.numel()
-    must_have_share(
-        int((came == 0).sum()),
-        n,
-        share[0],
-        f"{call}: token 0 came {int((came == 0).sum())} times in {n}, its probability is {share[0]:.2f}",
-        {
-            f"{call}: all tokens came equally often; draw with the probabilities of softmax": 1 / 3,
-            f"{call}: you drew in proportion to the scores; take their softmax first": 3 / 4.5,
-        },
-    )
-    must_have_share(
-        int((came == 2).sum()),
-        n,
-        share[2],
-        f"{call}: token 2 came {int((came == 2).sum())} times in {n}, its probability is {share[2]:.2f}; "
-        "take the softmax of the scores",
-    )
+    count = int((came == token).sum())
+    said = f"{call}: token {token} came {count} times in {n}, its probability is {share:.2f}"
+    must_have_share(count, n, share, said, mistakes)
 
 
 @EXERCISES.add(

@@ -200,7 +200,7 @@ def _drawn_pairs(rng: random.Random, p: int, share: float) -> Tensor:
     },
 )
 def check_new_pairs(student: Callable, rng: random.Random) -> None:
-    for p, share in ((5, 0.4), (7, 0.3), (4, 0.5), (8, 0.35), (3, 0.0), (6, 0.9)):
+    for p, share in ((5, 0.4), (7, 0.3), (4, 0.5), (8, 0.35), (3, 0.0), (6, 0.9), (1, 0.0)):
         train = _drawn_pairs(rng, p, share)
         want = torch.tensor(
             [[not train[a, b] and not train[b, a] for b in range(p)] for a in range(p)]
@@ -264,7 +264,7 @@ def _shares(power: Tensor) -> Tensor:
     },
 )
 def check_frequency_power(student: Callable, rng: random.Random) -> None:
-    for shape in ((5, 1), (7, 3), (9, 2), (2, 7, 4), (6, 2), (3, 8, 3)):
+    for shape in ((5, 1), (7, 3), (9, 2), (2, 7, 4), (6, 2), (3, 8, 3), (1, 5, 2)):
         x = normal(rng, *shape) + 0.5
         p = shape[-2]
         rows = x.double().numpy().reshape(-1, p, shape[-1])
@@ -335,7 +335,8 @@ def _within(right: Tensor, lengths: Tensor, less: int = 0) -> Tensor:
     },
 )
 def check_exact_sequences(student: Callable, rng: random.Random) -> None:
-    for front, N, K in (((), 6, 3), ((), 12, 4), ((2,), 9, 3), ((), 1, 2), ((2, 2), 20, 5)):
+    fronts = (((), 6, 3), ((), 12, 4), ((2,), 9, 3), ((), 1, 2), ((2, 2), 20, 5), ((1,), 7, 3))
+    for front, N, K in fronts:
         count = int(np.prod(front, dtype=int)) * N * K
         right = torch.tensor([rng.random() < 0.75 for _ in range(count)]).view(*front, N, K)
         lengths = torch.tensor([rng.randint(1, K) for _ in range(N)])

@@ -168,7 +168,7 @@ def curves(run: Snapshots, train: Tensor, frequencies: Sequence[int]) -> dict[st
     p = train.size(0)
     new = new_pairs(train)
     log_p = run.logits.log_softmax(-1)  # (S, p, p, p)
-    truth = sum_table(p).expand(len(run.steps), -1, -1)[..., None]
+    truth = sum_table(p).to(log_p.device).expand(len(run.steps), -1, -1)[..., None]
     numbers = torch.randint(p, (2000, 1 + max(LENGTHS)), generator=torch.Generator().manual_seed(0))
     outcomes = running_sums(run.logits.argmax(-1), numbers)  # (S, N, K)
     return {
@@ -183,7 +183,7 @@ def curves(run: Snapshots, train: Tensor, frequencies: Sequence[int]) -> dict[st
             [loss_and_accuracy(excluded_logits(x, frequencies), train)[0] for x in run.logits]
         ),
         "size": run.norms,
-        "key share": frequency_power(run.embeddings)[:, torch.tensor(frequencies) - 1].sum(-1),
+        "key share": frequency_power(run.embeddings)[:, [k - 1 for k in frequencies]].sum(-1),
         **{f"sums of {k}": outcomes[..., :k].all(-1).float().mean(-1) for k in LENGTHS},
     }
 
@@ -238,7 +238,7 @@ def clock(embeddings: Tensor, frequency: int) -> Tensor:
 
     >>> angle = 2 * torch.pi * torch.arange(5) / 5
     >>> circle = torch.stack([angle.cos(), angle.sin(), torch.zeros(5)], dim=-1)  # (p, 3)
-    >>> clock(torch.stack([0 * circle, 2 * circle]), 1).norm(dim=-1)
+    >>> clock(torch.stack([0 * circle, 2 * circle]), 1).norm(dim=-1).round()
     tensor([[0., 0., 0., 0., 0.],
             [2., 2., 2., 2., 2.]])
     """

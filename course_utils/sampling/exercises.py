@@ -785,6 +785,7 @@ def read_list(weights: int, per_position: int, B: int, T: int) -> float:
 )
 def check_fetched_per_token(student: Callable, rng: random.Random) -> None:
     for B, T in ((1, 6), (4, 9), (3, 1), (5, 5), (16, 40)):
-        weights, per_position = rng.randrange(1000, 9000), rng.randrange(10, 90)
+        weights = rng.randrange(1000, 9000)
+        per_position = rng.randrange(10, 90)
         call = f"fetched_per_token(weights={weights}, per_position={per_position}, B={B}, T={T})"
         expect(student(weights, per_position, B, T), read_list(weights, per_position, B, T), call)

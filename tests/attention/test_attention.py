@@ -170,7 +170,8 @@ def test_attention_weights_of_hidden_keys_are_exactly_zero_and_rows_sum_to_one()
 
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (4, 5), (3, 1, 5), (2, 1, 4, 5), (4, 1)])
 def test_a_mask_of_fewer_dimensions_hides_the_same_as_the_whole_one(shape):
-    q, k = randn(2, 3, 4, 6), randn(2, 3, 5, 6, seed=1)
+    q = randn(2, 3, 4, 6)
+    k = randn(2, 3, 5, 6, seed=1)
     mask = randn(*shape, seed=2) > 0
     mask[..., :1] = True  # each query may look at something
     whole = mask.expand(2, 3, 4, 5)

@@ -90,6 +90,7 @@ def memory_and_precision(d):
     config = gpt2.GPTConfig(n_layer=2, n_head=2, n_embd=32, vocab_size=200, n_positions=64)
     peak = memory.peak_bytes(lambda: x @ x, held=[x], device=d)
     model = gpt2.GPT(config, dice()).to(d)
+    tied = census.stays_tied(model)
     ratio = training_memory.step_peak(model, ids(d, B=4, T=64)) / census.training_peak(
         config, 4, 64
     )
@@ -103,7 +104,7 @@ def memory_and_precision(d):
     with mixed.forward():
         y = x[:4, :4] @ weight
     mixed.step(y.sum(), optimizer)
-    return peak, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
+    return peak, tied, 0.95 < ratio < 1.05, fits, weight, memory.is_out_of_memory(MemoryError())
 
 
 # --- 02, 03 ---------------------------------------------------------------------------------------
@@ -186,7 +187,8 @@ def gpt2_timed(d):
     rates = set(timing.limits(d, 4, 8)["flops"]) == set(timing.formats(d))
     seen = len(timing.trace(lambda: model(blank), d)) > 3
     compiled = [row["way"] for row in timing.compiled_times(model, 1, 2, lambda m: m)]
-    return read, kinds, took, batches, ways[:3], formats, steps, costs, rates, seen, compiled
+    able = timing.has_a_compiler()
+    return read, kinds, took, batches, ways[:3], formats, steps, costs, rates, seen, compiled, able
 
 
 def blocks(d):
@@ -753,9 +755,16 @@ def adding_up(d):
     run = grokking.train_adder(model, split, steps=4, every=2)
     numbers = torch.randint(5, (6, 4), generator=dice())
     right = grokking_measures.running_sums(run.logits.argmax(-1).to(d), numbers)
+    there = grokking.Snapshots(
+        **{name: getattr(x, "to", lambda _, x=x: x)(d) for name, x in vars(run).items()}
+    )
+    film = grokking_measures.film(there, split.to(d))
+    curves = grokking_measures.curves(there, split.to(d), [1])
+    short, _ = grokking_measures.train_from(0, weight_decay=1.0, steps=0)
+    answers = grokking_measures.recorded_film()["answers"]
     return (
-        grokking_measures.new_pairs(split.to(d)), right, grokking_measures.exact_sequences(right, torch.tensor([1, 2, 3, 3, 2, 1])), grokking_measures.curves(run, split, [1]),
-        grokking_measures.film(run, split), grokking_measures.clock(run.embeddings.to(d), 2),
+        grokking_measures.new_pairs(split.to(d)), right, grokking_measures.exact_sequences(right, torch.tensor([1, 2, 3, 3, 2, 1])), curves,
+        film, answers, short.logits, grokking_measures.clock(run.embeddings.to(d), 2),
     )  # fmt: skip
 
 

@@ -518,7 +518,7 @@ def test_bert_has_googles_vocabulary_and_drops_case_accents_and_white_space():
         ("count_pairs", "count_each_once", "however often it occurs"),
         ("count_pairs", "count_no_overlap", "overlap only once"),
         ("count_pairs", "count_into_default", "the call before"),
-        ("merge", "merge_past_the_end", "there is no ids[i + 1]"),
+        ("merge", "merge_past_the_end", "ids[i + 1], which is not there"),
         ("merge", "merge_by_identity", "with =="),
         ("merge", "merge_from_the_right", "from right to left"),
         ("train_bpe", "train_first_of_ties", "comes first in the text"),
