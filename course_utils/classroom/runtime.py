@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from course_utils.machine.devices import synchronize
+
 from .bars import Bar
 
 T = TypeVar("T")
@@ -83,10 +85,10 @@ def timed(work: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:
     for _ in range(warmup):
         work()
     for _ in range(repeats):
-        _synchronize()
+        synchronize(_accelerator())
         start = time.perf_counter()
         work()
-        _synchronize()
+        synchronize(_accelerator())
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
@@ -116,10 +118,3 @@ def _accelerator() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    elif torch.backends.mps.is_available():
-        torch.mps.synchronize()

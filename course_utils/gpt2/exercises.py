@@ -5,7 +5,7 @@ and from a machine with a queue and a clock of its own.
 import math
 import random
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -267,10 +267,25 @@ def last_norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:])
 
 
-def run(x: Tensor, blocks: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
-    for block in blocks:
-        x = block(x)
+def run(x: Tensor, parts: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    for part in parts:
+        x = part(x)
     return x
+
+
+def by_parts(
+    ids: Tensor,
+    wte: Tensor,
+    wpe: Tensor,
+    blocks: list[Callable[[Tensor], Tensor]],
+    ln_f: Callable[[Tensor], Tensor],
+    *,
+    start: Callable = building.embed,
+    order: Callable = lambda blocks, ln_f: [*blocks, ln_f],
+    head: Callable = lambda x, wte: x @ wte.T,
+) -> Tensor:
+    """GPT-2, put together from its parts, of which a mistake turns one."""
+    return head(run(start(ids, wte, wpe), order(blocks, ln_f)), wte)
 
 
 @EXERCISES.add(
@@ -284,69 +299,46 @@ def run(x: Tensor, blocks: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
         "x has (B, T, d_model) and wte (V, d_model): x @ wte.T has a dot product for each token, (B, T, V).",
     ],
     mistakes={
-        "you left out the blocks": (
-            lambda ids, wte, wpe, blocks, ln_f: ln_f(building.embed(ids, wte, wpe)) @ wte.T
+        "you left out the blocks": partial(by_parts, order=lambda blocks, ln_f: [ln_f]),
+        "you ran the blocks from the last to the first": partial(
+            by_parts, order=lambda blocks, ln_f: [*blocks[::-1], ln_f]
         ),
-        "you ran the blocks from the last to the first": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), blocks[::-1])) @ wte.T
-            )
+        "only the first block ran; run all of them": partial(
+            by_parts, order=lambda blocks, ln_f: [blocks[0], ln_f]
         ),
-        "only the first block ran; run all of them": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), blocks[:1])) @ wte.T
-            )
+        "the last block did not run": partial(
+            by_parts, order=lambda blocks, ln_f: [*blocks[:-1], ln_f]
         ),
-        "the last block did not run": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), blocks[:-1])) @ wte.T
-            )
+        "each block got the first vectors; give it what the block before it returned": partial(
+            by_parts, order=lambda blocks, ln_f: [blocks[-1], ln_f]
         ),
-        "each block got the first vectors; give it what the block before it returned": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), blocks[-1:])) @ wte.T
-            )
+        "you added what a block returns; a block adds by itself": partial(
+            by_parts,
+            order=lambda blocks, ln_f: [*(lambda x, b=b: x + b(x) for b in blocks), ln_f],
         ),
-        "you added what a block returns; a block adds by itself": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), [lambda x, b=b: x + b(x) for b in blocks]))
-                @ wte.T
-            )
+        "you left out ln_f, the last LayerNorm": partial(
+            by_parts, order=lambda blocks, ln_f: blocks
         ),
-        "you left out ln_f, the last LayerNorm": (
-            lambda ids, wte, wpe, blocks, ln_f: run(building.embed(ids, wte, wpe), blocks) @ wte.T
+        "ln_f ran before the blocks; it comes once, after the last": partial(
+            by_parts, order=lambda blocks, ln_f: [ln_f, *blocks]
         ),
-        "ln_f ran before the blocks; it comes once, after the last": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                run(ln_f(building.embed(ids, wte, wpe)), blocks) @ wte.T
-            )
+        "ln_f ran after each block; it comes once, after the last": partial(
+            by_parts, order=lambda blocks, ln_f: [part for b in blocks for part in (b, ln_f)]
         ),
-        "ln_f ran after each block; it comes once, after the last": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                run(building.embed(ids, wte, wpe), [lambda x, b=b: ln_f(b(x)) for b in blocks])
-                @ wte.T
-            )
+        "you returned the vectors; score them with the rows of wte": partial(
+            by_parts, head=lambda x, wte: x
         ),
-        "you returned the vectors; score them with the rows of wte": (
-            lambda ids, wte, wpe, blocks, ln_f: ln_f(run(building.embed(ids, wte, wpe), blocks))
+        "you returned probabilities; return the scores": partial(
+            by_parts, head=lambda x, wte: (x @ wte.T).softmax(-1)
         ),
-        "you returned probabilities; return the scores": (
-            lambda ids, wte, wpe, blocks, ln_f: building.forward(
-                ids, wte, wpe, blocks, ln_f
-            ).softmax(-1)
+        "you left out the places; begin with embed(ids, wte, wpe)": partial(
+            by_parts, start=lambda ids, wte, wpe: wte[ids]
         ),
-        "you left out the places; begin with embed(ids, wte, wpe)": (
-            lambda ids, wte, wpe, blocks, ln_f: ln_f(run(wte[ids], blocks)) @ wte.T
+        "only the last position was scored; score all": partial(
+            by_parts, head=lambda x, wte: (x @ wte.T)[:, -1:]
         ),
-        "only the last position was scored; score all": (
-            lambda ids, wte, wpe, blocks, ln_f: building.forward(ids, wte, wpe, blocks, ln_f)[
-                :, -1:
-            ]
-        ),
-        "you multiplied with wte; the rows are the tokens, so turn it: wte.T": (
-            lambda ids, wte, wpe, blocks, ln_f: (
-                ln_f(run(building.embed(ids, wte, wpe), blocks)) @ wte
-            )
+        "you multiplied with wte; the rows are the tokens, so turn it: wte.T": partial(
+            by_parts, head=lambda x, wte: x @ wte
         ),
     },
 )
@@ -546,8 +538,9 @@ def by_share(
     step: int,
     steps: int,
     lr: float,
-    warmup: float,
-    final: float,
+    warmup: float = 0.1,
+    final: float = 0.1,
+    *,
     rise: Callable[[int, int], float] = lambda step, warm: (step + 1) / warm,
     left: Callable[[float, float], float] = fall,
     last: int = 1,
@@ -577,40 +570,23 @@ def by_share(
                 lr * fall(step / max(1, steps - 1), final)
             )
         ),
-        "the first step has the rate 0, so it is lost; begin with lr / warm": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step, steps, lr, warmup, final, rise=lambda step, warm: step / warm
-            )
+        "the first step has the rate 0, so it is lost; begin with lr / warm": partial(
+            by_share, rise=lambda step, warm: step / warm
         ),
-        "it falls along a straight line; let it fall along a cosine": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step, steps, lr, warmup, final, left=lambda done, final: 1 - (1 - final) * done
-            )
+        "it falls along a straight line; let it fall along a cosine": partial(
+            by_share, left=lambda done, final: 1 - (1 - final) * done
         ),
-        "it falls to 0; the last rate is final * lr": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step, steps, lr, warmup, final, left=lambda done, final: fall(done, 0.0)
-            )
+        "it falls to 0; the last rate is final * lr": partial(
+            by_share, left=lambda done, final: fall(done, 0.0)
         ),
-        "the last step does not reach final * lr; the steps count from 0 to steps - 1": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step, steps, lr, warmup, final, last=0
-            )
+        "the last step does not reach final * lr; the steps count from 0 to steps - 1": partial(
+            by_share, last=0
         ),
-        "1 + cos goes from 2 to 0; halve it": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step,
-                steps,
-                lr,
-                warmup,
-                final,
-                left=lambda done, final: final + (1 - final) * (1 + math.cos(math.pi * done)),
-            )
+        "1 + cos goes from 2 to 0; halve it": partial(
+            by_share, left=lambda done, final: 2 * fall(done, final) - final
         ),
-        "final is added to the whole cosine, so that it begins above lr; fall from lr to final * lr": (
-            lambda step, steps, lr, warmup=0.1, final=0.1: by_share(
-                step, steps, lr, warmup, final, left=lambda done, final: final + fall(done, 0.0)
-            )
+        "final is added to the whole cosine, so that it begins above lr; fall from lr to final * lr": partial(
+            by_share, left=lambda done, final: final + fall(done, 0.0)
         ),
         "the cosine began at the first step; it begins after the warm-up": (
             lambda step, steps, lr, warmup=0.1, final=0.1: (
@@ -655,11 +631,21 @@ def counting(ids: Tensor, V: int) -> Tensor:
     return 200.0 * F.one_hot(ids.cumsum(1) % V, V).float()  # (B, T, V)
 
 
-def written(prompt: Tensor, n_new: int, shown: Callable[[Tensor], Tensor], V: int) -> Tensor:
-    """The text of the counting model where it is shown a part of the text."""
+def written(
+    prompt: Tensor,
+    n_new: int,
+    shown: Callable[[Tensor], Tensor],
+    V: int,
+    place: int = -1,
+    joined: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda ids, token: (ids, token),
+) -> Tensor:
+    """The text of the counting model where it is shown a part of the text and read at a place, and
+    where the new token is joined to the text in this order.
+    """
     ids = prompt
     for _ in range(n_new):
-        ids = torch.cat([ids, counting(shown(ids), V)[:, -1].argmax(-1, keepdim=True)], dim=1)
+        token = counting(shown(ids), V)[:, place].argmax(-1, keepdim=True)
+        ids = torch.cat(joined(ids, token), dim=1)
     return ids
 
 
@@ -685,35 +671,23 @@ def _check_text(student: Callable, rng: random.Random) -> None:
             raise Wrong(
                 f"{call}: the model was shown {max(shown)} tokens, and it can read {room}: show it the last ones"
             )
-        want = written(prompt, n_new, lambda ids: ids[:, -room:], V)  # noqa: B023
+
+        def last(ids: Tensor) -> Tensor:
+            return ids[:, -room:]  # noqa: B023
+
+        want = written(prompt, n_new, last, V)
         mistakes = {
             "you showed the first n_positions tokens; show the last ones": written(prompt, n_new, lambda ids: ids[:, :room], V),  # noqa: B023
             "you showed only the last token; show the whole text, up to n_positions tokens": written(prompt, n_new, lambda ids: ids[:, -1:], V),
-            "you showed only the prompt; show what was written, too": written(prompt, n_new, lambda ids: ids[:, :T][:, -room:], V),  # noqa: B023
+            "you showed only the prompt; show what was written, too": written(prompt, n_new, lambda ids: last(ids[:, :T]), V),  # noqa: B023
             "you returned only what is new; return the whole text": want[:, T:],
-            "the new token was put in front; append it": _in_front(prompt, n_new, room, V),
-            "one token too many": written(prompt, n_new + 1, lambda ids: ids[:, -room:], V),  # noqa: B023
+            "the new token was put in front; append it": written(prompt, n_new, last, V, joined=lambda ids, token: (token, ids)),
+            "one token too many": written(prompt, n_new + 1, last, V),
             "one token too few": want[:, :-1],
             "nothing was written": prompt,
-            "you read what the model said at the first position; take the last": _by_first(prompt, n_new, room, V),
+            "you read what the model said at the first position; take the last": written(prompt, n_new, last, V, place=0),
         }  # fmt: skip
         expect(got, want, call, mistakes={s: x for s, x in mistakes.items() if n_new})
-
-
-def _in_front(prompt: Tensor, n_new: int, room: int, V: int) -> Tensor:
-    ids = prompt
-    for _ in range(n_new):
-        token = counting(ids[:, -room:], V)[:, -1].argmax(-1, keepdim=True)
-        ids = torch.cat([token, ids], dim=1)
-    return ids
-
-
-def _by_first(prompt: Tensor, n_new: int, room: int, V: int) -> Tensor:
-    ids = prompt
-    for _ in range(n_new):
-        token = counting(ids[:, -room:], V)[:, 0].argmax(-1, keepdim=True)
-        ids = torch.cat([ids, token], dim=1)
-    return ids
 
 
 def _check_draws(student: Callable, rng: random.Random) -> None:

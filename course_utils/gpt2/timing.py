@@ -20,6 +20,7 @@ from course_utils import assets
 from course_utils.gpt2.building import next_token_loss
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.gpt2.static import StaticDecoder
+from course_utils.machine.devices import synchronize
 from course_utils.machine.memory import if_it_fits, peak_bytes
 from course_utils.machine.precision import MixedPrecision, half_precision
 
@@ -31,18 +32,6 @@ CARDS = {
     "H100": ({"float32": 67e12, "TF32": 495e12, "bfloat16": 989e12}, 3350e9),
 }
 RECORDS = "gpt2/gpus.json"
-
-
-def synchronize(device: torch.device | str) -> None:
-    """Wait until a device has done what was ordered; a CPU has no queue.
-
-    >>> synchronize("cpu")
-    """
-    kind = torch.device(device).type
-    if kind == "cuda":
-        torch.cuda.synchronize()
-    elif kind == "mps":
-        torch.mps.synchronize()
 
 
 def seconds_of(
@@ -377,9 +366,7 @@ def measure(device: torch.device | str, size: dict, compiled: bool = True) -> di
     B, T = size["rows"]
     model = GPT(config, torch.Generator().manual_seed(0)).to(device).eval()
     ids = blank(device, 1, 1)
-    cache = model.cache(8)
     with torch.inference_mode():
-        model(ids, cache, last=True)
         kernels = trace(lambda: model(ids, model.cache(8), last=True), device)
     return {
         "model": {
@@ -407,18 +394,6 @@ def records() -> dict[str, dict]:
     True
     """
     return assets.read_json(RECORDS) if assets.path(RECORDS).is_file() else {}
-
-
-def utilization(row: dict, n_parameters: int, peak: float) -> float:
-    """MFU, the share of the peak that a training step reaches by the rule of 6 FLOP for each
-    parameter and token.
-
-    Units: a row of `training_times`, FLOP/s. Source: Chowdhery and others 2022 (PaLM), section 4.1.
-
-    >>> round(utilization({"seconds": 2.0, "tokens": 1000}, 10**6, peak=1e10), 2)
-    0.3
-    """
-    return 6 * n_parameters * row["tokens"] / row["seconds"] / peak
 
 
 def least_seconds(

@@ -63,22 +63,7 @@ def suddenness(
     >>> suddenness([0, 10, 20, 30, 40], [0.0, 0.0, 0.0, 1.0, 0.9])
     1.2727272727272727
     """
-    reached = [_first(steps, values, level) for level in (low, high)]
-    return reached[1] / reached[0]
-
-
-def _first(steps: Sequence[float], values: Sequence[float], level: float) -> float:
-    """The first step at which a curve is at this level; between two steps it is straight."""
-    values = [float(v) for v in values]
-    index = next((i for i, v in enumerate(values) if v >= level), None)
-    if not index:
-        raise ValueError(
-            f"the curve never reaches {level}" if index is None else f"it begins above {level}"
-        )
-    before = values[index - 1]
-    after = values[index]
-    share = (level - before) / (after - before)
-    return float(steps[index - 1] + share * (steps[index] - steps[index - 1]))
+    return reaches(steps, values, high) / reaches(steps, values, low)
 
 
 def reaches(steps: Sequence[float], values: Sequence[float], level: float) -> float:
@@ -89,7 +74,16 @@ def reaches(steps: Sequence[float], values: Sequence[float], level: float) -> fl
     >>> reaches([0, 10, 20], [0.0, 0.2, 0.6], 0.4)
     15.0
     """
-    return _first(steps, values, level)
+    values = [float(v) for v in values]
+    index = next((i for i, v in enumerate(values) if v >= level), None)
+    if not index:
+        raise ValueError(
+            f"the curve never reaches {level}" if index is None else f"it begins above {level}"
+        )
+    before = values[index - 1]
+    after = values[index]
+    share = (level - before) / (after - before)
+    return float(steps[index - 1] + share * (steps[index] - steps[index - 1]))
 
 
 def exact_sequences(right: Tensor, lengths: Tensor) -> Tensor:
@@ -171,13 +165,14 @@ def curves(run: Snapshots, train: Tensor, frequencies: Sequence[int]) -> dict[st
     truth = sum_table(p).to(log_p.device).expand(len(run.steps), -1, -1)[..., None]
     numbers = torch.randint(p, (2000, 1 + max(LENGTHS)), generator=torch.Generator().manual_seed(0))
     outcomes = running_sums(run.logits.argmax(-1), numbers)  # (S, N, K)
+    loss, accuracy = loss_and_accuracy(run.logits, ~train)
     return {
         "training pairs": loss_and_accuracy(run.logits, train)[1],
         "mirrors": loss_and_accuracy(run.logits, ~train & train.T)[1],
         "new pairs": loss_and_accuracy(run.logits, new)[1],
-        "test pairs": loss_and_accuracy(run.logits, ~train)[1],
+        "test pairs": accuracy,
         "probability": log_p.gather(-1, truth)[..., 0].exp()[:, new].mean(-1),
-        "loss": loss_and_accuracy(run.logits, ~train)[0],
+        "loss": loss,
         "restricted": restricted_loss(by_sum(run.logits), frequencies),
         "excluded": torch.stack(
             [loss_and_accuracy(excluded_logits(x, frequencies), train)[0] for x in run.logits]

@@ -21,6 +21,18 @@ def device_of(model: nn.Module | Callable) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
+def synchronize(device: torch.device | str) -> None:
+    """Wait until a device has done what was ordered; a CPU has no queue.
+
+    >>> synchronize("cpu")
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize()
+    elif kind == "mps":
+        torch.mps.synchronize()
+
+
 def wide(x: Tensor) -> Tensor:
     """The tensor in float64; on the CPU where its device has no float64 (Apple's GPUs). Gradients
     flow through.

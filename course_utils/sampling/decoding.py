@@ -194,7 +194,7 @@ def draw(p: Tensor, generator: torch.Generator, n: int = 1) -> Tensor:
     p = wide(p)
     # float64 where there is one: 50,000 small numbers added up in float32 can be off by more than a
     # rare token's probability.
-    total = p.cumsum(-1)[..., -1:]
+    total = p.sum(-1, keepdim=True)
     # one answer: a GPU is waited for once
     if not ((p >= 0).all() & (total > 0).all() & total.isfinite().all()):
         raise ValueError(

@@ -54,6 +54,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT, GPTConfig, timing
+from course_utils.machine.devices import synchronize
 from course_utils.machine.memory import if_it_fits
 from course_utils.stories import VOCAB, ngram_entropy, stories
 
@@ -632,7 +633,7 @@ def wait():
 one_product = seconds_per_call(order, wait, time.perf_counter, 5)
 rows = text.tokens[:64][None].to(where)
 one_pass = seconds_per_call(
-    lambda: logits_of(mine, rows), lambda: timing.synchronize(where), time.perf_counter, 5
+    lambda: logits_of(mine, rows), lambda: synchronize(where), time.perf_counter, 5
 )
 print(f"a product: {one_product:.4f} s; a pass of your model: {one_pass:.4f} s")
 
@@ -867,7 +868,8 @@ explore(
 # %% tags=["nbval-ignore-output"]
 N = model_budget.count_parameters(config)
 for row in measured[where.type]["training"]:
-    share = timing.utilization(row, N, measured[where.type]["limits"]["flops"][row["format"]])
+    best = measured[where.type]["limits"]["flops"][row["format"]]
+    share = model_budget.flop_utilization(N, row["tokens"], row["seconds"] / 3600, best)
     print(f"{row['format']:<9} {row['seconds']:.3f} s a step, MFU {share:.0%}")
 
 # %% [markdown]

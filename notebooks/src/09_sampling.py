@@ -53,6 +53,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPTConfig
+from course_utils.inside_gpt2 import mean_interval
 from course_utils.pretrained import trained
 from course_utils.stories import ID, Teller, VOCAB
 
@@ -282,12 +283,7 @@ def impossible(p):
     return 100 * p.where(truth == 0, 0.0).sum(-1).mean(-1)  # (24,), in percent, a number a story
 
 
-def interval(values):
-    """Mean and half width of a 95 % interval; Student's t for 24 independent values is 2.07."""
-    return values.mean().item(), (2.07 * values.std() / len(values) ** 0.5).item()
-
-
-tail = interval(impossible(scores.softmax(-1)))
+tail = mean_interval(impossible(scores.softmax(-1)))
 print(f"impossible words: {tail[0]:.1f} ± {tail[1]:.1f} % of the probability")
 even = math.log(0.5) / math.log(1 - tail[0] / 100)
 print(f"if each word ran that risk: an even chance of a break within {even:.0f} words")
@@ -442,13 +438,13 @@ show(fig, "Four methods: the less impossible probability is left, the further fr
 shaped_now = {name: shaped(scores, **way) for name, way in MATCHED.items()}
 far = {name: distance(q) for name, q in shaped_now.items()}
 for name, q in shaped_now.items():
-    (bad, _), (off, half) = interval(impossible(q)), interval(far[name])
-    less, around = interval(far[name] - far["min-p 0.1"])
+    (bad, _), (off, half) = mean_interval(impossible(q)), mean_interval(far[name])
+    less, around = mean_interval(far[name] - far["min-p 0.1"])
     print(f"{name:<16} impossible {bad:.2f} %   distance {off:.1f} ± {half:.1f} %   "
           f"minus min-p's {less:.1f} ± {around:.1f}")
     assert abs(bad - 1.3) < 0.1 and (name == "min-p 0.1" or less > around)
 strict = shaped(scores, temperature=0.3), shaped(scores, m=0.5)
-nearer, about = interval(distance(strict[0]) - distance(strict[1]))
+nearer, about = mean_interval(distance(strict[0]) - distance(strict[1]))
 print(f"stricter, temperature 0.3 minus min-p 0.5: distance {nearer:.1f} ± {about:.1f}")
 assert nearer < -about
 for points in curves.values():
@@ -624,7 +620,7 @@ def judged(stories):
 marks = {name: judged(x) for name, x in stories.items()}
 print(f"{'':<18}{'nats a word':>16}{'lasted, of 40':>16}{'variety':>16}")
 for name, three in marks.items():
-    said = [interval(x) for x in three]
+    said = [mean_interval(x) for x in three]
     print(f"{name:<18}{said[0][0]:>9.2f} ± {said[0][1]:.2f}{said[1][0]:>10.0f} ± {said[1][1]:<3.0f}"
           f"{said[2][0]:>9.2f} ± {said[2][1]:.2f}")
 fig, ax = subplots(figsize=(9, 4.3))
@@ -635,10 +631,13 @@ for (name, three), mark, color in zip(marks.items(), "*sDv^o+xh", colors, strict
 ax.set(xlabel="variety (share of different word pairs)", ylabel="words before the break", ylim=(25, 41))
 ax.legend(ncols=2, loc="lower left")
 show(fig, "Words before the break against variety: greedy and beams last and repeat, draws vary.")
-gaps = {name: interval(marks["the teller"][0] - marks[name][0]) for name in ("greedy", "beam search, 4")}
+gaps = {
+    name: mean_interval(marks["the teller"][0] - marks[name][0])
+    for name in ("greedy", "beam search, 4")
+}
 assert all(mean > half for mean, half in gaps.values())
-better, about = interval(marks["greedy"][0] - marks["beam search, 4"][0])
-less_likely, around = interval(marks["temperature 1"][0] - marks["the teller"][0])
+better, about = mean_interval(marks["greedy"][0] - marks["beam search, 4"][0])
+less_likely, around = mean_interval(marks["temperature 1"][0] - marks["the teller"][0])
 assert better > about and less_likely > around and max(marks[n][2].mean() for n in gaps) < 0.4
 drawn = [marks[n] for n in marks if n not in (*gaps, "the teller")]
 assert all(x[2].mean() > 0.5 for x in drawn) and all(x[1].mean() < 39.5 for x in drawn)
@@ -713,7 +712,7 @@ hot_marks = {key: judged(x) for key, x in hot.items()}
 hot_gaps = []
 for seed in (0, 1, 2):
     a, b = hot_marks[seed, "top-p 0.9"], hot_marks[seed, "min-p 0.1"]
-    hot_gaps.append(interval(b[1] - a[1]))
+    hot_gaps.append(mean_interval(b[1] - a[1]))
     print(f"seed {seed}: lasted {a[1].mean():.0f} with top-p, {b[1].mean():.0f} with min-p, "
           f"difference {hot_gaps[-1][0]:.0f} ± {hot_gaps[-1][1]:.0f}; "
           f"variety {a[2].mean():.2f} and {b[2].mean():.2f}")
@@ -721,7 +720,7 @@ claims.measure(
     "D3", hot_gaps, shown=", ".join(f"{m:.0f} ± {h:.0f}" for m, h in hot_gaps) + " words longer, of 40"
 )
 cool = marks["temperature 1"]
-beside = interval(hot_marks[0, "min-p 0.1"][1] - cool[1])
+beside = mean_interval(hot_marks[0, "min-p 0.1"][1] - cool[1])
 print(f"min-p at temperature 2, minus temperature 1 uncut: {beside[0]:.1f} ± {beside[1]:.0f} words")
 assert all(m > h for m, h in hot_gaps) and abs(beside[0]) < 5
 reveal("sampling.hot", "longer with min-p")
@@ -786,7 +785,7 @@ held_back = {penalty: penalised(prompts, 40, penalty) for penalty in (1.0, 1.2, 
 # @title Measured: the penalty
 ends, different = {}, {}
 for penalty, x in held_back.items():
-    ends[penalty] = interval(torch.tensor([float(lasted(row)) for row in x]))
+    ends[penalty] = mean_interval(torch.tensor([float(lasted(row)) for row in x]))
     different[penalty] = len(x[:, 20:].unique())
     print(f"penalty {penalty}: lasted {ends[penalty][0]:.0f} ± {ends[penalty][1]:.0f} of 40, "
           f"different words in all texts {different[penalty]}")

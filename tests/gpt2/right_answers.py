@@ -239,30 +239,24 @@ def generate_into_room(model, ids, n_new, n_positions, generator):
 # --- seconds_per_call -----------------------------------------------------------------------------
 
 
-@right("seconds_per_call")
-def seconds_one_by_one(work, wait, clock, repeats=5):
+def one_by_one(work, wait, clock, repeats):
     work()
     wait()
-    seconds = []
     for _ in range(repeats):
         begun = clock()
         work()
         wait()
-        seconds.append(clock() - begun)
-    return sum(seconds) / repeats
+        yield clock() - begun
+
+
+@right("seconds_per_call")
+def seconds_mean(work, wait, clock, repeats=5):
+    return statistics.mean(one_by_one(work, wait, clock, repeats))
 
 
 @right("seconds_per_call")
 def seconds_median(work, wait, clock, repeats=5):
-    work()
-    wait()
-    seconds = []
-    for _ in range(repeats):
-        begun = clock()
-        work()
-        wait()
-        seconds.append(clock() - begun)
-    return statistics.median(seconds)
+    return statistics.median(one_by_one(work, wait, clock, repeats))
 
 
 @right("seconds_per_call")

@@ -171,7 +171,7 @@ def gpt2_timed(d):
     """What is measured, not how long it took."""
     model = tiny(d)
     config = model.config
-    timing.synchronize(d)
+    devices.synchronize(d)
     decoder = static.StaticDecoder(model, B=1).capture()
     read = decoder.read(torch.tensor([[3, 1, 4]]).to(d))
     size = {"config": config, "n": 8, "length": 64, "T": 4, "batches": (1, 2), "lengths": (4, 8), "rows": (1, 4), "n_new": 2}  # fmt: skip

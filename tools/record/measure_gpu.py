@@ -6,12 +6,10 @@ course_utils/gpt2/assets/gpus.json, one record a card.
     python tools/record/measure_gpu.py --device cpu        to try it without a GPU
 """
 
-import argparse
-import json
 from pathlib import Path
 
 import torch
-from records import save, stamp
+from records import load, parser_of, save, stamp
 
 from course_utils import assets
 from course_utils.gpt2 import timing
@@ -32,17 +30,13 @@ def recorded(device: torch.device, size: dict, compiled: bool = True) -> dict:
 
 def keep(file: Path, card: str, record: dict) -> None:
     """Puts the record of a card among those of the others; its own old one goes."""
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    save(file, {**known, card: record})
+    save(file, {**load(file), card: record})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, assets.path(timing.RECORDS))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="sizes for a CPU")
-    parser.add_argument("--out", type=Path, default=assets.path(timing.RECORDS))
     asked = parser.parse_args()
     device = torch.device(asked.device)
     if device.type == "cuda" and not torch.cuda.is_available():
