@@ -12,11 +12,11 @@ import struct
 from collections import deque
 
 from bs4 import BeautifulSoup
-from cells import BADGE, form_title, tags
+from cells import tags
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
 
 ROOM = 16.5  # lines of prose on a slide
+SHRINKS = 2.5  # lines that a picture leaves to what is concluded from it
 WIDTH = 88  # characters on a line of prose
 CODE = 0.75  # the height of a line of code or printed output
 CODE_WIDTH = 92
@@ -24,47 +24,49 @@ RUNNING = 1.3  # the running head
 PICTURE = 10.0
 OUTPUT_MOST = 12.0  # longer output scrolls
 OUTPUT = "output-only"  # the tag of a cell that shows its output only
+QUESTION = '<fieldset class="course-predict"'  # what `predict` shows in a saved notebook
 CONCLUDES = "concludes"  # the tag of prose that speaks of the output above it
 FOLLOWS = {"check", "hint", "solution", OUTPUT, CONCLUDES}  # what may stand below a code cell
 
 
 def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """The cells cut into pieces that fit, each with its slide type, and the section's name where a
-    slide has no heading.
+    """The pieces of a lecture, each with its slide type, and the section's name where a slide has no
+    heading; what does not fit is cut.
     """
-    queue = deque(_cut(_without_setup(cells)))
+    queue = deque(cells)
     arranged = []
     section = ""
     used = 0.0
     coded = False
+    asked = False
     while queue:
         cell = queue.popleft()
         wanted = kind(cell)
         depth = level(cell)
         code = cell.cell_type == "code"
         height = lines(cell)
-        follows = not coded or tags(cell) & FOLLOWS
+        follows = (not coded or tags(cell) & FOLLOWS) and not asked
         if not wanted and code and _splits(cell, used if follows else RUNNING):
             queue.extendleft(reversed(_halves(cell)))
             continue
-        if depth in (1, 2):
+        if depth in (1, 2) and wanted != "notes":
             section = heading(cell)
-        fits = follows and used + height <= ROOM
+        fits = follows and used + height <= ROOM + (SHRINKS if CONCLUDES in tags(cell) else 0)
         if depth in (1, 2):
             usual = "slide"
         else:
-            usual = "subslide" if depth == 3 or not fits else "-"
+            usual = "subslide" if (depth == 3 and coded) or not fits else "-"
         here = wanted or usual
         if here in ("slide", "subslide"):
-            used, coded = 0.0, False
+            used, coded, asked = 0.0, False, False
             if depth not in (1, 2):
                 cell.metadata["running"] = section
                 used = RUNNING
         if here != "notes":
             used = used + height
             coded = coded or code
+            asked = asked or _asks(cell)
         cell.metadata["slideshow"] = {**cell.metadata.get("slideshow", {}), "slide_type": here}
-        cell.id = f"piece-{len(arranged) + 1:03d}"
         arranged.append(cell)
     return arranged
 
@@ -90,76 +92,12 @@ def title(cells: list[NotebookNode]) -> str:
     return next((heading(cell) for cell in cells if level(cell) == 1), "Slides")
 
 
-def _without_setup(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Leaves out what nobody wants on a wall: `skip`, the set-up and imports with the prose just
-    before, "not attempted yet", the code of cells that only show something.
-    """
-    dull = {
-        n for n, cell in enumerate(cells) if tags(cell) & {"setup", "imports"} and not kind(cell)
-    }
-    dull |= {
-        n - 1
-        for n in dull
-        if n and cells[n - 1].cell_type == "markdown" and not level(cells[n - 1])
-    }
-    for cell in cells:
-        if "check" in tags(cell):
-            cell.outputs = []
-        if form_title(cell):
-            _show_output_only(cell)
-    return [cell for n, cell in enumerate(cells) if n not in dull and kind(cell) != "skip"]
-
-
-def _cut(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Prose cut at its headings and where it is too long; what it says of the output above is
-    tagged; code as it is.
-    """
-    pieces = []
-    spoken = [cell for cell in cells if kind(cell) != "notes"]
-    before = dict(zip(map(id, spoken[1:]), spoken, strict=False))
-    for cell in cells:
-        if cell.cell_type != "markdown" or kind(cell) == "notes":
-            pieces.append(cell)
-            continue
-        after_code = id(cell) in before and before[id(cell)].cell_type == "code" and not kind(cell)
-        parts = [blocks(BADGE.sub("", cell.source))]
-        concluding = _conclusion(parts[0]) if after_code else 0
-        parts = [parts[0][:concluding], *_sized(parts[0][concluding:])]
-        made = [new_markdown_cell("\n\n".join(part)) for part in parts if part]
-        if made and kind(cell):
-            made[0].metadata["slideshow"] = cell.metadata["slideshow"]
-        if concluding:
-            made[0].metadata["tags"] = [CONCLUDES]
-        pieces += made
-    return pieces
-
-
-def _conclusion(parts: list[str]) -> int:
-    """How many paragraphs, after code, still speak of its output: those before the next question,
-    heading or example.
-    """
-    new = next((n for n, block in enumerate(parts) if re.match(r"\*\*|#", block)), None)
-    return len(parts) - 1 if new is None else new
-
-
-def _sized(parts: list[str]) -> list[list[str]]:
-    """Paragraphs in groups, each of which fits; headings of level 1 to 3 begin one."""
-    groups = []
-    used = 0.0
-    for block in parts:
-        height = prose_lines(block)
-        head = re.match(r"#{1,3} ", block)
-        if (
-            groups
-            and not head
-            and (used + height <= ROOM - RUNNING or re.match(r"#+ ", groups[-1][-1]))
-        ):
-            groups[-1].append(block)
-            used += height
-        else:
-            groups.append([block])
-            used = height
-    return groups
+def _asks(cell: NotebookNode) -> bool:
+    """Whether a cell shows a question whose answer must not stand below it."""
+    return any(
+        QUESTION in output.get("data", {}).get("text/html", "")
+        for output in cell.get("outputs", [])
+    )
 
 
 def _splits(cell: NotebookNode, used: float) -> bool:
@@ -174,15 +112,15 @@ def _splits(cell: NotebookNode, used: float) -> bool:
 def _halves(cell: NotebookNode) -> list[NotebookNode]:
     """A code cell as two: the code alone, and the output alone."""
     code = copy.deepcopy(cell)
-    output = copy.deepcopy(cell)
     code.outputs = []
-    _show_output_only(output)
-    return [code, output]
+    return [code, output_only(copy.deepcopy(cell))]
 
 
-def _show_output_only(cell: NotebookNode) -> None:
+def output_only(cell: NotebookNode) -> NotebookNode:
+    """A code cell as one that shows its output and not its code."""
     cell.metadata["tags"] = [*tags(cell), OUTPUT]
     cell.metadata["transient"] = {"remove_source": True}
+    return cell
 
 
 def blocks(source: str) -> list[str]:
@@ -242,7 +180,7 @@ def _output_lines(output: NotebookNode) -> float:
     markup = data.get("text/html", "")
     if "image/png" in data and not markup:
         width, height = struct.unpack(">II", base64.b64decode(data["image/png"][:32])[16:24])
-        return min(460, height * min(1, 1230 / width)) / 40
+        return min(400, height * min(1, 1230 / width)) / 40
     if "<img" in markup or "<svg" in markup:
         return PICTURE
     rows = BeautifulSoup(markup, "html.parser").find_all("tr")

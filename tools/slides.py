@@ -1,15 +1,15 @@
 """Slides from the saved notebooks: reveal.js decks that work offline, opened as a file, with
 speaker notes (press S).
 
-Each `##` heading starts a slide, what follows continues below it in pieces that fit a projector of
-1280 x 720. `slideshow` metadata on a cell goes first: slide, subslide, fragment, skip; a cell with
-slide_type `notes` is what the speaker sees, and so is a comment `<!-- speaker: ... -->` in a
-markdown cell, which students do not see in the notebook.
+`lecture` chooses what stands on the wall and what the speaker says. Each `##` heading starts a
+slide, what follows continues below it in pieces that fit a projector of 1280 x 720. `slideshow`
+metadata on a cell goes first: slide, subslide, fragment, skip; a cell with slide_type `notes` is what
+the speaker sees, and so is a comment `<!-- speaker: ... -->` in a markdown cell, which students do not
+see in the notebook.
 """
 
 import base64
 import hashlib
-import inspect
 import io
 import re
 import shutil
@@ -21,12 +21,10 @@ from pathlib import Path
 import common
 import still_views
 from bs4 import BeautifulSoup
-from cells import checked
 from common import BUILD, CACHE, Problem
 from layout import arrange, kind, title
+from lecture import clocked, lecture
 from nbconvert.exporters import SlidesExporter
-from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_notebook
 from pages import markdown
 
 from course_utils.exercises import catalog
@@ -37,8 +35,6 @@ INTEGRITY = (
     "r7//6mIM5p34hFiDMvYfXgyjXqGRta+/psd9YtytsgRlrpRzFv4RbH76TXd2qD+7ZPZEbpBDhdRhJaFgfQ7zNQ=="
 )
 FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
-
-SPEAKER = re.compile(r"<!--\s*speaker:\s*(.*?)\s*-->\n?", re.S)
 
 
 class Deck(SlidesExporter):
@@ -81,7 +77,7 @@ def build(
         nb = still_views.with_views(nb)
         if pictures.exists():
             shutil.copytree(pictures, deck / "frames", dirs_exist_ok=True)
-    nb.cells = arrange([part for cell in nb.cells for part in (cell, *speakers_notes(cell, find))])
+    nb.cells = clocked(arrange(lecture(nb.cells, find)))
     try:
         page, _ = Deck().from_notebook_node(
             nb,
@@ -101,34 +97,6 @@ def build(
     common.write(deck / "index.html", page)
     count = sum(kind(cell) in ("slide", "subslide") for cell in nb.cells)
     return f"{pair.stem}: {count} slides, in {deck / 'index.html'}"
-
-
-def speakers_notes(cell: NotebookNode, find: Callable) -> list[NotebookNode]:
-    """What the speaker sees beside a cell: the author's remarks, which leave the slide; what the
-    figures of a code cell show; hints and solution of the exercise that it checks.
-    """
-    if cell.cell_type == "markdown":
-        texts = SPEAKER.findall(cell.source)
-        cell.source = SPEAKER.sub("", cell.source)
-        return [_notes(texts)] if texts else []
-    texts = [
-        output.get("metadata", {}).get("image/png", {}).get("alt", "")
-        for output in cell.get("outputs", [])
-    ]
-    for name in checked(new_notebook(cells=[cell])):
-        exercise = find(name)
-        texts.append(
-            f"**{exercise.name}**: difficulty {exercise.difficulty} of 3, {exercise.minutes} minutes."
-        )
-        texts += [f"Hint {number}: {hint}" for number, hint in enumerate(exercise.hints, 1)]
-        texts.append(f"```python\n{inspect.getsource(exercise.reference).rstrip()}\n```")
-    return [_notes(texts)] if any(texts) else []
-
-
-def _notes(texts: list[str]) -> NotebookNode:
-    return new_markdown_cell(
-        "\n\n".join(filter(None, texts)), metadata={"slideshow": {"slide_type": "notes"}}
-    )
 
 
 def external(page: str) -> list[str]:

@@ -460,17 +460,6 @@ def test_headings_start_slides_and_what_follows_continues():
     ) == ["slide", "slide", "-", "subslide", "-"]
 
 
-def test_prose_that_is_too_long_is_cut_between_paragraphs_and_loses_nothing():
-    paragraphs = [f"{n} " + "word " * 60 for n in range(12)]
-    cells = layout.arrange([prose("## A\n\n" + "\n\n".join(paragraphs))])
-    assert len(cells) > 2 and [layout.kind(cell) for cell in cells] == ["slide"] + ["subslide"] * (
-        len(cells) - 1
-    )
-    assert "\n\n".join(cell.source for cell in cells) == "## A\n\n" + "\n\n".join(paragraphs)
-    assert all(layout.lines(cell) <= layout.ROOM for cell in cells)
-    assert [cell.metadata.get("running") for cell in cells] == [None] + ["A"] * (len(cells) - 1)
-
-
 def test_code_and_picture_that_do_not_fit_together_get_a_slide_each():
     code = new_code_cell("\n".join(["x = 1"] * 12), outputs=[picture()])
     cells = layout.arrange([prose("## A\n\ntext"), code])
@@ -482,48 +471,12 @@ def test_code_and_picture_that_do_not_fit_together_get_a_slide_each():
     )
 
 
-def test_what_is_said_of_an_output_stays_with_it_and_the_next_question_does_not():
-    code = new_code_cell("1", outputs=[new_output("stream", text="1")])
-    cells = layout.arrange(
-        [prose("## A"), code, prose("So it is one.\n\n**Predict.** And now?"), new_code_cell("2")]
-    )
-    assert [(cell.source, layout.kind(cell)) for cell in cells[2:]] == [
-        ("So it is one.", "-"),
-        ("**Predict.** And now?", "subslide"),
-        ("2", "-"),
-    ]
-
-
-def test_what_is_for_the_speaker_leaves_the_slide():
-    cell = prose("Look.\n<!-- speaker: Ask first.\nThen show. -->\nNow predict.")
-    [notes] = slides.speakers_notes(cell, find=None)
-    assert (
-        notes.source == "Ask first.\nThen show." and notes.metadata.slideshow.slide_type == "notes"
-    )
-    assert (
-        cell.source == "Look.\nNow predict."
-        and slides.speakers_notes(prose("Nothing."), find=None) == []
-    )
-
-
 def test_the_authors_slide_types_win():
     typed = [
         prose(f"text {kind}", slideshow={"slide_type": kind})
-        for kind in ("slide", "subslide", "fragment", "skip", "notes", "-")
+        for kind in ("slide", "subslide", "fragment", "notes", "-")
     ]
     assert types(prose("# T"), *typed) == ["slide", "slide", "subslide", "fragment", "notes", "-"]
-
-
-def test_the_setup_cell_is_left_out_with_its_prose():
-    cells = layout.arrange(
-        [
-            prose("# T"),
-            prose("Run this."),
-            new_code_cell("setup", metadata={"tags": ["setup"]}),
-            prose("text"),
-        ]
-    )
-    assert [cell.source for cell in cells] == ["# T", "text"]
 
 
 @pytest.mark.parametrize(
