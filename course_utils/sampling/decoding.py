@@ -22,7 +22,8 @@ def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     """Make tokens that occurred less likely: divide positive logits, multiply negative ones.
 
     Shapes: logits (B, V), ids (B, T) -> (B, V). A token counts once, however often it occurred.
-    Raises: ValueError unless penalty > 0. Source: Keskar et al. 2019, "CTRL", section 4.1.
+    Raises: ValueError unless penalty > 0. Source: Keskar et al. 2019, "CTRL", section 4.1,
+    which divides; the case of negative logits is that of transformers.
 
     >>> repetition_penalty(
     ...     torch.tensor([[2.0, -2.0, 2.0]]), ids=torch.tensor([[0, 1, 0]]), penalty=2.0
@@ -100,7 +101,7 @@ def min_p(logits: Tensor, p: float) -> Tensor:
     """Cut the tokens that are less likely than p times the likeliest one.
 
     Shapes: logits (..., V) -> the same, -inf where cut. Raises: ValueError unless 0 <= p <= 1.
-    Source: Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling", section 3.
+    Source: Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling".
 
     >>> min_p(torch.tensor([0.1, 0.6, 0.3]).log(), p=0.4).exp()
     tensor([0.0000, 0.6000, 0.3000])

@@ -166,6 +166,29 @@ def check_top_k(student: Callable, rng: random.Random) -> None:
             for i in (2, 3, 5)
         },
     )
+    expect(
+        student(logits, 4),
+        by_transformers(TopKLogitsWarper(4), logits),
+        "top_k(logits, k=4) where three tokens share the second place",
+        mistakes={
+            "you counted values that differ; tokens that tie are counted one by one": cut(
+                logits, logits > logits.min()
+            ),
+        },
+    )
+    logits = rows(rng, 2, 6)
+    close = logits.topk(2).values[:, 1:] - 2e-3  # a third logit just below the second
+    logits = logits.scatter(1, logits.topk(3).indices[:, 2:], close)
+    expect(
+        student(logits, 2),
+        by_transformers(TopKLogitsWarper(2), logits),
+        "top_k(logits, k=2) where the third logit is just below the second",
+        mistakes={
+            "the third logit is a little below the second, and no tie; compare without a tolerance": cut(
+                logits, logits >= close
+            ),
+        },
+    )
     logits = cut(rows(rng, 2, 6), torch.arange(6) < 3)
     expect(
         student(logits, 2),
@@ -266,6 +289,13 @@ def check_top_p(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"top_p(logits, p=0.5) of 5 equal tokens must keep 3 of them (any 3) in each row, you kept {kept}."
         )
+    got = student(logits[:, :4], 0.5)
+    kept = got.isfinite().sum(-1).tolist() if isinstance(got, Tensor) else None
+    if kept != [2, 2, 2]:
+        raise Wrong(
+            f"top_p(logits, p=0.5) of 4 equal tokens must keep 2 of them (any 2) in each row, you kept {kept}: where the "
+            "sum is exactly p, the nucleus is complete."
+        )
     expect(
         student(rows(rng, 2, 5).double(), 0.5).dtype,
         torch.float64,
@@ -328,6 +358,19 @@ def check_min_p(student: Callable, rng: random.Random) -> None:
                 want,
                 mistakes if 0 < p < 1 else {},
             )
+    logits = rows(rng, 2, 6)
+    logits = logits.scatter(1, logits.argmin(-1, keepdim=True), logits.amax(-1, keepdim=True))
+    best = logits == logits.amax(-1, keepdim=True)
+    expect(
+        student(logits, 1.0),
+        cut(logits, best),
+        "min_p(logits, p=1.0) where two tokens are the likeliest",
+        mistakes={
+            "two tokens are the likeliest, and you kept only one of them": cut(
+                logits, best & (best.cumsum(-1) == 1)
+            )
+        },
+    )
     expect(
         student(rows(rng, 2, 5).double(), 0.5).dtype,
         torch.float64,
@@ -374,7 +417,7 @@ def check_repetition_penalty(student: Callable, rng: random.Random) -> None:
             mistakes = {
                 "dividing a negative logit makes the token likelier: multiply those": logits.where(~seen, logits / penalty),
                 "multiplying a positive logit makes the token likelier: divide those": logits.where(~seen, logits * penalty),
-                "you subtracted the penalty; CTRL divides and multiplies": logits - penalty * seen,
+                "you subtracted the penalty; divide by it, or multiply": logits - penalty * seen,
                 "the penalty hits tokens that never occurred": everywhere,
                 "the penalty hits the tokens that did not occur": logits.where(seen, everywhere),
                 "a token counts once, however often it occurred": torch.where(logits > 0, logits / penalty**counts, logits * penalty**counts),
@@ -622,6 +665,24 @@ def check_token_at(student: Callable, rng: random.Random) -> None:
         u = torch.tensor([[0.0, *(rng.randrange(8) / 8 for _ in range(3))] for _ in range(B)])
         said = f"token_at(p, u) with {B} rows and points on the borders of the intervals"
         expect(student(p, u), inside(p, u), said)
+    # rare tokens beside likely ones, in parts of 65536: exact in float32, not in 16 bits
+    parts = torch.tensor(
+        [[rng.randrange(20001, 28001, 2), *[1] * 4, rng.randrange(9001, 17001, 2), 1, 1, 0]]
+    )
+    parts[:, -1] = 2**16 - parts.sum()
+    p = parts / 2**16
+    u = (parts.cumsum(-1) - 0.5) / 2**16  # the last point of each interval, nearly
+    said = "token_at(p, u) with tokens of probability 1 / 65536 and a point in the interval of each"
+    expect(
+        student(p, u),
+        inside(p, u),
+        said,
+        mistakes={
+            "a rare token lost its interval to rounding; add up in float32 at least": _kept(
+                _sought(_ends(p.half()), u), p
+            )
+        },
+    )
     for V in (3, 5):
         p = torch.full((1, V), 1 / V) * 0.999
         u = torch.tensor([[0.9995, 0.1 + 0.2 * rng.random()]])

@@ -15,7 +15,7 @@ def beam_step(texts: Tensor, scores: Tensor, log_p: Tensor, k: int) -> tuple[Ten
 
     Shapes: texts (K, T), the beams so far; scores (K,), the log-probability of each; log_p (K, V),
     that of each next token after each text -> the new texts (k, T + 1) and their scores (k,), the
-    likeliest first; all K · V where k is more. Source: Freitag & Al-Onaizan 2017, section 2.
+    likeliest first; all K · V where k is more. Source: Freitag & Al-Onaizan 2017.
 
     >>> log_p = torch.tensor([[0.55, 0.45], [0.95, 0.05]]).log()
     >>> texts, scores = beam_step(
@@ -42,7 +42,7 @@ def beam_search(
 
     Shapes: ids (1, T) -> texts (k, T + n_new), the likeliest first, and the log-probability of what is
     new, (k,), in nats; the model maps (B, T) to logits (B, T, V). Raises: ValueError for more than one
-    prompt and for k < 1. Source: Freitag & Al-Onaizan 2017, section 2.
+    prompt and for k < 1. Source: Freitag & Al-Onaizan 2017.
 
     >>> texts, scores = beam_search(
     ...     lambda ids: torch.eye(5)[(ids + 1) % 5], torch.tensor([[0]]), 3, k=2

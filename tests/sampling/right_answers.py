@@ -70,6 +70,13 @@ def through_numpy_partition(logits, k):
     return torch.from_numpy(np.where(x < least, -np.inf, x).astype(x.dtype))
 
 
+@right("top_k")
+def with_the_log_of_a_mask(logits, k):
+    whole_and_positive(k)
+    least = logits.topk(min(k, logits.size(-1))).values.amin(-1, keepdim=True)
+    return logits + torch.log((logits >= least).to(logits.dtype))
+
+
 # --- top_p ----------------------------------------------------------------------------------------
 
 
@@ -142,6 +149,18 @@ def by_number_of_kept_ranks(logits, p):
     return torch.where(rank <= short, logits, torch.tensor(-math.inf, dtype=logits.dtype))
 
 
+@right("top_p")
+def by_comparing_all_pairs(logits, p):
+    """What comes before a token: all that is likelier, and of its equals those with a smaller id."""
+    a_share(p)
+    chance = logits.double().softmax(-1)
+    place = torch.arange(chance.size(-1))
+    mine, other = chance.unsqueeze(-1), chance.unsqueeze(-2)
+    first = (other > mine) | ((other == mine) & (place[None, :] < place[:, None]))
+    before = (first * other).sum(-1)
+    return logits.masked_fill((before >= p - 1e-12) & (p < 1), -torch.inf)
+
+
 # --- min_p ----------------------------------------------------------------------------------------
 
 
@@ -201,6 +220,16 @@ def with_an_added_mask(logits, p):
     mask = torch.zeros_like(logits)
     mask[chance < p * likeliest] = -torch.inf
     return logits + mask
+
+
+@right("min_p")
+def cut_twice(logits, p):
+    """The second cut finds nothing more: the likeliest and all ratios are the same."""
+    from_0_to_1(p)
+    for _ in range(2):
+        chance = logits.softmax(-1)
+        logits = logits.masked_fill(chance < p * chance.amax(-1, keepdim=True), -math.inf)
+    return logits
 
 
 # --- repetition_penalty ---------------------------------------------------------------------------
@@ -267,6 +296,18 @@ def through_numpy_unique(logits, ids, penalty):
     return torch.from_numpy(out)
 
 
+@right("repetition_penalty")
+def the_smaller_of_two_products(logits, ids, penalty):
+    above_0(penalty)
+    better = torch.minimum if penalty >= 1 else torch.maximum
+    changed = better(logits / penalty, logits * penalty)
+    rows = [
+        row.scatter(0, seen.unique(), 1.0)
+        for row, seen in zip(torch.zeros_like(logits), ids, strict=True)
+    ]
+    return torch.where(torch.stack(rows) > 0, changed, logits)
+
+
 # --- greedy ---------------------------------------------------------------------------------------
 
 
@@ -318,6 +359,15 @@ def in_lists_with_while(model, ids, n_new):
     return torch.tensor(texts)
 
 
+@right("greedy")
+def with_a_list_of_columns(model, ids, n_new):
+    columns = [ids]
+    for _ in range(n_new):
+        chance = model(torch.cat(columns, 1))[:, -1:].softmax(-1)
+        columns.append(chance.argmax(-1))
+    return torch.cat(columns, -1)
+
+
 # --- token_at -------------------------------------------------------------------------------------
 
 
@@ -353,6 +403,22 @@ def with_numpys_search(p, u):
     ends = np.cumsum(p.numpy().astype(np.float64), axis=1)
     found = [np.searchsorted(e, x, side="right") for e, x in zip(ends, u.numpy(), strict=True)]
     return torch.from_numpy(np.minimum(np.stack(found), p.shape[1] - 1)).long()
+
+
+@right("token_at")
+def by_counting_begins(p, u):
+    begins = torch.cat([torch.zeros(len(p), 1), p.cumsum(1)[:, :-1]], 1)
+    return (u.unsqueeze(-1) >= begins.unsqueeze(1)).sum(-1) - 1
+
+
+@right("token_at")
+def on_a_line_that_is_stretched_to_1(p, u):
+    wide = p.double()
+    ends = (wide / wide.sum(-1, keepdim=True)).cumsum(-1)
+    rows = [
+        torch.bucketize(x, row[:-1], right=True) for row, x in zip(ends, u.double(), strict=True)
+    ]
+    return torch.stack(rows)
 
 
 # --- beam_step ------------------------------------------------------------------------------------
@@ -397,6 +463,15 @@ def with_the_k_best_of_each_text_first(texts, scores, log_p, k):
     parent = place // total.size(1)
     token = own.indices.flatten()[place]
     return torch.hstack([texts[parent], token[:, None]]), flat[place]
+
+
+@right("beam_step")
+def with_all_texts_written_out(texts, scores, log_p, k):
+    K, V = log_p.shape
+    every = torch.cat([texts.repeat_interleave(V, 0), torch.arange(V).repeat(K)[:, None]], 1)
+    total = scores.repeat_interleave(V) + log_p.reshape(-1)
+    best = total.argsort(descending=True)[:k]
+    return every[best], total[best]
 
 
 # --- fetched_per_token ----------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def rep_swapped(logits, ids, penalty):
     )
 
 
-@wrong("repetition_penalty", says="you subtracted the penalty; CTRL divides and multiplies")
+@wrong("repetition_penalty", says="you subtracted the penalty; divide by it, or multiply")
 def rep_subtracts(logits, ids, penalty):
     penalised(penalty)
     return logits - penalty * occurred(logits, ids)
@@ -160,6 +160,24 @@ def topk_smallest(logits, k):
     return logits.masked_fill(
         logits > logits.topk(min(k, logits.size(-1)), largest=False).values[..., -1:], -math.inf
     )
+
+
+@wrong("top_k", says="you counted values that differ; tokens that tie are counted one by one")
+def topk_of_different_values(logits, k):
+    """The k-th largest of the values, each counted once."""
+    checked_k(k)
+    flat = logits.reshape(-1, logits.size(-1))
+    values = [row.unique() for row in flat]
+    least = torch.stack([v[-min(k, len(v))] for v in values]).view(*logits.shape[:-1], 1)
+    return logits.masked_fill(logits < least, -math.inf)
+
+
+@wrong("top_k", says="the third logit is a little below the second, and no tie")
+def topk_with_a_tolerance(logits, k):
+    """Whatever is close to the k-th stays."""
+    checked_k(k)
+    least = logits.topk(min(k, logits.size(-1))).values[..., -1:]
+    return logits.masked_fill(logits < least - 0.01, -math.inf)
 
 
 @wrong("top_k", says="one token too few")
@@ -274,6 +292,15 @@ def ranked(logits):
 
 def keep(logits, kept):
     return logits.masked_fill(~kept, -math.inf)
+
+
+@wrong("top_p", says="of 4 equal tokens must keep 2 of them (any 2)")
+def topp_one_more_where_the_sum_is_exact(logits, p):
+    """Goes on where the sum has reached p and not passed it, as much published code does."""
+    checked_p(p)
+    probability, order = ranked(logits)
+    kept = probability.cumsum(-1) - probability <= p
+    return keep(logits, kept.scatter(-1, order, kept))
 
 
 @wrong("top_p", says="the token that carries the sum over p belongs to the nucleus, too")
@@ -432,6 +459,16 @@ def topp_no_error(logits, p):
 def checked_min(p):
     if not 0 <= p <= 1:
         raise ValueError(p)
+
+
+@wrong("min_p", says="two tokens are the likeliest, and you kept only one of them")
+def minp_one_likeliest(logits, p):
+    """Cuts what lies at the limit, and saves one token with argmax."""
+    checked_min(p)
+    probability = logits.softmax(-1)
+    best, place = probability.max(-1, keepdim=True)
+    kept = (probability > p * best).scatter(-1, place, True)
+    return keep(logits, kept)
 
 
 @wrong("min_p", says="you compared with p itself; compare with p times the largest probability")
@@ -671,6 +708,20 @@ def greedy_samples(model, ids, n_new):
 
 def ends_of(p):
     return p.double().cumsum(-1)
+
+
+@wrong("token_at", says="a rare token lost its interval to rounding; add up in float32 at least")
+def token_in_16_bits(p, u):
+    """Sums of rounded probabilities."""
+    ends = p.half().float().cumsum(-1)
+    return torch.searchsorted(ends, u.float().contiguous(), right=True).clamp(max=p.size(-1) - 1)
+
+
+@wrong("token_at", says=DIFFERS)
+def token_on_a_line_of_a_thousand_parts(p, u):
+    """The line is a table with 1,000 places."""
+    ends = (p.double().cumsum(-1) * 1000).round()
+    return (ends[:, None, :] <= (u.double() * 1000)[:, :, None]).sum(-1).clamp(max=p.size(-1) - 1)
 
 
 @wrong("token_at", says="a point on a border belongs to the token that begins there")
