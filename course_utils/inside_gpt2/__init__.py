@@ -1,4 +1,4 @@
-"""What breaks when trained matrices are broken: lesson 10."""
+"""What trained weights look like, and what breaks when they are broken: lesson 10."""
 
 from course_utils.inside_gpt2.lesion import (
     MATRICES,
@@ -7,17 +7,35 @@ from course_utils.inside_gpt2.lesion import (
     loss_rise,
     matrices,
     mean_interval,
+    noise_like,
     spreading,
     tail_share,
 )
+from course_utils.inside_gpt2.weights import (
+    KINDS,
+    first_broken,
+    lesion,
+    neighbours,
+    participation_ratio,
+    readings,
+    six,
+)
 
 __all__ = [
+    "KINDS",
     "MATRICES",
     "excess_kurtosis",
-    "mean_interval",
+    "first_broken",
+    "lesion",
     "lesioned",
     "loss_rise",
     "matrices",
+    "mean_interval",
+    "neighbours",
+    "noise_like",
+    "participation_ratio",
+    "readings",
+    "six",
     "spreading",
     "tail_share",
 ]
