@@ -214,6 +214,7 @@ claims.measure(
 )
 print(claims.rows[-1].measured)
 
+
 # %% [markdown]
 # Every matrix has grown. Those that write into the stream, *W_O* and *MLP down*, grew most: they began smallest. The grey
 # band is what chance does to a matrix of d² numbers.
@@ -301,6 +302,7 @@ ratio = used["W_Q"][0] / random["W_Q"][0]
 show(fig, "Left: the trained spectrum begins higher and falls faster. Right: all ratios lie below 1.")
 options = ["fewer than half as many", "about as many", "more than twice as many"]
 reveal("inside_gpt2.directions", options[(ratio > 0.5) + (ratio > 2)])
+
 
 # %% [markdown]
 # Every trained matrix uses fewer directions than its own numbers in random order. So training is seen in the *order* of
@@ -430,6 +432,7 @@ assert not STORIES or alike.diagonal(1)[:7].max() < 0.3
 show(fig, "Cosines are high near the diagonal, cross zero, and are negative far away.")
 if STORIES:
     reveal("inside_gpt2.positions", "about 0.6, near 0" if middle[0] < 0.8 else "near 1, near 1")
+
 
 # %% [markdown]
 # On average the likeness falls with distance and becomes negative. But the mean hides the beginning: each of the first
@@ -650,6 +653,7 @@ assert not STORIES or all(centre[m] < -half[m] for m in (6, 7))
 show(fig, "Above zero for W_Q and W_K, below zero for the whole MLP matrices; others as printed.")
 m, h = centre[0], half[0]
 reveal("inside_gpt2.sum", "larger" if m > h else "smaller" if m < -h else "equal, within the interval")
+
 
 # %% [markdown]
 # It depends on the matrix. For *W_Q* and *W_K* the whole is worse than the sum: one block makes good what another misses.
