@@ -2,6 +2,7 @@
 matrices whose singular values are known because they were chosen.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -111,7 +112,9 @@ def cosines(table: Tensor, i: int) -> Tensor:
             lambda table, i, k: ranked(cosines(table, i).abs(), i, k)
         ),
         "you normalised the columns; each row, a token, gets length 1": (
-            lambda table, i, k: ranked(F.normalize(table, dim=0) @ F.normalize(table, dim=0)[i], i, k)
+            lambda table, i, k: ranked(
+                F.normalize(table, dim=0) @ F.normalize(table, dim=0)[i], i, k
+            )
         ),
     },
 )
@@ -267,12 +270,12 @@ def first(places: list) -> tuple[int, str] | None:
 )
 def check_first_broken(student: Callable, rng: random.Random) -> None:
     names = ["W_Q", "W_K", "W_V", "W_O", "MLP up", "MLP down"]
-    faults = [(2, "MLP up"), (0, "W_O"), (1, "MLP down"), (1, "W_K"), None]
+    faults = [(2, "W_V"), (0, "W_O"), (1, "MLP down"), (1, "W_K"), None]
     for fault in faults:
         before = [{name: normal(rng, 2, 3) for name in names} for _ in range(3)]
         after = []
         reached = False
-        size = 0.5
+        sizes = itertools.chain([0.8, 1.6], itertools.repeat(1.2))  # the largest is not the last
         for block, old in enumerate(before):
             new = {}
             for name in names:
@@ -280,10 +283,9 @@ def check_first_broken(student: Callable, rng: random.Random) -> None:
                 new[name] = old[name] + jitter
                 if (block, name) == fault:
                     reached = True
-                    new[name] = old[name] - size  # a fault that only makes numbers smaller
+                    new[name] = old[name] - 0.5  # a fault that only makes numbers smaller
                 elif reached and not (block == fault[0] and name in names[:3]):
-                    size *= 1.5
-                    new[name] = old[name] + size
+                    new[name] = old[name] + next(sizes)
             after.append(new)
         order = "nothing was broken" if fault is None else f"{fault[1]} of block {fault[0]} broken"
         expect(student(before, after), fault, f"first_broken(before, after) with {order}")

@@ -14,7 +14,7 @@
 # **What do trained weights look like, and which can you break?** You compare the weights that training made with their
 # start, then break equally many numbers of each matrix, and say with an interval what each was good for.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 60 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 48 minutes to read and do.
 #
 # **What you will be able to do**
 # - see in a matrix that it was trained, against a baseline of the same numbers in random order;
@@ -162,7 +162,8 @@ d.picture(
 # %% [markdown]
 # ## What training did to the weights
 #
-# **Question.** At the start all weights are normal random numbers. Can you see in a matrix that it was trained?
+# **Question.** The **initialization** of a model is the random numbers with which its training begins: here normal ones. Can you
+# see in a matrix that it was trained?
 #
 # Look at its numbers first. The **excess kurtosis** of numbers is the mean fourth power of their standardised values, minus
 # 3: a normal distribution has 0, heavier tails have more. For *n* normal numbers it scatters by √(24/*n*).
@@ -190,7 +191,8 @@ axes[1].axhspan(-2 * (24 / ALL) ** 0.5, 2 * (24 / ALL) ** 0.5, color="#DDDDDD", 
 kind, layer = max(((k, n) for k in KINDS for n in range(n_layer)), key=lambda at: tails[at[0]][at[1]])
 for blocks, name, style in ((now, "trained", "-"), (then, "start", "--")):
     w = blocks[layer][kind].flatten()
-    height, edges = torch.histogram((w - w.mean()) / w.std(), bins=41, range=(-8.2, 8.2), density=True)
+    z = (w - w.mean()) / w.std()
+    height, edges = torch.histogram(z, bins=41, range=(-8.2, 8.2), density=True)
     axes[2].step(edges[:-1] + 0.2, height, style, where="mid", label=name)
 axes[2].set(yscale="log", ylim=(1e-5, 1), xlabel="standard deviations", title=f"{kind}, block {layer}")
 axes[2].legend(loc="upper left")
@@ -219,8 +221,9 @@ print(claims.rows[-1].measured)
 # Every matrix has grown. Those that write into the stream, *W_O* and *MLP down*, grew most: they began smallest. The grey
 # band is what chance does to a matrix of d² numbers.
 #
-# **Now the matrix as a whole.** Its **singular values** say how much it stretches each of its directions. If a few are much
-# larger than the rest, the matrix mostly works in a few directions.
+# **Now the matrix as a whole.** The **singular values** of a matrix say how much it stretches each of its directions. If a few
+# are much larger than the rest, the matrix mostly works in a few directions. The **participation ratio** of a matrix says how
+# many directions it really uses, where weak ones count less.
 #
 # ### Exercise 1 · how many directions?
 #
@@ -257,8 +260,8 @@ participation_ratio = check("inside_gpt2.participation_ratio", participation_rat
 
 # %% [markdown]
 # **The baseline.** A matrix of independent random numbers does not use all its directions alike. For *m × n* numbers the
-# ratio is about *mn/(m + n)*: d/2 for a square one. This is the **random-matrix baseline**: what a spectrum looks like when the
-# numbers know nothing of each other. You can also shuffle the trained numbers: the histogram stays, the order is lost.
+# ratio is about *mn/(m + n)*: d/2 for a square one. The **random-matrix baseline** is the spectrum of a matrix whose numbers
+# know nothing of each other. You can also shuffle the trained numbers: the histogram stays, the order is lost.
 
 # %% tags=["display"]
 # @title Predict: trained directions
@@ -294,8 +297,8 @@ for kind, mark in zip(KINDS, "osD^vP", strict=True):
     part = [a / b for a, b in zip(used[kind], random[kind], strict=True)]
     axes[1].plot(range(n_layer), part, f"{mark}-", label=kind)
 axes[1].axhline(1, color="black", linestyle=":")
-axes[1].set(xlabel="block", ylabel="directions, shuffled = 1", ylim=(0, 1.05), xticks=range(n_layer))
-axes[1].legend(ncols=2, fontsize=11, loc="lower right")
+axes[1].set(xlabel="block", ylabel="directions, shuffled = 1", ylim=(0, 1.5), xticks=range(n_layer))
+axes[1].legend(ncols=3, fontsize=11, loc="upper center")
 axes[1].set_title("trained / shuffled")
 assert not STORIES or all(a < 0.75 * b for k in KINDS for a, b in zip(used[k], random[k], strict=True))
 ratio = used["W_Q"][0] / random["W_Q"][0]
@@ -311,6 +314,9 @@ reveal("inside_gpt2.directions", options[(ratio > 0.5) + (ratio > 2)])
 # ## Which tokens are neighbours?
 #
 # **Question.** Nobody told the model what a word means. What does its table of tokens say?
+#
+# The **cosine similarity** of two vectors is their dot product once both have length 1: it is 1 for the same direction, 0 for
+# nothing in common.
 #
 # ### Exercise 2 · neighbours
 #
@@ -376,10 +382,10 @@ def near(word):
     fig, ax = subplots(figsize=(8, 3.4))
     names = [talker.words[j] for j in ids]
     ax.barh(range(8), found, color=COLORS["sky"])
-    ax.set(yticks=range(8), yticklabels=names, xlim=(0, 1), xlabel="cosine", title=f"nearest to “{word}”")
+    ax.set(yticks=range(8), yticklabels=names, xlim=(0, 1), xlabel="cosine")
+    ax.set_title(f"nearest to “{word}” (dotted: the nearest when shuffled, mean)")
     ax.invert_yaxis()
-    ax.axvline(chance.mean(), color="black", linestyle=":", label="nearest when shuffled, mean")
-    ax.legend(loc="lower right")
+    ax.axvline(chance.mean(), color="black", linestyle=":")
     return Picture(fig, f"Nearest to {word}: {', '.join(names)}.")
 
 
@@ -410,7 +416,7 @@ places = F.normalize(model.wpe.weight.detach().cpu(), dim=-1)  # (P, d_model)
 alike = places @ places.T  # (P, P)
 for k in (1, 8, 32, 64, 128):
     pairs = alike.diagonal(k)
-    print(f"{k:>3} apart: mean {pairs.mean():.1f}, from {pairs.min():.1f} to {pairs.max():.1f}")
+    print(f"{k:>3} apart: mean {pairs.mean():.1f}, standard deviation {pairs.std():.2f}")
 
 # %% tags=["display"]
 # @title Measured: cosines by distance
@@ -441,8 +447,7 @@ if STORIES:
 #
 # ## Break equally much
 #
-# **Question.** Which matrix matters most? To ask by breaking is a **lesion**: you destroy a part on purpose and see what no
-# longer works. Only lesions of equal size can be compared.
+# **Question.** Which matrix matters most? A **lesion** destroys a part of a model on purpose, to see what no longer works. Only lesions of equal size can be compared.
 #
 # ### Exercise 3 · break exactly n numbers
 #
@@ -487,13 +492,17 @@ lesion = check("inside_gpt2.lesion", lesion)
 UNITS = 6
 
 
+def anywhere(weight, dice):
+    return torch.randperm(weight.numel(), generator=dice)
+
+
 @torch.no_grad()
-def broken(damage, n, seed):
+def broken(damage, n, seed, places=anywhere):
     victim, dice = deepcopy(model), generator(seed)
     for block, kind in damage:
         weight = inside_gpt2.six(victim, block)[kind]
         noise = inside_gpt2.noise_like(weight, dice)
-        weight.copy_(lesion(weight, noise, torch.randperm(weight.numel(), generator=dice), n))
+        weight.copy_(lesion(weight, noise, places(weight, dice), n))
     return victim
 
 
@@ -506,8 +515,8 @@ def nats(gpt, unit):
 whole = [nats(model, unit) for unit in range(UNITS)]
 
 
-def rise(damage, n):
-    lost = [nats(broken(damage, n, unit), unit) - whole[unit] for unit in range(UNITS)]
+def rise(damage, n, places=anywhere):
+    lost = [nats(broken(damage, n, unit, places), unit) - whole[unit] for unit in range(UNITS)]
     return torch.stack([x.mean() for x in lost])  # (UNITS,)
 
 
@@ -576,9 +585,27 @@ for kind, n in sorted(dose):
 assert not STORIES or dose["W_V", N].mean() > 5 * dose["W_V", N // 2].mean()
 assert not STORIES or dose["MLP up", 4 * N].mean() > 5 * dose["MLP up", 2 * N].mean()
 
+
 # %% [markdown]
 # No: the last half costs far more than the first. What is left of a matrix still carries its function. So "equal
 # numbers" and "equal shares" are two questions, and no ranking of matrices holds without saying which was asked.
+#
+# Scattered places leave something of every neuron. A row of *MLP up* is one neuron of the MLP: d rows have d² numbers, too.
+# Your `lesion` breaks whole rows if `order` goes through them row by row.
+
+# %%
+def by_rows(weight, dice):
+    rows = torch.randperm(len(weight), generator=dice)[:, None]
+    return (rows * weight.size(1) + torch.arange(weight.size(1))).flatten()
+
+
+rows_of_up = torch.stack([rise([(b, "MLP up")], N, by_rows) for b in blocks])  # (n_layer, UNITS)
+scattered_up = alone["MLP up", N]
+for name, rises in (("scattered", scattered_up), ("whole rows", rows_of_up)):
+    mean, half = mean_interval(rises.mean(0))
+    print(f"d² numbers of MLP up, {name}: {mean:.2f} ± {half:.2f} nats, mean over the blocks")
+least = min(mean_interval(alone[kind, N].mean(0))[0] for kind in KINDS[:4])
+print(f"the mildest of the four of attention: {least:.2f} nats")
 #
 # ## Do we need Q?
 #
@@ -613,13 +640,15 @@ def names_minus_others(block, unit):
     return more[name].mean() - more[~name].mean()
 
 
+gaps = []
 for block in blocks if STORIES else ():
     gap = torch.stack([names_minus_others(block, unit) for unit in range(UNITS)])
-    mean, half = mean_interval(gap)
-    print(f"W_Q of block {block}: names suffer {mean:.1f} ± {half:.1f} nats more than other words")
+    gaps.append(mean_interval(gap))
+    print("W_Q of block {}: names suffer {:.1f} ± {:.1f} nats more".format(block, *gaps[-1]))
+assert all(mean > half for mean, half in gaps[2:]) and all(mean < half for mean, half in gaps[1:2])
 
 # %% [markdown]
-# Read the intervals: the guess holds in a block only where the interval lies above 0.
+# In the two upper blocks the interval lies above 0: there the guess holds. In block 1 it contains 0: six units do not decide.
 #
 # ## Do damages add up?
 
@@ -650,6 +679,9 @@ ax.set(yticks=range(len(jobs)), yticklabels=labels, xlabel="together minus sum (
 ax.invert_yaxis()
 assert not STORIES or all(centre[m] > half[m] for m in (0, 1))
 assert not STORIES or all(centre[m] < -half[m] for m in (6, 7))
+unharmed = torch.stack([x.mean() for x in whole]).mean().item()  # the loss of the whole model
+first_up = alone["MLP up", 4 * N][0].mean().item()
+assert not STORIES or unharmed + first_up > math.log(len(talker.words))  # worse than guessing
 show(fig, "Above zero for W_Q and W_K, below zero for the whole MLP matrices; others as printed.")
 m, h = centre[0], half[0]
 reveal("inside_gpt2.sum", "larger" if m > h else "smaller" if m < -h else "equal, within the interval")
@@ -657,8 +689,8 @@ reveal("inside_gpt2.sum", "larger" if m > h else "smaller" if m < -h else "equal
 
 # %% [markdown]
 # It depends on the matrix. For *W_Q* and *W_K* the whole is worse than the sum: one block makes good what another misses.
-# For the whole MLP matrices it is less than the sum: breaking the first block alone is already worse than guessing, and what is
-# lost cannot be lost twice. For the others read sign and interval off the figure.
+# For the whole MLP matrices it is less than the sum. Breaking *MLP up* of the first block alone is already worse than guessing
+# among all words alike: there is little left to lose. For the others read sign and interval off the figure.
 #
 # ## Which matrix was it?
 #

@@ -32,7 +32,7 @@ from course_utils.guard_rails import defences as guard_rails
 from course_utils.guard_rails import leakage
 from course_utils.induction import ablation
 from course_utils.induction import heads as induction
-from course_utils.inside_gpt2 import lesion
+from course_utils.inside_gpt2 import lesion, weights
 from course_utils.instruction_tuning import chat, fine_tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
@@ -333,6 +333,7 @@ def lesions(d):
     rise = lesion.loss_rise(model, [(0, "W_Q")], batch, [0, 1])
     w = model.wte.weight
     own = lesion.noise_like(w.detach(), dice())
+    read = weights.readings(model, ids(d))
     return (
         rise,
         own,
@@ -341,6 +342,11 @@ def lesions(d):
         lesion.mean_interval(rise.to(d)),
         lesion.matrices(model, 0, "MLP"),
         lesion.lesioned(model, [(0, "W_K")], dice())(ids(d)),
+        weights.six(model, 0),
+        weights.participation_ratio(w),
+        weights.neighbours(w.detach(), 1, 2),
+        weights.lesion(w, own, torch.arange(w.numel()), 3),
+        weights.first_broken(read, read),
     )
 
 
