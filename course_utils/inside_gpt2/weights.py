@@ -34,7 +34,7 @@ def participation_ratio(weight: Tensor) -> float:
     Shapes: weight (m, n), not all 0. The energy of a direction is its squared singular value; its
     share is its part of all energy. The participation ratio is 1 over the sum of the squared shares.
 
-    >>> participation_ratio(torch.diag(torch.tensor([2.0, 2.0, 2.0, 0.0])))
+    >>> round(participation_ratio(torch.diag(torch.tensor([2.0, 2.0, 2.0, 0.0]))), 2)
     3.0
     """
     energy = torch.linalg.svdvals(weight.detach().cpu()) ** 2  # (min(m, n),)
