@@ -3,13 +3,9 @@
 from course_utils.inside_gpt2.lesion import (
     MATRICES,
     excess_kurtosis,
-    lesioned,
-    loss_rise,
     matrices,
     mean_interval,
     noise_like,
-    spreading,
-    tail_share,
 )
 from course_utils.inside_gpt2.weights import (
     KINDS,
@@ -27,8 +23,6 @@ __all__ = [
     "excess_kurtosis",
     "first_broken",
     "lesion",
-    "lesioned",
-    "loss_rise",
     "matrices",
     "mean_interval",
     "neighbours",
@@ -36,8 +30,6 @@ __all__ = [
     "participation_ratio",
     "readings",
     "six",
-    "spreading",
-    "tail_share",
 ]
 
 LESSON = "10"

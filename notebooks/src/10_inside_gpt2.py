@@ -156,7 +156,7 @@ for begin, end, name in (
     d.arrow(begin, end, name)
 d.picture(
     "A block from below: the stream goes to W_Q, W_K and W_V, queries and keys make the weights, "
-    "weights and values go to W_O, then MLP up and MLP down; the MLP's two have 4 d squared numbers each."
+    "weights and values go to W_O, then MLP up and MLP down; the MLP's two have 4 d² each."
 )
 
 # %% [markdown]
@@ -396,8 +396,8 @@ explore(near, word=widgets.Dropdown(
 ))
 
 # %% [markdown]
-# Words that can stand in the same places have become neighbours. Names are less alike than colours: the model must keep
-# Tom and Ben apart, since the story goes on with one of them.
+# Words that can stand in the same places have become neighbours. Names are less alike than colours: a guess is that
+# the model must keep Tom and Ben apart, since the story goes on with one of them.
 #
 # ## What do positions look like?
 #
@@ -442,8 +442,8 @@ if STORIES:
 
 # %% [markdown]
 # On average the likeness falls with distance and becomes negative. But the mean hides the beginning: each of the first
-# eight positions has a cosine below 0.3 with the next one. Stories begin with the same words, so there the exact position
-# says which word comes.
+# eight positions has a cosine below 0.3 with the next one. A guess that this lesson does
+# not test: stories begin with the same words, so there the exact position says which word comes.
 #
 # ## Break equally much
 #
@@ -572,7 +572,7 @@ reveal("inside_gpt2.equal", groups.get(worst, "an MLP matrix"))
 
 # %% [markdown]
 # **The order turns round.** Whole against whole, *MLP up* is worst, but there four times as many numbers are broken. With
-# equal numbers the MLP suffers least. Now you compare a whole matrix with a quarter of one: does the harm grow
+# equal numbers the MLP suffers least, on average over the blocks. Now you compare a whole matrix with a quarter of one: does the harm grow
 # in step with the number?
 
 # %%
@@ -609,8 +609,8 @@ print(f"the mildest of the four of attention: {least:.2f} nats")
 assert not STORIES or scattered_up.mean() < rows_of_up.mean() < least / 2
 
 # %% [markdown]
-# Whole rows hurt more than scattered numbers, and still far less than any whole matrix of attention. The order of the
-# figure does not hang on the choice of places.
+# Whole rows hurt more than scattered numbers, and on average over the blocks still far less than any whole matrix of
+# attention. With both choices of places the MLP suffers least.
 #
 # ## Do we need Q?
 #
@@ -694,7 +694,8 @@ reveal("inside_gpt2.sum", "larger" if m > h else "smaller" if m < -h else "equal
 
 
 # %% [markdown]
-# It depends on the matrix. For *W_Q* and *W_K* the whole is worse than the sum: one block makes good what another misses.
+# It depends on the matrix. For *W_Q* and *W_K* the whole is worse than the sum, as if one block made good
+# what another misses.
 # For the whole MLP matrices it is less than the sum. Breaking *MLP up* of the first block alone is already worse than guessing
 # among all words alike: there is little left to lose. For the others read sign and interval off the figure.
 #
@@ -774,7 +775,7 @@ exercises.progress("inside_gpt2")
 # %% [markdown]
 # **What this lesson leaves out.** All numbers here are the storyteller's: 4 blocks, one kind of text. Set `PUBLISHED = True`
 # in the imports to measure OpenAI's GPT-2, where the hub is reached; the saved outputs are not from it. Random places are one
-# way to remove equally much; whole neurons, whole heads or low rank are others, and may rank the matrices differently.
+# way to remove equally much; whole heads or low rank are others, and may rank the matrices differently.
 # Broken models also leave the inputs that they were trained on: a lesion says what a model misses, not all that a part does.
 #
 # ## Further reading

@@ -329,19 +329,14 @@ def generating(d):
 
 def lesions(d):
     model = tiny(d)
-    batch = [(ids("cpu"), ids("cpu", seed=1))]
-    rise = lesion.loss_rise(model, [(0, "W_Q")], batch, [0, 1])
     w = model.wte.weight
     own = lesion.noise_like(w.detach(), dice())
     read = weights.readings(model, ids(d))
     return (
-        rise,
         own,
         lesion.excess_kurtosis(w),
-        lesion.tail_share(w),
-        lesion.mean_interval(rise.to(d)),
+        lesion.mean_interval(own[0]),
         lesion.matrices(model, 0, "MLP"),
-        lesion.lesioned(model, [(0, "W_K")], dice())(ids(d)),
         weights.six(model, 0),
         weights.participation_ratio(w),
         weights.neighbours(w.detach(), 1, 2),
