@@ -1,6 +1,6 @@
 """What trained weights look like, and what breaks when they are broken: lesson 10."""
 
-from course_utils.inside_gpt2.lesion import (
+from course_utils.inside_gpt2.breaking import (
     MATRICES,
     excess_kurtosis,
     matrices,

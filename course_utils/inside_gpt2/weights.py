@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.gpt2.model import GPT
-from course_utils.inside_gpt2.lesion import MATRICES, matrices
+from course_utils.inside_gpt2.breaking import MATRICES, matrices
 
 KINDS = ("W_Q", "W_K", "W_V", "W_O", "MLP up", "MLP down")
 

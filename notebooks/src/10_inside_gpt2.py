@@ -485,7 +485,7 @@ lesion = check("inside_gpt2.lesion", lesion)
 
 # %% [markdown]
 # The noise is normal, with the mean and the spread of the matrix: its size stays, what it learned is gone. One
-# *unit* has noise of its own **and** two unseen texts of its own. Six units are independent, so the 95 % interval of their
+# *unit* has noise of its own and two unseen texts of its own. Six units are independent, so the 95 % interval of their
 # mean holds the chance of the noise and that of the text.
 
 # %%

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from course_utils.gpt2.model import GPT, GPTConfig
-from course_utils.inside_gpt2.lesion import (
+from course_utils.inside_gpt2.breaking import (
     excess_kurtosis,
     matrices,
     mean_interval,

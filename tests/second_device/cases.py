@@ -32,7 +32,7 @@ from course_utils.guard_rails import defences as guard_rails
 from course_utils.guard_rails import leakage
 from course_utils.induction import ablation
 from course_utils.induction import heads as induction
-from course_utils.inside_gpt2 import lesion, weights
+from course_utils.inside_gpt2 import breaking, weights
 from course_utils.instruction_tuning import chat, fine_tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
@@ -330,13 +330,13 @@ def generating(d):
 def lesions(d):
     model = tiny(d)
     w = model.wte.weight
-    own = lesion.noise_like(w.detach(), dice())
+    own = breaking.noise_like(w.detach(), dice())
     read = weights.readings(model, ids(d))
     return (
         own,
-        lesion.excess_kurtosis(w),
-        lesion.mean_interval(own[0]),
-        lesion.matrices(model, 0, "MLP"),
+        breaking.excess_kurtosis(w),
+        breaking.mean_interval(own[0]),
+        breaking.matrices(model, 0, "MLP"),
         weights.six(model, 0),
         weights.participation_ratio(w),
         weights.neighbours(w.detach(), 1, 2),
