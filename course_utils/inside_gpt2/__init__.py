@@ -1,25 +1,35 @@
-"""What breaks when trained matrices are broken: lesson 10."""
+"""What trained weights look like, and what breaks when they are broken: lesson 10."""
 
-from course_utils.inside_gpt2.lesion import (
+from course_utils.inside_gpt2.breaking import (
     MATRICES,
     excess_kurtosis,
-    lesioned,
-    loss_rise,
     matrices,
     mean_interval,
-    spreading,
-    tail_share,
+    noise_like,
+)
+from course_utils.inside_gpt2.weights import (
+    KINDS,
+    first_broken,
+    lesion,
+    neighbours,
+    participation_ratio,
+    readings,
+    six,
 )
 
 __all__ = [
+    "KINDS",
     "MATRICES",
     "excess_kurtosis",
-    "mean_interval",
-    "lesioned",
-    "loss_rise",
+    "first_broken",
+    "lesion",
     "matrices",
-    "spreading",
-    "tail_share",
+    "mean_interval",
+    "neighbours",
+    "noise_like",
+    "participation_ratio",
+    "readings",
+    "six",
 ]
 
 LESSON = "10"

@@ -8,16 +8,11 @@ import torch
 from scipy import stats
 
 from course_utils.gpt2.model import GPT, GPTConfig
-from course_utils.inside_gpt2.lesion import (
-    MATRICES,
+from course_utils.inside_gpt2.breaking import (
     excess_kurtosis,
-    lesioned,
-    loss_rise,
     matrices,
     mean_interval,
     noise_like,
-    spreading,
-    tail_share,
 )
 from course_utils.pretrained import trained
 from course_utils.stories.corpus import surprisal
@@ -36,12 +31,6 @@ def model():
     ).eval()
 
 
-@pytest.fixture
-def batches():
-    ids = torch.randint(20, (4, 17), generator=seeded(1))
-    return [(ids[:, :-1], ids[:, 1:])]
-
-
 # --- Breaking -------------------------------------------------------------------------------------
 
 
@@ -58,22 +47,6 @@ def test_the_names_are_those_parts_of_the_attention_that_they_stand_for(model, m
     assert all(made[..., other, :].abs().max() > 0 for other in {0, 1, 2} - {part})
 
 
-@pytest.mark.parametrize("matrix", MATRICES)
-def test_damage_changes_what_it_names_and_nothing_else(model, matrix):
-    before = {name: x.clone() for name, x in model.state_dict().items()}
-    broken = lesioned(model, [(1, matrix)], seeded(0))
-    changed = {name for name, x in broken.state_dict().items() if not torch.equal(x, before[name])}
-    inside = {"W_O": {"attn.c_proj"}, "MLP": {"mlp.c_fc", "mlp.c_proj"}}.get(
-        matrix, {"attn.c_attn"}
-    )
-    assert changed == {f"h.1.{name}.weight" for name in inside}
-    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
-    for other in set(MATRICES) - {matrix}:
-        for mine, old in zip(matrices(broken, 1, other), matrices(model, 1, other), strict=True):
-            assert torch.equal(mine, old)
-    assert broken.lm_head.weight is broken.wte.weight
-
-
 def test_the_noise_has_the_mean_and_the_spread_of_what_it_replaces_and_nothing_of_its_order():
     weight = 0.3 + 0.05 * torch.randn(400, 400, generator=seeded(3))
     noise = noise_like(weight, seeded(4))
@@ -83,32 +56,12 @@ def test_the_noise_has_the_mean_and_the_spread_of_what_it_replaces_and_nothing_o
     assert torch.equal(noise, noise_like(weight, seeded(4)))
 
 
-def test_the_rise_of_the_loss_is_the_difference_of_two_losses(model, batches):
-    damage = [(0, "MLP"), (2, "W_V")]
-    rise = loss_rise(model, damage, batches, seeds=[5, 6])
-    by_hand = [
-        evaluate(lesioned(model, damage, seeded(s)), batches) - evaluate(model, batches)
-        for s in (5, 6)
-    ]
-    assert torch.allclose(rise, torch.tensor(by_hand)) and rise[0] != rise[1]
-    assert loss_rise(model, [], batches, seeds=[0]).item() == 0
-
-
-def test_the_orders_of_spreading():
-    assert spreading(3, "W_V", "single") == [[(0, "W_V")], [(1, "W_V")], [(2, "W_V")]]
-    assert spreading(3, "W_V", "upwards")[-1] == [(0, "W_V"), (1, "W_V"), (2, "W_V")]
-    assert [len(damage) for damage in spreading(3, "W_V", "downwards")] == [1, 2, 3]
-    assert spreading(3, "W_V", "downwards")[0] == [(2, "W_V")]
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda m: matrices(m, 0, "W_X"), "W_Q, W_K, W_V, W_O, MLP"),
         (lambda m: matrices(m, 3, "W_Q"), "the model has 3"),
         (lambda m: matrices(m, -1, "W_Q"), "counted from 0"),
-        (lambda m: lesioned(m, [(0, "MPL")], seeded(0)), "there is no matrix 'MPL'"),
-        (lambda m: spreading(3, "W_Q", "sideways"), "choose"),
         (lambda m: mean_interval(torch.tensor([1.0])), "two seeds"),
     ],
 )
@@ -123,8 +76,6 @@ def test_mistakes_are_named(model, call, message):
 def test_statistics_agree_with_scipy():
     x = torch.randn(5000, generator=seeded(7)) ** 3  # heavy tails
     assert excess_kurtosis(x) == pytest.approx(stats.kurtosis(x.double().numpy()), rel=1e-9)
-    z = stats.zscore(x.double().numpy())
-    assert tail_share(x, 2.5) == pytest.approx(float((abs(z) > 2.5).mean()))
     mean, half = mean_interval(x[:6].double())
     low, high = stats.t.interval(
         0.95, 5, loc=x[:6].double().mean(), scale=stats.sem(x[:6].double().numpy())
@@ -135,7 +86,6 @@ def test_statistics_agree_with_scipy():
 def test_normal_weights_have_normal_tails():
     x = torch.randn(1_000_000, generator=seeded(8))
     assert abs(excess_kurtosis(x)) < 4 * (24 / 1e6) ** 0.5
-    assert tail_share(x) == pytest.approx(0.0027, abs=2e-4)
 
 
 # --- Which trained model --------------------------------------------------------------------------

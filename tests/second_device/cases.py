@@ -32,7 +32,7 @@ from course_utils.guard_rails import defences as guard_rails
 from course_utils.guard_rails import leakage
 from course_utils.induction import ablation
 from course_utils.induction import heads as induction
-from course_utils.inside_gpt2 import lesion
+from course_utils.inside_gpt2 import breaking, weights
 from course_utils.instruction_tuning import chat, fine_tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
@@ -329,18 +329,19 @@ def generating(d):
 
 def lesions(d):
     model = tiny(d)
-    batch = [(ids("cpu"), ids("cpu", seed=1))]
-    rise = lesion.loss_rise(model, [(0, "W_Q")], batch, [0, 1])
     w = model.wte.weight
-    own = lesion.noise_like(w.detach(), dice())
+    own = breaking.noise_like(w.detach(), dice())
+    read = weights.readings(model, ids(d))
     return (
-        rise,
         own,
-        lesion.excess_kurtosis(w),
-        lesion.tail_share(w),
-        lesion.mean_interval(rise.to(d)),
-        lesion.matrices(model, 0, "MLP"),
-        lesion.lesioned(model, [(0, "W_K")], dice())(ids(d)),
+        breaking.excess_kurtosis(w),
+        breaking.mean_interval(own[0]),
+        breaking.matrices(model, 0, "MLP"),
+        weights.six(model, 0),
+        weights.participation_ratio(w),
+        weights.neighbours(w.detach(), 1, 2),
+        weights.lesion(w, own, torch.arange(w.numel()), 3),
+        weights.first_broken(read, read),
     )
 
 

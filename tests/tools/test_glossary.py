@@ -7,6 +7,10 @@ from lint import SECOND
 
 # What each lesson of the second edition must explain.
 NEEDED = {
+    "10_inside_gpt2": {
+        "cosine similarity", "excess kurtosis", "initialization", "lesion", "participation ratio",
+        "random-matrix baseline", "singular values",
+    },
     "00_language_models": {"language model", "probability"},
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
