@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -19,13 +20,17 @@ from records import chosen, load, parser_of, save, stamp
 
 from course_utils.architectures import runs, translation
 
+FOLDER = Path(runs.__file__).parent / "assets"
+FILE = Path(runs.RECORD).name
 SEEDS = (0, 1, 2)
 LONGER = 2 * runs.STEPS
 RATE_OF_FAMILIES = 3e-3
-STEPS_OF_FAMILIES = 500
+STEPS_OF_FAMILIES = 800
 
 
-def best_rate(rates: tuple[float, ...], measure: Callable[[float], dict], key: str, sign: int):
+def best_rate(
+    rates: tuple[float, ...], measure: Callable[[float], dict], key: str, sign: int
+) -> tuple[list[dict], float]:
     """Run every rate with the first seed; return the rows, and the rate that was best."""
     rows = [measure(lr) for lr in rates]
     return rows, min(rows, key=lambda row: sign * row[key])["lr"]
@@ -108,7 +113,7 @@ PARTS = {f.__name__: f for f in (parts, longer, mixtures, facts, families)}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = parser_of(__doc__, runs.RECORD.parent, PARTS)
+    parser = parser_of(__doc__, FOLDER, PARTS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for part in chosen(parser, options.parts, PARTS):
@@ -118,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(row)
             print(part, row, flush=True)
         seconds = round(time.process_time() - begun)
-        file = options.out / runs.RECORD.name
+        file = options.out / FILE
         out = {
             **stamp("OMP_NUM_THREADS=1 python tools/record/train_architectures.py", "torch"),
             "what": "lesson 11: newer parts, experts and families, three seeds each",
