@@ -130,12 +130,13 @@ def learn_facts(
     >>> learn_facts(FactModel(nn.Identity(), n=2, d_model=8), Facts(n=2), steps=2, lr=0.01) <= 1
     True
     """
-    pairs, answers = facts.table(seed)
+    device = model.head.weight.device
+    pairs, answers = (x.to(device) for x in facts.table(seed))
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     for _ in range(steps):
-        drawn = torch.randint(len(pairs), (1024,), generator=generator)
+        drawn = torch.randint(len(pairs), (1024,), generator=generator).to(device)
         loss = F.cross_entropy(model(pairs[drawn]), answers[drawn])
         loss = loss + balance * getattr(model.mix, "balance", 0.0)
         optimizer.zero_grad()

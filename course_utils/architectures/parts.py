@@ -87,7 +87,8 @@ def cross_attention(x: Tensor, source: Tensor, w_q: Tensor, w_k: Tensor, w_v: Te
     (d_model, d_v) -> (..., T, d_v). Matrices of several heads, (H, d_model, d), with x and source
     as (B, 1, …), give (B, H, T, d_v). Source: Vaswani et al. 2017, section 3.2.3.
 
-    >>> x, source, zero = torch.eye(2), torch.tensor([[1.0, 0.0], [3.0, 0.0], [8.0, 0.0]]), torch.zeros(2, 4)
+    >>> x, zero = torch.eye(2), torch.zeros(2, 4)
+    >>> source = torch.tensor([[1.0, 0.0], [3.0, 0.0], [8.0, 0.0]])
     >>> cross_attention(x, source, zero, zero, w_v=torch.eye(2)).tolist()
     [[4.0, 0.0], [4.0, 0.0]]
     """

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import pretrained, training
+from course_utils import architectures, pretrained, training
+from course_utils.architectures import runs as architectures_runs
 from course_utils.attention import heads as attention
 from course_utils.attention import inside
 from course_utils.audit import detection as audit
@@ -220,6 +221,42 @@ def blocks(d):
     block = transformer_block.Block(config).to(d)
     transformer.init_weights(block, config, dice())  # the generator stays on the CPU
     return *out, block(x), block.mlp(x), transformer_block.sinusoidal_positions(6, 8)
+
+
+def newer_parts(d):
+    x = noise(2, 5, 8).to(d)
+    w = [noise(8, 6, seed=i).to(d) for i in range(2)]
+    chosen = architectures.route(noise(7, 4).to(d), 2)
+    config = architectures.variant(
+        "all four", vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2
+    )
+    model = architectures.ModernTransformer(config, dice()).to(d)
+    mixed = architectures.ModernTransformer(
+        architectures.ModernConfig(
+            vocab_size=12, n_positions=16, n_embd=8, n_layer=1, n_head=2, n_expert=3
+        ),
+        dice(),
+    ).to(d)
+    batch = ids(d), ids(d)
+    source, target = (t.to(d) for t in architectures.orders(3, dice()))
+    torch.manual_seed(0)
+    writers = [architectures.EncoderDecoder().to(d), architectures.OneStack(prefix=True).to(d)]
+    facts = architectures.FactModel(architectures.SwiGLU(8), 4, 8).to(d)
+    few = architectures.Facts(2)
+    told = architectures_runs.learn_stories(architectures_runs.ON_STORIES["RoPE"], 1, 1e-3)[0]
+    return (
+        architectures.learn_facts(facts, few, 2, 1e-3), 0 <= architectures.right_letters(writers[1], 5) <= 1,
+        architectures.write(writers[1], source).shape, told.to(d)(ids(d)),
+        architectures_runs.most_used(architectures.ModernTransformer(architectures_runs.MIXTURES["8 experts"], dice()).to(d)) <= 1,
+        architectures_runs.equal_steps(architectures_runs.ON_STORIES["RoPE"]),
+        architectures.learn_orders("decoder-only", 1)(*architectures.orders(2, dice())).shape,
+        architectures_runs.learn_facts_with("dense", 1e-2)[1] >= 0,
+        architectures.rms_norm(x, x[0, 0]), architectures.RMSNorm(8).to(d)(x),
+        architectures.swiglu(x, *w, w[0].T), chosen, architectures.load_balance(noise(7, 4).to(d), chosen[1]),
+        architectures.cross_attention(x, x[:, :3], *w, w[0]), model(ids(d)), mixed(ids(d)),
+        architectures.balanced_loss(mixed, batch), architectures_runs.flop(model, ids(d)),
+        [w(source, target) for w in writers], facts(torch.tensor([[0, 3], [1, 1]]).to(d)),
+    )  # fmt: skip
 
 
 def transformers(d):
