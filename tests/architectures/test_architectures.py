@@ -13,7 +13,10 @@ from transformers.models.llama.modeling_llama import (
     apply_rotary_pos_emb,
     repeat_kv,
 )
-from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
+from transformers.models.mixtral.modeling_mixtral import (
+    MixtralSparseMoeBlock,
+    load_balancing_loss_func,
+)
 
 from course_utils import architectures
 from course_utils.architectures import parts, runs
@@ -44,7 +47,7 @@ def test_rms_norm_is_torchs():
 
 
 def test_swiglu_is_llamas_mlp():
-    theirs = LlamaMLP(LlamaConfig(hidden_size=12, intermediate_size=20))
+    theirs = LlamaMLP(LlamaConfig(hidden_size=12, intermediate_size=20, num_attention_heads=2))
     x = noise(2, 5, 12)
     matrices = (m.weight.T for m in (theirs.gate_proj, theirs.up_proj, theirs.down_proj))
     close(parts.swiglu(x, *matrices), theirs(x))
@@ -68,14 +71,37 @@ def test_heads_are_shared_as_in_llama():
     close(parts.repeat_kv(x, 3), repeat_kv(x, 3))
 
 
-def test_the_router_is_mixtrals_once_it_sums_to_one():
-    logits = noise(7, 5)
-    weights, experts = parts.route(logits, 2)
-    best, chosen = torch.topk(torch.softmax(logits, dim=-1), 2)
-    assert experts.tolist() == chosen.tolist()
-    close(weights / weights.sum(-1, keepdim=True), best / best.sum(-1, keepdim=True))
+def test_router_and_swiglu_make_mixtrals_block():
+    """Mixtral makes the weights of the chosen experts sum to 1; ours are taken as they are."""
+    config = MixtralConfig(
+        hidden_size=8,
+        intermediate_size=12,
+        num_local_experts=5,
+        num_experts_per_tok=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    theirs = MixtralSparseMoeBlock(config).eval()
+    for seed, parameter in enumerate(theirs.parameters()):
+        parameter.data = noise(*parameter.shape, seed=seed) / 3
+    x = noise(1, 7, 8)
+    weights, experts = parts.route(x[0] @ theirs.gate.weight.T, 2)
+    weights = weights / weights.sum(-1, keepdim=True)
+    gate, up = theirs.experts.gate_up_proj.chunk(2, dim=1)  # (E, d_inner, d_model) each
+    down = theirs.experts.down_proj  # (E, d_model, d_inner)
+    want = torch.stack(
+        [
+            sum(w * parts.swiglu(row, gate[e].T, up[e].T, down[e].T) for w, e in zip(ws, es, strict=True))
+            for row, ws, es in zip(x[0], weights, experts, strict=True)
+        ]
+    )
+    got = theirs(x)
+    close(want, (got[0] if isinstance(got, tuple) else got)[0])
+
+
+def test_there_are_not_more_experts_than_all():
     with pytest.raises(ValueError, match="choose between 1 and all"):
-        parts.route(logits, 6)
+        parts.route(noise(7, 5), 6)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -86,16 +112,12 @@ def test_the_balance_is_mixtrals_but_for_k(k):
     close(k * parts.load_balance(logits, experts), theirs)
 
 
-def test_experts_are_mixtrals():
-    """transformers' block of experts, with SwiGLUs that are given our router's choices."""
-    config = MixtralConfig(
-        hidden_size=8, intermediate_size=12, num_local_experts=3, num_experts_per_tok=2
-    )
+def test_experts_are_added_up_token_by_token():
     ours = architectures.Experts(architectures.Shape(8, 12, 3), top_k=2)
     x = noise(2, 5, 8)
     y = ours(x)
     tokens = x.flatten(0, 1)
-    weights, chosen = parts.route(ours.router(tokens), config.num_experts_per_tok)
+    weights, chosen = parts.route(ours.router(tokens), 2)
     for n, token in enumerate(tokens):
         want = torch.zeros(8)
         for weight, e in zip(weights[n], chosen[n].tolist(), strict=True):
