@@ -231,7 +231,9 @@ def centred(x: Tensor) -> Tensor:
             norm_by_parts, start=centred
         ),
         "you divided by the standard deviation, which takes the mean away; take the root of the mean square": (
-            lambda x, weight, eps=1e-6: x / (centred(x).square().mean(-1, keepdim=True) + eps).sqrt() * weight
+            lambda x, weight, eps=1e-6: (
+                x / (centred(x).square().mean(-1, keepdim=True) + eps).sqrt() * weight
+            )
         ),
         "you left out the root": partial(
             norm_by_parts, size=lambda x, dim, eps: x.square().mean(dim, keepdim=True) + eps
@@ -260,7 +262,9 @@ def centred(x: Tensor) -> Tensor:
             lambda x, weight, eps=1e-6: norm_by_parts(x, weight, 1e-6)
         ),
         "you multiplied by the root; divide by it": (
-            lambda x, weight, eps=1e-6: x * (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight
+            lambda x, weight, eps=1e-6: (
+                x * (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight
+            )
         ),
     },
 )
@@ -309,8 +313,8 @@ def gated(
         "you used a GELU; the gate goes through SiLU": partial(gated, act=F.gelu),
         "you used a ReLU; the gate goes through SiLU": partial(gated, act=F.relu),
         "the gate was not bent: it needs SiLU": partial(gated, act=lambda z: z),
-        "SiLU belongs to the gate; you applied it to the other one": lambda x, w_gate, w_up, w_down: gated(
-            x, w_up, w_gate, w_down
+        "SiLU belongs to the gate; you applied it to the other one": lambda x, w_gate, w_up, w_down: (
+            gated(x, w_up, w_gate, w_down)
         ),
         "both went through SiLU; only the gate does": partial(gated, up=F.silu),
         "you added the two; multiply them": partial(gated, join=torch.add),
@@ -373,7 +377,9 @@ def routed(
         "the weights are the scores; they should be probabilities": partial(
             routed, score=lambda logits: logits
         ),
-        "you chose the least probable experts": partial(routed, pick=lambda p, k: p.argsort(-1)[:, :k]),
+        "you chose the least probable experts": partial(
+            routed, pick=lambda p, k: p.argsort(-1)[:, :k]
+        ),
         "the likeliest expert stands first; yours stand the other way round": partial(
             routed, pick=lambda p, k: p.argsort(-1, descending=True)[:, :k].flip(-1)
         ),
@@ -386,9 +392,9 @@ def routed(
         "sigmoids were taken; the probabilities of one token sum to 1 over all experts": partial(
             routed, score=torch.sigmoid
         ),
-        "you returned experts, weights; first the weights, then the experts": lambda logits, k: routed(
-            logits, k
-        )[::-1],
+        "you returned experts, weights; first the weights, then the experts": lambda logits, k: (
+            routed(logits, k)[::-1]
+        ),
         "all chosen experts count the same; each counts with its probability": partial(
             routed, end=lambda w: torch.full_like(w, 1 / w.size(-1)) + 0 * w
         ),
@@ -411,7 +417,9 @@ def balanced(
     logits: Tensor,
     experts: Tensor,
     *,
-    f: Callable[[Tensor, int], Tensor] = lambda experts, E: F.one_hot(experts, E).float().mean((0, 1)),
+    f: Callable[[Tensor, int], Tensor] = lambda experts, E: (
+        F.one_hot(experts, E).float().mean((0, 1))
+    ),
     p: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(-1).mean(0),
     end: Callable[[Tensor, int], Tensor] = lambda shares, E: E * shares.sum(),
 ) -> Tensor:
@@ -445,7 +453,9 @@ def balanced(
         ),
         "you squared the shares f; multiply f by p, so that a gradient reaches the router": (
             lambda logits, experts: balanced(
-                logits, experts, p=lambda z: F.one_hot(experts, z.size(-1)).float().mean((0, 1)) + 0 * z.mean(0)
+                logits,
+                experts,
+                p=lambda z: F.one_hot(experts, z.size(-1)).float().mean((0, 1)) + 0 * z.mean(0),
             )
         ),
         "you squared the probabilities p; multiply f by p": (
@@ -463,7 +473,9 @@ def balanced(
         "the softmax goes over the experts; yours goes over the tokens": partial(
             balanced, p=lambda logits: logits.softmax(0).mean(0)
         ),
-        "one number for each expert; add them up": partial(balanced, end=lambda shares, E: E * shares),
+        "one number for each expert; add them up": partial(
+            balanced, end=lambda shares, E: E * shares
+        ),
         "p counts all tokens; you averaged only over those that chose the expert": lambda logits, experts: (
             logits.size(-1)
             * sum(
@@ -537,7 +549,9 @@ def _causally(scores: Tensor) -> Tensor:
         "a causal mask hides part of the source; all of it may be looked at": partial(
             crossed, weigh=_causally
         ),
-        "the scores are divided by the root of d; yours are not": partial(crossed, scale=lambda d: 1.0),
+        "the scores are divided by the root of d; yours are not": partial(
+            crossed, scale=lambda d: 1.0
+        ),
         "the scores are divided by the root of d; you divided by d": partial(
             crossed, scale=lambda d: 1 / d
         ),
@@ -545,14 +559,21 @@ def _causally(scores: Tensor) -> Tensor:
             crossed, weigh=lambda scores: scores.softmax(-2)
         ),
         "there was no softmax": partial(crossed, weigh=lambda scores: scores),
-        "w_q and w_k were exchanged": lambda x, source, w_q, w_k, w_v: crossed(x, source, w_k, w_q, w_v),
+        "w_q and w_k were exchanged": lambda x, source, w_q, w_k, w_v: crossed(
+            x, source, w_k, w_q, w_v
+        ),
         "you added x at the end; the block does that": lambda x, source, w_q, w_k, w_v: (
             crossed(x, source, w_q, w_k, w_v) + x
         ),
     },
 )
 def check_cross_attention(student: Callable, rng: random.Random) -> None:
-    sizes = (((), 4, 6, 5, 3, 5), ((2,), 3, 5, 4, 2, 4), ((2, 3), 5, 5, 4, 4, 4), ((1,), 3, 1, 2, 2, 3))
+    sizes = (
+        ((), 4, 6, 5, 3, 5),
+        ((2,), 3, 5, 4, 2, 4),
+        ((2, 3), 5, 5, 4, 4, 4),
+        ((1,), 3, 1, 2, 2, 3),
+    )
     for front, T, S, d_model, d, d_v in sizes:
         x = normal(rng, *front, T, d_model)
         source = normal(rng, *front, S, d_model)

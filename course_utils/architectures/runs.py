@@ -142,9 +142,7 @@ def at_best_rate(rows: list[dict], name: str, key: str, best: Callable = min) ->
     """What the recorded runs of a model reached, seed by seed, at the learning rate that was best
     on average.
 
-    >>> rows = [
-    ...     dict(name="a", lr=r, seed=s, loss=10 * r + s) for r in (0.1, 0.2) for s in (0, 1)
-    ... ]
+    >>> rows = [dict(name="a", lr=r, seed=s, loss=10 * r + s) for r in (0.1, 0.2) for s in (0, 1)]
     >>> at_best_rate(rows, "a", "loss")
     [1.0, 2.0]
     """

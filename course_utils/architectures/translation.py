@@ -84,7 +84,10 @@ class EncoderDecoder(nn.Module):
     """
 
     def __init__(
-        self, one_vector: bool = False, config: TransformerConfig = SIZES, parts: Parts | None = None
+        self,
+        one_vector: bool = False,
+        config: TransformerConfig = SIZES,
+        parts: Parts | None = None,
     ) -> None:
         super().__init__()
         d_model = config.n_embd
@@ -173,9 +176,7 @@ def learn_orders(
 
     model = FAMILIES[kind](parts)
     init_weights(model, SIZES, torch.Generator().manual_seed(seed))
-    train(
-        model, batches, steps, lr=lr, weight_decay=0.0, seed=seed, loss_fn=loss, progress=False
-    )
+    train(model, batches, steps, lr=lr, weight_decay=0.0, seed=seed, loss_fn=loss, progress=False)
     return model.eval()
 
 

@@ -91,7 +91,10 @@ def test_router_and_swiglu_make_mixtrals_block():
     down = theirs.experts.down_proj  # (E, d_model, d_inner)
     want = torch.stack(
         [
-            sum(w * parts.swiglu(row, gate[e].T, up[e].T, down[e].T) for w, e in zip(ws, es, strict=True))
+            sum(
+                w * parts.swiglu(row, gate[e].T, up[e].T, down[e].T)
+                for w, e in zip(ws, es, strict=True)
+            )
             for row, ws, es in zip(x[0], weights, experts, strict=True)
         ]
     )

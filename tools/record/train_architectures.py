@@ -52,7 +52,10 @@ def race(models: dict, steps: int | None) -> Iterator[dict]:
     for name, config in models.items():
         n = steps or runs.equal_steps(config)
         rows, lr = best_rate(
-            runs.RATES, lambda lr, c=config, n=n, name=name: on_stories(name, c, n, lr, 0), "loss", 1
+            runs.RATES,
+            lambda lr, c=config, n=n, name=name: on_stories(name, c, n, lr, 0),
+            "loss",
+            1,
         )
         yield from rows
         for seed in SEEDS[1:]:
@@ -82,9 +85,7 @@ def facts() -> Iterator[dict]:
         return dict(name=name, seed=seed, lr=lr, known=round(share, 4), parameters=n)
 
     for name in runs.ON_FACTS:
-        rows, lr = best_rate(
-            runs.FACT_RATES, lambda lr, name=name: known(name, lr, 0), "known", -1
-        )
+        rows, lr = best_rate(runs.FACT_RATES, lambda lr, name=name: known(name, lr, 0), "known", -1)
         yield from rows
         for seed in SEEDS[1:]:
             yield known(name, lr, seed)
@@ -97,7 +98,9 @@ def families() -> Iterator[dict]:
             model = translation.learn_orders(name, STEPS_OF_FAMILIES, RATE_OF_FAMILIES, seed)
             right = translation.right_letters(model)
             n = sum(p.numel() for p in model.parameters())
-            yield dict(name=name, seed=seed, lr=RATE_OF_FAMILIES, right=round(right, 4), parameters=n)
+            yield dict(
+                name=name, seed=seed, lr=RATE_OF_FAMILIES, right=round(right, 4), parameters=n
+            )
 
 
 PARTS = {f.__name__: f for f in (parts, mixtures, facts, families)}
