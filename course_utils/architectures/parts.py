@@ -6,7 +6,7 @@ texts in a row.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -103,10 +103,14 @@ class Parts:
     tensor([1., 1.])
     """
 
-    rotary: Callable[[Tensor], Tensor] = rotary
-    rms_norm: Callable[[Tensor, Tensor], Tensor] = rms_norm
-    swiglu: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = swiglu
-    repeat_kv: Callable[[Tensor, int], Tensor] = repeat_kv
-    route: Callable[[Tensor, int], tuple[Tensor, Tensor]] = route
-    load_balance: Callable[[Tensor, Tensor], Tensor] = load_balance
-    cross_attention: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor] = cross_attention
+    rotary: Callable[[Tensor], Tensor] = field(default_factory=lambda: rotary)
+    rms_norm: Callable[[Tensor, Tensor], Tensor] = field(default_factory=lambda: rms_norm)
+    swiglu: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = field(
+        default_factory=lambda: swiglu
+    )
+    repeat_kv: Callable[[Tensor, int], Tensor] = field(default_factory=lambda: repeat_kv)
+    route: Callable[[Tensor, int], tuple[Tensor, Tensor]] = field(default_factory=lambda: route)
+    load_balance: Callable[[Tensor, Tensor], Tensor] = field(default_factory=lambda: load_balance)
+    cross_attention: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor] = field(
+        default_factory=lambda: cross_attention
+    )
