@@ -129,7 +129,7 @@ def test_experts_are_added_up_token_by_token():
             )
             want = want + weight * (wide @ ours.c_proj.weight[e] + ours.c_proj.bias[e])
         close(y.flatten(0, 1)[n], want)
-    assert 1 - 1e-5 < ours.balance.item() < 3
+    assert 0 < ours.balance.item() <= 3
 
 
 def test_cross_attention_is_torchs():
