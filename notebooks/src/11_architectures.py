@@ -221,21 +221,21 @@ predict(
 )
 
 # %%
-q, k = (torch.randn(8, generator=generator(s)).expand(64, 8) for s in (0, 1))  # (T, d), equal rows
-scores = rotary(q) @ rotary(k).T  # (T, T): row = place of the query
+asks, offers = (torch.randn(8, generator=generator(s)).expand(64, 8) for s in (0, 1))  # (T, d)
+by_place = rotary(asks) @ rotary(offers).T  # (T, T): row = place of the query
 for t, s in ((5, 2), (25, 22), (2, 5), (10, 4)):
-    print(f"query at {t:2}, key at {s:2}: {scores[t, s]:.3f}")
+    print(f"query at {t:2}, key at {s:2}: {by_place[t, s]:.3f}")
 
 # %% tags=["display"]
 # @title Measured, and a view: turn them yourself
-assert (scores[25, 22] - scores[5, 2]).abs() < 1e-4
-assert min((scores[2, 5] - scores[5, 2]).abs(), (scores[10, 4] - scores[5, 2]).abs()) > 0.1
+assert (by_place[25, 22] - by_place[5, 2]).abs() < 1e-4
+assert min((by_place[2, 5] - by_place[5, 2]).abs(), (by_place[10, 4] - by_place[5, 2]).abs()) > 0.1
 reveal("architectures.distance", "query 25, key 22")
 
 
 def draw_turned(query, key):
     fig, (left, right) = subplots(1, 2, figsize=(10, 4.0), width_ratios=(1, 1.5))
-    for place, start, name, color in ((query, q, "query", "orange"), (key, k, "key", "blue")):
+    for place, start, name, color in ((query, asks, "query", "orange"), (key, offers, "key", "blue")):
         x, y = rotary(start)[place, :2]
         arrow = dict(arrowstyle="-|>", lw=2.5, color=COLORS[color])
         left.annotate("", (x, y), (0, 0), arrowprops=arrow)
@@ -243,9 +243,9 @@ def draw_turned(query, key):
         left.plot(*start[0, :2], "o", color=COLORS[color], alpha=0.4)
     left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title="the fastest pair of features")
     distances = torch.arange(-20, 21)
-    right.plot(distances, [scores[30, 30 - int(r)] for r in distances], "-", color=COLORS["sky"])
-    right.plot(query - key, scores[query, key], "o", markersize=11, color=COLORS["orange"])
-    score = scores[query, key]
+    right.plot(distances, [by_place[30, 30 - int(r)] for r in distances], "-", color=COLORS["sky"])
+    right.plot(query - key, by_place[query, key], "o", markersize=11, color=COLORS["orange"])
+    score = by_place[query, key]
     right.set(xlabel="query's place minus key's place", ylabel="score", title=f"score {score:.2f}")
     apart = f"Query at {query}, key at {key}, {query - key} places apart"
     return Picture(fig, f"{apart}: the score is {score:.2f}.")
