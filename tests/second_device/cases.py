@@ -16,6 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import pretrained, training
+from course_utils.architectures import experts, modern, translation
+from course_utils.architectures import parts as newer
+from course_utils.architectures import runs as races
 from course_utils.attention import heads as attention
 from course_utils.attention import inside
 from course_utils.audit import detection as audit
@@ -220,6 +223,42 @@ def blocks(d):
     block = transformer_block.Block(config).to(d)
     transformer.init_weights(block, config, dice())  # the generator stays on the CPU
     return *out, block(x), block.mlp(x), transformer_block.sinusoidal_positions(6, 8)
+
+
+def newer_parts(d):
+    x = noise(2, 5, 8).to(d)
+    w = [noise(8, 6, seed=i).to(d) for i in range(2)]
+    chosen = newer.route(noise(7, 4).to(d), 2)
+    config = modern.variant(
+        "all four", vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2
+    )
+    model = modern.ModernTransformer(config, dice()).to(d)
+    mixed = modern.ModernTransformer(
+        modern.ModernConfig(
+            vocab_size=12, n_positions=16, n_embd=8, n_layer=1, n_head=2, n_expert=3
+        ),
+        dice(),
+    ).to(d)
+    batch = ids(d), ids(d)
+    source, target = (t.to(d) for t in translation.orders(3, dice()))
+    torch.manual_seed(0)
+    writers = [translation.EncoderDecoder().to(d), translation.OneStack(prefix=True).to(d)]
+    facts = experts.FactModel(modern.SwiGLU(8), 4, 8).to(d)
+    few = experts.Facts(2)
+    told = races.learn_stories(races.ON_STORIES["RoPE"], 1, 1e-3)[0]
+    return (
+        experts.learn_facts(facts, few, 2, 1e-3), 0 <= translation.right_letters(writers[1], 5) <= 1,
+        translation.write(writers[1], source).shape, told.to(d)(ids(d)),
+        races.most_used(modern.ModernTransformer(races.MIXTURES["8 experts"], dice()).to(d)) <= 1,
+        races.equal_steps(races.ON_STORIES["RoPE"]),
+        translation.learn_orders("decoder-only", 1)(*translation.orders(2, dice())).shape,
+        races.learn_facts_with("dense", 1e-2)[1] >= 0,
+        newer.rms_norm(x, x[0, 0]), modern.RMSNorm(8).to(d)(x),
+        newer.swiglu(x, *w, w[0].T), chosen, newer.load_balance(noise(7, 4).to(d), chosen[1]),
+        newer.cross_attention(x, x[:, :3], *w, w[0]), model(ids(d)), mixed(ids(d)),
+        modern.balanced_loss(mixed, batch), races.flop(model, ids(d)),
+        [w(source, target) for w in writers], facts(torch.tensor([[0, 3], [1, 1]]).to(d)),
+    )  # fmt: skip
 
 
 def transformers(d):

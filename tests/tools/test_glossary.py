@@ -25,6 +25,11 @@ NEEDED = {
         "activations", "checkpointing", "floating-point operations", "gradient accumulation",
         "meta device", "mixed precision", "parameters",
     },
+    "11_architectures": {
+        "active parameters", "cross-attention", "decoder", "encoder", "grouped-query attention", "load-balancing loss",
+        "gated linear unit", "mixture of experts", "prefix language model", "root mean square norm",
+        "rotary position embedding", "router", "sliding window",
+    },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
