@@ -18,7 +18,7 @@ NARROW = TransformerConfig(
     initializer_range=0.1, depth_scaled_init=False,
 )  # fmt: skip
 TASK = Hops(names=10, numbers=4, roots=3)
-HOP_STEPS = 2500
+HOP_STEPS = 4000
 
 
 def recorded() -> dict:
