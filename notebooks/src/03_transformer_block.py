@@ -483,7 +483,8 @@ frequencies = ngram_entropy(text.tokens, 1)
 pairs = ngram_entropy(text.tokens, 2)
 narrow = replace(runs.NARROW, n_layer=12)
 learned = {}
-for name, off in progress([("everything", {}), ("no norm", {"norm": False}), ("no sum", {"residual": False})]):
+switches = {"everything": {}, "no norm": {"norm": False}, "no sum": {"residual": False}}
+for name, off in progress(list(switches.items()), "twelve layers"):
     model = Transformer(replace(narrow, **off), generator(0))
     learned[name] = runs.on_stories(model, text, unseen, steps=110, lr=3e-3)[1]
 print(f"frequencies alone {frequencies:.1f} nats, without the sum {learned['no sum']:.1f}")
@@ -626,15 +627,17 @@ ax.text(5.2, 0.27, "guessing", ha="right")
 ax.set(xlabel="hops", ylabel="share of right numbers", ylim=(0, 1.05))
 ax.legend(loc="lower left")
 one, broad, two, four = shares.values()
-assert (four[:, 4].min() > two[:, 4].max()) and (two[:, 2].min() > max(one[:, 2].max(), broad[:, 2].max()))
+assert four[:, 4].min() > two[:, 4].max() + 0.05 and four.min() > 0.95
+assert two[:, 2].min() > max(one[:, 2].max(), broad[:, 2].max()) + 0.1
+assert broad[:, 3:].mean() < one[:, 3:].mean() + 0.05
 assert all(x[:, :2].min() > 0.98 for x in shares.values())
-assert all(abs(a - b) < 0.1 for a, b in zip(mine, one.mean(0).tolist(), strict=True))
-show(fig, "All follow one hop. Two blocks follow two hops better than one; four follow three best.")
-able = [name for name, x in shares.items() if x[:, 4].mean() > 0.85]
+assert min(mine[:2]) > 0.95 and max(mine[3:]) < one[:, 3:].max() + 0.1
+show(fig, "All follow one hop, from two blocks on two hops; four blocks follow all, the others fall behind.")
+able = [name for name, x in shares.items() if x[:, 4].mean() > 0.95]
 reveal("block.hops", {1: "the four only", 0: "none"}.get(len(able), "all three"))
 
 # %% [markdown]
-# The bars go from the worst to the best of three seeds. Everybody follows one hop. Two hops need two blocks, and four blocks go further. **Width is no replacement**: the wide block has as many parameters as the four, and ends with the single one.
+# The bars go from the worst to the best of three seeds. Everybody follows one hop. Two hops need two blocks, and four blocks follow all five. **Width is no replacement**: the wide block has as many parameters as the four, and does no better than the single one beyond two hops.
 # Each block can look up what the block before has found. That single blocks stand above the dotted line of guessing is the use of three chains: whoever names the number of any chain is right more often.
 #
 # ## Train yours, and compare two activations
