@@ -8,6 +8,10 @@ from lint import SECOND
 # What each lesson of the second edition must explain.
 NEEDED = {
     "00_language_models": {"language model", "probability"},
+    "03_transformer_block": {
+        "activation function", "dropout", "feed-forward network", "initialization",
+        "layer normalization", "post-norm", "pre-norm", "residual connection", "warm-up",
+    },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
         "optimizer", "residual stream", "roofline", "tied",
