@@ -56,7 +56,7 @@ def on_stories(
     """Train a model on the stories, 8 windows a step; the history, and the loss on unseen ones in
     nats.
 
-    >>> model = Transformer(STORY, torch.Generator().manual_seed(0))
+    >>> model = Transformer(STORY)
     >>> history, loss = on_stories(model, *texts(), steps=10, lr=1e-3)
     >>> len(history.losses), loss < 7
     (10, True)
@@ -96,7 +96,7 @@ def on_hops(model: Transformer, seed: int = 0, steps: int = HOP_STEPS) -> list[f
     """Train a model on notes, 64 texts a step; its accuracy on new ones that ask for 0, 1, … 5
     hops.
 
-    >>> model = Transformer(hop_config(1), torch.Generator().manual_seed(0))
+    >>> model = Transformer(hop_config(1))
     >>> len(on_hops(model, steps=2))
     6
     """
