@@ -182,8 +182,8 @@ reveal("block.fade", "0.00002")
 
 
 # %% [markdown]
-# A little below 1 fades, a little above explodes, and gradients meet the same matrices on their way back. **Layer normalization**
-# sets the size right again: each position's features get mean 0 and variance 1, and then a learned gain and shift each.
+# A little below 1 fades, a little above explodes, and gradients meet the same matrices on their way back. To give the features of each
+# position mean 0 and variance 1, and then a learned gain and shift each, is called **layer normalization**. It sets the size right again.
 #
 # ### Exercise 1 · LayerNorm
 #
@@ -349,7 +349,7 @@ for name, part in (("attention", attention), ("feed-forward", memory)):
 #
 # **Question.** How do the parts go together?
 #
-# No part stands *in* the line of the diagram. Each reads a copy, and what it says is added: this sum is the **residual connection**. GPT-2 normalises
+# No part stands *in* the line of the diagram. Each part of a block reads a copy of the line, and what it says is added to the line: this sum is the **residual connection**. GPT-2 normalises
 # the copy that a part reads and leaves the line as it is, which is called **pre-norm**.
 #
 # ### Exercise 3 · the block
