@@ -103,6 +103,31 @@ def gelu_tanh(x: Tensor) -> Tensor:
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh")}
 
 
+def feed_forward(
+    x: Tensor,
+    w_in: Tensor,
+    b_in: Tensor,
+    w_out: Tensor,
+    b_out: Tensor,
+    activation: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Widen the features of each position, let the activation bend each number, narrow them again.
+
+    Shapes: x (..., d_model); w_in (d_inner, d_model), b_in (d_inner,); w_out (d_model, d_inner),
+    b_out (d_model,): the matrices lie as nn.Linear keeps them, (out, in) -> (..., d_model).
+    activation works on each number alone. No sum with x: that is the block's.
+    Source: Vaswani et al. 2017, section 3.3.
+
+    >>> w_in, w_out = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0, 10.0]])
+    >>> x = torch.tensor([[2.0], [-2.0]])
+    >>> feed_forward(x, w_in, torch.zeros(2), w_out, torch.ones(1), torch.relu)
+    tensor([[ 3.],
+            [21.]])
+    """
+    inner = activation(x @ w_in.mT + b_in)  # (..., d_inner)
+    return inner @ w_out.mT + b_out  # (..., d_model)
+
+
 class MLP(nn.Module):
     """Widen each position's features 4 times, bend them, and narrow them again; no position sees
     another.
@@ -238,6 +263,20 @@ def parallel_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> 
     6.0
     """
     return ln_1(x + attn(x) + mlp(x))
+
+
+def deaf_block(x: Tensor, attn: Part, mlp: Part, ln_1: Part, ln_2: Part) -> Tensor:
+    """A pre-norm block whose MLP does not hear its attention: everything behind the block does.
+
+    Nothing else changes: both parts read a normalised copy, each is called once, and both write
+    into the stream that leaves the block. Shapes: x (B, T, d_model) -> (B, T, d_model); so for each
+    of the four parts.
+
+    >>> same, tenfold = lambda x: x, lambda x: 10 * x
+    >>> deaf_block(torch.tensor([1.0]), attn=tenfold, mlp=tenfold, ln_1=same, ln_2=same)
+    tensor([21.])
+    """
+    return x + attn(ln_1(x)) + mlp(ln_2(x))
 
 
 ORDERS = {"pre": pre_norm_block, "post": post_norm_block, "parallel": parallel_block}

@@ -1,6 +1,4 @@
-"""Exercises of lesson 03. The right values come from torch, from plain Python arithmetic and from
-complex numbers.
-"""
+"""Exercises of lesson 03. The right values come from torch and from plain Python arithmetic."""
 
 import math
 import random
@@ -10,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.checking import Exercises, Wrong, draws, expect
+from course_utils.checking import Exercises, Wrong, expect
 from course_utils.checking.inputs import check_gradient, normal
 from course_utils.transformer_block import block as transformer_block
 
@@ -189,6 +187,114 @@ def _check_norm_gradients(
     )
 
 
+# --- feed_forward ---------------------------------------------------------------------------------
+
+
+def _feed_forward_oracle(
+    x: Tensor, w_in: Tensor, b_in: Tensor, w_out: Tensor, b_out: Tensor, activation: Callable
+) -> Tensor:
+    return F.linear(activation(F.linear(x, w_in, b_in)), w_out, b_out)
+
+
+FEED_FORWARD_MISTAKES = {
+    "the activation is missing: without it two linear maps are one": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(F.linear(x, w_in, b_in), w_out, b_out)
+    ),
+    "the activation came twice; it stands between the two maps, and not behind the second": (
+        lambda x, w_in, b_in, w_out, b_out, activation: activation(
+            _feed_forward_oracle(x, w_in, b_in, w_out, b_out, activation)
+        )
+    ),
+    "the activation stands behind the second map; it belongs between the two": (
+        lambda x, w_in, b_in, w_out, b_out, activation: activation(
+            F.linear(F.linear(x, w_in, b_in), w_out, b_out)
+        )
+    ),
+    "the activation bent x; it bends what comes out of the first map": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(
+            F.linear(activation(x), w_in, b_in), w_out, b_out
+        )
+    ),
+    "you forgot b_in: add it before the activation": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(
+            activation(F.linear(x, w_in)), w_out, b_out
+        )
+    ),
+    "b_in comes before the activation, and not behind it": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(
+            activation(F.linear(x, w_in)) + b_in, w_out, b_out
+        )
+    ),
+    "you forgot b_out": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(
+            activation(F.linear(x, w_in, b_in)), w_out
+        )
+    ),
+    "you forgot both biases": (
+        lambda x, w_in, b_in, w_out, b_out, activation: F.linear(activation(F.linear(x, w_in)), w_out)
+    ),
+    "x was added: the sum is the block's, and comes later": (
+        lambda x, w_in, b_in, w_out, b_out, activation: x
+        + _feed_forward_oracle(x, w_in, b_in, w_out, b_out, activation)
+    ),
+    "you took ReLU, whatever was given; call activation": (
+        lambda x, w_in, b_in, w_out, b_out, activation: _feed_forward_oracle(
+            x, w_in, b_in, w_out, b_out, F.relu
+        )
+    ),
+    "you took GELU, whatever was given; call activation": (
+        lambda x, w_in, b_in, w_out, b_out, activation: _feed_forward_oracle(
+            x, w_in, b_in, w_out, b_out, F.gelu
+        )
+    ),
+    "the matrices are (out, in), as nn.Linear keeps them: multiply by their transposes": (
+        lambda x, w_in, b_in, w_out, b_out, activation: activation(x @ w_in + b_in) @ w_out + b_out
+    ),
+}  # fmt: skip
+
+
+def bent(z: Tensor) -> Tensor:
+    """An activation that no library has: nobody can have written it down beforehand."""
+    return torch.sin(2 * z) + 0.3 * z.abs()
+
+
+@EXERCISES.add(
+    transformer_block.feed_forward,
+    difficulty=1,
+    minutes=6,
+    hints=[
+        "Three steps for each position: a linear map to d_inner features, the activation, a linear map back. Each map has a "
+        "matrix and a bias.",
+        "The features are the last dimension, and a matrix is (out, in): which way round does it have to lie, so that x @ … "
+        "gives d_inner numbers?",
+        "inner = activation(x @ w_in.mT + b_in); then the same with w_out and b_out, without an activation.",
+    ],
+    mistakes=FEED_FORWARD_MISTAKES,
+)
+def check_feed_forward(student: Callable, rng: random.Random) -> None:
+    for shape, inner in (((3, 4), 4), ((2, 3, 4), 16), ((5,), 7), ((2, 2, 3, 6), 24)):
+        d = shape[-1]
+        x = normal(rng, *shape, dtype=torch.float64)
+        given = [
+            normal(rng, *size, dtype=torch.float64)
+            for size in ((inner, d), (inner,), (d, inner), (d,))
+        ]
+        call = f"feed_forward(x, w_in, b_in, w_out, b_out, activation) with x of shape {shape} and d_inner={inner}"
+        expect(student(x, *given, bent), _feed_forward_oracle(x, *given, bent), call, tol=1e-9)
+        for n, name in enumerate(("x", "w_in", "b_in", "w_out", "b_out")):
+            tensors = [x, *given]
+
+            def with_other(function: Callable, t: Tensor, n: int = n, tensors: list = tensors):
+                return function(*tensors[:n], t, *tensors[n + 1 :], bent)
+
+            check_gradient(
+                lambda t, f=with_other: f(student, t),
+                lambda t, f=with_other: f(_feed_forward_oracle, t),
+                tensors[n],
+                f"{call} with respect to {name}",
+            )
+
+
 # --- frozen_layer_norm ----------------------------------------------------------------------------
 
 
@@ -262,171 +368,7 @@ def check_frozen_layer_norm(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- gelu_tanh ------------------------------------------------------------------------------------
-
-
-@EXERCISES.add(
-    transformer_block.gelu_tanh,
-    difficulty=1,
-    minutes=4,
-    hints=[
-        "Read the formula from the inside: first x + 0.044715 x³, then the factor √(2/π), then tanh, then + 1, then x/2.",
-        "math.sqrt(2 / math.pi) is the factor; torch.tanh takes tensors; x**3 is element by element.",
-        "0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (…))): the bracket holds x and the cubic term.",
-    ],
-)
-def check_gelu_tanh(student: Callable, rng: random.Random) -> None:
-    inner = math.sqrt(2 / math.pi)
-    for x in (torch.linspace(-3, 3, 7) + rng.uniform(-0.2, 0.2), normal(rng, 2, 3, 4) * 2):
-        cube = x + 0.044715 * x**3
-        expect(student(x), F.gelu(x, approximate="tanh"), f"gelu_tanh(x) with x of shape {tuple(x.shape)}", tol=2e-6, mistakes={
-            "that is the exact GELU; this exercise asks for the tanh form": F.gelu(x),
-            "that is ReLU": F.relu(x),
-            "that is the sigmoid form x · sigmoid(1.702 x)": x * torch.sigmoid(1.702 * x),
-            "that is SiLU, x · sigmoid(x)": F.silu(x),
-            "you forgot the root: the factor inside is sqrt(2 / π)": 0.5 * x * (1 + torch.tanh(2 / math.pi * cube)),
-            "the factor is sqrt(2 / π), not sqrt(2) / π": 0.5 * x * (1 + torch.tanh(math.sqrt(2) / math.pi * cube)),
-            "the factor is sqrt(2 / π), not sqrt(2 · π)": 0.5 * x * (1 + torch.tanh(math.sqrt(2 * math.pi) * cube)),
-            "you forgot the 1 inside the bracket": 0.5 * x * torch.tanh(inner * cube),
-            "you forgot the factor 0.5": x * (1 + torch.tanh(inner * cube)),
-            "you forgot the factor x in front": 0.5 * (1 + torch.tanh(inner * cube)),
-            "you forgot the cubic term": 0.5 * x * (1 + torch.tanh(inner * x)),
-            "the last term is x³, not x²": 0.5 * x * (1 + torch.tanh(inner * (x + 0.044715 * x**2))),
-            "0.044715 multiplies x³ only": 0.5 * x * (1 + torch.tanh(inner * 0.044715 * (x + x**3))),
-            "sqrt(2 / π) multiplies x and x³": 0.5 * x * (1 + torch.tanh(inner * x + 0.044715 * x**3)),
-            "the constant is 0.044715; yours is 0.44715": 0.5 * x * (1 + torch.tanh(inner * (x + 0.44715 * x**3))),
-            "the constant is 0.044715; yours is 0.0447": 0.5 * x * (1 + torch.tanh(inner * (x + 0.0447 * x**3))),
-        })  # fmt: skip
-    x = torch.tensor([-1e4, -200.0, -20.0, 20.0, 200.0, 1e4])
-    got = student(x)
-    if isinstance(got, Tensor) and not torch.isfinite(got).all():
-        raise Wrong(
-            "gelu_tanh(x) with large x: there is nan or inf in the result. A tanh made of exponentials overflows: use "
-            "torch.tanh."
-        )
-    expect(got, torch.tensor([0.0, 0.0, 0.0, 20.0, 200.0, 1e4]), "gelu_tanh(x) with large x")
-    x = normal(rng, 5, dtype=torch.float64)
-    expect(
-        student(x), F.gelu(x, approximate="tanh"), "gelu_tanh(x) with x in torch.float64", tol=1e-10
-    )
-    check_gradient(student, lambda x: F.gelu(x, approximate="tanh"), x, "gelu_tanh(x)")
-
-
-# --- dropout --------------------------------------------------------------------------------------
-
-
-@EXERCISES.add(
-    transformer_block.dropout,
-    difficulty=2,
-    minutes=8,
-    hints=[
-        "Three cases come before any dice: a p that is no share raises a ValueError; in evaluation x comes back; so it does for "
-        "p = 0.",
-        "One random number between 0 and 1 for each number of x: where is it at least p? Those are kept. On average 1 - p of the "
-        "sum is left: what must the kept ones be divided by?",
-        "keep = torch.rand(x.shape, device=x.device) >= p; then x * keep / (1 - p).",
-    ],
-    refuses=[(torch.ones(3), -0.1), (torch.ones(3), 1.0), (torch.ones(3), 1.5)],
-)
-def check_dropout(student: Callable, rng: random.Random) -> None:
-    with torch.random.fork_rng(devices=[]):  # the student's draws are the same at every check
-        torch.manual_seed(rng.randrange(2**31))
-        for p in (0.2, rng.uniform(0.55, 0.8)):
-            check_dropout_training(student, rng, p)
-        x = normal(rng, 6, 8)
-        call = "dropout(x, p=0.4, training=False)"
-        got = student(x, 0.4, training=False)
-        if isinstance(got, Tensor) and (got == 0).any():
-            raise Wrong(f"{call}: numbers were set to 0. In evaluation nothing is dropped.")
-        expect(got, x, call, mistakes={
-            NOT_SCALED: x,
-            FIRST_PAPER: x * 0.6,
-            SHRUNK_AGAIN: x * 0.6,
-            GROWN_AGAIN: x / 0.6,
-        })  # fmt: skip
-        expect(student(x, 0.0), x, "dropout(x, p=0.0)")
-
-
-# what the usual slips make of both, training and evaluation
-NOT_SCALED = "the kept numbers must grow by 1 / (1 - p) in training, so that the mean stays as it is in evaluation"
-FIRST_PAPER = "you multiply by 1 - p in evaluation; divide by it in training instead, and leave x as it is in evaluation"
-SHRUNK_AGAIN = "you divide by 1 - p in training, so do not multiply by it in evaluation: there x comes back as it is"
-GROWN_AGAIN = "you divide by 1 - p in evaluation, too; there x comes back as it is"
-
-
-def _judge_dropped(dropped: Tensor, p: float, call: str) -> None:
-    """Each number of a (B, T, d_model) tensor is dropped by itself, with the probability p."""
-    n = dropped.numel()
-    count = int(dropped.sum())
-    if count == 0:
-        raise Wrong(f"{call}: nothing was set to 0, although training is True by default.")
-    for dim, name in enumerate(("sequence", "position", "feature")):
-        if (dropped == dropped.select(dim, 0).unsqueeze(dim)).all():
-            raise Wrong(
-                f"{call}: each {name} lost the same places; draw one random number for each number of x, torch.rand(x.shape)."
-            )
-    said = f"{call}: {count / n:.0%} of the numbers were set to 0; "
-    draws.must_have_share(
-        count,
-        n,
-        p,
-        f"{said}the share of zeros should be p.",
-        {f"{said}p is the share to drop, not to keep.": 1 - p},
-    )
-    names = ("sequence", "position", "feature")
-    draws.must_be_independent(dropped, p, call, names)
-    for dim, name in enumerate(names):
-        draws.must_not_agree(
-            *draws.pairs(dropped.movedim(dim, 0)),
-            draws.agreement([p, 1 - p]),
-            f"{call}: neighbours along the {name}s go together, or against each other. Throw a die of its own for each number.",
-        )
-
-
-def check_dropout_training(student: Callable, rng: random.Random, p: float) -> None:
-    call = f"dropout(x, p={p:.2f})"
-    # not a leaf: the student's function gets this very tensor
-    x = normal(rng, 30, 20, 40).requires_grad_() * 1
-    y = student(x, p)
-    again = student(x, p)
-    for answer in (y, again):
-        if not isinstance(answer, Tensor) or (answer.shape, answer.dtype) != (x.shape, x.dtype):
-            expect(answer, x, call)
-    dropped = y == 0
-    _judge_dropped(dropped, p, call)
-    share = dropped.float().mean().item()
-    if torch.equal(dropped, again == 0):
-        raise Wrong(
-            f"{call}: two calls dropped the same numbers. Draw anew each time, and set no seed inside."
-        )
-    kept = x.detach()[~dropped]
-    expect(y.detach()[~dropped], kept / (1 - p), f"{call}, the numbers that were kept", mistakes={
-        NOT_SCALED: kept,
-        FIRST_PAPER: kept,
-        SHRUNK_AGAIN: kept / (1 - p),
-        GROWN_AGAIN: kept / (1 - p),
-        "you multiplied by 1 - p; divide by it": kept * (1 - p),
-        "you divided by p; divide by the share that is kept, 1 - p": kept / p,
-        "you divided by the share that happened to be kept; divide by 1 - p": kept / (1 - share),
-    })  # fmt: skip
-    if not y.requires_grad:
-        raise Wrong(
-            f"{call}: no gradient flows back. Stay with tensors: no .detach(), .data or numpy on the way."
-        )
-    (gradient,) = torch.autograd.grad(y.sum(), x, allow_unused=True)
-    expect(gradient, (~dropped) / (1 - p), f"the gradient of {call}")
-    x = normal(rng, 40, 50)
-    many = torch.stack([student(x, p) == 0 for _ in range(12)])
-    draws.must_have_share(
-        int(many.sum()), many.numel(), p, f"{call}: the share of zeros should be p, on average."
-    )
-    draws.must_be_independent(many, p, call, ("call", "position", "feature"))
-    x = normal(rng, 50, dtype=torch.float64)
-    if (got := student(x, p)).dtype != x.dtype:
-        raise Wrong(f"{call} with x in torch.float64: the result has dtype {got.dtype}.")
-
-
-# --- sinusoidal_positions -------------------------------------------------------------------------
+# --- what lesson 11 compares rotary positions with -------------------------------------------------
 
 
 def table(
@@ -439,69 +381,6 @@ def table(
     """(T, d / 2, 2): the sine and the cosine of each rate, number by number."""
     angles = [[(t + first) / base ** exponent(i, d) for i in range(d // 2)] for t in range(T)]
     return torch.tensor([[(math.sin(a), math.cos(a)) for a in row] for row in angles])
-
-
-def _position_mistakes(T: int, d: int, base: float) -> dict[str, Tensor]:
-    """What the usual slips make of the table."""
-    right = table(T, d, base)
-    want = right.flatten(1)
-    return {
-        "all sines come first, then all cosines; they take turns: even features sines, odd ones cosines":
-            right.mT.flatten(1),
-        "sines and cosines are swapped: even features are sines": right.flip(-1).flatten(1),
-        "the exponent is 2i / d_model for the i-th pair; yours is i / d_model":
-            table(T, d, base, exponent=lambda i, d: i / d).flatten(1),
-        "the exponent is 2i / d_model for the i-th pair; yours is 4i / d_model":
-            table(T, d, base, exponent=lambda i, d: 4 * i / d).flatten(1),
-        "the exponent is 2i / d_model; yours reaches 1 at the last pair":
-            table(T, d, base, exponent=lambda i, d: i / max(d // 2 - 1, 1)).flatten(1),
-        "the exponent differs between the sine and the cosine of a pair; a pair has one rate": torch.tensor(
-            [[(math.cos if j % 2 else math.sin)(t / base ** (j / d)) for j in range(d)] for t in range(T)]),
-        "the rates grow instead of falling: the exponent has a minus":
-            table(T, d, base, exponent=lambda i, d: -2 * i / d).flatten(1),
-        "the first position is 0, not 1": table(T, d, base, first=1).flatten(1),
-        "you took 10000 for base, whatever was given; use the argument": table(T, d).flatten(1),
-        "rows are positions, columns are features: yours are the other way round": want.mT,
-        "you forgot the wavelengths: each pair has a rate of its own": table(T, d, 1.0).flatten(1),
-    }  # fmt: skip
-
-
-@EXERCISES.add(
-    transformer_block.sinusoidal_positions,
-    difficulty=2,
-    minutes=10,
-    hints=[
-        "There are d_model / 2 rates, one for each pair of features. Rate i is base to the power of -2i / d_model: the first is 1 "
-        "radian a position, the last is close to 1 / base.",
-        "All angles at once: torch.outer of the positions 0 … T-1 and the rates is (T, d_model / 2). Sines go to the features 0, "
-        "2, 4 …, cosines to 1, 3, 5 ….",
-        "torch.arange(0, d_model, 2) / d_model is the exponent without its minus. torch.stack([sin, cos], dim=-1).flatten(-2) "
-        "lets them take turns. An odd d_model raises a ValueError.",
-    ],
-    refuses=[(4, 3)],
-)
-def check_sinusoidal_positions(student: Callable, rng: random.Random) -> None:
-    for T, d in ((rng.randrange(9, 14), 8), (6, 6), (5, 2), (1, 4), (3, 10)):
-        for base in (None, rng.uniform(20.0, 500.0)):
-            b = 10_000.0 if base is None else base
-            want = table(T, d, b).flatten(1)
-            mistakes = _position_mistakes(T, d, b)
-            mistakes["without an argument base is 10000; yours is 1000"] = (
-                table(T, d, 1_000.0).flatten(1) if base is None else want
-            )
-            call = f"sinusoidal_positions(T={T}, d_model={d}{'' if base is None else f', base={base:.4g}'})"
-            got = student(T, d) if base is None else student(T, d, base=base)
-            if isinstance(got, Tensor) and got.dtype == torch.float64:
-                raise Wrong(
-                    f"{call}: the table is float64, which no model uses: finish with .float()."
-                )
-            expect(got, want, call, mistakes=mistakes, tol=2e-5)
-    expect(
-        student(3000, 4)[-3:],
-        table(3000, 4).flatten(1)[-3:],
-        "the last rows of sinusoidal_positions(T=3000, d_model=4)",
-        tol=1e-3,
-    )
 
 
 # --- pre_norm_block -------------------------------------------------------------------------------
@@ -603,36 +482,98 @@ def _block_mistakes(
 )
 def check_pre_norm_block(student: Callable, rng: random.Random) -> None:
     for shape in ((2, 4, 6), (1, 3, 4)):
-        _check_block(student, rng, shape)
+        _check_block(student, rng, shape, "pre_norm_block", _block_oracle, _block_mistakes)
 
 
-def _check_block(student: Callable, rng: random.Random, shape: tuple[int, int, int]) -> None:
+def _check_block(
+    student: Callable,
+    rng: random.Random,
+    shape: tuple[int, int, int],
+    name: str,
+    oracle: Callable,
+    slips: Callable,
+) -> None:
     """One block with parts of its own: its values, the calls of its parts, and the gradient."""
     x = normal(rng, *shape, dtype=torch.float64) + 0.5
     functions = _four_functions(rng, *shape[1:])
     names = ("attn", "mlp", "ln_1", "ln_2")
-    parts = [Part(name, function) for name, function in zip(names, functions, strict=True)]
-    want = _block_oracle(x, *functions)
-    mistakes = _block_mistakes(x, *functions)
-    call = f"pre_norm_block(x, attn, mlp, ln_1, ln_2) with x of shape {shape}"
-    expect(student(x, *parts), want, call, mistakes=mistakes, tol=1e-9)
+    parts = [Part(part, function) for part, function in zip(names, functions, strict=True)]
+    call = f"{name}(x, attn, mlp, ln_1, ln_2) with x of shape {shape}"
+    expect(student(x, *parts), oracle(x, *functions), call, mistakes=slips(x, *functions), tol=1e-9)
     for part in parts:
         if part.calls != 1:
             raise Wrong(
                 f"{call}: the values are right, but {part} was called {part.calls} times. Keep its answer: the work "
                 "is dear, and with dropout two calls give two different answers."
             )
-    check_gradient(
-        lambda x: student(x, *parts),
-        lambda x: _block_oracle(x, *functions),
-        x.clone(),
-        call,
-    )
-    a, m, n1, n2 = functions
-    cut = pulled(lambda x: (h := x.detach() + a(n1(x))) + m(n2(h)), x)
+    check_gradient(lambda x: student(x, *parts), lambda x: oracle(x, *functions), x.clone(), call)
+
+    def cut(x: Tensor) -> Tensor:
+        """The values of the block, without the gradient through the sum itself."""
+        y = oracle(x, *functions)
+        return y - x + x.detach()
+
     expect(
         pulled(lambda x: student(x, *parts), x),
-        pulled(lambda x: _block_oracle(x, *functions), x),
+        pulled(lambda x: oracle(x, *functions), x),
         f"the gradient of {call}",
-        mistakes={"it does not flow through x itself: add to x, not to x.detach()": cut},
+        mistakes={
+            "it does not flow through x itself: add to x, not to x.detach()": (
+                pulled(
+                    lambda x: (
+                        (h := x.detach() + functions[0](functions[2](x)))
+                        + functions[1](functions[3](h))
+                    ),
+                    x,
+                )
+                if oracle is _block_oracle
+                else pulled(cut, x)
+            )
+        },
     )
+
+
+# --- deaf_block -----------------------------------------------------------------------------------
+
+
+def _deaf_oracle(x: Tensor, a: Callable, m: Callable, n1: Callable, n2: Callable) -> Tensor:
+    """What the attention a and the MLP m write, each from x alone, on top of x."""
+    return torch.stack([x, a(n1(x)), m(n2(x))]).sum(0)
+
+
+def _deaf_mistakes(
+    x: Tensor, a: Callable, m: Callable, n1: Callable, n2: Callable
+) -> dict[str, Tensor]:
+    """What the usual slips make of x, with attention a, MLP m and norms n1 and n2."""
+    middle = x + a(n1(x))
+    return {
+        "that is the block as it was: its MLP still reads what the attention wrote": _block_oracle(x, a, m, n1, n2),
+        "what the attention wrote is hidden from everything behind the block, too": x + m(n2(x)),
+        "the attention is hidden from all but the MLP; it is the other way round": x + m(n2(middle)),
+        "the MLP is gone: it still reads x and writes": middle,
+        "the sum with x is missing": a(n1(x)) + m(n2(x)),
+        "x was added twice": 2 * x + a(n1(x)) + m(n2(x)),
+        "that is the parallel post-norm formula; the stream itself is not normalised": n1(x + a(x) + m(x)),
+        "ln_1 and ln_2 are swapped": x + a(n2(x)) + m(n1(x)),
+        "ln_1 was used twice; the MLP has ln_2": x + a(n1(x)) + m(n1(x)),
+        "attn and mlp read x without LayerNorm": x + a(x) + m(x),
+        "the MLP reads x without ln_2": x + a(n1(x)) + m(x),
+        "the MLP hears nothing but the attention; it reads x": middle + m(n2(a(n1(x)))),
+        "now the attention does not hear x but the MLP; it reads x, as before": (first := x + m(n2(x))) + a(n1(first)),
+    }  # fmt: skip
+
+
+@EXERCISES.add(
+    transformer_block.deaf_block,
+    difficulty=2,
+    minutes=6,
+    hints=[
+        "What does the MLP of a block read, and which term of that sum came from the attention? Take only this term away, and "
+        "only there.",
+        "Both parts read the same x, the stream that came in. What leaves the block is still a sum of three.",
+        "x + attn(ln_1(x)) + mlp(ln_2(x))",
+    ],
+)
+def check_deaf_block(student: Callable, rng: random.Random) -> None:
+    for shape in ((2, 4, 6), (1, 3, 4)):
+        _check_block(student, rng, shape, "deaf_block", _deaf_oracle, _deaf_mistakes)

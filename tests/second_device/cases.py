@@ -207,6 +207,9 @@ def blocks(d):
         transformer_block.layer_norm(x, gain, shift),
         transformer_block.frozen_layer_norm(torch.stack([x, x]), gain),
         transformer_block.LayerNorm(8).to(d)(x),
+        transformer_block.feed_forward(
+            x, noise(6, 8).to(d), noise(6).to(d), noise(8, 6).to(d), shift, torch.relu
+        ),
         *same,
     ]
     out += [
@@ -215,6 +218,7 @@ def blocks(d):
             transformer_block.pre_norm_block,
             transformer_block.post_norm_block,
             transformer_block.parallel_block,
+            transformer_block.deaf_block,
         )
     ] + [transformer_block.rotary(x)]
     config = transformer_block.TransformerConfig(

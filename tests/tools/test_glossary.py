@@ -12,6 +12,10 @@ NEEDED = {
         "random-matrix baseline", "singular values",
     },
     "00_language_models": {"language model", "probability"},
+    "03_transformer_block": {
+        "activation function", "dropout", "feed-forward network", "initialization",
+        "layer normalization", "post-norm", "pre-norm", "residual connection", "warm-up",
+    },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
         "optimizer", "residual stream", "roofline", "tied",

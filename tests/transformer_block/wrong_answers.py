@@ -2,12 +2,9 @@
 every one.
 """
 
-import math
-
-import numpy as np
 import torch
 import torch.nn.functional as F
-from answers import DIFFERS, WrongAnswers
+from answers import WrongAnswers
 
 from course_utils.transformer_block import block
 
@@ -175,427 +172,6 @@ def ln_in_place(x, weight, bias, eps=1e-5):
     """Changes its input, which the residual still needs."""
     x -= x.mean(-1, keepdim=True)
     return x / torch.sqrt(x.square().mean(-1, keepdim=True) + eps) * weight + bias
-
-
-# --- gelu_tanh ------------------------------------------------------------------------------------
-
-C = math.sqrt(2 / math.pi)
-
-
-@wrong("gelu_tanh", says="that is the exact GELU; this exercise asks for the tanh form")
-def gelu_exact(x):
-    """The other form."""
-    return F.gelu(x)
-
-
-@wrong("gelu_tanh", says="that is the sigmoid form x · sigmoid(1.702 x)")
-def gelu_sigmoid(x):
-    """The paper's second approximation."""
-    return x * torch.sigmoid(1.702 * x)
-
-
-@wrong("gelu_tanh", says="that is ReLU")
-def gelu_relu(x):
-    """Not even smooth."""
-    return F.relu(x)
-
-
-@wrong("gelu_tanh", says="that is SiLU, x · sigmoid(x)")
-def gelu_silu(x):
-    """Another smooth form of ReLU."""
-    return F.silu(x)
-
-
-@wrong("gelu_tanh", says="you forgot the root: the factor inside is sqrt(2 / π)")
-def gelu_no_root(x):
-    """2 / π without its root."""
-    return 0.5 * x * (1 + torch.tanh(2 / math.pi * (x + 0.044715 * x**3)))
-
-
-@wrong("gelu_tanh", says="the factor is sqrt(2 / π), not sqrt(2) / π")
-def gelu_root_of_two_only(x):
-    """√2 / π."""
-    return 0.5 * x * (1 + torch.tanh(math.sqrt(2) / math.pi * (x + 0.044715 * x**3)))
-
-
-@wrong("gelu_tanh", says="the factor is sqrt(2 / π), not sqrt(2 · π)")
-def gelu_root_of_two_pi(x):
-    """√(2π), as in the density of the normal distribution."""
-    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 * math.pi) * (x + 0.044715 * x**3)))
-
-
-@wrong("gelu_tanh", says="the last term is x³, not x²")
-def gelu_square(x):
-    """x² in place of x³."""
-    return 0.5 * x * (1 + torch.tanh(C * (x + 0.044715 * x**2)))
-
-
-@wrong("gelu_tanh", says="you forgot the cubic term")
-def gelu_no_cubic(x):
-    """No cubic term: 0.02 off at most."""
-    return 0.5 * x * (1 + torch.tanh(C * x))
-
-
-@wrong("gelu_tanh", says="the constant is 0.044715; yours is 0.0447.")
-def gelu_digit(x):
-    """0.0447 for 0.044715: 4e-6 off at x = 1, a little more further out."""
-    return 0.5 * x * (1 + torch.tanh(C * (x + 0.0447 * x**3)))
-
-
-@wrong("gelu_tanh", says="0.044715 multiplies x³ only")
-def gelu_factor_outside(x):
-    """0.044715 times everything."""
-    return 0.5 * x * (1 + torch.tanh(C * 0.044715 * (x + x**3)))
-
-
-@wrong("gelu_tanh", says="sqrt(2 / π) multiplies x and x³")
-def gelu_factor_of_x(x):
-    """The factor for x alone: a bracket is missing."""
-    return 0.5 * x * (1 + torch.tanh(C * x + 0.044715 * x**3))
-
-
-@wrong("gelu_tanh", says="the constant is 0.044715; yours is 0.44715")
-def gelu_comma(x):
-    """A zero is missing."""
-    return 0.5 * x * (1 + torch.tanh(C * (x + 0.44715 * x**3)))
-
-
-@wrong("gelu_tanh", says="you forgot the 1 inside the bracket")
-def gelu_no_one(x):
-    """The 1 is missing: even instead of one-sided."""
-    return 0.5 * x * torch.tanh(C * (x + 0.044715 * x**3))
-
-
-@wrong("gelu_tanh", says="you forgot the factor 0.5")
-def gelu_no_half(x):
-    """Twice as large."""
-    return x * (1 + torch.tanh(C * (x + 0.044715 * x**3)))
-
-
-@wrong("gelu_tanh", says="you forgot the factor x in front")
-def gelu_no_x(x):
-    """The share that passes, without x."""
-    return 0.5 * (1 + torch.tanh(C * (x + 0.044715 * x**3)))
-
-
-@wrong(
-    "gelu_tanh",
-    says="gelu_tanh(x) with large x: there is nan or inf in the result. A tanh made of exponentials overflows: use torch.tanh.",
-)
-def gelu_by_exp(x):
-    """tanh from exponentials: nan for large x."""
-    z = C * (x + 0.044715 * x**3)
-    return 0.5 * x * (1 + (torch.exp(z) - torch.exp(-z)) / (torch.exp(z) + torch.exp(-z)))
-
-
-@wrong(
-    "gelu_tanh",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
-)
-def gelu_numpy(x):
-    """Right values, no gradient."""
-    z = x.detach().numpy()
-    return torch.from_numpy(0.5 * z * (1 + np.tanh(C * (z + 0.044715 * z**3)))).to(x.dtype)
-
-
-# --- dropout --------------------------------------------------------------------------------------
-
-
-def guard(p):
-    if not 0 <= p < 1:
-        raise ValueError(p)
-
-
-@wrong("dropout", says="the kept numbers must grow by 1 / (1 - p) in training")
-def drop_not_rescaled(x, p, training=True):
-    """The mean shrinks in training."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) if training else x
-
-
-@wrong("dropout", says="you multiply by 1 - p in evaluation; divide by it in training instead")
-def drop_scaled_in_evaluation(x, p, training=True):
-    """The form of the first paper: scales in evaluation."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) if training else x * (1 - p)
-
-
-@wrong("dropout", says=": numbers were set to 0. In evaluation nothing is dropped.")
-def drop_always(x, p, training=True):
-    """Ignores `training`."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) / (1 - p)
-
-
-@wrong("dropout", says="p is the share to drop, not to keep")
-def drop_keeps_p(x, p, training=True):
-    """p as the share to keep: the same for p = 0.5."""
-    guard(p)
-    return x * (torch.rand(x.shape) < p) / p if training and p else x
-
-
-@wrong("dropout", says="you divided by p; divide by the share that is kept, 1 - p")
-def drop_divides_by_p(x, p, training=True):
-    """Rescales by p: the same for p = 0.5."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) / p if training and p else x
-
-
-@wrong("dropout", says="you multiplied by 1 - p; divide by it")
-def drop_multiplies(x, p, training=True):
-    """Multiplies by 1 - p."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) * (1 - p) if training and p else x
-
-
-@wrong("dropout", says="each sequence lost the same places; draw one random number")
-def drop_whole_features(x, p, training=True):
-    """One draw for each feature, the same at all positions."""
-    guard(p)
-    return x * (torch.rand(x.shape[-1]) >= p) / (1 - p) if training else x
-
-
-@wrong("dropout", says="each sequence lost the same places; draw one random number")
-def drop_same_in_batch(x, p, training=True):
-    """One mask for all sequences of the batch."""
-    guard(p)
-    return x * (torch.rand(x.shape[1:]) >= p) / (1 - p) if training else x
-
-
-@wrong("dropout", says="each feature lost the same places; draw one random number")
-def drop_positions(x, p, training=True):
-    """Drops whole positions."""
-    guard(p)
-    return x * (torch.rand(*x.shape[:-1], 1) >= p) / (1 - p) if training else x
-
-
-@wrong(
-    "dropout",
-    says=": two calls dropped the same numbers. Draw anew each time, and set no seed inside.",
-)
-def drop_seeded(x, p, training=True):
-    """A seed inside: the same numbers are lost at every step."""
-    guard(p)
-    torch.manual_seed(0)
-    return x * (torch.rand(x.shape) >= p) / (1 - p) if training else x
-
-
-@wrong("dropout", says="the share of zeros should be p")
-def drop_normal(x, p, training=True):
-    """randn for rand: another share."""
-    guard(p)
-    return x * (torch.randn(x.shape) >= p) / (1 - p) if training and p else x
-
-
-@wrong("dropout", says="you divided by the share that happened to be kept; divide by 1 - p")
-def drop_sample_share(x, p, training=True):
-    """Rescales by the share that happened to be kept."""
-    guard(p)
-    if not training or p == 0:
-        return x
-    keep = torch.rand(x.shape) >= p
-    return x * keep / keep.float().mean()
-
-
-@wrong(
-    "dropout",
-    says=": no gradient flows back. Stay with tensors: no .detach(), .data or numpy on the way.",
-)
-def drop_no_gradient(x, p, training=True):
-    """Right values without a gradient."""
-    guard(p)
-    return x.detach() * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
-
-
-@wrong("dropout", says="must be at least 0 and below 1: it is the share of the numbers to drop")
-def drop_no_error(x, p, training=True):
-    """p = 1.5 goes unnoticed."""
-    return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
-
-
-@wrong("dropout", says="you divide by 1 - p in evaluation, too")
-def drop_scales_all(x, p, training=True):
-    """Rescales in evaluation as well."""
-    guard(p)
-    return (x * (torch.rand(x.shape) >= p) if training and p else x) / (1 - p)
-
-
-@wrong("dropout", says="you divide by 1 - p in training, so do not multiply by it in evaluation")
-def drop_scales_twice(x, p, training=True):
-    """Both forms at once."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x * (1 - p)
-
-
-@wrong("dropout", says="nothing was set to 0, although training is True by default")
-def drop_off_by_default(x, p, training=False):
-    """Another default."""
-    guard(p)
-    return x * (torch.rand(x.shape) >= p) / (1 - p) if training and p else x
-
-
-@wrong("dropout", says="with x in torch.float64: the result has dtype torch.float32")
-def drop_float32(x, p, training=True):
-    """float32, whatever came."""
-    guard(p)
-    return (x * (torch.rand(x.shape) >= p) / (1 - p)).float() if training and p else x
-
-
-# --- sinusoidal_positions -------------------------------------------------------------------------
-
-
-def paired(d_model):
-    if d_model % 2:
-        raise ValueError(d_model)
-
-
-def rates(d_model, base):
-    return base ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
-
-
-def interleave(angles):
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2).float()
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="all sines come first, then all cosines; they take turns: even features sines, odd ones cosines",
-)
-def sin_halves(T, d_model, base=10_000.0):
-    """All sines, then all cosines."""
-    paired(d_model)
-    angles = torch.outer(torch.arange(T).double(), rates(d_model, base))
-    return torch.cat([angles.sin(), angles.cos()], -1).float()
-
-
-@wrong("sinusoidal_positions", says="sines and cosines are swapped: even features are sines")
-def sin_swapped(T, d_model, base=10_000.0):
-    """Cosines first."""
-    paired(d_model)
-    angles = torch.outer(torch.arange(T).double(), rates(d_model, base))
-    return torch.stack([angles.cos(), angles.sin()], -1).flatten(-2).float()
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="the exponent is 2i / d_model for the i-th pair; yours is i / d_model",
-)
-def sin_exponent_i(T, d_model, base=10_000.0):
-    """i / d for the i-th pair: the longest wave is √base."""
-    paired(d_model)
-    return interleave(
-        torch.outer(
-            torch.arange(T).double(), base ** (-torch.arange(d_model // 2).double() / d_model)
-        )
-    )
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="the exponent differs between the sine and the cosine of a pair; a pair has one rate",
-)
-def sin_exponent_j(T, d_model, base=10_000.0):
-    """The index of the feature as the exponent, so sine and cosine differ in rate."""
-    paired(d_model)
-    j = torch.arange(d_model).double()
-    angles = torch.outer(torch.arange(T).double(), base ** (-j / d_model))
-    return torch.where(j % 2 == 0, angles.sin(), angles.cos()).float()
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="the exponent is 2i / d_model for the i-th pair; yours is 4i / d_model",
-)
-def sin_exponent_double(T, d_model, base=10_000.0):
-    """2i of an index that goes in steps of two already."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base) ** 2))
-
-
-@wrong(
-    "sinusoidal_positions", says="the exponent is 2i / d_model; yours reaches 1 at the last pair"
-)
-def sin_last_is_base(T, d_model, base=10_000.0):
-    """i / (d/2 - 1), as in an early implementation."""
-    paired(d_model)
-    exponent = torch.arange(d_model // 2).double() / max(d_model // 2 - 1, 1)
-    return interleave(torch.outer(torch.arange(T).double(), base**-exponent))
-
-
-@wrong("sinusoidal_positions", says="without an argument base is 10000; yours is 1000")
-def sin_base_1000(T, d_model, base=1_000.0):
-    """Another base by default."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base)))
-
-
-@wrong("sinusoidal_positions", says="you took 10000 for base, whatever was given")
-def sin_fixed_base(T, d_model, base=10_000.0):
-    """Ignores the base."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), rates(d_model, 10_000.0)))
-
-
-@wrong("sinusoidal_positions", says="the first position is 0, not 1")
-def sin_from_one(T, d_model, base=10_000.0):
-    """Positions 1 to T."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(1, T + 1).double(), rates(d_model, base)))
-
-
-@wrong("sinusoidal_positions", says="the rates grow instead of falling: the exponent has a minus")
-def sin_growing(T, d_model, base=10_000.0):
-    """The minus is lost: rates grow."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), 1 / rates(d_model, base)))
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="you forgot the wavelengths: each pair has a rate of its own",
-)
-def sin_one_rate(T, d_model, base=10_000.0):
-    """1 radian a position for all pairs."""
-    paired(d_model)
-    return interleave(torch.arange(T).double()[:, None].expand(T, d_model // 2))
-
-
-@wrong(
-    "sinusoidal_positions",
-    says="rows are positions, columns are features: yours are the other way round",
-)
-def sin_transposed(T, d_model, base=10_000.0):
-    """Features down, positions across."""
-    paired(d_model)
-    return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base))).T
-
-
-@wrong(
-    "sinusoidal_positions",
-    says=": the table is float64, which no model uses: finish with .float().",
-)
-def sin_double(T, d_model, base=10_000.0):
-    """float64 all the way out."""
-    paired(d_model)
-    angles = torch.outer(torch.arange(T).double(), rates(d_model, base))
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)
-
-
-@wrong(
-    "sinusoidal_positions", says="is odd: sines and cosines come in pairs, so choose an even number"
-)
-def sin_odd_is_fine(T, d_model, base=10_000.0):
-    """Says nothing about an odd d_model."""
-    return interleave(torch.outer(torch.arange(T).double(), rates(d_model, base)))[:, :d_model]
-
-
-@wrong("sinusoidal_positions", says=DIFFERS)
-def sin_bfloat_angles(T, d_model, base=10_000.0):
-    """Angles in half precision: right near the start only."""
-    paired(d_model)
-    return interleave(
-        torch.outer(torch.arange(T).float(), rates(d_model, base).float()).bfloat16().float()
-    )
 
 
 # --- pre_norm_block -------------------------------------------------------------------------------
@@ -933,19 +509,6 @@ def norm_fixed_statistics(x, weight, bias, eps=1e-5):
     return (x - mean) / scale * weight + bias
 
 
-@wrong("gelu_tanh", says="the gradient of")
-def gelu_fixed_gate(x):
-    """The gate is a constant, and the slope is only that of x."""
-    gate = (0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))).detach()
-    return x * gate
-
-
-@wrong("gelu_tanh", says="the gradient of")
-def gelu_straight_through(x):
-    """The right values with the slope 1."""
-    return x + (block.gelu_tanh(x) - x).detach()
-
-
 @wrong("pre_norm_block", says="the gradient of")
 def block_detached_stream(x, attn, mlp, ln_1, ln_2):
     """The stream is cut behind the attention: the MLP's part sends nothing back through it."""
@@ -962,60 +525,182 @@ def block_parts_without_grad(x, attn, mlp, ln_1, ln_2):
     return x + mlp(ln_2(x))
 
 
-# --- Dice that are none ---------------------------------------------------------------------------
+# --- feed_forward ---------------------------------------------------------------------------------
 
 
-def drop_where(x, p, training, draw):
-    if not 0 <= p < 1:
-        raise ValueError("p is a share")
-    return x * ~draw() / (1 - p) if training and p else x
+@wrong("feed_forward", says="the activation is missing: without it two linear maps are one")
+def ff_linear(x, w_in, b_in, w_out, b_out, activation):
+    """Two linear maps in a row."""
+    return (x @ w_in.mT + b_in) @ w_out.mT + b_out
 
 
-@wrong("dropout", says="the count is nearly the same for each call")
-def drop_exact_count(x, p, training=True):
-    """Exactly p of all numbers, at random places."""
-
-    def draw():
-        order = torch.randperm(x.numel())
-        return (order < round(p * x.numel())).view(x.shape)
-
-    return drop_where(x, p, training, draw)
+@wrong("feed_forward", says="the activation came twice")
+def ff_bends_twice(x, w_in, b_in, w_out, b_out, activation):
+    """As in a stack where every layer ends with an activation."""
+    for w, b in ((w_in, b_in), (w_out, b_out)):
+        x = activation(F.linear(x, w, b))
+    return x
 
 
-@wrong("dropout", says="the count is nearly the same for each sequence")
-def drop_exact_count_of_each_row(x, p, training=True):
-    """The same number of features in each row."""
-
-    def draw():
-        return torch.rand(x.shape).argsort(-1) < round(p * x.shape[-1])
-
-    return drop_where(x, p, training, draw)
+@wrong("feed_forward", says="the activation stands behind the second map")
+def ff_bends_at_the_end(x, w_in, b_in, w_out, b_out, activation):
+    """At the wrong place."""
+    return activation(F.linear(F.linear(x, w_in, b_in), w_out, b_out))
 
 
-@wrong("dropout", says="the share of zeros should be p")
-def drop_places_with_replacement(x, p, training=True):
-    """p · n places drawn with replacement: some twice, so fewer are dropped."""
-
-    def draw():
-        dropped = torch.zeros(x.numel(), dtype=torch.bool)
-        dropped[torch.randint(x.numel(), (round(p * x.numel()),))] = True
-        return dropped.view(x.shape)
-
-    return drop_where(x, p, training, draw)
+@wrong("feed_forward", says="the activation bent x; it bends what comes out of the first map")
+def ff_bends_the_input(x, w_in, b_in, w_out, b_out, activation):
+    """Before the first map."""
+    return F.linear(F.linear(activation(x), w_in, b_in), w_out, b_out)
 
 
-@wrong("dropout", says="the share of zeros should be p")
-def drop_a_little_less(x, p, training=True):
-    """A twentieth too few."""
-    return drop_where(x, p, training, lambda: torch.rand(x.shape) < 0.95 * p)
+@wrong("feed_forward", says="you forgot b_in: add it before the activation")
+def ff_no_first_bias(x, w_in, b_in, w_out, b_out, activation):
+    """One bias only."""
+    return activation(x @ w_in.T) @ w_out.T + b_out
 
 
-@wrong("dropout", says="neighbours along the features go together")
-def drop_half_of_them_mirrored(x, p, training=True):
-    """Antithetic dice: one u for two neighbours, u and 1 - u."""
+@wrong("feed_forward", says="b_in comes before the activation, and not behind it")
+def ff_late_bias(x, w_in, b_in, w_out, b_out, activation):
+    """A bracket at the wrong place."""
+    return (activation(x @ w_in.T) + b_in) @ w_out.T + b_out
 
-    def draw():
-        u = torch.rand((x.numel() + 1) // 2)
-        return torch.stack([u, 1 - u], 1).flatten()[: x.numel()].view(x.shape) < p
 
-    return drop_where(x, p, training, draw)
+@wrong("feed_forward", says="you forgot b_out")
+def ff_no_last_bias(x, w_in, b_in, w_out, b_out, activation):
+    """The other bias."""
+    return activation(x @ w_in.T + b_in) @ w_out.T
+
+
+@wrong("feed_forward", says="you forgot both biases")
+def ff_no_biases(x, w_in, b_in, w_out, b_out, activation):
+    """Matrices only."""
+    return activation(x @ w_in.T) @ w_out.T
+
+
+@wrong("feed_forward", says="x was added: the sum is the block's, and comes later")
+def ff_with_residual(x, w_in, b_in, w_out, b_out, activation):
+    """The block's sum inside the part."""
+    return x + activation(x @ w_in.T + b_in) @ w_out.T + b_out
+
+
+@wrong("feed_forward", says="you took ReLU, whatever was given; call activation")
+def ff_relu(x, w_in, b_in, w_out, b_out, activation):
+    """Hard-wired."""
+    return F.linear(F.linear(x, w_in, b_in).clamp(min=0), w_out, b_out)
+
+
+@wrong("feed_forward", says="you took GELU, whatever was given; call activation")
+def ff_gelu(x, w_in, b_in, w_out, b_out, activation):
+    """Hard-wired, too."""
+    return F.linear(F.gelu(F.linear(x, w_in, b_in)), w_out, b_out)
+
+
+@wrong("feed_forward", says="the matrices are (out, in), as nn.Linear keeps them")
+def ff_turned(x, w_in, b_in, w_out, b_out, activation):
+    """Fits where d_inner is d_model."""
+    return activation(x @ w_in + b_in) @ w_out + b_out
+
+
+@wrong("feed_forward", says="no gradient reaches the input")
+def ff_detached_bias(x, w_in, b_in, w_out, b_out, activation):
+    """The first bias learns nothing."""
+    return activation(x @ w_in.T + b_in.detach()) @ w_out.T + b_out
+
+
+# --- deaf_block -----------------------------------------------------------------------------------
+
+
+@wrong("deaf_block", says="that is the block as it was")
+def deaf_not_at_all(x, attn, mlp, ln_1, ln_2):
+    """Changes nothing."""
+    return block.pre_norm_block(x, attn, mlp, ln_1, ln_2)
+
+
+@wrong(
+    "deaf_block", says="what the attention wrote is hidden from everything behind the block, too"
+)
+def deaf_without_attention(x, attn, mlp, ln_1, ln_2):
+    """The attention is taken out."""
+    return x + mlp(ln_2(x))
+
+
+@wrong("deaf_block", says="the attention is hidden from all but the MLP")
+def deaf_the_wrong_way(x, attn, mlp, ln_1, ln_2):
+    """Only the MLP hears."""
+    return x + mlp(ln_2(x + attn(ln_1(x))))
+
+
+@wrong("deaf_block", says="the MLP is gone: it still reads x and writes")
+def deaf_without_mlp(x, attn, mlp, ln_1, ln_2):
+    """Takes the MLP out."""
+    return x + attn(ln_1(x))
+
+
+@wrong("deaf_block", says="the sum with x is missing")
+def deaf_no_residual(x, attn, mlp, ln_1, ln_2):
+    """The parts alone."""
+    return attn(ln_1(x)) + mlp(ln_2(x))
+
+
+@wrong("deaf_block", says="x was added twice")
+def deaf_twice(x, attn, mlp, ln_1, ln_2):
+    """Each part brings its x."""
+    return (x + attn(ln_1(x))) + (x + mlp(ln_2(x)))
+
+
+@wrong("deaf_block", says="that is the parallel post-norm formula")
+def deaf_post_norm(x, attn, mlp, ln_1, ln_2):
+    """The formula of the notes."""
+    return ln_1(x + attn(x) + mlp(x))
+
+
+@wrong("deaf_block", says="ln_1 and ln_2 are swapped")
+def deaf_swapped(x, attn, mlp, ln_1, ln_2):
+    """The norms change places."""
+    return x + attn(ln_2(x)) + mlp(ln_1(x))
+
+
+@wrong("deaf_block", says="ln_1 was used twice; the MLP has ln_2")
+def deaf_one_norm(x, attn, mlp, ln_1, ln_2):
+    """As in GPT-J, which has one norm for both."""
+    copy = ln_1(x)
+    return x + attn(copy) + mlp(copy)
+
+
+@wrong("deaf_block", says="attn and mlp read x without LayerNorm")
+def deaf_raw(x, attn, mlp, ln_1, ln_2):
+    """No norms."""
+    return x + attn(x) + mlp(x)
+
+
+@wrong("deaf_block", says="the MLP reads x without ln_2")
+def deaf_raw_mlp(x, attn, mlp, ln_1, ln_2):
+    """One norm is missing."""
+    return x + attn(ln_1(x)) + mlp(x)
+
+
+@wrong("deaf_block", says="the MLP hears nothing but the attention; it reads x")
+def deaf_chain(x, attn, mlp, ln_1, ln_2):
+    """The MLP reads the write alone."""
+    write = attn(ln_1(x))
+    return x + write + mlp(ln_2(write))
+
+
+@wrong("deaf_block", says="now the attention does not hear x but the MLP")
+def deaf_turned_round(x, attn, mlp, ln_1, ln_2):
+    """MLP first."""
+    x = x + mlp(ln_2(x))
+    return x + attn(ln_1(x))
+
+
+@wrong("deaf_block", says="times. Keep its answer: the work is dear")
+def deaf_calls_twice(x, attn, mlp, ln_1, ln_2):
+    """Hears first, and then takes it away again."""
+    return block.pre_norm_block(x, attn, lambda z: 0 * mlp(z), ln_1, ln_2) + mlp(ln_2(x))
+
+
+@wrong("deaf_block", says="it does not flow through x itself")
+def deaf_detached(x, attn, mlp, ln_1, ln_2):
+    """The stream is cut."""
+    return x.detach() + attn(ln_1(x)) + mlp(ln_2(x))
