@@ -361,7 +361,7 @@ def _product(probabilities: Sequence[float]) -> float:
             math.inf if min(ps) <= 0 else 2 ** _mean_log(ps)
         ),
         "you left words of probability 0 out; with one of them the perplexity is infinite": (
-            lambda ps: math.exp(_mean_log([p for p in ps if p > 0]))
+            lambda ps: math.exp(_mean_log([p for p in ps if p > 0] or [1.0]))
         ),
         "you put a small number in the place of 0; with a 0 the perplexity is infinite": (
             lambda ps: math.exp(_mean_log([max(p, 1e-10) for p in ps]))
@@ -400,6 +400,11 @@ def _shares(row: Sequence[float]) -> list[float]:
     top = max(row)
     powers = [math.exp(s - top) for s in row]
     return [p / sum(powers) for p in powers]
+
+
+def _naive(row: Sequence[float], target: int) -> float:
+    """The formula as it stands: it overflows."""
+    return -math.log(math.exp(row[target]) / sum(math.exp(s) for s in row))
 
 
 def _over(scores: Sequence, targets: Sequence[int], what: Callable) -> float:
@@ -447,6 +452,10 @@ def _log(p: float) -> float:
         ),
         "you took the likeliest word instead of the one that came": lambda scores, targets: _over(
             scores, targets, lambda row, t: -_log(max(_shares(row)))
+        ),
+        "e to the power of 1000 is too large for a computer, and e to the power of -1000 becomes 0: take "
+        "the largest score of the position away first": (
+            lambda scores, targets: _over(scores, targets, _naive)
         ),
         "you left out the last position": lambda scores, targets: networks.next_token_loss(
             scores[:-1], targets[:-1]
