@@ -50,7 +50,7 @@ import torch
 
 from course_utils import assets, exercises, language_models, pretrained
 from course_utils.classroom import (
-    COLORS, Claims, Diagram, Markup, Picture, Source, explore, generator, predict, reveal, show,
+    COLORS, Claims, Diagram, Picture, Source, explore, generator, predict, reveal, show,
     subplots,
 )
 from course_utils.exercises import check, hint, solution
@@ -72,9 +72,14 @@ counts = language_models.Counts(words, n=6, n_words=len(VOCAB))
 
 # %% tags=["display"]
 # @title What comes next?
-OPEN = "Once upon a time there was a child named Mia. Mia was a kind girl. She lived with Mama. She had a red kite. She loved"
+OPEN = (
+    "Once upon a time there was a child named Mia. Mia was a kind girl. "
+    "She lived with Mama. She had a red kite. She loved"
+)
 TEXTS = {
-    "… looked under the": f"{OPEN} soup. Her best friend was Leo. Mia hid the kite under the bed. She looked under the",
+    "… looked under the": (
+        f"{OPEN} soup. Her best friend was Leo. Mia hid the kite under the bed. She looked under the"
+    ),
     "Once upon a": "Once upon a",
     "… named Tom. Tom was a": "Once upon a time there was a child named Tom. Tom was a",
     "… had a red kite. She loved": OPEN,
@@ -146,7 +151,8 @@ claims.expect(
 )
 claims.expect(
     "L4", "transformers resolve by context what rules and counts cannot",
-    source=Source(NOTES, "section on the difference from earlier NLP"), published="relates words far apart",
+    source=Source(NOTES, "section on the difference from earlier NLP"),
+    published="relates words far apart",
     criterion="of 100 pairs of texts with the same last five words, the storyteller is right in both "
               "texts of at least 0.9",
     holds=lambda m: m >= 0.9,
@@ -267,9 +273,10 @@ print("share right, new wordings:            ", [right[w] for w in NEW])
 # %% tags=["display"]
 # @title Measured: the rule in other words
 own, new = min(right[w] for w in TRAINED), max(right[w] for w in NEW)
-claims.measure("L1", (own, new), shown=f"{own:.2f} in the stories' wordings, at most {new:.2f} in new ones")
+shown = f"{own:.2f} in the stories' wordings, at most {new:.2f} in new ones"
+claims.measure("L1", (own, new), shown=shown)
 found = sum(right[w] > 0.5 for w in NEW)
-reveal("lm.rules", {0: "in none", 2: "in two or three", 3: "in two or three"}.get(found, "in five or six"))
+reveal("lm.rules", "in none" if found == 0 else "in two or three" if found < 5 else "in five or six")
 
 
 # %% [markdown]
@@ -294,8 +301,9 @@ def bigram_counts(words: Sequence[str]) -> dict[str, dict[str, int]]:
     words: a text as a list of words. The last word has nothing behind it; it has an entry only if
     it stands elsewhere, too.
 
-    >>> bigram_counts("the cat saw the dog and the cat".split())
-    {'the': {'cat': 2, 'dog': 1}, 'cat': {'saw': 1}, 'saw': {'the': 1}, 'dog': {'and': 1}, 'and': {'the': 1}}
+    >>> counts = bigram_counts("the cat saw the dog and the cat".split())
+    >>> counts["the"], counts["cat"], sorted(counts)
+    ({'cat': 2, 'dog': 1}, {'saw': 1}, ['and', 'cat', 'dog', 'saw', 'the'])
     """
     ...
 
@@ -412,8 +420,8 @@ print(f"{floor:.3f} nats, {floor / math.log(2):.3f} bits, perplexity {math.exp(f
 # %% tags=["display"]
 # @title Predict: counts on new stories
 predict(
-    "lm.unseen", "The perplexity of your counts of pairs on held-out stories, the validation text, is …",
-    {"below 20": (0, 20), "20 to 699, the size of the vocabulary": (20, 700), "infinite": (700, math.inf)},
+    "lm.unseen", "The perplexity of your counts of pairs on stories that they have not seen is …",
+    {"below 20": (0, 20), "20 to 699, the number of words": (20, 700), "infinite": (700, math.inf)},
 )
 
 # %%
@@ -422,7 +430,8 @@ for story in validation:
     for before, word in zip(story.words, story.words[1:]):
         followers = bigrams.get(before, {})
         given.append(followers.get(word, 0) / max(1, sum(followers.values())))
-print("perplexity:", perplexity(given), "· pairs that were never counted:", given.count(0), "of", len(given))
+print("perplexity:", perplexity(given))
+print("pairs that were never counted:", given.count(0), "of", len(given))
 
 # %% tags=["display"]
 # @title Measured: counts on new stories
@@ -485,7 +494,8 @@ print("at a story's 20th word:", [round(p, 3) for p in by_counts(validation[0], 
 # %% tags=["display"]
 # @title Predict: how many words to count
 predict(
-    "lm.longer", "Smoothed, with the best k for each: the counts with the lowest loss on unseen stories are those of …",
+    "lm.longer",
+    "Smoothed, with the best k for each: the lowest loss on unseen stories have the counts of …",
     ["2 words", "3 words", "4 words or more"],
 )
 
@@ -540,12 +550,13 @@ def draw_need(size):
         ax.plot(range(1, 7), curve, "o-", color=COLORS["orange"] if chosen else "#BBBBBB")
         ax.text(6.1, curve[-1], f"{n_words:,}", va="center", fontsize=12)
     ax.axhline(floor_valid, color="black", linestyle="--")
-    ax.set(xlabel="words in a row", ylabel="nats a word", ylim=(0.6, 5.5), xlim=(0.8, 7), xticks=range(1, 7))
+    ax.set(xlabel="words in a row", ylabel="nats a word", ylim=(0.6, 5.5), xlim=(0.8, 7))
     ax.set_title(f"{size:,} words counted: {min(curves[size]):.2f} nats at best")
     return Picture(fig, f"Counts of {size:,} words: best loss {min(curves[size]):.2f} nats a word.")
 
 
-assert min(curves[3_000]) - min(curves[30_000]) > 0.3 and min(curves[30_000]) - min(curves[300_000]) > 0.3
+lowest = [min(curves[size]) for size in SIZES]
+assert lowest[0] > lowest[1] + 0.3 and lowest[1] > lowest[2] + 0.3 > floor_valid + 0.6
 explore(draw_need, size=widgets.ToggleButtons(options=[(f"{s:,}", s) for s in SIZES], value=300_000))
 
 
@@ -687,7 +698,8 @@ ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
 five = {name: sum(recorded(name, 5)) / 3 for name in networks}
 gains = {name: counted - five[name] for name in networks}
 assert max(recorded("transformer", 5)) < min(recorded("GRU", 5) + recorded("window MLP", 5))
-assert max(recorded("GRU", 5)) < min(recorded("window MLP", 5)) and once["window MLP"] == min(once.values())
+assert max(recorded("GRU", 5)) < min(recorded("window MLP", 5))
+assert once["window MLP"] == min(once.values())
 assert five["window MLP"] > once["window MLP"] and losses["storyteller"] < min(five.values())
 shown = ", ".join(f"{name} {gain:.2f}" for name, gain in gains.items())
 claims.measure("L3", list(gains.values()), shown=f"nats below the best counts: {shown}")
@@ -723,7 +735,8 @@ print(f"the storyteller is right in both texts of {both:.2f} of {len(pairs)} pai
 # %% tags=["display"]
 # @title Predict: the storyteller in other words
 predict(
-    "lm.two", "“Under the bed Mia hid the kite”, and before that it was found under the sofa. The storyteller says …",
+    "lm.two",
+    "“Under the bed Mia hid the kite.” Before, it was found under the sofa. Said next: …",
     ["mostly the new place", "half and half", "mostly the old place"],
 )
 
@@ -751,11 +764,14 @@ for row in range(3):
 ax.set(xticks=range(3), xticklabels=["your rule", "storyteller", "storyteller,\nolder place named"],
        yticks=range(8), yticklabels=SHORT, title="share right (the first two are the stories' own)")
 ax.grid(False)
-assert grid[1, 2:7].min() > 0.8 and grid[1, 7] < 0.4 and grid[2, 2:5].min() > 0.85 and grid[2, 5:].max() < 0.3 and old[5:].min() > 0.7
-claims.measure("L4", both, shown=f"both right in {both:.2f} of {len(pairs)} pairs; counts in none, as they must")
+assert grid[1, 2:7].min() > 0.8 and grid[1, 7] < 0.4
+assert grid[2, 2:5].min() > 0.85 and grid[2, 5:].max() < 0.3 and old[5:].min() > 0.7
+shown = f"both right in {both:.2f} of {len(pairs)} pairs; counts in none, as they must"
+claims.measure("L4", both, shown=shown)
+near, far = grid[2, 2:5].min(), grid[2, 5:].max()
 claims.measure("L5", grid[2, 2:].tolist(),
-               shown=f"{grid[2, 2:5].min():.2f} or more in three, {grid[2, 5:].max():.2f} or less in three",
-               reason="It carries over to wordings near those that it has read, not to those far from them.")
+               shown=f"{near:.2f} or more in three, {far:.2f} or less in three",
+               reason="What it learned carries over to wordings near its own, not to those far away.")
 show(fig, "Share of right places for the rule and the storyteller, in two own and six new wordings.")
 reveal("lm.two", "mostly the old place" if old[5] > 0.6 else "half and half")
 
@@ -784,13 +800,14 @@ reveal("lm.two", "mostly the old place" if old[5] > 0.6 else "half and half")
 # for its next word many times, and count, as if you could not look inside:
 
 # %%
+gentle = VOCAB.index("gentle")
 ids = talker.encode("Once upon a time there was a child named Tom. Tom was a")
 with torch.no_grad():
     inside = talker.model(ids[None])[0, -1].softmax(-1)
 for n in (10, 100, 10_000):
     drawn = torch.multinomial(inside, n, replacement=True, generator=generator(1))
-    share = (drawn == VOCAB.index("gentle")).float().mean().item()
-    print(f"gentle: {share:.3f} of {n:,} answers; inside stands {inside[VOCAB.index('gentle')].item():.3f}")
+    share = (drawn == gentle).float().mean().item()
+    print(f"gentle: {share:.3f} of {n:,} answers; inside stands {inside[gentle].item():.3f}")
 
 # %% [markdown]
 # One look inside is worth thousands of answers. This is why the course builds open models.
@@ -806,7 +823,7 @@ for n in (10, 100, 10_000):
 
 # %% tags=["display"]
 # @title Not measurable here
-claims.measure("L6", None, reason="There is no recording of a brain here: likeness of parts is no measurement.")
+claims.measure("L6", None, reason="No recording of a brain is at hand; likeness is no measurement.")
 
 # %% [markdown]
 # **Said in the sources, and not measured here:** that models write code and poems, translate fluently, and come close to
@@ -895,7 +912,7 @@ for n, (_, needs) in LESSONS.items():
     for near in needs:
         if near in boxes and not any(near in above.get(other, ()) for other in needs):
             d.arrow(boxes[near], boxes[n])
-d.picture(f"The {len(LESSONS)} lessons, from 01 at the bottom up: each stands above those that it builds on.")
+d.picture(f"The {len(LESSONS)} lessons, 01 at the bottom: each stands above those that it builds on.")
 
 # %% [markdown]
 # **The short way** to a model that answers: 01, 02, 03, 04, 09, 18. **To look inside**: 02, 03, 04, 14, then 15, 16 and 17.

@@ -7,7 +7,10 @@ from lint import SECOND
 
 # What each lesson of the second edition must explain.
 NEEDED = {
-    "00_language_models": {"language model", "probability"},
+    "00_language_models": {
+        "black box", "corpus", "grey box", "held out", "language model", "loss", "n-gram", "open weights",
+        "perplexity", "probability", "recurrent network", "rule-based system", "smoothing",
+    },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
         "optimizer", "residual stream", "roofline", "tied",
