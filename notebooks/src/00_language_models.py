@@ -607,7 +607,7 @@ next_token_loss = check("language_models.next_token_loss", next_token_loss)
 # a little after every eight stories, so that this loss falls.
 
 # %%
-RATES = {"window MLP": 0.02, "GRU": 0.02, "transformer": 0.02}  # the best of three, on validation
+RATES = {"window MLP": 0.02, "GRU": 0.02, "transformer": 0.01}  # the best of three, on validation
 shape = GPTConfig(
     n_layer=2, n_head=4, n_embd=64, vocab_size=len(VOCAB), n_positions=192, initializer_range=0.05
 )
@@ -697,18 +697,19 @@ ax.set(ylim=(0.6, 2.1), xlim=(-0.5, 3.5))
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
 five = {name: sum(recorded(name, 5)) / 3 for name in networks}
 gains = {name: counted - five[name] for name in networks}
-assert max(recorded("transformer", 5)) < min(recorded("GRU", 5) + recorded("window MLP", 5))
-assert max(recorded("GRU", 5)) < min(recorded("window MLP", 5))
-assert once["window MLP"] == min(once.values())
+assert max(recorded("GRU", 5)) < min(recorded("transformer", 5)) < min(recorded("GRU", 5)) + 0.15
+assert max(recorded("transformer", 5)) < min(recorded("window MLP", 5))
+assert once["window MLP"] == min(once.values()) and once["transformer"] > counted
 assert five["window MLP"] > once["window MLP"] and losses["storyteller"] < min(five.values())
 shown = ", ".join(f"{name} {gain:.2f}" for name, gain in gains.items())
 claims.measure("L3", list(gains.values()), shown=f"nats below the best counts: {shown}")
 show(fig, "Loss of three networks, three seeds each, after one and five readings, beside counts.")
 
 # %% [markdown]
-# After one reading the window is ahead: it has the least to learn. After five, the order is turned round: the transformer
-# leads, then the GRU; the window has become worse, because it learns its text by heart. All are below the counts. The
-# storyteller, a larger transformer that read much more, is close to the line.
+# After one reading the window is ahead, and the transformer is still behind the counts: what to look at must be learned
+# first. After five, the GRU leads, with the transformer not far behind. The window has become a little worse: it begins to know
+# its text by heart. All three are then below the counts. So *which network is best* depends on how much it may read; each
+# learning rate was chosen after one reading. The storyteller, a larger transformer that read much more, is close to the line.
 #
 # ## What counting cannot resolve
 #
