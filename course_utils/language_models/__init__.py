@@ -14,6 +14,8 @@ from course_utils.language_models.networks import (
     WindowMLP,
     held_out,
     next_token_loss,
+    next_words,
+    scores_of,
     surprises,
     train_network,
 )
@@ -31,7 +33,9 @@ __all__ = [
     "hiding_place",
     "hidings",
     "next_token_loss",
+    "next_words",
     "perplexity",
+    "scores_of",
     "smoothed_probability",
     "surprises",
     "train_network",

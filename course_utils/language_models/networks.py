@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.stories import VOCAB, stories
+from course_utils.stories import VOCAB, encode_words, stories
 from course_utils.stories.corpus import Stories
 from course_utils.training import token_batches, train
 
@@ -43,8 +43,8 @@ class Story(NamedTuple):
     """A story to be judged on. The first of its words is the end of the story before it, which a
     model reads and need not guess.
 
-    words  n + 1 words ids  (n + 1,) the same as indices into VOCAB nats  (n,) the surprise at each
-    word after the first, of a model that knows the generator: nobody can do better on average
+    words: n + 1 words. ids: (n + 1,), the same as indices into VOCAB. nats: (n,), the surprise at
+    each word after the first, of a model that knows the generator: nobody can do better on average.
 
     >>> story = held_out(seed=2, n=1)[0]
     >>> story.words[:5], len(story.words) == len(story.ids) == len(story.nats) + 1
@@ -142,6 +142,36 @@ def train_network(
     batches = token_batches(text.tokens, BATCH, T, text.starts[1:] - 1)
     steps = round(passes * len(text.starts) / BATCH)
     return train(model, batches, steps, lr=lr, seed=seed, progress=progress).losses
+
+
+def next_words(model: nn.Module, text: str) -> dict[str, float]:
+    """Return what a network expects after a text: {word: probability}, for each word of VOCAB.
+
+    model: maps ids (1, n) to scores (1, n, V).
+
+    >>> p = next_words(WindowMLP(seed=0), "Once upon a")
+    >>> len(p), round(sum(p.values()), 3)
+    (699, 1.0)
+    """
+    ids = torch.tensor(encode_words(text), device=next(model.parameters()).device)
+    with torch.no_grad():
+        p = model(ids[None])[0, -1].softmax(-1)
+    return dict(zip(VOCAB, p.tolist(), strict=True))
+
+
+@torch.no_grad()
+def scores_of(model: nn.Module, story: Story) -> list[list[float]]:
+    """Return a network's scores at each word of a story but its last, as plain lists: for each
+    place one score for each word of VOCAB.
+
+    Shapes: model maps ids (1, n) to scores (1, n, V) -> n lists of V numbers.
+
+    >>> scores = scores_of(WindowMLP(seed=0), held_out(seed=2, n=1)[0])
+    >>> len(scores), len(scores[0])
+    (192, 699)
+    """
+    ids = story.ids.to(next(model.parameters()).device)
+    return model(ids[None, :-1])[0].tolist()
 
 
 @torch.no_grad()

@@ -487,6 +487,8 @@ def small_language_models(d):
         model = kind(seed=0).to(d)
         out.append(language_models.train_network(model, text, passes=0.5, lr=0.01, seed=0))
         out.append(language_models.surprises(model.eval(), story))
+        out.append(language_models.scores_of(model, story)[0])
+        out.append(list(language_models.next_words(model, "Once upon a").values()))
     return out
 
 
