@@ -153,7 +153,7 @@ def next_words(model: nn.Module, text: str) -> dict[str, float]:
     >>> len(p), round(sum(p.values()), 3)
     (699, 1.0)
     """
-    ids = torch.tensor(encode_words(text), device=next(model.parameters()).device)
+    ids = encode_words(text).to(next(model.parameters()).device)
     with torch.no_grad():
         p = model(ids[None])[0, -1].softmax(-1)
     return dict(zip(VOCAB, p.tolist(), strict=True))

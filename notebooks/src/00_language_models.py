@@ -296,6 +296,7 @@ def share_right(rule, wording):
 
 print("share right, new wordings:", [share_right(better_rule, w) for w in NEW])
 
+
 # %% [markdown]
 # Each line wins one wording, and the next wording is already there. ELIZA (Weizenbaum 1966), an early program that talked
 # with people, was a list of such rules.
