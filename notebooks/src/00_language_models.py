@@ -12,8 +12,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/00_language_models.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/00_language_models.ipynb)
 #
 # **What is a language model, and what came before it?** A machine reads *Mia hid the kite under the bed. She looked under
-# the …* and has to go on. You write three kinds of machines for that, rules, counts and networks, and judge them all by one
-# number, on one text of which even the best possible number is known.
+# the …* and has to go on. You write rules and counts for that, train networks, and judge them all by one number.
 #
 # **Time.** Running: about one minute on CPU; no GPU is needed. About 66 minutes to read and do.
 #
@@ -69,8 +68,8 @@ words = [VOCAB[i] for i in text.tokens]
 counts = language_models.Counts(words, n=6, n_words=len(VOCAB))
 
 # %% [markdown]
-# **Choose a text and a machine.** What does it expect next? Try all four machines on the first text. The black marks are
-# the truth: these stories are made by a program, so the true chances are known.
+# **Choose a text and a machine.** What does it expect next? Try all four on the first text. The black marks are the
+# truth: a program makes these stories, so the true chances are known.
 
 # %% tags=["display"]
 # @title What comes next?
@@ -126,6 +125,42 @@ explore(
     machine=widgets.ToggleButtons(options=MACHINES, value=MACHINES[-1], description="machine"),
 )
 
+# %% [markdown]
+# A **language model** gives each possible next piece of a text a probability. That is all it does. The **probability** of a
+# next word is the share of all cases in which it comes next. The rule is sure of one word, or it is silent. The counts of two
+# words have seen only *the* and what comes after it. The storyteller has read the whole text, and finds *bed*.
+#
+# ## One text for all
+#
+# A collection of texts to learn from is a **corpus**. Ours has 300,000 words, told by a program. Nobody can guess each of its
+# words: the program itself throws dice. What a model is judged on must not be what it learned from. Stories that are kept
+# apart for that are **held out**.
+
+# %%
+validation = language_models.held_out(seed=1, n=40)  # to choose settings by
+test = language_models.held_out(seed=2, n=100)  # to judge by, at the end
+n_test = sum(len(story.nats) for story in test)
+print(" ".join(words[:24]), "…")
+print(f"{len(VOCAB)} different words; {n_test:,} held-out words to be guessed")
+
+# %% tags=["display"]
+# @title Three ways to the next word, and one judge
+d = Diagram()
+told_box = d.box("the text so far", 0, 2.0, width=3.0, color="yellow")
+rule_box = d.box("a rule: a person wrote it", 5.2, 4.0, width=4.6)
+count_box = d.box("counts: a table of what followed", 5.2, 2.0, width=5.6)
+net_box = d.box("a network: numbers, learned", 5.2, 0.0, width=5.2)
+p_box = d.box("probabilities", 10.8, 2.0, width=3.0, color="orange")
+loss_box = d.box("surprise at what came", 15.4, 2.0, width=4.4, color="green")
+for way_box in (rule_box, count_box, net_box):
+    d.arrow(told_box, way_box)
+    d.arrow(way_box, p_box)
+d.arrow(p_box, loss_box)
+d.picture(
+    "The text so far goes to a rule, to a table of counts, or to a network. Each gives "
+    "probabilities for the next word, and all are judged by the surprise at the word that came."
+)
+
 # %% tags=["display"]
 # @title What will count, set before anything is measured
 claims.expect(
@@ -170,43 +205,6 @@ claims.expect(
     criterion="a recording of a brain that does the same task", holds=lambda m: m > 0,
 )
 claims.criteria()
-
-# %% [markdown]
-# A **language model** gives each possible next piece of a text a probability. That is all it does. The **probability** of a
-# next word is the share of all cases in which it comes next. The rule is sure of one word, or it is silent. The counts of two
-# words have seen only *the* and what comes after it. The storyteller has read the whole text, and finds *bed*.
-#
-# ## One text for all
-#
-# A collection of texts to learn from is a **corpus**. Ours has 300,000 words, told by a program. Nobody can guess each of its
-# words: the program itself throws dice. What a model is judged on must not be what it learned from. Stories that are kept
-# apart for that are **held out**.
-
-# %%
-validation = language_models.held_out(seed=1, n=40)  # to choose settings by
-test = language_models.held_out(seed=2, n=100)  # to judge by, at the end
-n_test = sum(len(story.nats) for story in test)
-print(" ".join(words[:24]), "…")
-print(f"{len(VOCAB)} different words; {n_test:,} held-out words to be guessed")
-
-# %% tags=["display"]
-# @title Three ways to the next word, and one judge
-d = Diagram()
-told_box = d.box("the text so far", 0, 2.0, width=3.0, color="yellow")
-rule_box = d.box("a rule: a person wrote it", 5.2, 4.0, width=4.6)
-count_box = d.box("counts: a table of what followed", 5.2, 2.0, width=5.6)
-net_box = d.box("a network: numbers, learned", 5.2, 0.0, width=5.2)
-p_box = d.box("probabilities", 10.8, 2.0, width=3.0, color="orange")
-loss_box = d.box("surprise at what came", 15.4, 2.0, width=4.4, color="green")
-for way_box in (rule_box, count_box, net_box):
-    d.arrow(told_box, way_box)
-    d.arrow(way_box, p_box)
-d.arrow(p_box, loss_box)
-d.picture(
-    "The text so far goes to a rule, to a table of counts, or to a network. Each gives "
-    "probabilities for the next word, and all are judged by the surprise at the word that came."
-)
-
 
 # %% [markdown]
 # ## Rules
@@ -274,17 +272,17 @@ print("share right, new wordings:            ", [right[w] for w in NEW])
 # @title Measured: the rule in other words
 own, new = min(right[w] for w in TRAINED), max(right[w] for w in NEW)
 shown = f"{own:.2f} in the stories' wordings, at most {new:.2f} in new ones"
+assert own > 0.95 and new < 0.05
 claims.measure("L1", (own, new), shown=shown)
 found = sum(right[w] > 0.5 for w in NEW)
 reveal("lm.rules", "in none" if found == 0 else "in two or three" if found < 5 else "in five or six")
 
 
 # %% [markdown]
-# Can you mend it? Here is a better rule: it lets your rule read the text without *red*. Write a line for *it* as well, and
-# run the cell again.
+# Can you mend it? This rule lets yours read the text without *red*. Write a line for *it* as well, and run the cell again.
 
 # %%
-def better_rule(words):
+def mended_rule(words):
     words = [word for word in words if word != "red"]
     # your line here
     return hiding_place(words)
@@ -294,7 +292,7 @@ def share_right(rule, wording):
     return sum(rule(words_of(t)) == place for t, place in hidings(wording, n=60, seed=4)) / 60
 
 
-print("share right, new wordings:", [share_right(better_rule, w) for w in NEW])
+print("share right, new wordings:", [share_right(mended_rule, w) for w in NEW])
 
 
 # %% [markdown]
@@ -355,8 +353,7 @@ def written(word, n, dice):
 print(" ".join(written("<end>", 40, random.Random(5))))
 
 # %% [markdown]
-# Each pair is English, the whole is not: a table forgets everything but the last word. Still, does it guess better than
-# your rule? Let both guess every held-out word: the counts the word that followed most often, the rule its place.
+# Each pair is English, the whole is not: a table forgets all but the last word. Does it still guess better than your rule? Let both guess every held-out word: the counts the word that followed most often, the rule its place.
 
 # %%
 ASKED = [["looked", where, "the"] for where in ("near", "behind", "beside", "under")]
@@ -384,8 +381,8 @@ claims.measure("L2", ahead, shown=f"all words {ahead[0]:+.2f}, the rule's own pl
 
 
 # %% [markdown]
-# Counts always have an answer, and so they are right more often over all words. Where the rule applies, the rule is far
-# better. *More accurate* depends on what you ask.
+# Counts always have an answer, and are right more often over all words. Where the rule applies, the rule is far better. *More
+# accurate* depends on what you ask.
 #
 # ## One number for every model
 #
@@ -393,8 +390,8 @@ claims.measure("L2", ahead, shown=f"all words {ahead[0]:+.2f}, the rule's own pl
 #
 # By the *surprise* at the word that came: minus the logarithm of its probability. Probability 1 is no surprise. The mean
 # surprise is what is called the **loss** of a language model. With natural logarithms its unit is the *nat*, with base 2 the
-# *bit*; a bit is 0.69 nats. And e to the power of the loss in nats is the **perplexity**, the number of equally likely words
-# between which the model hesitates.
+# *bit*; a bit is 0.69 nats. The **perplexity** of a model is e to the power of its loss in nats: the number of equally likely
+# words between which the model hesitates.
 #
 # ### Exercise 3 · perplexity
 #
@@ -453,6 +450,7 @@ print("pairs that were never counted:", given.count(0), "of", len(given))
 
 # %% tags=["display"]
 # @title Measured: counts on new stories
+assert 0 < given.count(0) < 0.02 * len(given)
 reveal("lm.unseen", "infinite" if math.isinf(perplexity(given)) else perplexity(given))
 
 
@@ -492,8 +490,8 @@ smoothed_probability = check("language_models.smoothed_probability", smoothed_pr
 # solution("language_models.smoothed_probability")
 
 # %% [markdown]
-# With it, tables for longer rows become useful. `counts` holds those of one word, of two, and so on up to six. The model
-# of one word leans on *all words alike*, the model of two on the model of one, and so on.
+# With it, tables for longer rows become useful. `counts` holds those of one to six words. The model of one word leans on *all
+# words alike*, the model of two on the model of one, and so on.
 
 # %%
 def by_counts(story, k):
@@ -698,8 +696,8 @@ reveal("lm.order", best_once if best_once.startswith("counts") else f"the {best_
 # %% [markdown]
 # The interval says how far the mean of 100 other stories may lie from this one. All losses are above the last line, as they must be.
 #
-# One reading is little. And another seed gives another network. So each was trained from three seeds, once through the text
-# and five times (a record that comes with the course; the first was made again just now):
+# Another seed gives another network. So each was trained from three seeds, for one reading of the text and for five (a record;
+# its first part was made again just now):
 
 # %% tags=["display"]
 # @title Three seeds, one reading and five
@@ -730,8 +728,8 @@ show(fig, "Loss of three networks, three seeds each, after one and five readings
 # %% [markdown]
 # After one reading the window is ahead, and the transformer is still behind the counts: what to look at must be learned
 # first. After five, the GRU leads and the transformer follows; its seeds differ more than those of the others. The window has
-# become a little worse: it begins to know its text by heart. All three are then below the counts. So *which network is best* depends on how much it may read; each
-# learning rate was chosen after one reading. The storyteller, a larger transformer that read much more, is close to the line.
+# become a little worse: it begins to know its text by heart. All three are then below the counts. The storyteller, a larger
+# transformer that read much more, is closest to the line.
 #
 # ## What counting cannot resolve
 #
@@ -805,21 +803,20 @@ reveal("lm.two", "mostly the old place" if old[5] > 0.6 else "half and half")
 #
 # ## The families of today
 #
-# Large models are judged by the same loss. What you can measure depends on what you are given. A **black box** takes text
-# and gives text. A **grey box** shows a little more, such as the probabilities of the likeliest next words. With **open weights** you
-# have all numbers of the trained model, and can look inside and change it. The texts that it learned from are seldom given
-# even then. The table is as of 2025; such things change.
+# What you can measure on a large model depends on what you are given. A **black box** takes text and gives text. A **grey
+# box** shows a little more, such as the probabilities of the likeliest next words. With **open weights** you have all numbers of
+# the trained model, and can look inside and change it. The table is of 2025.
 #
 # | family | published | you can measure | source |
 # |---|---|---|---|
-# | GPT (OpenAI) | GPT-2: weights (2019). GPT-3, GPT-4: none. gpt-oss: weights (2025) | GPT-2: everything inside. GPT-4: answers, and the likeliest words' probabilities where its interface gives them | Radford 2019, Brown 2020, OpenAI 2023, 2025 |
-# | Falcon (TII) | weights of 7B, 40B, 180B (2023) | everything inside | Almazrouei 2023 |
-# | LLaMA (Meta) | weights, with conditions (since 2023) | everything inside | Touvron 2023 |
-# | DeepSeek | weights of V3 and R1 (2024, 2025) | everything inside, if your machine holds it | DeepSeek-AI 2024, 2025 |
-# | Gemini (Google) | no weights (2023); its smaller relative Gemma has them (2024) | answers | Gemini Team 2023, Gemma Team 2024 |
-# | Claude (Anthropic) | no weights | answers | Anthropic 2024 |
+# | GPT (OpenAI) | weights of GPT-2 (2019) and gpt-oss (2025), none of GPT-3 and GPT-4 | GPT-2: everything inside. GPT-4: answers, and some probabilities | [GPT-2](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf), [GPT-4](https://arxiv.org/abs/2303.08774), [gpt-oss](https://arxiv.org/abs/2508.10925) |
+# | Falcon (TII) | weights of 7B, 40B, 180B (2023) | everything inside | [Falcon](https://arxiv.org/abs/2311.16867) |
+# | LLaMA (Meta) | weights, with conditions (since 2023) | everything inside | [LLaMA](https://arxiv.org/abs/2302.13971) |
+# | DeepSeek | weights of V3 (2024) and R1 (2025) | everything inside | [V3](https://arxiv.org/abs/2412.19437), [R1](https://arxiv.org/abs/2501.12948) |
+# | Gemini (Google) | none of Gemini (2023); weights of its smaller relative Gemma (2024) | answers | [Gemini](https://arxiv.org/abs/2312.11805), [Gemma](https://arxiv.org/abs/2403.08295) |
+# | Claude (Anthropic) | no weights (since 2023) | answers | [Claude 3](https://www.anthropic.com/news/claude-3-family) |
 #
-# The lecture notes call GPT-2 and Falcon *grey box or open*: they are open. **What does a black box cost?** Ask the storyteller
+# **What does a black box cost?** Ask the storyteller
 # for its next word many times, and count, as if you could not look inside:
 
 # %%
@@ -836,26 +833,19 @@ for n in (10, 100, 10_000):
 # ## Like a brain?
 #
 # The notes say that deep networks *imitate the brain*. What it means: a unit adds up weighted inputs and passes the sum on
-# through a bend. The idea came from nerve cells (McCulloch and Pitts 1943). What it does not mean is that a brain works in the
-# same way. Nerve cells send pulses, and their timing matters. In training, exact errors are sent backwards through a network, and
-# nobody has found these in a brain. A child hears less than
-# 100 million words before it is 13 (Warstadt and others 2023). A large model reads a hundred thousand times as many. Some
-# activity in the brain can be predicted from a network's inner numbers (Schrimpf and others 2021). A prediction is not yet the
-# same mechanism. Nothing in this course measures a brain.
+# through a bend, an idea that came from nerve cells (McCulloch and Pitts 1943). It does not mean that a brain works in the same
+# way. A child hears less than 100 million words before it is 13 (Warstadt and others 2023); a large model reads a hundred
+# thousand times as many. Some activity in the brain can be predicted from a network's inner numbers (Schrimpf and others
+# 2021), but that does not make the mechanism the same.
 
 # %% tags=["display"]
 # @title Not measurable here
 claims.measure("L6", None, reason="No recording of a brain is at hand; likeness is no measurement.")
 
 # %% [markdown]
-# **Said in the sources, and not measured here:** that models write code and poems, translate fluently, and come close to
-# general intelligence; that earlier programs parsed grammar and picked keywords; that a pre-trained model is *like a new
-# graduate*; that Gemini's instructions prevent invented answers; FineWeb's 15 trillion tokens. What Claude's long rules
-# could do is asked in lesson 22, the price of GPT-3 in 08.
-#
 # ## The lessons
 #
-# Each lesson takes one question. Open any of them; *builds on* names the lessons whose ideas it uses.
+# *Builds on* names the lessons whose ideas a lesson uses.
 #
 # <!-- lessons: written by tools/lesson_map.py -->
 #
@@ -967,8 +957,5 @@ exercises.progress("language_models")
 # - Weizenbaum 1966, [ELIZA](https://doi.org/10.1145/365153.365168): a program of rules.
 # - MacKay and Peto 1995, [A hierarchical Dirichlet language model](https://doi.org/10.1017/S1351324900000218): our smoothing.
 # - Bengio and others 2003, [A Neural Probabilistic Language Model](https://www.jmlr.org/papers/v3/bengio03a.html): the window.
-# - Almazrouei and others 2023, [The Falcon Series of Open Language Models](https://arxiv.org/abs/2311.16867); Touvron and others 2023, [LLaMA](https://arxiv.org/abs/2302.13971); DeepSeek-AI 2024, [DeepSeek-V3](https://arxiv.org/abs/2412.19437).
-# - Radford and others 2019, [GPT-2](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf); Brown and others 2020, [GPT-3](https://arxiv.org/abs/2005.14165); OpenAI 2023, [GPT-4 Technical Report](https://arxiv.org/abs/2303.08774); OpenAI 2025, [gpt-oss](https://arxiv.org/abs/2508.10925).
-# - Gemini Team 2023, [Gemini](https://arxiv.org/abs/2312.11805); Gemma Team 2024, [Gemma](https://arxiv.org/abs/2403.08295); Anthropic 2024, [the Claude 3 family](https://www.anthropic.com/news/claude-3-family); DeepSeek-AI 2025, [DeepSeek-R1](https://arxiv.org/abs/2501.12948).
 # - Warstadt and others 2023, [the BabyLM challenge](https://arxiv.org/abs/2301.11796); Schrimpf and others 2021, [The neural architecture of language](https://doi.org/10.1073/pnas.2105646118).
 # - Jurafsky and Martin, [Speech and Language Processing](https://web.stanford.edu/~jurafsky/slp3/), chapter on n-grams.
