@@ -206,6 +206,7 @@ claims.expect(
 )
 claims.criteria()
 
+
 # %% [markdown]
 # ## Rules
 #
