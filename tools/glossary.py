@@ -20,7 +20,6 @@ from lint import SECOND
 from pairs import from_source
 
 FILE = NOTEBOOKS / "GLOSSARY.md"
-DOOR = "00_language_models"
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 HEAD = """# Glossary
 
@@ -51,7 +50,7 @@ def terms(folder: Path = NOTEBOOKS) -> list[Term]:
     """
     found: dict[str, Term] = {}
     for source in sources(folder=folder):
-        if source.stem not in SECOND | {DOOR}:
+        if source.stem not in SECOND:
             continue
         for cell in from_source(source).cells:
             for term in _of(cell.source, source.stem) if cell.cell_type == "markdown" else ():

@@ -1,11 +1,12 @@
-"""The table of lessons in README.md and in lesson 00, from what each lesson says of itself in its
-opening.
+"""The table of lessons in README.md and in lesson 00, and the map there, from what each lesson says
+of itself in its opening.
 
-    python tools/lesson_map.py            write both tables
+    python tools/lesson_map.py            write them
     python tools/lesson_map.py --check    say which of them is not what the lessons say
 """
 
 import argparse
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from pairs import from_source
 
 BEGIN = "<!-- lessons: written by tools/lesson_map.py -->"
 END = "<!-- end of lessons -->"
+MAP_BEGIN = "# map: written by tools/lesson_map.py"
+MAP_END = "# end of map"
 DOOR = "00_language_models"
 
 
@@ -88,6 +91,34 @@ def door_table(all_lessons: list[Lesson]) -> str:
     return "\n".join(rows)
 
 
+def door_map(all_lessons: list[Lesson]) -> str:
+    """The lessons as code, from which lesson 00 draws its map: {number: (name, what it builds on)}.
+
+    >>> print(door_map([Lesson("02_attention", "…", "…", ("01",))]))
+    LESSONS = {
+        "02": ("attention", ["01"]),
+    }
+    """
+    rows = [
+        f'    "{lesson.number}": ("{lesson.stem[3:].replace("_", " ")}", {json.dumps(lesson.needs)}),'
+        for lesson in all_lessons
+        if lesson.stem != DOOR
+    ]
+    return "\n".join(["LESSONS = {", *rows, "}"])
+
+
+def mapped(text: str, code: str) -> str:
+    """The text with the code between its two marks.
+
+    >>> mapped(f"{MAP_BEGIN}\\nold\\n{MAP_END}", "new").splitlines()[1]
+    'new'
+    """
+    pattern = rf"(?s)({re.escape(MAP_BEGIN)})\n.*?({re.escape(MAP_END)})"
+    if not re.search(pattern, text):
+        raise Problem(f"the marks {MAP_BEGIN} and {MAP_END} are missing")
+    return re.sub(pattern, lambda found: f"{found[1]}\n{code}\n{found[2]}", text)
+
+
 def written(text: str, table: str, comment: str = "") -> str:
     """The text with the table between its two marks; `comment` begins each line in a jupytext
     script.
@@ -105,9 +136,10 @@ def places() -> dict[Path, str]:
     every = lessons()
     readme = ROOT / "README.md"
     door = NOTEBOOKS / "src" / f"{DOOR}.py"
+    lesson = written(door.read_text(encoding="utf-8"), door_table(every), "# ")
     return {
         readme: written(readme.read_text(encoding="utf-8"), readme_table(every)),
-        door: written(door.read_text(encoding="utf-8"), door_table(every), "# "),
+        door: mapped(lesson, door_map(every)),
     }
 
 

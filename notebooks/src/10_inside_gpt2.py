@@ -162,7 +162,7 @@ d.picture(
 # %% [markdown]
 # ## What training did to the weights
 #
-# **Question.** The **initialization** of a model is the random numbers with which its training begins: here normal ones. Can you
+# **Question.** The initialization of a model is the random numbers with which its training begins: here normal ones. Can you
 # see in a matrix that it was trained?
 #
 # Look at its numbers first. The **excess kurtosis** of numbers is the mean fourth power of their standardised values, minus

@@ -39,6 +39,7 @@ from course_utils.inside_gpt2 import breaking, weights
 from course_utils.instruction_tuning import chat, fine_tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
+from course_utils.language_models import networks as language_models
 from course_utils.lora import adapters
 from course_utils.lora import runs as lora
 from course_utils.machine import devices, memory, precision
@@ -520,6 +521,18 @@ def wrong_ids(d):
                 said.append(str(error))
     assert len(said) == 6 and all("not in 0 to 11" in text for text in said)
     return model(ids(d)), said
+
+
+def small_language_models(d):
+    story = language_models.held_out(seed=2, n=1)[0]
+    text = corpus.stories(0, 4_000)
+    model = language_models.WindowMLP(seed=0).to(d)
+    return [
+        language_models.train_network(model, text, passes=0.5, lr=0.01, seed=0),
+        language_models.surprises(model.eval(), story),
+        language_models.scores_of(model, story)[0],
+        list(language_models.next_words(model, "Once upon a").values()),
+    ]
 
 
 def a_token_makes_the_host_wait_at_most_twice(d):

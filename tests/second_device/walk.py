@@ -17,6 +17,7 @@ WORDS = {"torch", "Tensor", "nn", "F"}  # who uses one of these takes or makes t
 # they show and check; the lessons' tests run them
 ROOMS_UPSTAIRS = ("classroom", "checking", "exercises")
 DATA = {  # what only makes texts for others: on the CPU, wherever the model is
+    "language_models.networks.GRUModel.forward": "torch has a GRU for CUDA and MPS, none for this",
     "stories.corpus.Stories.windows": "stories are told on the CPU",
     "preferences.pairwise.Pairs.batches": "train brings its batches to the model",
     "training.token_batches": "train brings its batches to the model",
