@@ -8,6 +8,9 @@ from lint import SECOND
 # What each lesson of the second edition must explain.
 NEEDED = {
     "00_language_models": {"language model", "probability"},
+    "01_tokenization": {
+        "byte-pair encoding", "embedding", "id", "one-hot", "pre-tokenization", "special token", "token", "utf-8", "vocabulary",
+    },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
         "optimizer", "residual stream", "roofline", "tied",
