@@ -82,9 +82,11 @@ def by_limits(text: str, *limits: int) -> dict[int, int]:
         "a limit is off by one; two bytes begin at number 128, three at 2048, four at 65536": lambda text: (
             by_limits(text, 0x81, 0x801, 0x10001)
         ),
-        "you took two bytes for every character that is not English": lambda text: by_limits(text, 0x80),
-        "you counted letters only; count every character": lambda text: (
-            tokenization.byte_counts("".join(filter(str.isalpha, text)))
+        "you took two bytes for every character that is not English": lambda text: by_limits(
+            text, 0x80
+        ),
+        "you counted letters only; count every character": lambda text: tokenization.byte_counts(
+            "".join(filter(str.isalpha, text))
         ),
         "the dictionary is turned round: its keys are the sizes 1 to 4": lambda text: {
             n: size for size, n in tokenization.byte_counts(text).items()
@@ -503,7 +505,7 @@ def _trained_mistakes(text: str, n: int) -> dict[str, dict]:
 @EXERCISES.add(
     tokenization.train_bpe,
     difficulty=3,
-    minutes=15,
+    minutes=12,
     hints=[
         "Start from `list(text.encode('utf-8'))`. Each round: count the pairs, choose one, give it the next id, merge it.",
         "The ids 0 to 255 are the bytes, so the next free id is `256 + len(merges)`. Count again in every round: a merge "
@@ -619,7 +621,7 @@ def _encoded_mistakes(text: str, merges: Mapping) -> dict[str, list[int]]:
 @EXERCISES.add(
     tokenization.encode,
     difficulty=3,
-    minutes=15,
+    minutes=12,
     hints=[
         "Start from the UTF-8 bytes. The merges have to happen in the order in which they were learned.",
         "The order is in the new ids: of all pairs in `ids` that are in `merges`, the one with the lowest new id is next.",
@@ -859,96 +861,6 @@ def mirrored(i: int, merges: Mapping) -> bytes:
     return bytes([i]) if pair is None else mirrored(pair[1], merges) + mirrored(pair[0], merges)
 
 
-# --- compression ----------------------------------------------------------------------------------
-
-
-@EXERCISES.add(
-    tokenization.compression,
-    difficulty=1,
-    minutes=4,
-    hints=[
-        "The length of the text in bytes, divided by the number of tokens.",
-        "A character takes one to four bytes in UTF-8: `len(text)` counts characters.",
-        "`text.encode('utf-8')` has the length you need. Before you divide, raise ValueError where `len(ids)` is 0.",
-    ],
-    mistakes={
-        "you made the letters small, and some then take more bytes; leave the text as it is": (
-            lambda text, ids: tokenization.compression(text.lower(), ids)
-        ),
-        "you divided by one more than the number of tokens": (
-            lambda text, ids: tokenization.compression(text, [*ids, 0])
-        ),
-    },
-    refuses=[("ab", [])],
-)
-def check_compression(student: Callable, rng: random.Random) -> None:
-    x, y, z, w = letters(rng, 4)
-    texts = (
-        f"{x}{y} {z}{w} {x}",
-        f"{x}é{y} {z}日本{w}",
-        f"🦷 {x}ä{y} {z}",
-        f" {x}İ{y}{z}\n ",
-        f"\t{y} é{z}{w}\n",
-    )
-    for text in texts:
-        size = len(bytearray(text, "utf-8"))
-        n = rng.choice([n for n in (3, 7, 9, 11) if size % n and n != len(text)])
-        ids = [ord(x)] * 2 + rng.sample(range(256, 400), n - 2)
-        expect_ratio(student, text, ids)
-    expect_ratio(student, f"{x}é {y}", [256])
-    for text in ("", f"{x}{y}"):
-        call = f"compression({text!r}, [])"
-        remedy = "; ask for len(ids), not for the text, and" if text else ";"
-        try:
-            got = student(text, [])
-        except ValueError:
-            continue
-        except Wrong:
-            raise
-        except ZeroDivisionError:
-            raise Wrong(
-                f"{call} divides by zero{remedy} raise a ValueError that says what is missing"
-            ) from None
-        except Exception as error:
-            raise Wrong(
-                f"{call} raised {type(error).__name__}{remedy} raise a ValueError where there are no tokens"
-            ) from None
-        if isinstance(got, Exception):
-            raise Wrong(
-                f"{call} returned an error; write `raise` instead of `return` in front of it"
-            )
-        raise Wrong(
-            f"{call} returned {show_value(got)}; without tokens there is no ratio, so raise a ValueError"
-        )
-
-
-def expect_ratio(student: Callable, text: str, ids: list[int]) -> None:
-    size = len(bytearray(text, "utf-8"))
-    n = len(ids)
-    call = f"compression({text!r}, {ids})"
-    try:
-        got = student(text, list(ids))
-    except UnicodeError:
-        raise
-    except (ValueError, AssertionError) as error:
-        raise Wrong(
-            f"{call} raised {type(error).__name__}; there is a ratio as soon as there is one token"
-        ) from None
-    expect(got, size / n, call, tol=1e-9, mistakes={
-        "you counted characters; count the bytes of the text in UTF-8": len(text) / n,
-        "it is the wrong way round: bytes per token, not tokens per byte": n / size,
-        "it is the wrong way round, and you counted characters instead of bytes": n / len(text),
-        "use / instead of //: it is rarely a whole number": size // n,
-        "you counted different ids; count every token": size / len(set(ids)),
-        "you counted bytes in UTF-16; BPE works on UTF-8": len(text.encode("utf-16")) / n,
-        "you counted words; count bytes": len(text.split()) / n,
-        "you removed the spaces at the ends; they are bytes like the others": len(text.strip().encode()) / n,
-        "you left out the spaces; they are bytes like the others": len("".join(text.split()).encode()) / n,
-        "give the ratio itself, not a percentage": 100 * size / n,
-        **{f"do not round; you kept {k} digits": round(size / n, k) for k in range(1, 7)},
-    })  # fmt: skip
-
-
 # --- chat_ids -------------------------------------------------------------------------------------
 
 START, MESSAGE, END = "<|start|>", "<|message|>", "<|end|>"
@@ -990,7 +902,6 @@ def typed_tokens(text: str, encode: Callable, special: Mapping) -> list[int]:
             lambda messages, encode, special: [
                 i for one in messages for i in chats.chat_ids([one], encode, special)
             ]
-            or chats.chat_ids([], encode, special)
         ),
         "there is no <|end|> after the text of a message": lambda messages, encode, special: laid_out(
             messages, encode, special,
