@@ -67,7 +67,7 @@ def by_limits(text: str, *limits: int) -> dict[int, int]:
         "you took the sizes of UTF-16; count bytes in UTF-8": lambda text: sized(
             len(character.encode("utf-16-le")) for character in text
         ),
-        "you took the marks off the letters; leave the text as it is": lambda text: (
+        "you wrote the marks apart from the letters; leave the text as it is": lambda text: (
             tokenization.byte_counts(unicodedata.normalize("NFD", text))
         ),
         "you put letters and marks together; leave the text as it is": lambda text: (

@@ -92,7 +92,7 @@ def sizes_one_or_two(text):
     return {1: plain, 2: len(text) - plain, 3: 0, 4: 0}
 
 
-@wrong("byte_counts", says="you took the marks off the letters; leave the text as it is")
+@wrong("byte_counts", says="you wrote the marks apart from the letters; leave the text as it is")
 def sizes_taken_apart(text):
     """Decomposes letters with marks."""
     sizes = [len(character.encode()) for character in unicodedata.normalize("NFD", text)]
