@@ -1,5 +1,6 @@
-"""Byte-level byte-pair encoding, the published tokenizers to hold it against, chats, and what ids hide:
-lesson 01.
+"""Byte-level byte-pair encoding, the published tokenizers to hold it against, and chats: lesson 01.
+
+What ids hide is in `spelling`, which needs torch; importing the rest does not.
 """
 
 from course_utils.tokenization.bpe import (
@@ -21,7 +22,6 @@ from course_utils.tokenization.published import (
     gpt4_tokenizer,
     gpt4o_tokenizer,
 )
-from course_utils.tokenization.spelling import learn_letters
 
 __all__ = [
     "BPETokenizer",
@@ -36,7 +36,6 @@ __all__ = [
     "gpt2_tokenizer",
     "gpt4_tokenizer",
     "gpt4o_tokenizer",
-    "learn_letters",
     "merge",
     "pretokenize",
     "train_bpe",

@@ -60,6 +60,7 @@ from course_utils.classroom import (
     subplots, token_strip,
 )
 from course_utils.exercises import check, hint, solution
+from course_utils.tokenization.spelling import learn_letters
 
 NOTES = "Kiến trúc mô hình ngôn ngữ lớn (lecture notes)"
 gpt2 = tokenization.BPETokenizer.from_gpt2()
@@ -670,7 +671,7 @@ for name, encode_text in encoders.items():
     print(f"{name:<7}", tokens[name]["Vietnamese"], "tokens, and apart:", len(encode_text(apart)))
 
 # %% [markdown]
-# Nothing changes for the eye, and o200k takes three times as many tokens. Merges rarely join a letter to a mark that is
+# Nothing changes for the eye, and o200k takes more than three times as many tokens. Merges rarely join a letter to a mark that is
 # written apart. `normalize("NFC", text)` puts them together.
 #
 # ## What the model cannot see
@@ -732,13 +733,13 @@ whole = sorted(w for w in spaced if w.islower() and w.isascii() and 4 <= len(w) 
 words = Random(0).sample(whole, 1000)
 found = {}
 for sees in ("its id", "its length", "its letters"):
-    runs = [tokenization.learn_letters(words, sees, seed) for seed in range(3)]
+    runs = [learn_letters(words, sees, seed) for seed in range(3)]
     found[sees] = torch.tensor(runs)  # (seeds, learned and tested)
     print(f"{sees:<12} learned {found[sees][:, 0].mean():.2f}  tested {found[sees][:, 1].mean():.2f}")
 
 # %% tags=["display"]
 # @title Other letters of the same words, three seeds
-fig, ax = subplots(figsize=(8, 3.4))
+fig, ax = subplots(figsize=(8, 3))
 ax.axvline(0.5, color="black", linestyle="--", linewidth=1, label="guessing")
 for row, (sees, runs) in enumerate(found.items()):
     for k, (mark, color, label) in enumerate(
@@ -746,9 +747,9 @@ for row, (sees, runs) in enumerate(found.items()):
     ):
         ax.plot(runs[:, k], [row - 0.12 + 0.24 * k] * 3, mark, color=COLORS[color], markersize=8,
                 label=None if row else label)
-ax.set(yticks=range(3), yticklabels=found, xlim=(0.4, 1.03), ylim=(2.5, -1),
+ax.set(yticks=range(3), yticklabels=found, xlim=(0.4, 1.03), ylim=(2.5, -0.5),
        xlabel="share answered right")
-ax.legend(loc="upper right", ncols=3, columnspacing=1)
+ax.legend(loc="center", bbox_to_anchor=(0.62, 0.5))
 tested = {sees: runs[:, 1] for sees, runs in found.items()}
 assert found["its id"][:, 0].min() > 0.9 and tested["its id"].max() < 0.55
 assert tested["its letters"].min() > 0.9 and tested["its length"].min() > tested["its id"].max()

@@ -433,7 +433,9 @@ def test_a_changed_file_is_refused_with_the_command_that_helps(package, monkeypa
         if path != name:
             return right
         wrong = tmp_path / right.name
-        wrong.write_bytes(right.read_bytes().replace(b"e", b"f", 1))
+        whole = bytearray(right.read_bytes())
+        whole[len(whole) // 2] ^= 1  # in the middle: the head of a packed file is not checked
+        wrong.write_bytes(whole)
         return wrong
 
     monkeypatch.setattr(tokenization_published, "package_file", changed)
@@ -558,9 +560,9 @@ def test_a_network_that_sees_letters_does_not_mind_their_order_and_one_that_sees
     word = torch.tensor([0, 1, 2])
     letter = torch.tensor([4, 4, 4])
     by_letters = spelling.LetterReader(words, "its letters")(word, letter)
-    assert torch.allclose(by_letters[0], by_letters[1])
+    assert torch.allclose(by_letters[0], by_letters[1], atol=1e-5)
     by_length = spelling.LetterReader(words, "its length")(word, letter)
-    assert torch.equal(by_length[0], by_length[1])
+    assert torch.allclose(by_length[0], by_length[1], atol=1e-5)
     by_id = spelling.LetterReader(words, "its id")(word, letter)
     assert not torch.allclose(by_id[0], by_id[1])
     with pytest.raises(ValueError, match="one of"):
