@@ -863,7 +863,9 @@ def mirrored(i: int, merges: Mapping) -> bytes:
 
 # --- chat_ids -------------------------------------------------------------------------------------
 
-START, MESSAGE, END = "<|start|>", "<|message|>", "<|end|>"
+START = "<|start|>"
+MESSAGE = "<|message|>"
+END = "<|end|>"
 
 
 def laid_out(messages: list, encode: Callable, special: Mapping, shape: Callable) -> list[int]:
