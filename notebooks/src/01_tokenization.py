@@ -229,7 +229,7 @@ for name, text in texts.items():
 #
 # **Question.** Which bytes belong together? Nobody has to say: let the text decide.
 #
-# **Byte-pair encoding** (BPE) looks for the pair of neighbours that occurs most often, gives it a new number and
+# The method **byte-pair encoding** (BPE) looks for the pair of neighbours that occurs most often, gives it a new number and
 # replaces it everywhere; then it does the same again. Gage invented it in 1994 to compress files; Sennrich,
 # Haddow and Birch brought it to machine translation in 2016.
 #

@@ -9,7 +9,7 @@ from lint import SECOND
 NEEDED = {
     "00_language_models": {"language model", "probability"},
     "01_tokenization": {
-        "byte-pair encoding", "embedding", "id", "one-hot", "pre-tokenization", "special token", "token", "utf-8", "vocabulary",
+        "byte-pair encoding", "embedding", "id", "one-hot", "pre-tokenization", "special token", "token", "vocabulary",
     },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
