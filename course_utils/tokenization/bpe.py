@@ -21,6 +21,20 @@ END_OF_TEXT = "<|endoftext|>"
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?(?:\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+)|\s+(?!\S)|\s+"""
 
 
+def byte_counts(text: str) -> dict[int, int]:
+    """Says how many characters of a text take 1, 2, 3 and 4 bytes in UTF-8; 0 where none does.
+
+    Source: the Unicode Standard, UTF-8.
+
+    >>> byte_counts("Tiếng Việt")
+    {1: 8, 2: 0, 3: 2, 4: 0}
+    """
+    counts = {1: 0, 2: 0, 3: 0, 4: 0}
+    for character in text:
+        counts[len(character.encode("utf-8"))] += 1
+    return counts
+
+
 def count_pairs(ids: list[int]) -> dict[tuple[int, int], int]:
     """Counts how often each pair of neighbouring ids occurs; overlapping pairs count too.
 
@@ -57,7 +71,7 @@ def train_bpe(text: str, n_merges: int) -> dict[tuple[int, int], int]:
     Of pairs equally frequent, the one with the smallest ids wins. Stops where no pair is left.
     Source: Sennrich et al. 2016, Neural Machine Translation of Rare Words, algorithm 1.
 
-    >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, e+r
+    >>> train_bpe("low lower lowest", 3)  # l+o, lo+w, space+low
     {(108, 111): 256, (256, 119): 257, (32, 257): 258}
     """
     ids = list(text.encode("utf-8"))

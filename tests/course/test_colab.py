@@ -318,15 +318,15 @@ def test_the_ranges_of_pyproject_replace_nothing_that_colab_has(preinstalled, in
 def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_else(
     colab, tmp_path
 ):
-    """There BERT's tokenizer would know no word; without the newer one, the import says what to
-    do.
+    """There a tokenizer made from its vocabulary would know no word; without the newer one, the
+    import says what to do.
     """
     environment, variables = colab
     assert not pip(environment, "install", "--quiet", "transformers==5.0.0")
     before = versions(environment, variables)
     assert before["transformers"] == "5.0.0"
     cell = set_up(common.read(notebook_paths()[0]))
-    bert = "from course_utils.tokenization import bert_tokenizer\nprint(bert_tokenizer().tokenize('Unaffable'))"
+    gpt2 = "from course_utils.tokenization import gpt2_tokenizer\nprint(gpt2_tokenizer().tokenize('Unaffable'))"
 
     (content := tmp_path / "content").mkdir()
     said = "import transformers\ntry:\n    import course_utils.tokenization\nexcept ImportError as error:\n    print(error)"
@@ -352,7 +352,7 @@ def test_on_an_older_runtime_the_set_up_brings_a_newer_transformers_and_nothing_
     }
     shutil.rmtree(tmp_path / "kernels")
     restarted = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (cell, bert)]
+        cells=[nbformat.v4.new_code_cell(source) for source in (cell, gpt2)]
     )
     run_alone(restarted, environment, variables, content)
-    assert restarted.cells[1].outputs[-1].text.strip() == "['una', '##ffa', '##ble']"
+    assert restarted.cells[1].outputs[-1].text.strip() == "['Un', 'aff', 'able']"

@@ -59,6 +59,7 @@ from course_utils.stories import corpus
 from course_utils.superposition import toy_model as superposition
 from course_utils.test_time_compute import real_model
 from course_utils.test_time_compute import running_sum as test_time_compute
+from course_utils.tokenization import spelling
 from course_utils.transformer_block import block as transformer_block
 from course_utils.transformer_block import transformer
 from second_device import memory_left
@@ -1048,6 +1049,15 @@ def distilling(d):
         distillation.perfect_teacher(told),
         distillation.student(0).to(d)(ids(d)),
     )
+
+
+def letters_of_words(d):
+    words = ["cat", "dog", "act", "god"]
+    train, _ = spelling.letter_questions(words)
+    reader = spelling.LetterReader(words, "its letters").to(d)
+    untold = torch.isfinite(reader(train[:, 0].to(d), train[:, 1].to(d))).sum()
+    learned, _ = spelling.learn_letters(words, "its id", steps=60, device=d)
+    return train.to(d), untold, learned, reader.accuracy(train.to(d)) <= 1
 
 
 def guarding(d):

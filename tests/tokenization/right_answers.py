@@ -12,6 +12,30 @@ from answers import Answers
 right = Answers()
 
 
+# --- byte_counts ----------------------------------------------------------------------------------
+
+
+@right("byte_counts")
+def by_the_numbers_of_the_characters(text):
+    sizes = [1 + (ord(c) > 0x7F) + (ord(c) > 0x7FF) + (ord(c) > 0xFFFF) for c in text]
+    return {n: sizes.count(n) for n in (1, 2, 3, 4)}
+
+
+@right("byte_counts")
+def by_first_bytes(text):
+    firsts = [byte for byte in text.encode() if byte >> 6 != 0b10]  # the others continue
+    sizes = Counter(
+        1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4 for byte in firsts
+    )
+    return {n: sizes[n] for n in range(1, 5)}
+
+
+@right("byte_counts")
+def counts_from_zero(text):
+    counts = Counter(map(len, map(str.encode, text)))
+    return {1: 0, 2: 0, 3: 0, 4: 0} | dict(counts)
+
+
 # --- count_pairs ----------------------------------------------------------------------------------
 
 
@@ -333,41 +357,39 @@ def with_a_growing_table(ids, merges):
     return whole.decode("utf8", errors="replace")
 
 
-# --- compression ----------------------------------------------------------------------------------
+# --- chat_ids -------------------------------------------------------------------------------------
 
 
-@right("compression")
-def bytes_of_each_character(text, ids):
-    if not ids:
-        raise ValueError("no tokens")
-    return sum(len(c.encode()) for c in text) / len(ids)
+@right("chat_ids")
+def as_one_list(messages, encode, special):
+    start, message, end = (special[f"<|{name}|>"] for name in ("start", "message", "end"))
+    ids = []
+    for role, text in messages:
+        ids.append(start)
+        ids.extend(encode(role))
+        ids.append(message)
+        ids.extend(encode(text))
+        ids.append(end)
+    ids.append(start)
+    ids.extend(encode("assistant"))
+    return ids
 
 
-@right("compression")
-def by_code_points(text, ids):
-    """A character has 1 byte up to U+007F, 2 up to U+07FF, 3 up to U+FFFF, and 4 above."""
-    total = sum(1 + (ord(c) > 0x7F) + (ord(c) > 0x7FF) + (ord(c) > 0xFFFF) for c in text)
-    try:
-        return total / len(ids)
-    except ZeroDivisionError:
-        raise ValueError("an empty text has no tokens") from None
+@right("chat_ids")
+def by_chaining_parts(messages, encode, special):
+    start, message, end = ([special[f"<|{name}|>"]] for name in ("start", "message", "end"))
+    turns = [(start, encode(role), message, encode(text), end) for role, text in messages]
+    return list(chain.from_iterable(chain.from_iterable([*turns, (start, encode("assistant"))])))
 
 
-@right("compression")
-def through_a_numpy_buffer(text, ids):
-    if len(ids) == 0:
-        raise ValueError("no tokens")
-    return float(np.frombuffer(text.encode("utf-8"), dtype=np.uint8).size / np.float64(len(ids)))
-
-
-@right("compression")
-def in_loops(text, ids):
-    tokens = 0
-    for _ in ids:
-        tokens += 1
-    if tokens < 1:
-        raise ValueError(f"{tokens} tokens")
-    n = 0
-    for _ in bytearray(text, "utf-8"):
-        n += 1
-    return float(n) / tokens
+@right("chat_ids")
+def by_adding_up(messages, encode, special):
+    opened = reduce(
+        lambda ids, turn: ids
+        + [special["<|start|>"]] + encode(turn[0])
+        + [special["<|message|>"]] + encode(turn[1])
+        + [special["<|end|>"]],
+        messages,
+        [],
+    )  # fmt: skip
+    return opened + [special["<|start|>"]] + encode("assistant")

@@ -3,6 +3,7 @@ easy inputs.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from itertools import combinations
 
@@ -12,6 +13,118 @@ from answers import WrongAnswers
 from course_utils.tokenization.bpe import build_vocab, count_pairs, decode, encode, merge
 
 wrong = WrongAnswers()
+
+
+# --- byte_counts ----------------------------------------------------------------------------------
+
+
+@wrong("byte_counts", says="you counted bytes; count the characters of each size")
+def sizes_of_bytes(text):
+    """Adds the bytes instead of 1."""
+    counts = {1: 0, 2: 0, 3: 0, 4: 0}
+    for character in text:
+        size = len(character.encode())
+        counts[size] += size
+    return counts
+
+
+@wrong("byte_counts", says="you left out the sizes that do not occur; they count 0")
+def sizes_that_occur(text):
+    """A Counter holds only what it met."""
+    return dict(Counter(len(character.encode()) for character in text))
+
+
+@wrong(
+    "byte_counts", says="you counted each different character once; count it as often as it occurs"
+)
+def sizes_of_a_set(text):
+    """The set of the characters."""
+    sizes = [len(character.encode()) for character in set(text)]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong("byte_counts", says="you took the sizes of UTF-16; count bytes in UTF-8")
+def sizes_in_utf16(text):
+    """Another encoding."""
+    sizes = [len(character.encode("utf-16-be")) for character in text]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong(
+    "byte_counts", says="you left out spaces and ends of lines; they are characters like the others"
+)
+def sizes_of_words(text):
+    """Goes through the words."""
+    sizes = [len(character.encode()) for word in text.split() for character in word]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong(
+    "byte_counts",
+    says="a limit is off by one: two bytes begin at number 128, three at 2048, four at 65536",
+)
+def sizes_with_early_limits(text):
+    """The last number of a size is taken for the first of the next."""
+    counts = {1: 0, 2: 0, 3: 0, 4: 0}
+    for character in text:
+        number = ord(character)
+        counts[1 if number < 127 else 2 if number < 2048 else 3 if number < 65536 else 4] += 1
+    return counts
+
+
+@wrong(
+    "byte_counts",
+    says="a limit is off by one; two bytes begin at number 128, three at 2048, four at 65536",
+)
+def sizes_with_late_limits(text):
+    """`<=` where `<` is right."""
+    counts = {1: 0, 2: 0, 3: 0, 4: 0}
+    for character in text:
+        number = ord(character)
+        counts[1 if number <= 128 else 2 if number <= 2048 else 3 if number <= 65536 else 4] += 1
+    return counts
+
+
+@wrong("byte_counts", says="you took two bytes for every character that is not English")
+def sizes_one_or_two(text):
+    """Knows only English and the rest."""
+    plain = sum(character.isascii() for character in text)
+    return {1: plain, 2: len(text) - plain, 3: 0, 4: 0}
+
+
+@wrong("byte_counts", says="you wrote the marks apart from the letters; leave the text as it is")
+def sizes_taken_apart(text):
+    """Decomposes letters with marks."""
+    sizes = [len(character.encode()) for character in unicodedata.normalize("NFD", text)]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong("byte_counts", says="you put letters and marks together; leave the text as it is")
+def sizes_put_together(text):
+    """Composes letters and marks."""
+    sizes = [len(character.encode()) for character in unicodedata.normalize("NFC", text)]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong("byte_counts", says="you made the letters small, and some then take other bytes")
+def sizes_of_small_letters(text):
+    """Lower case changes the bytes of some letters."""
+    sizes = [len(character.encode()) for character in text.lower()]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong("byte_counts", says="you counted letters only; count every character")
+def sizes_of_letters(text):
+    """Skips all that is no letter."""
+    sizes = [len(character.encode()) for character in text if character.isalpha()]
+    return {n: sizes.count(n) for n in range(1, 5)}
+
+
+@wrong("byte_counts", says="the dictionary is turned round: its keys are the sizes 1 to 4")
+def sizes_turned_round(text):
+    """Numbers to sizes."""
+    sizes = [len(character.encode()) for character in text]
+    return {sizes.count(n): n for n in range(1, 5)}
 
 
 # --- count_pairs ----------------------------------------------------------------------------------
@@ -1145,174 +1258,164 @@ def decode_fallback_latin(ids, merges):
         return data.decode("latin-1")
 
 
-# --- compression ----------------------------------------------------------------------------------
+# --- chat_ids -------------------------------------------------------------------------------------
 
 
-def no_tokens(ids):
-    if not ids:
-        raise ValueError("no tokens")
+@wrong("chat_ids", says="the answer is not opened: <|start|> and assistant are missing at the end")
+def chat_not_opened(messages, encode, special):
+    """Ends behind the last message."""
+    ids = []
+    for role, text in messages:
+        ids += [special["<|start|>"]] + encode(role) + [special["<|message|>"]]
+        ids += encode(text) + [special["<|end|>"]]
+    return ids
 
 
-@wrong("compression", says="you counted characters; count the bytes of the text in UTF-8")
-def compression_characters(text, ids):
-    """Characters per token. Right for ASCII."""
-    no_tokens(ids)
-    return len(text) / len(ids)
+@wrong("chat_ids", says="you wrote <|message|> after the last assistant; the model writes it")
+def chat_with_message(messages, encode, special):
+    """Writes a part of the answer."""
+    tail = [special["<|start|>"], *encode("assistant"), special["<|message|>"]]
+    return chat_not_opened(messages, encode, special) + tail
 
 
-@wrong("compression", says="it is the wrong way round: bytes per token, not tokens per byte")
-def compression_upside_down(text, ids):
-    """Tokens per byte."""
-    no_tokens(ids)
-    return len(ids) / len(text.encode())
+@wrong("chat_ids", says="there is no <|end|> after the text of a message")
+def chat_without_end(messages, encode, special):
+    """A message has a beginning only."""
+    ids = []
+    for role, text in [*messages, ("assistant", None)]:
+        ids += [special["<|start|>"]] + encode(role)
+        ids += [] if text is None else [special["<|message|>"]] + encode(text)
+    return ids
+
+
+@wrong("chat_ids", says="there is no <|message|> between role and text")
+def chat_without_message(messages, encode, special):
+    """Nothing parts the role from the text."""
+    ids = []
+    for role, text in messages:
+        ids += [special["<|start|>"], *encode(role), *encode(text), special["<|end|>"]]
+    return [*ids, special["<|start|>"], *encode("assistant")]
+
+
+@wrong("chat_ids", says="there is no <|start|> in front of a role")
+def chat_without_start(messages, encode, special):
+    """A role without its mark."""
+    ids = []
+    for role, text in messages:
+        ids += [*encode(role), special["<|message|>"], *encode(text), special["<|end|>"]]
+    return [*ids, special["<|start|>"], *encode("assistant")]
+
+
+@wrong("chat_ids", says="you left out the role of each message")
+def chat_without_roles(messages, encode, special):
+    """Nobody knows who speaks."""
+    ids = []
+    for _, text in messages:
+        ids += [special["<|start|>"], special["<|message|>"], *encode(text), special["<|end|>"]]
+    return [*ids, special["<|start|>"], *encode("assistant")]
+
+
+@wrong("chat_ids", says="text and role changed places; the role comes first")
+def chat_text_first(messages, encode, special):
+    """Unpacks each message in the wrong order."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    return chat_not_opened([(text, role) for role, text in messages], encode, special) + opened
 
 
 @wrong(
-    "compression",
-    says="it is the wrong way round, and you counted characters instead of bytes",
+    "chat_ids",
+    says="you encoded the whole conversation as one text; role and text are encoded alone",
 )
-def compression_tokens_per_character(text, ids):
-    """Tokens per character."""
-    no_tokens(ids)
-    return len(ids) / len(text)
+def chat_as_one_text(messages, encode, special):
+    """Writes the marks into the text."""
+    whole = "".join(f"<|start|>{role}<|message|>{text}<|end|>" for role, text in messages)
+    return encode(whole + "<|start|>assistant")
 
 
-@wrong("compression", says="give the ratio itself, not a percentage")
-def compression_in_percent(text, ids):
-    """In percent."""
-    no_tokens(ids)
-    return 100 * len(text.encode()) / len(ids)
+@wrong(
+    "chat_ids",
+    says="what a person typed became a special token; all of the text goes through encode",
+)
+def chat_forged(messages, encode, special):
+    """Looks for special tokens in what was typed."""
+    ids = []
+    for role, text in messages:
+        ids += [special["<|start|>"], *encode(role), special["<|message|>"]]
+        for part in re.split(r"(<\|\w+\|>)", text):
+            ids += [special[part]] if part in special else encode(part)
+        ids.append(special["<|end|>"])
+    return [*ids, special["<|start|>"], *encode("assistant")]
 
 
-@wrong("compression", says="use / instead of //: it is rarely a whole number")
-def compression_whole(text, ids):
-    """Whole bytes per token."""
-    no_tokens(ids)
-    return len(text.encode()) // len(ids)
+@wrong("chat_ids", says="you took out what looks like a special token; leave the text as it is")
+def chat_censored(messages, encode, special):
+    """Removes what could be forged."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    cleaned = []
+    for role, text in messages:
+        for token in special:
+            text = text.replace(token, "")
+        cleaned.append((role, text))
+    return chat_not_opened(cleaned, encode, special) + opened
 
 
-@wrong("compression", says="you counted different ids; count every token")
-def compression_distinct(text, ids):
-    """Counts a token that occurs twice only once."""
-    no_tokens(ids)
-    return len(text.encode()) / len(set(ids))
+@wrong(
+    "chat_ids",
+    says="you wrote special tokens as text and encoded them; take their ids from special",
+)
+def chat_marks_encoded(messages, encode, special):
+    """Encodes the marks like words."""
+    ids = []
+    for role, text in messages:
+        for part in ("<|start|>", role, "<|message|>", text, "<|end|>"):
+            ids += encode(part)
+    return ids + encode("<|start|>") + encode("assistant")
 
 
-@wrong("compression", says="you counted bytes in UTF-16; BPE works on UTF-8")
-def compression_utf16(text, ids):
-    """Bytes in another encoding."""
-    no_tokens(ids)
-    return len(text.encode("utf-16")) / len(ids)
+@wrong("chat_ids", says="you opened the answer after each message; open it once, at the end")
+def chat_opened_each_time(messages, encode, special):
+    """The last line is indented too far."""
+    ids = []
+    for message in messages:
+        ids += chat_not_opened([message], encode, special)
+        ids += [special["<|start|>"], *encode("assistant")]
+    return ids
 
 
-@wrong("compression", says="you counted words; count bytes")
-def compression_words(text, ids):
-    """Words per token."""
-    no_tokens(ids)
-    return len(text.split()) / len(ids)
+@wrong("chat_ids", says="you kept only the last message")
+def chat_returns_the_last(messages, encode, special):
+    """Begins the list anew for each message."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    return chat_not_opened(messages[-1:], encode, special) + opened
 
 
-@wrong("compression", says="do not round; you kept")
-def compression_rounded(text, ids):
-    """Rounds inside, where only the print-out should."""
-    no_tokens(ids)
-    return round(len(text.encode()) / len(ids), 2)
+@wrong("chat_ids", says="you kept only the first message")
+def chat_returns_too_early(messages, encode, special):
+    """Returns inside the loop."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    return chat_not_opened(messages[:1], encode, special) + opened
 
 
-@wrong("compression", says="raise a ValueError that says what is missing")
-def compression_divides_by_zero(text, ids):
-    """Right as long as there is a token."""
-    return len(text.encode()) / len(ids)
+@wrong("chat_ids", says="the messages are in the wrong order; the oldest comes first")
+def chat_newest_first(messages, encode, special):
+    """From the newest to the oldest."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    return chat_not_opened(messages[::-1], encode, special) + opened
 
 
-@wrong("compression", says="; without tokens there is no ratio, so raise a ValueError")
-def compression_zero_of_nothing(text, ids):
-    """Hides the missing tokens behind a number."""
-    return len(text.encode()) / len(ids) if ids else 0.0
+@wrong(
+    "chat_ids",
+    says="the answer is opened for the role of the last message; it is the assistant who answers",
+)
+def chat_asks_the_user(messages, encode, special):
+    """Takes the last role for the one who answers."""
+    role = messages[-1][0] if messages else "assistant"
+    return chat_not_opened(messages, encode, special) + [special["<|start|>"], *encode(role)]
 
 
-@wrong("compression", says="; without tokens there is no ratio, so raise a ValueError")
-def compression_asks_for_text(text, ids):
-    """Asks whether there is a text instead of tokens."""
-    if not text:
-        raise ValueError("no text")
-    return len(text.encode()) / len(ids) if ids else 0.0
-
-
-@wrong("compression", says="raise a ValueError that says what is missing")
-def compression_divides_text_by_zero(text, ids):
-    """Asks for the text and divides by the tokens. Right for what encode gives."""
-    if not text:
-        raise ValueError("no text")
-    return len(text.encode()) / len(ids)
-
-
-@wrong("compression", says="; there is a ratio as soon as there is one token")
-def compression_needs_two(text, ids):
-    """Refuses one token."""
-    if len(ids) <= 1:
-        raise ValueError("too few tokens")
-    return len(text.encode()) / len(ids)
-
-
-@wrong("compression", says="you removed the spaces at the ends; they are bytes like the others")
-def compression_stripped(text, ids):
-    """Removes white space at the ends."""
-    no_tokens(ids)
-    return len(text.strip().encode()) / len(ids)
-
-
-@wrong("compression", says="you left out the spaces; they are bytes like the others")
-def compression_without_spaces(text, ids):
-    """Counts no white space."""
-    no_tokens(ids)
-    return len("".join(text.split()).encode()) / len(ids)
-
-
-@wrong("compression", says="you made the letters small, and some then take more bytes")
-def compression_lower(text, ids):
-    """Small letters only: some take more bytes than their capital."""
-    no_tokens(ids)
-    return len(text.lower().encode()) / len(ids)
-
-
-@wrong("compression", says="raise a ValueError where there are no tokens")
-def compression_asserts(text, ids):
-    """Another error than the one asked for."""
-    assert ids, "no tokens"
-    return len(text.encode()) / len(ids)
-
-
-@wrong("compression", says="raise a ValueError where there are no tokens")
-def compression_looks_inside(text, ids):
-    """Fails with an IndexError where there is no token."""
-    first = ids[0]
-    return len(text.encode()) / len([first, *ids[1:]])
-
-
-@wrong("compression", says="raise a ValueError where there are no tokens")
-def compression_raises_text(text, ids):
-    """Raises a sentence, which is no error: a TypeError."""
-    if not ids:
-        raise "no tokens"  # noqa: B016
-    return len(text.encode()) / len(ids)
-
-
-@wrong("compression", says="returned an error; write `raise` instead of `return` in front of it")
-def compression_returns_error(text, ids):
-    """Returns the error instead of raising it."""
-    return len(text.encode()) / len(ids) if ids else ValueError("no tokens")
-
-
-@wrong("compression", says="do not round; you kept")
-def compression_four_digits(text, ids):
-    """Rounds inside, to so many digits that it hardly shows."""
-    no_tokens(ids)
-    return round(len(text.encode()) / len(ids), 4)
-
-
-@wrong("compression", says="you divided by one more than the number of tokens")
-def compression_one_more(text, ids):
-    """Avoids the division by zero with one token more."""
-    no_tokens(ids)
-    return len(text.encode()) / (len(ids) + 1)
+@wrong("chat_ids", says="you removed spaces at the ends of a text; leave it as it is")
+def chat_stripped(messages, encode, special):
+    """Tidies up what was typed."""
+    opened = [special["<|start|>"], *encode("assistant")]
+    tidy = [(role, text.strip()) for role, text in messages]
+    return chat_not_opened(tidy, encode, special) + opened

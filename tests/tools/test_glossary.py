@@ -19,6 +19,9 @@ NEEDED = {
         "black box", "corpus", "grey box", "held out", "language model", "loss", "n-gram", "open weights",
         "perplexity", "probability", "recurrent network", "rule-based system", "smoothing",
     },
+    "01_tokenization": {
+        "byte-pair encoding", "embedding", "id", "one-hot", "pre-tokenization", "special token", "token", "vocabulary",
+    },
     "04_gpt2": {
         "arithmetic intensity", "fused", "kernels", "learning rate", "logits", "loss scaling", "model FLOP utilization",
         "optimizer", "residual stream", "roofline", "tied",
