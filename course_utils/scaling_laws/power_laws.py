@@ -72,7 +72,7 @@ def extrapolate(
 
     >>> low, middle, high = extrapolate(np.array([1.0, 2.0, 4.0]), np.array([8.0, 4.4, 2.0]), 8.0)
     >>> round(low, 2), round(middle, 2), round(high, 2)
-    (0.14, 1.03, 7.63)
+    (0.17, 1.03, 6.28)
     """
     n = len(x)
     if n < 3:

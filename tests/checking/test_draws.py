@@ -14,7 +14,7 @@ ALLOWED = 1e-5  # false alarms of a whole check
 DRAWING = (
     "transformer_block.dropout",
     "gpt2.generate",
-    "scaling_laws.bootstrap",
+    "scaling_laws.next_generation",
     "superposition.feature_batch",
     "induction.repeated_sequences",
     "probes.control_labels",

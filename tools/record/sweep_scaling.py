@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2)
 BUDGETS = {1e10: (6, 8, 12, 16, 24), 3.16e10: (6, 8, 12, 16, 24, 32), 1e11: (8, 12, 16, 24, 32, 48),
            3.16e11: (16, 24, 32, 48, 64)}  # FLOP: widths  # fmt: skip
 UNIQUE = 62_500  # tokens of the data wall's text
-WARM_UP = 150_000  # tokens, whatever the run: more than the shortest runs have
+WARM_UP = 400_000  # tokens, whatever the run: more than the shortest runs have
 
 
 def isoflop(seed: int, n_budgets: int = 4) -> list[TrainingRun]:
