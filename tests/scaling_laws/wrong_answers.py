@@ -449,7 +449,7 @@ def cheapest_below_the_floor(loss, served, E, A, B, alpha, beta):
 # --- extrapolate ----------------------------------------------------------------------------------
 
 
-def predicted(x, y, x_new, level=0.95, inside="1 + 1 / n + far", less=2, upper=None, normal=False):
+def foreseen(x, y, x_new, level=0.95, inside="1 + 1 / n + far", less=2, upper=None, normal=False):
     """The prediction interval, with the places where people slip open."""
     n = len(x)
     if n < 3:
@@ -469,56 +469,56 @@ def predicted(x, y, x_new, level=0.95, inside="1 + 1 / n + far", less=2, upper=N
 @wrong("extrapolate", says="that is the interval of the line; a new point scatters around it, too")
 def predicted_line(x, y, x_new, level=0.95):
     """The interval of the mean."""
-    return predicted(x, y, x_new, level, "1 / n + far")
+    return foreseen(x, y, x_new, level, "1 / n + far")
 
 
 @wrong("extrapolate", says="the distance of x_new from the mean of log x is left out")
 def predicted_near(x, y, x_new, level=0.95):
     """As wide far away as in the middle."""
-    return predicted(x, y, x_new, level, "1 + 1 / n")
+    return foreseen(x, y, x_new, level, "1 + 1 / n")
 
 
 @wrong("extrapolate", says="you divided by n.")
 def predicted_n(x, y, x_new, level=0.95):
     """np.std of the errors."""
-    return predicted(x, y, x_new, level, less=0)
+    return foreseen(x, y, x_new, level, less=0)
 
 
 @wrong("extrapolate", says="you divided by n - 1.")
 def predicted_n_1(x, y, x_new, level=0.95):
     """ddof=1, as for a mean."""
-    return predicted(x, y, x_new, level, less=1)
+    return foreseen(x, y, x_new, level, less=1)
 
 
 @wrong("extrapolate", says="you took the quantile of the normal distribution")
 def predicted_normal(x, y, x_new, level=0.95):
     """1.96 for few points."""
-    return predicted(x, y, x_new, level, normal=True)
+    return foreseen(x, y, x_new, level, normal=True)
 
 
 @wrong("extrapolate", says="the quantile has to leave (1 - level)/2 above it")
 def predicted_one_side(x, y, x_new, level=0.95):
     """One tail."""
-    return predicted(x, y, x_new, level, upper=level)
+    return foreseen(x, y, x_new, level, upper=level)
 
 
 @wrong("extrapolate", says="you took 0.95, whatever level was given")
 def predicted_level(x, y, x_new, level=0.95):
     """A constant."""
-    return predicted(x, y, x_new)
+    return foreseen(x, y, x_new)
 
 
 @wrong("extrapolate", says="the middle comes second: (low, middle, high)")
 def predicted_order(x, y, x_new, level=0.95):
     """The prediction first."""
-    low, middle, high = predicted(x, y, x_new, level)
+    low, middle, high = foreseen(x, y, x_new, level)
     return middle, low, high
 
 
 @wrong("extrapolate", says="you returned logarithms; take their exponentials")
 def predicted_logs(x, y, x_new, level=0.95):
     """Stays in log space."""
-    return tuple(math.log(value) for value in predicted(x, y, x_new, level))
+    return tuple(math.log(value) for value in foreseen(x, y, x_new, level))
 
 
 @wrong("extrapolate", says="fit and interval are in x and y themselves")
@@ -537,7 +537,7 @@ def predicted_plain(x, y, x_new, level=0.95):
 @wrong("extrapolate", says="the width belongs into log space")
 def predicted_even(x, y, x_new, level=0.95):
     """As far down as up."""
-    _, middle, high = predicted(x, y, x_new, level)
+    _, middle, high = foreseen(x, y, x_new, level)
     return 2 * middle - high, middle, high
 
 
@@ -546,7 +546,7 @@ def predicted_two_points(x, y, x_new, level=0.95):
     """Divides by nothing."""
     if len(x) < 3:
         return 0.0, 1.0, float("inf")
-    return predicted(x, y, x_new, level)
+    return foreseen(x, y, x_new, level)
 
 
 # --- next_generation ------------------------------------------------------------------------------
