@@ -115,7 +115,7 @@ claims.expect(
 )
 claims.expect(
     "S11", "models that learn from models forget, and what is rare goes first",
-    source=Source("Shumailov et al. 2024", "", "https://doi.org/10.1038/s41586-024-07566-y"),
+    source=Source("Shumailov et al. 2024", "abstract", "https://doi.org/10.1038/s41586-024-07566-y"),
     published="collapse",
     criterion="for each of three seeds eight generations add 0.3 nats or more, and a smaller share is "
               "left of words that came up to 3 times than of words that came over 20 times",
@@ -123,11 +123,11 @@ claims.expect(
 )
 claims.expect(
     "S12", "keeping the real text avoids the collapse",
-    source=Source("Gerstgrasser et al. 2024", "", "https://arxiv.org/abs/2404.01413"),
+    source=Source("Gerstgrasser et al. 2024", "abstract", "https://arxiv.org/abs/2404.01413"),
     published="avoids",
-    criterion="for each of three seeds the loss rises at most half as much as with as much text of the "
-              "last model alone; partly where it rises less",
-    holds=lambda share: share <= 0.5, partly=lambda share: share < 1,
+    criterion="for each of three seeds the loss rises at most a quarter as much as with as much text of the "
+              "last model alone; partly at most three quarters",
+    holds=lambda share: share <= 0.25, partly=lambda share: share <= 0.75,
 )
 claims.expect(
     "S13", "returns diminish", source=Source(NOTES, "2 the illusion of extrapolation"),
@@ -467,31 +467,32 @@ claims.measure(
 # @title Predict: mean or sum
 predict(
     "scaling.stop",
-    "An optimiser minimises the mean of the Huber losses, from log A = 5, 10, 15 and 20. How far does log A "
-    "move from where it began?",
+    "An optimiser minimises the mean of the Huber losses, from log A = 5, from 10 and from the published "
+    "values. How far does log A move from where it began?",
     ["by less than 0.2", "by 1 to 5", "to the minimum"],
 )
 
 # %%
 N, D, L = (x.ravel() for x in world(0))
-starts, ended = (5.0, 10.0, 15.0, 20.0), {}
+starts = [(5.0, 5.0, 0.5, 0.5, 0.5), (10.0, 10.0, 0.5, 0.5, 0.5), scaling_laws.HOFFMANN.theta]
+ended = {}
 for name, divisor in (("mean", len(N)), ("sum / δ", 1e-3)):
-    for start in starts:
-        run = minimize(lambda theta: chinchilla_objective(theta, N, D, L) / divisor,
-                       (start, start, 0.5, 0.5, 0.5), method="L-BFGS-B")
-        ended[name, start] = run.x[0]
-    print(f"{name:<8} from log A {starts} to {[round(float(ended[name, s]), 1) for s in starts]}")
-print(f"the minimum is at {scaling_laws.fit_chinchilla(N, D, L).theta[0]:.1f}")
+    runs = [minimize(lambda theta: chinchilla_objective(theta, N, D, L) / divisor, start, method="L-BFGS-B")
+            for start in starts]
+    ended[name] = [float(run.x[0]) for run in runs]
+    print(f"{name:<8} log A from [5.0, 10.0, 6.0] to {[round(log_A, 1) for log_A in ended[name]]}")
+arrived = scaling_laws.fit_chinchilla(N, D, L).theta[0]
+print(f"the minimum is at {arrived:.1f}")
 
 # %% tags=["display"]
 # @title Measured: mean or sum
-moved = max(abs(ended["mean", s] - s) for s in starts)
-assert moved < 0.2
+moved = max(abs(end - start[0]) for end, start in zip(ended["mean"], starts, strict=True))
+assert moved < 0.2 and max(abs(end - arrived) for end in ended["sum / δ"]) < 0.1
 reveal("scaling.stop", "by less than 0.2" if moved < 0.2 else "by 1 to 5")
 
 # %% [markdown]
-# With the mean every run ends where it began, and believes that it has arrived. With the sum, the nearer starts go to the
-# minimum.
+# With the mean every run ends where it began, and believes that it has arrived: the published values, too, would have stayed.
+# With the sum all three go to the minimum.
 #
 # ## Why Kaplan said 0.73
 #
@@ -738,16 +739,16 @@ table = np.array([[r["N"], r["D"], r["loss"]] for r in told]).T  # (3, runs)
 ends = scaling_laws.percentile_interval(
     np.array([law.E for law in scaling_laws.bootstrap_chinchilla(*table, n_refits=100)])
 )
-assert max(ratios) < 1 and table[2].min() > floor
+assert max(ratios) < 1 and 0 < table[2].min() - floor < 0.12 and ends[0] < floor < ends[1]
 claims.measure("S13", max(ratios), shown=f"each doubling gains at most {max(ratios):.2f} of the one before")
 print(f"true floor {floor:.2f}; a fit to all {len(told)} runs says {ends[0]:.2f} to {ends[1]:.2f} (95 %)")
 show(fig, "Each doubling of the text gains less than the one before, at each of four widths.")
 
 
 # %% [markdown]
-# Each doubling costs twice as much and gains less, in nats, at each width: the curves go towards the floor, or
-# towards what their width can reach. Below: the fit's *E* misses the true floor or is wide. So do not read a fitted *E* as
-# the entropy of English.
+# Each doubling costs twice as much and gains less, at each width: the curves go towards the floor, or towards what their
+# width can reach. The fit's interval for *E* is 0.2 nats wide, although the best models come within 0.12 of the floor. So do not read
+# a fitted *E* as the entropy of English.
 #
 # ## When many people use it
 #
