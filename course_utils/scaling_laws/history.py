@@ -45,12 +45,12 @@ TRAININGS = (
     Figure("Llama 3 405B", 2024.6, 3.8e25, "Llama team 2024"),
 )
 
-# What Hoffmann et al. 2022 read off each of their three approaches, as they print it: the exponent a
-# of N ~ C^a with their interval, and the best size for 5.76e23 FLOP.
+# The best number of parameters for 5.76e23 FLOP, as Hoffmann et al. 2022 print it for each of their
+# three approaches.
 APPROACHES = {
-    "1: lowest of all curves": {"a": 0.50, "interval": (0.488, 0.502), "N": 67e9},
-    "2: IsoFLOP": {"a": 0.49, "interval": (0.462, 0.534), "N": 63e9},
-    "3: one formula": {"a": 0.46, "interval": (0.454, 0.455), "N": 40e9},
+    "1: lowest of all curves": 67e9,
+    "2: IsoFLOP": 63e9,
+    "3: one formula": 40e9,
 }
 
 

@@ -407,7 +407,7 @@ for seed in progress(range(20), "studies"):
 # %% tags=["display"]
 # @title Measured: three approaches, and what was published
 fig, ax = subplots(figsize=(9, 3.8))
-printed = [GOPHER / (6 * row["N"] ** 2) for row in scaling_laws.APPROACHES.values()]
+printed = [GOPHER / (6 * N**2) for N in scaling_laws.APPROACHES.values()]
 for row, (answers, value) in enumerate(zip(advice.values(), printed, strict=True)):
     ax.plot(answers, [row] * 20, "o", color=COLORS["blue"], alpha=0.5, label=None if row else "20 studies")
     ax.plot(value, row + 0.25, "v", color=COLORS["vermillion"], markersize=10,
