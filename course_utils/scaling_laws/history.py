@@ -30,7 +30,6 @@ TRANSISTORS = (
     Figure("Pentium", 1993.2, 3.1e6, "Intel"),
     Figure("Pentium 4", 2000.9, 4.2e7, "Intel"),
     Figure("V100", 2017.4, 2.11e10, "NVIDIA, V100 whitepaper"),
-    Figure("A100", 2020.4, 5.42e10, "NVIDIA, A100 whitepaper"),
     Figure("H100", 2022.2, 8e10, "NVIDIA, H100 whitepaper"),
 )
 
