@@ -144,8 +144,8 @@ claims.criteria()
 # ## A line, and what bends it
 #
 # **Question.** In 2020 Kaplan and others trained hundreds of models and wrote one law for all: the loss *L*, in nats a
-# token, falls with the number *N* of parameters as *L* = (*N*<sub>c</sub> / *N*)<sup>*α*</sup>, with *α* = 0.076. Such a
-# law, in which one quantity is a power of another, is called a **power law**. With logarithms on both axes it is a straight
+# token, falls with the number *N* of parameters as *L* = (*N*<sub>c</sub> / *N*)<sup>*α*</sup>, with *α* = 0.076. A law
+# in which one quantity is a power of another is called a **power law**. With logarithms on both axes it is a straight
 # line: log *L* = *α* log *N*<sub>c</sub> − *α* log *N*.
 
 # %% tags=["display"]
@@ -275,8 +275,8 @@ show(fig, f"Without embeddings the law lies on a line, R² {fits[1]:.3f}; with a
 # ## Two knobs: Chinchilla
 #
 # **Question.** Size is one knob, the number *D* of tokens the other. Training costs about *C* = 6·*N*·*D* floating-point
-# operations (FLOP). What should a budget buy? The best split is called **compute-optimal**. Hoffmann and others (2022)
-# trained over 400 models, and found it in three ways.
+# operations (FLOP). What should a budget buy? The split between size and text that gives the
+# lowest loss is called **compute-optimal**. Hoffmann and others (2022) trained over 400 models, and found it in three ways.
 
 # %% tags=["display"]
 # @title Three approaches, as a diagram
@@ -302,7 +302,7 @@ d.picture(
 
 # %% [markdown]
 # At a fixed price a larger model reads less: too small a model cannot learn it all, too large a model has not read enough. So
-# over log *N* the losses of one budget, an **IsoFLOP** curve, have a lowest point.
+# over log *N* the losses of one budget, an *IsoFLOP* curve, have a lowest point.
 #
 # ### Exercise 2 · the best size of a budget
 #
@@ -333,8 +333,8 @@ fit_isoflop = check("scaling_laws.fit_isoflop", fit_isoflop)
 # solution("scaling_laws.fit_isoflop")
 
 # %% [markdown]
-# For approach 3 a fit needs a number to make small. Hoffmann and others compare *logarithms* of losses by the **Huber
-# loss**, which is a square for small errors and a line for large ones, so that outliers do not pull with their square.
+# For approach 3 a fit needs a number to make small. Hoffmann and others compare *logarithms* of losses by the *Huber
+# loss*, which is a square for small errors and a line for large ones, so that outliers do not pull with their square.
 #
 # ### Exercise 3 · what the fit minimises
 #
@@ -464,7 +464,7 @@ claims.measure(
 
 # %% [markdown]
 # The refit says 18, close to approaches 1 and 2; rounding alone makes 93 of 60. The cause: Hoffmann and others
-# minimised the **mean** of the Huber losses. With *δ* = 0.001 that is tiny, its slope is tinier, and an optimiser
+# minimised the mean of the Huber losses. With *δ* = 0.001 that is tiny, its slope is tinier, and an optimiser
 # stops where the slope is below a threshold.
 
 # %% tags=["display"]
@@ -762,7 +762,8 @@ show(fig, "Each doubling of the text gains less than the one before, at each of 
 # ## When many people use it
 #
 # **Question.** Chinchilla's split makes *training* cheap. But each token that a model serves costs about 2·*N* FLOP more, for ever. A smaller
-# model that was trained for longer may cost less in all: this is **over-training**.
+# model that was trained for longer may cost less in all. To train a smaller model, for longer than is cheapest in training, is called
+# **over-training**.
 #
 # ### Exercise 5 · equal loss, least total cost
 #
@@ -795,8 +796,8 @@ cheapest_model = check("scaling_laws.cheapest_model", cheapest_model)
 # @title Predict: ten trillion tokens served
 predict(
     "scaling.serve",
-    "A model as good as Chinchilla's best is to serve 10¹³ tokens, seven times what it was trained on. How "
-    "large is the cheapest, compared with the one that is cheapest to train?",
+    "A model as good as Chinchilla's best is to serve 10¹³ tokens, seven times what it was trained on. "
+    "How large is the cheapest, compared with the one that is cheapest to train?",
     ["the same size", "about half", "a tenth"],
 )
 
@@ -883,8 +884,8 @@ show(fig, f"Transistors double in {months[0]:.0f} months, the compute of trainin
 # Villalobos and others (2024) estimate all public human text at 300 trillion tokens, 95 % between 100 and 1,000, and expect it to be used up
 # between 2026 and 2032 if trainings go on growing. (Their estimate; we cannot measure it.) Can models write the rest?
 #
-# A model learns from text that the model before it wrote, and the next one from *its* text. What such models lose over the
-# generations is called **model collapse**. Our model here is the smallest: a **bigram model**, which knows only what followed each word.
+# When each model learns from text that the model before it wrote, something is lost with every generation: this is **model collapse**.
+# We show it with the smallest of models. A **bigram model** knows of each word only which words followed it.
 #
 # ### Exercise 6 · the next generation
 #
@@ -963,8 +964,8 @@ assert max(kept["1 to 3"]) < min(kept["4 to 20"]) and max(kept["4 to 20"]) < min
 assert rise["replace"].min() > rise["replace, longer text"].max() > rise["accumulate"].max() > 0
 claims.measure(
     "S11", [rise["replace"].min(), max(kept["1 to 3"]), min(kept["over 20"])],
-    shown=f"+{rise['replace'].min():.1f} nats or more; left of rare words {np.mean(kept['1 to 3']):.0%}, "
-          f"of common ones {np.mean(kept['over 20']):.0%}",
+    shown=f"+{rise['replace'].min():.1f} nats or more; left of rare words "
+          f"{np.mean(kept['1 to 3']):.0%}, of common ones {np.mean(kept['over 20']):.0%}",
 )
 claims.measure(
     "S12", share.max(), shown=f"the loss rises {share.min():.2f} to {share.max():.2f} times as much",

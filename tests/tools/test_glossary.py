@@ -18,7 +18,7 @@ NEEDED = {
         "softmax", "temperature", "value",
     },
     "05_scaling_laws": {
-        "Huber loss", "IsoFLOP", "bigram model", "compute-optimal", "floor", "model collapse", "over-training", "power law",
+        "bigram model", "compute-optimal", "floor", "model collapse", "over-training", "power law",
     },
     "08_model_budget": {
         "activations", "checkpointing", "floating-point operations", "gradient accumulation",
