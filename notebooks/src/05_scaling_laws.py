@@ -436,7 +436,7 @@ reveal("scaling.approach", max(spread, key=spread.get))
 # ## Where the published fit stopped
 #
 # Besiroglu and others (2024) read 245 points off a figure of that paper, and fitted again. Here are
-# their fit and ours, with your objective's value on those points (recorded; lower is better).
+# their fit and ours, with the objective of exercise 3 on those points (recorded; lower is better).
 
 # %% tags=["display"]
 # @title Recorded: the published law and the refits
@@ -463,7 +463,7 @@ claims.measure(
 )
 
 # %% [markdown]
-# The refit says 18, close to approaches 1 and 2; rounding alone makes 93 of 60. The cause: Hoffmann and others
+# The refit says 18, close to approaches 1 and 2; rounding alone makes 93 of 59. The cause: Hoffmann and others
 # minimised the mean of the Huber losses. With *δ* = 0.001 that is tiny, its slope is tinier, and an optimiser
 # stops where the slope is below a threshold.
 
@@ -881,7 +881,7 @@ show(fig, f"Transistors double in {months[0]:.0f} months, the compute of trainin
 #
 # ## When text runs out
 #
-# Villalobos and others (2024) estimate all public human text at 300 trillion tokens, 95 % between 100 and 1,000, and expect it to be used up
+# Villalobos and others (2024) estimate all public human text at 300 trillion tokens, with an interval from 100 to 1,000, and expect it to be used up
 # between 2026 and 2032 if trainings go on growing. (Their estimate; we cannot measure it.) Can models write the rest?
 #
 # When each model learns from text that the model before it wrote, something is lost with every generation: this is **model collapse**.
