@@ -46,7 +46,14 @@ assert find_spec("course_utils") and __import__("course_utils").__version__.star
 EXERCISES, VIEWS, PREDICTIONS = 4, 2, 3
 # Lessons of the second edition: rules that the others do not meet yet hold for these. A lesson joins
 # them when its own issue rewrites it.
-SECOND = {"02_attention", "04_gpt2", "05_scaling_laws", "08_model_budget", "09_sampling", "17_grokking"}
+SECOND = {
+    "02_attention",
+    "04_gpt2",
+    "05_scaling_laws",
+    "08_model_budget",
+    "09_sampling",
+    "17_grokking",
+}
 LOOKS = {
     "show",
     "explore",
