@@ -1,5 +1,7 @@
 """How loss falls with size, data and compute: the fits and runs of lesson 05."""
 
+from course_utils.scaling_laws.collapse import bigram_loss, next_generation, words_left
+from course_utils.scaling_laws.history import APPROACHES, TRAININGS, TRANSISTORS, doubling_time
 from course_utils.scaling_laws.laws import (
     BESIROGLU,
     HOFFMANN,
@@ -7,6 +9,7 @@ from course_utils.scaling_laws.laws import (
     KAPLAN,
     Chinchilla,
     bootstrap_chinchilla,
+    cheapest_model,
     chinchilla_objective,
     fit_chinchilla,
     fit_isoflop,
@@ -18,6 +21,7 @@ from course_utils.scaling_laws.power_laws import (
     Array,
     bootstrap,
     broken_power_law,
+    extrapolate,
     fit_power_law,
     fit_saturating,
     percentile_interval,
@@ -34,6 +38,15 @@ from course_utils.scaling_laws.runs import (
 )
 
 __all__ = [
+    "APPROACHES",
+    "TRAININGS",
+    "TRANSISTORS",
+    "bigram_loss",
+    "cheapest_model",
+    "doubling_time",
+    "extrapolate",
+    "next_generation",
+    "words_left",
     "Array",
     "BATCH",
     "BESIROGLU",

@@ -1,17 +1,18 @@
-"""Exercises of lesson 05. The right values come from numpy.polyfit, fractions, plain loops, a
-search and counting.
+"""Exercises of lesson 05. The right values come from numpy.polyfit, plain loops, a search and
+counting.
 """
 
 import random
 from collections.abc import Callable
-from itertools import pairwise
+from functools import partial
 from math import exp, log
 
 import numpy as np
+from scipy import stats
 
 from course_utils.checking import Exercises, Wrong, draws, expect
+from course_utils.scaling_laws import collapse, power_laws
 from course_utils.scaling_laws import laws as scaling_laws
-from course_utils.scaling_laws import power_laws
 
 EXERCISES = Exercises()
 
@@ -97,133 +98,93 @@ def check_power_law_line(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- bootstrap ------------------------------------------------------------------------------------
+# --- fit_isoflop ----------------------------------------------------------------------------------
 
 
-class Recorder:
-    """A statistic that keeps the samples it was given."""
-
-    __name__ = "statistic"
-
-    def __init__(self) -> None:
-        self.samples: list[np.ndarray] = []
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        self.samples.append(np.array(rows))
-        return np.array([np.mean(rows), np.max(rows)])
-
-    def __deepcopy__(self, memo: dict) -> "Recorder":
-        return self  # the engine copies arguments; the record must stay in one place
+def lowest_point(u: np.ndarray, height: np.ndarray) -> tuple[float, float]:
+    """Where the parabola through (u, height) is lowest, and how low."""
+    a, b, c = np.polyfit(u, height, 2)
+    return float(-b / (2 * a)), float(c - b * b / (4 * a))
 
 
-def _judge_samples(seen: list[np.ndarray], rows: np.ndarray, n_refits: int, call: str) -> None:
-    """Whole rows, drawn anew for each sample, with replacement, all with the same chance."""
-    n = len(rows)
-    if len(seen) != n_refits:
-        raise Wrong(
-            f"{call}: the statistic was computed {len(seen)} times; it must be n_refits times, once a sample."
-        )
-    for sample in seen:
-        if sample.shape != rows.shape:
-            raise Wrong(
-                f"{call}: a sample has shape {sample.shape}; it must have as many rows as the data, {rows.shape}."
-            )
-        if not np.isin(sample, rows).all():
-            raise Wrong(
-                f"{call}: a sample holds numbers that are not in the data. Draw rows of the data, and leave them as they are."
-            )
-        if not (sample[:, 1] == 100 * sample[:, 0]).all():
-            raise Wrong(
-                f"{call}: the numbers of a row got separated. Draw whole rows: x and y of a point stay together."
-            )
-    drawn = np.array([sample[:, 0] for sample in seen]).astype(int)  # (n_refits, n)
-    if all(len(set(sample)) == n for sample in drawn.tolist()):
-        raise Wrong(
-            f"{call}: every sample holds every row once. Draw with replacement: some rows twice, some not at all."
-        )
-    found = [set(sample) for sample in drawn.tolist()]
-    if all(b <= a for a, b in pairwise(found)) and len(found[-1]) < len(found[0]):
-        raise Wrong(
-            f"{call}: each sample holds only rows of the sample before. Draw every sample from the data."
-        )
-    # a few are, by chance, where each sample's rows come in the order of the data
-    if len({tuple(sample) for sample in drawn.tolist()}) < 0.8 * n_refits:
-        raise Wrong(
-            f"{call}: some samples are the same. Draw anew for each; do not restart the generator inside the loop."
-        )
-    draws.must_be_uniform(
-        np.bincount(drawn.ravel(), minlength=n + 1)[1:].tolist(),
-        f"{call}: some rows are drawn far more often than others; all must have the same chance.",
-        f"{call}: row {{end}} of 0 to {n - 1} was never drawn. rng.integers(0, n) ends at n - 1 already.",
-    )
-    even = f"{call}: over all samples each row comes equally often, which chance does not do. Draw each sample by itself."
-    draws.must_vary_together(
-        [np.bincount(drawn.ravel(), minlength=n + 1)[1:].tolist()],
-        [1 / n] * n,
-        even,
-        f"{call}: some rows are drawn far more often than others; all must have the same chance.",
-    )
-    draws.must_repeat(
-        [len(set(sample)) for sample in drawn.tolist()],
-        n,
-        f"{call}: the samples hold too few different rows. Draw each row from all the data.",
-        f"{call}: the samples hold too many different rows. Draw with replacement, each row from all n.",
-    )
+def bottom_of(N: np.ndarray, L: np.ndarray) -> tuple[float, float]:
+    at, low = lowest_point(np.log10(N) - 8, L)
+    return 10 ** (at + 8), low
 
 
-def _judge_generator(
-    student: Callable, rows: np.ndarray, seed: int, seen: list[np.ndarray], call: str
-) -> None:
-    """The same seed gives the samples that were seen, another one gives others."""
-    n_refits = len(seen)
-    again = Recorder()
-    student(again, rows, n_refits, np.random.default_rng(seed))
-    if not np.array_equal(np.array(again.samples), np.array(seen)):
-        raise Wrong(
-            f"{call}: the same rng gave other samples. Draw from the rng that you are given, not from np.random or random."
-        )
-    other = Recorder()
-    student(other, rows, n_refits, np.random.default_rng(seed + 1))
-    if np.array_equal(np.array(other.samples), np.array(seen)):
-        raise Wrong(
-            f"{call}: another rng gave the same samples. Draw from the rng that you are given."
-        )
+def without_two(N: np.ndarray, L: np.ndarray) -> tuple[float, float]:
+    """-b / a, with the parabola's height there."""
+    curve = np.polyfit(np.log(N), L, 2)
+    at = -curve[1] / curve[0]
+    return float(np.exp(at)), float(np.polyval(curve, at))
+
+
+def lowest_three(N: np.ndarray, L: np.ndarray) -> tuple[float, float]:
+    """The parabola through the lowest point and its two neighbours."""
+    order = np.argsort(N)
+    at = min(max(int(np.argmin(L[order])), 1), len(N) - 2)
+    return bottom_of(N[order][at - 1 : at + 2], L[order][at - 1 : at + 2])
+
+
+def in_log_loss(N: np.ndarray, L: np.ndarray) -> tuple[float, float]:
+    at, low = bottom_of(N, np.log(L))
+    return at, exp(low)
+
+
+def in_plain_size(N: np.ndarray, L: np.ndarray) -> tuple[float, float]:
+    at, low = lowest_point(N / 1e8, L)
+    return at * 1e8, low
 
 
 @EXERCISES.add(
-    power_laws.bootstrap,
+    scaling_laws.fit_isoflop,
     difficulty=2,
-    minutes=7,
+    minutes=8,
+    sizes=False,  # a parabola needs three points
+    gradients=False,
+    refuses=[
+        (np.array([1e7, 1e8, 1e9]), np.array([3.0, 2.5, 2.25])),
+        (np.array([1e7, 1e8, 1e9]), np.array([2.25, 2.5, 3.0])),
+        (np.array([1e7, 1e8, 1e9]), np.array([2.0, 3.0, 2.0])),
+    ],
+    mistakes={
+        "you returned the measured model with the lowest loss; the best size lies between the sizes that were tried": (
+            lambda N, L: (float(N[np.argmin(L)]), float(np.min(L)))
+        ),
+        "the parabola is fitted over N itself; take the logarithm of N": in_plain_size,
+        "you fitted log L; the parabola's height is L itself": in_log_loss,
+        "you returned the logarithm of the best N; take its exponential": (
+            lambda N, L: (log(bottom_of(N, L)[0]), bottom_of(N, L)[1])
+        ),
+        "N is right; the L beside it is the lowest loss that was measured, not the parabola's": (
+            lambda N, L: (bottom_of(N, L)[0], float(np.min(L)))
+        ),
+        "you returned L first; N comes first": lambda N, L: bottom_of(N, L)[::-1],
+        "you fitted only the three points around the lowest; take all points": lowest_three,
+        "the lowest point of a·u² + b·u + c lies at -b / (2a); the 2 is missing": without_two,
+    },
     hints=[
-        "One sample: n whole rows, drawn with replacement. A row may come twice, another not at all.",
-        "rng.integers(0, n, size=n) are n numbers from 0 to n - 1; rows[…] of them is a sample.",
-        "np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]).",
+        "Take u = log N. np.polyfit(u, L, 2) gives a, b, c of the parabola a·u² + b·u + c.",
+        "It is lowest at u = -b / (2a), with the height c - b² / (4a). That is a lowest point only if a > 0.",
+        "N is np.exp(u). Raise ValueError unless a > 0 and N.min() <= np.exp(u) <= N.max().",
     ],
 )
-def check_bootstrap(student: Callable, rng: random.Random) -> None:
-    n = rng.randint(9, 12)
-    n_refits = rng.randint(300, 400)
-    rows = np.array([[i + 1.0, 100.0 * (i + 1)] for i in range(n)])
-    seed = rng.randrange(1000)
-    statistic = Recorder()
-    before = np.random.get_state()[1].copy()
-    call = f"bootstrap(statistic, rows, n_refits={n_refits}, rng) with {n} rows of 2 numbers"
-    got = student(statistic, rows, n_refits, np.random.default_rng(seed))
-    seen = statistic.samples
-    _judge_samples(seen, rows, n_refits, call)
-    _judge_generator(student, rows, seed, seen, call)
-    if not np.array_equal(before, np.random.get_state()[1]):
-        raise Wrong(
-            f"{call}: it used numpy's global generator. Draw from rng, as in rng.integers(0, n, size=n)."
-        )
-    want = np.array([[sample.mean(), sample.max()] for sample in seen])  # (n_refits, 2)
-    mistakes = {
-        "return the result of each sample, not their mean": want.mean(0),
-        "return the result of each sample, in the order of the samples": np.sort(want, axis=0),
-        "return the results themselves, not their spread": want.std(0),
-        "the results stand in a list; make an array of it, np.array(…)": list(want),
-    }
-    expect(got, want, call, mistakes=mistakes)
+def check_fit_isoflop(student: Callable, rng: random.Random) -> None:
+    for n, noise in ((3, 0.0), (5, 0.02), (6, 0.03), (9, 0.02)):
+        best = 10 ** rng.uniform(7.7, 8.3)
+        height = rng.uniform(2, 3)
+        u = np.linspace(-1.1, 1.2, n) + [rng.uniform(-0.1, 0.1) for _ in range(n)]
+        N = best * 10**u
+        L = height + rng.uniform(0.3, 0.6) * u**2 + [rng.gauss(0, noise) for _ in range(n)]
+        call = f"fit_isoflop(N, L) with {n} sizes"
+        expect(student(N, L), bottom_of(N, L), call, tol=1e-5)
+    order = np.array(rng.sample(range(n), n))
+    expect(
+        student(N[order], L[order]),
+        bottom_of(N, L),
+        f"fit_isoflop(N, L) with {n} sizes in another order",
+        tol=1e-5,
+    )
 
 
 # --- chinchilla_objective -------------------------------------------------------------------------
@@ -366,75 +327,345 @@ def _check_huge_theta(
     expect(float(got), want, "chinchilla_objective(theta, N, D, L) with log A above 800", tol=1e-6)
 
 
-# --- optimal_allocation ---------------------------------------------------------------------------
+# --- cheapest_model -------------------------------------------------------------------------------
 
 
-def searched(C: float, A: float, B: float, alpha: float, beta: float) -> float:
-    """log N of the lowest loss, by thirds."""
-    low = 0.0
-    high = log(C / 6)
-    for _ in range(200):
+def thirds(cost: Callable[[float], float], low: float, high: float) -> float:
+    """Where a cost with one valley is lowest."""
+    for _ in range(120):
         one = low + (high - low) / 3
         two = high - (high - low) / 3
-        a, b = (A * exp(-alpha * n) + B * exp(-beta * (log(C / 6) - n)) for n in (one, two))
-        low, high = (low, two) if a < b else (one, high)
+        low, high = (low, two) if cost(one) < cost(two) else (one, high)
     return (low + high) / 2
 
 
+def cheapest(loss, served, E, A, B, alpha, beta, serve=2.0):
+    """N and D by a search over log N, with another price of serving for a mistake."""
+    over = loss - E
+
+    def tokens(u: float) -> float:
+        left = over - A * exp(-alpha * u)
+        return (B / left) ** (1 / beta) if left > 0 else float("inf")
+
+    def cost(u: float) -> float:
+        D = tokens(u)
+        # a slope towards the sizes that reach the loss, where none does
+        if D > 1e200:
+            return 1e6 - u
+        return u + log(6 * D + serve * served)
+
+    u = thirds(cost, 0.0, log(A / over) / alpha + 25)
+    return exp(u), tokens(u)
+
+
+def at_least_compute(loss, served, E, A, B, alpha, beta):
+    """What trains cheapest."""
+    return cheapest(loss, 0.0, E, A, B, alpha, beta)
+
+
+def half_each(loss, served, E, A, B, alpha, beta):
+    """Half of what is above the floor for the size, half for the data."""
+    half = (loss - E) / 2
+    return (A / half) ** (1 / alpha), (B / half) ** (1 / beta)
+
+
+def mistaken(serve: float = 2.0, **changes: str | float) -> Callable:
+    """A mistake that takes another price, or another number of the law, by name or by value."""
+
+    def answer(loss, served, E, A, B, alpha, beta):
+        given = dict(loss=loss, served=served, E=E, A=A, B=B, alpha=alpha, beta=beta)
+        taken = {name: given[x] if isinstance(x, str) else x for name, x in changes.items()}
+        return cheapest(**(given | taken), serve=serve)
+
+    return answer
+
+
 @EXERCISES.add(
-    scaling_laws.optimal_allocation,
+    scaling_laws.cheapest_model,
     difficulty=3,
-    minutes=12,
+    minutes=11,
+    gradients=False,
+    refuses=[(1.8, 1e12, 1.8, 400.0, 900.0, 0.33, 0.37), (1.5, 0.0, 1.8, 400.0, 900.0, 0.33, 0.37)],
+    mistakes={
+        "what is served is not counted: add 2·N·served to the cost": at_least_compute,
+        "a token costs 6·N FLOP in training and 2·N in serving; you counted the same for both": mistaken(
+            serve=6.0
+        ),
+        "A and B are swapped": mistaken(A="B", B="A"),
+        "alpha and beta are swapped": mistaken(alpha="beta", beta="alpha"),
+        "the floor E is left out: A/N^alpha + B/D^beta is the loss minus E": mistaken(E=0.0),
+        "you returned D first; N comes first": lambda *given: cheapest(*given)[::-1],
+        "you let size and data take half each of what is above the floor; look for the cheapest": half_each,
+        "D counts the tokens of the training only; do not add the served ones": (
+            lambda loss, served, *law: (
+                cheapest(loss, served, *law)[0],
+                cheapest(loss, served, *law)[1] + served,
+            )
+        ),
+    },
     hints=[
-        "Put D = C / (6 N) into A/N^alpha + B/D^beta, so that only N is left. At the minimum the derivative by N is 0.",
-        "It says alpha · A / N^alpha = beta · B / D^beta. Put D in again and solve for N.",
-        "N = G · (C / 6)^(beta / (alpha + beta)) with G = (alpha A / (beta B))^(1 / (alpha + beta)); D = C / (6 N).",
+        "For each N there is one D that reaches the loss: B/D^beta = loss - E - A/N^alpha. Solve it for D.",
+        "Then the cost 6·N·D + 2·N·served depends on N alone. Go through many N on a logarithmic grid, or take "
+        "scipy.optimize.minimize_scalar over log N.",
+        "Easier to search: let size take the share s of what is above the floor, A/N^alpha = s·(loss - E) and B/D^beta = (1 - s)·(loss - E). "
+        "Then 0 < s < 1, and N and D have formulas.",
     ],
 )
-def check_optimal_allocation(student: Callable, rng: random.Random) -> None:
-    for _ in range(4):
-        C = 10 ** rng.uniform(18, 25)
-        A = rng.uniform(100, 600)
-        B = rng.uniform(700, 3000)
-        alpha = rng.uniform(0.26, 0.33)
-        beta = rng.uniform(0.36, 0.45)
-        call = f"optimal_allocation(C={C:.2g}, A={A:.0f}, B={B:.0f}, alpha={alpha:.2f}, beta={beta:.2f})"
-        N = exp(searched(C, A, B, alpha, beta))
-        s = alpha + beta
+def check_cheapest_model(student: Callable, rng: random.Random) -> None:
+    for factor in (0.0, 0.5, 5.0, 100.0):
+        E = rng.uniform(1.5, 1.9)
+        A = rng.uniform(300, 600)
+        B = rng.uniform(900, 3000)
+        alpha = rng.uniform(0.30, 0.35)
+        beta = rng.uniform(0.37, 0.42)
+        loss = E + rng.uniform(0.15, 0.4)
+        served = round(factor * cheapest(loss, 0.0, E, A, B, alpha, beta)[1])
+        call = f"cheapest_model(loss={loss:.2f}, served={served:.2g}, …)"
+        expect(
+            student(loss, float(served), E, A, B, alpha, beta),
+            cheapest(loss, float(served), E, A, B, alpha, beta),
+            call,
+            tol=2e-3,
+        )
 
-        def pair(N: float, D: float | None = None, C: float = C) -> tuple[float, float]:
-            return N, C / (6 * N) if D is None else D
 
-        G = (alpha * A / (beta * B)) ** (1 / s)
-        mistakes = {
-            "you returned D first; N comes first": pair(N)[::-1],
-            "the 6 is missing: C = 6 · N · D": pair(G * C ** (beta / s), C / (G * C ** (beta / s))),
-            "D is C / (6 N), not C / N": (N, C / N),
-            "N grows as C to the power of beta / (alpha + beta); you took alpha": pair(G * (C / 6) ** (alpha / s)),
-            "alpha and beta are missing in G: it is (alpha A / (beta B))^(1 / (alpha + beta))": pair((A / B) ** (1 / s) * (C / 6) ** (beta / s)),
-            "G is missing: it is (alpha A / (beta B))^(1 / (alpha + beta))": pair((C / 6) ** (beta / s)),
-            "G stands upside down": pair((C / 6) ** (beta / s) / G),
-            "the exponent 1 / (alpha + beta) of G is missing": pair((alpha * A / (beta * B)) * (C / 6) ** (beta / s)),
-            "A and B are swapped in G": pair((alpha * B / (beta * A)) ** (1 / s) * (C / 6) ** (beta / s)),
-            "alpha and beta are swapped in G": pair((beta * A / (alpha * B)) ** (1 / s) * (C / 6) ** (beta / s)),
-            "that is 20 tokens per parameter whatever the law says; minimise the loss": pair((C / 120) ** 0.5),
-            "that is half of the compute for each, whatever the law says": pair(G * (C / 6) ** 0.5),
-            "N and D cost more, or less, than C together: D = C / (6 N)": (N, (C / 6) ** (alpha / s)),
-        }  # fmt: skip
-        expect(student(C, A, B, alpha, beta), pair(N), call, mistakes=mistakes, tol=1e-5)
-    A = rng.uniform(200, 500)
-    alpha = rng.uniform(0.3, 0.4)
+# --- extrapolate ----------------------------------------------------------------------------------
+
+
+def interval(x, y, x_new, level=0.95, new=1.0, distance=1.0, less=2, normal=False, tail=None):
+    """The interval from numpy's own fit; the other arguments make mistakes of it."""
+    n = len(x)
+    u = np.log(x)
+    k, c = np.polyfit(u, np.log(y), 1)
+    s = np.sqrt(((np.log(y) - c - k * u) ** 2).sum() / (n - less))
+    far = distance * (np.log(x_new) - u.mean()) ** 2 / (n * u.var())
+    upper = (1 + level) / 2 if tail is None else tail(level)
+    t = stats.norm.ppf(upper) if normal else stats.t.ppf(upper, n - 2)
+    wide = float(t * s * np.sqrt(new + 1 / n + far))
+    middle = float(c + k * np.log(x_new))
+    return exp(middle - wide), exp(middle), exp(middle + wide)
+
+
+def in_plain_numbers(x, y, x_new, level=0.95):
+    """The same without any logarithm."""
+    n = len(x)
+    k, c = np.polyfit(x, y, 1)
+    s = np.sqrt(((y - c - k * x) ** 2).sum() / (n - 2))
+    wide = stats.t.ppf((1 + level) / 2, n - 2) * s
+    wide = float(wide * np.sqrt(1 + 1 / n + (x_new - x.mean()) ** 2 / (n * x.var())))
+    middle = float(c + k * x_new)
+    return middle - wide, middle, middle + wide
+
+
+def same_on_both_sides(x, y, x_new, level=0.95):
+    """The upper half of the width on both sides, in y."""
+    _, middle, high = interval(x, y, x_new, level)
+    return 2 * middle - high, middle, high
+
+
+@EXERCISES.add(
+    power_laws.extrapolate,
+    difficulty=2,
+    minutes=10,
+    sizes=False,  # a line and a spread need three points
+    gradients=False,
+    refuses=[(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 4.0)],
+    mistakes={
+        "that is the interval of the line; a new point scatters around it, too: 1 + 1/n + …": partial(
+            interval, new=0.0
+        ),
+        "the distance of x_new from the mean of log x is left out: far away the line is less sure": (
+            partial(interval, distance=0.0)
+        ),
+        "s² divides by n - 2, since two numbers were fitted; you divided by n": partial(
+            interval, less=0
+        ),
+        "s² divides by n - 2, since two numbers were fitted; you divided by n - 1": partial(
+            interval, less=1
+        ),
+        "you took the quantile of the normal distribution; few points need Student's t": partial(
+            interval, normal=True
+        ),
+        "the quantile has to leave (1 - level)/2 above it; you left all of 1 - level on one side": (
+            partial(interval, tail=lambda level: level)
+        ),
+        "you took 0.95, whatever level was given": (
+            lambda x, y, x_new, level=0.95: interval(x, y, x_new, 0.95)
+        ),
+        "the middle comes second: (low, middle, high)": (
+            lambda *given, **more: tuple(interval(*given, **more)[i] for i in (1, 0, 2))
+        ),
+        "you returned logarithms; take their exponentials": (
+            lambda *given, **more: tuple(map(log, interval(*given, **more)))
+        ),
+        "fit and interval are in x and y themselves; take the logarithm of both": in_plain_numbers,
+        "the width belongs into log space: low and high are the middle divided and multiplied by one factor": (
+            same_on_both_sides
+        ),
+    },
+    hints=[
+        "All happens in log space: u = log x, v = log y, and the line v = log c + k·u of power_law_line.",
+        "s = √(sum of squared errors / (n - 2)); far = (log x_new - mean u)² / sum of (u - mean u)²; "
+        "the half width is t · s · √(1 + 1/n + far).",
+        "t is scipy's stats.t.ppf((1 + level) / 2, n - 2). Return the exponentials of middle - width, middle and middle + width.",
+    ],
+)
+def check_extrapolate(student: Callable, rng: random.Random) -> None:
+    for n, level in ((4, 0.95), (5, 0.9), (9, 0.95), (12, 0.8)):
+        k = -rng.uniform(0.05, 0.5)
+        x = np.sort([10 ** rng.uniform(0, 3) for _ in range(n)])
+        y = rng.uniform(2, 8) * x**k * np.exp([rng.gauss(0, 0.1) for _ in range(n)])
+        x_new = float(x[-1] * rng.uniform(3, 10))
+        call = f"extrapolate(x, y, x_new={x_new:.0f}, level={level:g}) with {n} points"
+        expect(student(x, y, x_new, level), interval(x, y, x_new, level), call, tol=1e-5)
     expect(
-        student(6e20, A, A, alpha, alpha),
-        (1e10, 1e10),
-        "optimal_allocation(6e20, …) where size and data count the same",
+        student(x, y, x_new),
+        interval(x, y, x_new),
+        "extrapolate(x, y, x_new) with the default level",
         tol=1e-5,
     )
-    C = np.array([1e19, 1e21]) * rng.uniform(1, 5)
-    N = np.exp([searched(c, 400.0, 900.0, 0.33, 0.37) for c in C])
+    x = np.array([1e18, 1e19, 1e20, 1e21])
+    y = 3 * (x / 1e20) ** -0.05 * np.exp([rng.gauss(0, 0.01) for _ in range(4)])
     expect(
-        student(C, 400.0, 900.0, 0.33, 0.37),
-        (N, C / (6 * N)),
-        "optimal_allocation(C, …) with an array of two budgets",
+        student(x, y, 1e22),
+        interval(x, y, 1e22),
+        "extrapolate(x, y, x_new=1e22) from budgets of 1e18 to 1e21 FLOP",
         tol=1e-5,
     )
+
+
+# --- next_generation ------------------------------------------------------------------------------
+
+PAIRS = ((0, 1, 6), (0, 2, 3), (0, 0, 1), (1, 0, 5), (1, 2, 2), (2, 0, 4), (2, 1, 1))
+ALPHABET = 3
+
+
+def some_text(rng: random.Random, n: int) -> np.ndarray:
+    """A text of three words in which some words follow a word far more often than others."""
+    chances = {
+        a: [c for b in range(ALPHABET) for x, y, c in PAIRS if (x, y) == (a, b)]
+        for a in range(ALPHABET)
+    }
+    after = {a: [y for x, y, _ in sorted(PAIRS) if x == a] for a in range(ALPHABET)}
+    text = [0]
+    while len(text) < n:
+        text += rng.choices(after[text[-1]], chances[text[-1]])
+    return np.array(text)
+
+
+def walk(text, n, rng, accumulate=False, start=None, pick=None, turned=False, only=False):
+    """Write a text in a plain loop; the other arguments make mistakes of it."""
+    ring = list(text)
+    after = {}
+    for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
+        after.setdefault(a, []).append(b)
+    written = [ring[-1] if start is None else start(ring)]
+    for _ in range(n):
+        followers = after[written[-1]]
+        written.append(
+            followers[int(rng.integers(len(followers)))]
+            if pick is None
+            else pick(followers, ring, rng)
+        )
+    out = np.array(written[1:], dtype=text.dtype)
+    if start is not None:
+        out = np.array(written[:-1], dtype=text.dtype)
+    if accumulate and not only:
+        return np.concatenate([out, text] if turned else [text, out])
+    return out
+
+
+@EXERCISES.add(
+    collapse.next_generation,
+    difficulty=2,
+    minutes=9,
+    sizes=False,
+    gradients=False,
+    refuses=[(np.array([], dtype=np.int64), 3, np.random.default_rng(0))],
+    mistakes={
+        "with accumulate the text comes first, then what was written": partial(walk, turned=True),
+        "with accumulate the text is kept: return it with what was written behind it": partial(
+            walk, only=True
+        ),
+        "you return the text with every generation; without accumulate only what was written goes on": (
+            lambda text, n, rng, accumulate=False: walk(text, n, rng, True)
+        ),
+        "the first word that you wrote is the text's last; begin with one that follows it": partial(
+            walk, start=lambda ring: ring[-1]
+        ),
+        "you began with the text's first word; go on behind its last": (
+            lambda text, n, rng, accumulate=False: (
+                walk(np.roll(text, -1), n, rng)
+                if not accumulate
+                else np.concatenate([text, walk(np.roll(text, -1), n, rng)])
+            )
+        ),
+    },
+    hints=[
+        "Collect for each word the list of all words that followed it; np.roll(text, -1) is what follows each place of the ring.",
+        "Begin at the text's last word. Draw an index below the length of its list with rng.integers, take that word, go on from there.",
+        "A word that followed three times stands three times in the list, so the draw needs no probabilities. "
+        "With accumulate return np.concatenate([text, written]).",
+    ],
+)
+def check_next_generation(student: Callable, rng: random.Random) -> None:
+    for n in (3, 5, 8):
+        ring = np.array(rng.sample(range(10, 30), n))
+        for more in (False, True):
+            call = f"next_generation(text, {2 * n + 1}, rng, accumulate={more}) of a text of {n} different words"
+            want = walk(ring, 2 * n + 1, np.random.default_rng(0), more)
+            expect(student(ring, 2 * n + 1, np.random.default_rng(n), more), want, call)
+    text = some_text(rng, 60)
+    seed = rng.randrange(1000)
+    n = 4000
+    call = f"next_generation(text, {n}, rng) of a text of {len(text)} words"
+    got = student(text, n, np.random.default_rng(seed))
+    expect(np.shape(got), (n,), f"the shape of {call}")
+    _judge_pairs(np.asarray(got), text, call)
+    if not np.array_equal(student(text, n, np.random.default_rng(seed)), got):
+        raise Wrong(
+            f"{call}: the same rng gave another text. Draw from the rng that you are given."
+        )
+    if np.array_equal(student(text, n, np.random.default_rng(seed + 1)), got):
+        raise Wrong(
+            f"{call}: another rng gave the same text. Draw from the rng that you are given."
+        )
+
+
+def _judge_pairs(got: np.ndarray, text: np.ndarray, call: str) -> None:
+    """After each word come those that followed it in the text, as often as they did."""
+    table = np.zeros((ALPHABET, ALPHABET))
+    np.add.at(table, (text, np.roll(text, -1)), 1)
+    if not np.isin(got, text).all():
+        raise Wrong(f"{call}: it holds words that are not in the text.")
+    came = np.zeros((ALPHABET, ALPHABET), dtype=int)
+    np.add.at(came, (got[:-1], got[1:]), 1)
+    if (came[table == 0] > 0).any():
+        raise Wrong(
+            f"{call}: two words stand side by side that never do in the text. What comes next depends on the word before."
+        )
+    chances = table / table.sum(1, keepdims=True)
+    alike = (table > 0) / (table > 0).sum(1, keepdims=True)
+    backwards = (table / table.sum(0)).T
+    for a in range(ALPHABET):
+        seen = int(came[a].sum())
+        for b in range(ALPHABET):
+            if 0 < chances[a, b] < 1:
+                draws.must_have_share(
+                    int(came[a, b]),
+                    seen,
+                    chances[a, b],
+                    f"{call}: some words follow a word more often, or less often, than in the text.",
+                    mistakes={
+                        f"{call}: the words that ever followed come equally often; let them come as often as they did": alike[a, b],
+                        f"{call}: the likeliest word always comes; draw one": float(table[a, b] == table[a].max()),
+                        f"{call}: it is written backwards: before each word comes what stood before it": backwards[a, b],
+                    },
+                )  # fmt: skip
+        there = np.flatnonzero(table[a])
+        draws.must_vary_together(
+            [came[a][there].tolist()],
+            chances[a][there].tolist(),
+            f"{call}: the words come exactly as often as in the text, which chance does not do. Draw each by itself.",
+            f"{call}: some words follow a word more often, or less often, than in the text.",
+        )

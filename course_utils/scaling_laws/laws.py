@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import huber, logsumexp
 
 from course_utils.scaling_laws.power_laws import (
@@ -23,11 +23,14 @@ from course_utils.scaling_laws.power_laws import (
 )
 
 
-def fit_isoflop(N: Sequence, L: Sequence) -> tuple[float, float]:
-    """Fit a parabola to the losses L over log N of models of equal compute; return its minimum (N,
-    L).
+def fit_isoflop(N: Array, L: Array) -> tuple[float, float]:
+    """Find the best size at one budget: fit a parabola to the losses over log N, and return the N and
+    the L of its lowest point.
 
-    Raises: ValueError where the parabola has no minimum between the smallest and the largest N.
+    Shapes: N and L (n,), the sizes and losses of at least three models of equal compute; a parabola of
+    least squares in log N, with L itself, no logarithm, as its height.
+    Raises: ValueError where the parabola is not open to the top, or where its lowest point lies below
+    the smallest or above the largest N.
     Source: Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", section 3.2
     (approach 2).
 
@@ -36,7 +39,7 @@ def fit_isoflop(N: Sequence, L: Sequence) -> tuple[float, float]:
     [20000000.0, 3.0]
     """
     N, L = positive_arrays(N=N, L=L)
-    middle = np.log(N).mean()
+    middle = np.log(N).mean()  # powers of large numbers lose digits: count from the middle
     curve = np.polynomial.Polynomial.fit(np.log(N) - middle, L, 2).convert()
     bottom = -curve.coef[1] / (2 * curve.coef[2]) if curve.coef[2] > 0 else np.inf
     if not N.min() <= np.exp(bottom + middle) <= N.max():
@@ -61,6 +64,37 @@ def optimal_allocation(
     G = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
     N = G * (C / 6) ** (beta / (alpha + beta))
     return N, C / (6 * N)
+
+
+def cheapest_model(
+    loss: float, served: float, E: float, A: float, B: float, alpha: float, beta: float
+) -> tuple[float, float]:
+    """The N and D that reach a loss at the lowest cost of training and serving together.
+
+    Training costs 6·N·D FLOP, and the model then reads or writes `served` tokens, each for 2·N FLOP.
+    The loss is E + A/N^alpha + B/D^beta: for each N there is one D that reaches it.
+    Shapes: numbers -> (N, D). Raises: ValueError where the loss is not above E.
+    Source: Sardana et al. 2024, "Beyond Chinchilla-Optimal".
+
+    >>> N, D = cheapest_model(2.0, 0.0, E=1.8, A=400.0, B=400.0, alpha=0.3, beta=0.3)
+    >>> f"{N:.2e} {D:.2e}"
+    '1.02e+12 1.02e+12'
+    """
+    if loss <= E:
+        raise ValueError(f"loss={loss} is not above E={E}: no model reaches it")
+
+    def sizes(share: float) -> tuple[float, float]:
+        """N and D where the size takes this share of what is above the floor."""
+        over = loss - E
+        return (A / (share * over)) ** (1 / alpha), (B / ((1 - share) * over)) ** (1 / beta)
+
+    def cost(share: float) -> float:
+        N, D = sizes(share)
+        return float(np.log(N) + np.log(6 * D + 2 * served))
+
+    best = minimize_scalar(cost, bounds=(1e-9, 1 - 1e-9), options={"xatol": 1e-11})
+    N, D = sizes(best.x)
+    return float(N), float(D)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import least_squares
 
 Array = np.ndarray
@@ -54,6 +55,36 @@ def power_law_line(x: Array, y: Array) -> tuple[float, float]:
     centred = log_x - log_x.mean()
     k = (centred * log_y).sum() / (centred**2).sum()
     return float(np.exp(log_y.mean() - k * log_x.mean())), float(k)
+
+
+def extrapolate(
+    x: Array, y: Array, x_new: float, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Predict the y of one new measurement at x_new by a power law; return (low, middle, high).
+
+    The line of least squares through (log x, log y) gives the middle. Around it, in log space, lies
+    the interval in which a new point falls with probability `level`, if the line is right and the
+    errors are normal: t · s · √(1 + 1/n + (log x_new - m)² / S), with m the mean of log x, S the sum
+    of (log x - m)², s² the sum of squared errors over n - 2, and t the quantile of Student's t with
+    n - 2 degrees of freedom that leaves (1 - level)/2 above it.
+    Shapes: x and y (n,), n at least 3, all above 0. Raises: ValueError for fewer than three points.
+    Source: any textbook of statistics, "prediction interval" of simple linear regression.
+
+    >>> low, middle, high = extrapolate(np.array([1.0, 2.0, 4.0]), np.array([8.0, 4.4, 2.0]), 8.0)
+    >>> round(low, 2), round(middle, 2), round(high, 2)
+    (0.17, 1.03, 6.28)
+    """
+    n = len(x)
+    if n < 3:
+        raise ValueError(f"{n} points: a line and the spread around it need three at least")
+    c, k = power_law_line(x, y)
+    u = np.log(x)
+    errors = np.log(y) - np.log(c) - k * u
+    s = np.sqrt((errors**2).sum() / (n - 2))
+    far = (np.log(x_new) - u.mean()) ** 2 / ((u - u.mean()) ** 2).sum()
+    wide = stats.t.ppf((1 + level) / 2, n - 2) * s * np.sqrt(1 + 1 / n + far)
+    middle = np.log(c) + k * np.log(x_new)
+    return tuple(float(np.exp(middle + side * wide)) for side in (-1, 0, 1))
 
 
 def bootstrap(statistic: Callable, rows: Array, n_refits: int, rng: np.random.Generator) -> Array:

@@ -31,7 +31,7 @@ WINDOWS = 1024  # windows of T tokens that a loss is measured on
 @dataclass(frozen=True)
 class TrainingRun:
     """One model to train: `width` features, `tokens` to read, out of the first `unique` tokens
-    (None: as many as there are).
+    (None: as many as there are), with a warm-up over `warm_up` tokens (None: over a tenth).
 
     corpus "text" is the documentation of Python's standard library, in bytes; "stories" are the
     generated stories, in words, each window from a story's start, so that a perfect model's loss is
@@ -47,6 +47,7 @@ class TrainingRun:
     tokens: int
     seed: int = 0
     unique: int | None = None
+    warm_up: int | None = None
 
     def __post_init__(self) -> None:
         if self.corpus not in VOCABULARY:
@@ -139,6 +140,7 @@ def measure_run(run: TrainingRun) -> dict:
         batches,
         run.steps,
         lr=min(0.04, 0.16 / run.width),
+        warmup=0.1 if run.warm_up is None else run.warm_up / run.tokens,
         final=0.0,
         weight_decay=0.0,
         seed=run.seed,

@@ -13,7 +13,7 @@ from course_utils.exercises import catalog
 ALLOWED = 1e-5  # false alarms of a whole check
 DRAWING = (
     "gpt2.generate",
-    "scaling_laws.bootstrap",
+    "scaling_laws.next_generation",
     "superposition.feature_batch",
     "induction.repeated_sequences",
     "probes.control_labels",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from answers import Answers
 from scipy.optimize import brentq
-from scipy.stats import linregress
+from scipy.stats import linregress, t
 
 right = Answers()
 
@@ -35,48 +35,6 @@ def by_covariance(x, y):
     table = np.cov(np.log(x), np.log(y), bias=True)
     k = table[0, 1] / table[0, 0]
     return float(np.exp(np.log(y).mean() - k * np.log(x).mean())), float(k)
-
-
-# --- bootstrap ------------------------------------------------------------------------------------
-
-
-@right("bootstrap")
-def all_indices_at_once(statistic, rows, n_refits, rng):
-    chosen = rng.integers(len(rows), size=(n_refits, len(rows)))
-    return np.stack([statistic(sample) for sample in rows[chosen]])
-
-
-@right("bootstrap")
-def with_choice(statistic, rows, n_refits, rng):
-    results = []
-    for _ in range(n_refits):
-        results.append(statistic(rng.choice(rows, size=len(rows), replace=True, axis=0)))
-    return np.array(results)
-
-
-@right("bootstrap")
-def row_by_row(statistic, rows, n_refits, rng):
-    n = len(rows)
-    samples = (np.array([rows[rng.integers(n)] for _ in range(n)]) for _ in range(n_refits))
-    return np.array(list(map(statistic, samples)))
-
-
-@right("bootstrap")
-def by_uniform_numbers(statistic, rows, n_refits, rng):
-    places = (rng.random((n_refits, len(rows))) * len(rows)).astype(int)
-    first = np.asarray(statistic(rows[places[0]]))
-    results = np.empty((n_refits, *first.shape), dtype=first.dtype)
-    results[0] = first
-    for i in range(1, n_refits):
-        results[i] = statistic(np.take(rows, places[i], axis=0))
-    return results
-
-
-@right("bootstrap")
-def by_how_often(statistic, rows, n_refits, rng):
-    n = len(rows)
-    often = rng.multinomial(n, np.full(n, 1 / n), size=n_refits)
-    return np.array([statistic(np.repeat(rows, counts, axis=0)) for counts in often])
 
 
 # --- chinchilla_objective -------------------------------------------------------------------------
@@ -121,57 +79,174 @@ def as_matrix_product(theta, N, D, L, delta=1e-3):
     return float((near * (r - near / 2)).sum())
 
 
-# --- optimal_allocation ---------------------------------------------------------------------------
+# --- fit_isoflop ----------------------------------------------------------------------------------
 
 
-@right("optimal_allocation")
-def in_logarithms(C, A, B, alpha, beta):
-    product = np.log(C) - np.log(6)
-    log_n = (np.log(alpha) + np.log(A) - np.log(beta) - np.log(B) + beta * product) / (alpha + beta)
-    return np.exp(log_n), np.exp(product - log_n)
+def inside(N, at, a):
+    if not a > 0 or not min(N) <= at <= max(N):
+        raise ValueError("no minimum between the sizes")
 
 
-@right("optimal_allocation")
-def data_first(C, A, B, alpha, beta):
-    ratio = beta * B / (alpha * A)
-    D = (ratio * (C / 6) ** alpha) ** (1 / (alpha + beta))
-    return C / 6 / D, D
+@right("fit_isoflop")
+def by_polyfit(N, L):
+    a, b, c = np.polyfit(np.log(N), L, 2)
+    at = float(np.exp(-b / (2 * a)))
+    inside(N, at, a)
+    return at, float(c - b**2 / (4 * a))
 
 
-@right("optimal_allocation")
-def with_hoffmanns_exponents(C, A, B, alpha, beta):
-    a = beta / (alpha + beta)
-    b = alpha / (alpha + beta)
-    G = np.power(alpha * A / (beta * B), 1 / (alpha + beta))
-    return G * np.power(C / 6, a), np.power(C / 6, b) / G
+@right("fit_isoflop")
+def by_least_squares(N, L):
+    u = np.log10(np.asarray(N))
+    c, b, a = np.linalg.lstsq(np.stack([u**0, u, u**2], 1), L, rcond=None)[0]
+    at = float(10 ** (-b / (2 * a)))
+    inside(N, at, a)
+    return at, float(c + b * np.log10(at) + a * np.log10(at) ** 2)
 
 
-@right("optimal_allocation")
-def by_bisection(C, A, B, alpha, beta):
-    """Where one more percent of N helps as much as one more percent of D."""
-    half = np.log(np.asarray(C) / 6)
-    low = np.zeros_like(half + np.zeros_like(np.asarray(A, dtype=float)))
-    high = low + half
-    for _ in range(100):
-        middle = (low + high) / 2
-        more_n = alpha * A * np.exp(-alpha * middle) > beta * B * np.exp(-beta * (half - middle))
-        low = np.where(more_n, middle, low)
-        high = np.where(more_n, high, middle)
-    N = np.exp((low + high) / 2)[()]
-    return N, C / (6 * N)
+@right("fit_isoflop")
+def by_the_roots_of_the_slope(N, L):
+    curve = np.polynomial.Chebyshev.fit(np.log2(N), L, 2)
+    (root,) = curve.deriv().roots()
+    inside(N, float(2**root), curve.deriv(2)(root))
+    return float(2**root), float(curve(root))
 
 
-@right("optimal_allocation")
-def with_brentq(C, A, B, alpha, beta):
-    def one(C, A, B, alpha, beta):
-        def slope(n):
-            return (
-                math.log(alpha * A / (beta * B))
-                - alpha * n
-                + beta * (math.log(C) - math.log(6) - n)
-            )
+# --- cheapest_model -------------------------------------------------------------------------------
 
-        return math.exp(brentq(slope, -500, 500, xtol=1e-12))
 
-    N = np.vectorize(one, otypes=[float])(C, A, B, alpha, beta)[()]
-    return N, C / (6 * N)
+@right("cheapest_model")
+def on_a_grid_of_sizes(loss, served, E, A, B, alpha, beta):
+    if not loss > E:
+        raise ValueError("no model gets there")
+    least = (A / (loss - E)) ** (1 / alpha)
+    N = least * np.exp(np.geomspace(1e-3, 20, 200_000))
+    D = (B / (loss - E - A / N**alpha)) ** (1 / beta)
+    best = np.argmin(6 * N * D + 2 * N * served)
+    return float(N[best]), float(D[best])
+
+
+@right("cheapest_model")
+def where_the_slope_is_zero(loss, served, E, A, B, alpha, beta):
+    over = loss - E
+    if over <= 0:
+        raise ValueError("no model gets there")
+
+    def slope(share):
+        D = (B / ((1 - share) * over)) ** (1 / beta)
+        return -1 / (alpha * share) + 6 * D / (6 * D + 2 * served) / (beta * (1 - share))
+
+    share = brentq(slope, 1e-9, 1 - 1e-9)
+    return (A / (share * over)) ** (1 / alpha), (B / ((1 - share) * over)) ** (1 / beta)
+
+
+@right("cheapest_model")
+def by_steps_that_shrink(loss, served, E, A, B, alpha, beta):
+    if loss <= E:
+        raise ValueError("no model gets there")
+    low = 0.0
+    high = 1.0
+    for _ in range(30):
+        s = np.linspace(low, high, 43)[1:-1]
+        N = (A / (s * (loss - E))) ** (1 / alpha)
+        D = (B / ((1 - s) * (loss - E))) ** (1 / beta)
+        best = int(np.argmin(np.log(N) + np.log(3 * D + served)))
+        step = s[1] - s[0]
+        low = max(0.0, s[best] - step)
+        high = min(1.0, s[best] + step)
+    return float(N[best]), float(D[best])
+
+
+# --- extrapolate ----------------------------------------------------------------------------------
+
+
+@right("extrapolate")
+def with_linregress_and_its_errors(x, y, x_new, level=0.95):
+    if len(x) < 3:
+        raise ValueError("three points at least")
+    u = np.log(x)
+    line = linregress(u, np.log(y))
+    s2 = line.stderr**2 * ((u - u.mean()) ** 2).sum()
+    at = math.log(x_new)
+    wide = math.sqrt(s2 * (1 + 1 / len(x)) + line.stderr**2 * (at - u.mean()) ** 2)
+    middle = line.intercept + line.slope * at
+    low, high = t(len(x) - 2, middle, wide).interval(level)
+    return math.exp(low), math.exp(middle), math.exp(high)
+
+
+@right("extrapolate")
+def by_matrices(x, y, x_new, level=0.95):
+    if len(x) < 3:
+        raise ValueError("three points at least")
+    X = np.stack([np.ones(len(x)), np.log10(x)], axis=1)
+    v = np.log10(y)
+    weights = np.linalg.solve(X.T @ X, X.T @ v)
+    errors = v - X @ weights
+    row = np.array([1.0, np.log10(x_new)])
+    scale = errors @ errors / (len(x) - 2) * (1 + row @ np.linalg.inv(X.T @ X) @ row)
+    wide = -t.ppf((1 - level) / 2, len(x) - 2) * np.sqrt(scale)
+    return tuple((10.0 ** (row @ weights + np.array([-wide, 0.0, wide]))).tolist())
+
+
+@right("extrapolate")
+def around_the_middle(x, y, x_new, level=0.95):
+    if len(x) < 3:
+        raise ValueError("three points at least")
+    u = np.log(x) - np.log(x).mean()
+    v = np.log(y)
+    k = u @ v / (u @ u)
+    at = np.log(x_new) - np.log(x).mean()
+    middle = v.mean() + k * at
+    errors = v - v.mean() - k * u
+    factor = np.exp(
+        t.isf((1 - level) / 2, len(x) - 2)
+        * np.sqrt(errors @ errors / (len(x) - 2) * (1 + 1 / len(x) + at**2 / (u @ u)))
+    )
+    return float(np.exp(middle) / factor), float(np.exp(middle)), float(np.exp(middle) * factor)
+
+
+# --- next_generation ------------------------------------------------------------------------------
+
+
+@right("next_generation")
+def with_lists(text, n, rng, accumulate=False):
+    if len(text) == 0:
+        raise ValueError("nothing to learn from")
+    after = {}
+    for a, b in zip(text.tolist(), np.roll(text, -1).tolist(), strict=True):
+        after.setdefault(a, []).append(b)
+    written = text.tolist()
+    for _ in range(n):
+        followers = after[written[-1]]
+        written.append(followers[rng.integers(len(followers))])
+    return np.array(written if accumulate else written[len(text) :], dtype=text.dtype)
+
+
+@right("next_generation")
+def by_places(text, n, rng, accumulate=False):
+    if not len(text):
+        raise ValueError("nothing to learn from")
+    places = {word: np.flatnonzero(text == word) for word in set(text.tolist())}
+    new = []
+    place = len(text) - 1
+    for _ in range(n):
+        place = (rng.choice(places[int(text[place])]) + 1) % len(text)
+        new.append(text[place])
+    new = np.array(new, dtype=text.dtype)
+    return np.append(text, new) if accumulate else new
+
+
+@right("next_generation")
+def by_a_table_of_probabilities(text, n, rng, accumulate=False):
+    if text.size == 0:
+        raise ValueError("nothing to learn from")
+    words, at = np.unique(text, return_inverse=True)
+    table = np.zeros((len(words), len(words)))
+    np.add.at(table, (at, np.roll(at, -1)), 1)
+    upto = np.cumsum(table / table.sum(1, keepdims=True), axis=1)
+    now = at[-1]
+    new = np.empty(n, dtype=text.dtype)
+    for i in range(n):
+        now = min(int(np.searchsorted(upto[now], rng.random(), side="right")), len(words) - 1)
+        new[i] = words[now]
+    return np.concatenate([text, new]) if accumulate else new

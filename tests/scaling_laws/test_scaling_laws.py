@@ -15,8 +15,8 @@ import torch
 from scipy import optimize, stats
 
 from conftest import ROOT
+from course_utils.scaling_laws import collapse, history, points, power_laws, runs
 from course_utils.scaling_laws import laws as scaling_laws
-from course_utils.scaling_laws import points, power_laws, runs
 
 CSV = Path(
     os.environ.get("CHINCHILLA_POINTS") or ROOT.parent / "shared" / "data" / "chinchilla_points.csv"
@@ -451,3 +451,72 @@ def test_the_same_sweep_runs_on_a_dask_cluster():
     assert [row["width"] for row in rows] == [8, 16, 24] and os.getpid() not in {
         row["process"] for row in rows
     }
+
+
+# --- Equal total cost, prediction intervals, model collapse, published figures --------------------
+
+
+def test_no_model_of_a_grid_reaches_the_loss_at_a_lower_total_cost():
+    law = scaling_laws.BESIROGLU
+    numbers = (law.E, law.A, law.B, law.alpha, law.beta)
+    for served in (0.0, 1e12, 3e14):
+        N, D = scaling_laws.cheapest_model(2.0, served, *numbers)
+        assert law.loss(N, D) == pytest.approx(2.0, rel=1e-9)
+        grid = N * np.logspace(-1, 1, 4001)
+        left = 2.0 - law.E - law.A / grid**law.alpha
+        grid = grid[left > 0]
+        tokens = (law.B / left[left > 0]) ** (1 / law.beta)
+        least = (6 * grid * tokens + 2 * grid * served).min()
+        assert 6 * N * D + 2 * N * served <= least * (1 + 1e-9)
+    N, D = scaling_laws.cheapest_model(2.0, 0.0, *numbers)
+    assert law.optimal(6 * N * D)[0] == pytest.approx(N, rel=1e-4)
+
+
+def test_a_prediction_interval_holds_new_points_as_often_as_it_says():
+    x = np.logspace(0, 2, 8)
+    inside = 0
+    for seed in range(400):
+        noise = np.exp(0.1 * np.random.default_rng(seed).normal(size=9))
+        low, _, high = power_laws.extrapolate(x, 4 * x**-0.3 * noise[:8], 1e3, level=0.9)
+        inside += low < 4 * 1e3**-0.3 * noise[8] < high
+    assert 0.85 < inside / 400 < 0.95
+
+
+def test_a_generation_keeps_the_pairs_of_its_text_and_loses_words():
+    text = np.random.default_rng(0).geometric(0.1, size=3000)
+    later = collapse.next_generation(text, 3000, np.random.default_rng(1))
+    seen = set(zip(text, np.roll(text, -1), strict=True))
+    assert set(zip(later[:-1], later[1:], strict=True)) <= seen
+    assert set(later) < set(text)
+    grown = collapse.next_generation(text, 3000, np.random.default_rng(1), accumulate=True)
+    assert (grown[:3000] == text).all() and (grown[3000:] == later).all()
+    assert collapse.words_left(later, text, most=2) < collapse.words_left(later, text, 10**9, 20)
+
+
+def test_the_loss_of_the_bigram_model_is_that_of_a_loop():
+    rng = np.random.default_rng(0)
+    text = rng.integers(0, 6, 200)
+    unseen = rng.integers(0, 8, 50)
+    nats = []
+    for a, b in zip(unseen[:-1], unseen[1:], strict=True):
+        single = ((text == b).sum() + 1) / (200 + 8)
+        after = text[1:][text[:-1] == a]
+        nats.append(-np.log(((after == b).sum() + 2 * single) / (len(after) + 2)))
+    assert collapse.bigram_loss(text, unseen, 8) == pytest.approx(np.mean(nats), rel=1e-9)
+
+
+def test_published_figures_are_in_order_and_name_their_source():
+    for rows in (history.TRANSISTORS, history.TRAININGS):
+        assert all(row.source and row.value > 0 for row in rows)
+        assert [row.year for row in rows] == sorted(row.year for row in rows)
+        years = history.doubling_time(rows)
+        line = stats.linregress([row.year for row in rows], np.log2([row.value for row in rows]))
+        assert years == pytest.approx(1 / line.slope, rel=1e-9)
+    each = [5.76e23 / (6 * N**2) for N in history.APPROACHES.values()]
+    assert [round(x) for x in each] == [21, 24, 60]
+
+
+def test_a_long_warm_up_is_another_run():
+    plain = runs.TrainingRun("stories", 8, 20_000)
+    slow = runs.TrainingRun("stories", 8, 20_000, warm_up=100_000)
+    assert runs.measure_run(slow)["loss"] > runs.measure_run(plain)["loss"] + 0.1

@@ -3,10 +3,10 @@ every one.
 """
 
 import math
-import random
 
 import numpy as np
 from answers import DIFFERS, WrongAnswers
+from scipy import stats
 from scipy.special import huber, logsumexp
 
 wrong = WrongAnswers()
@@ -126,191 +126,6 @@ def line_cancellation(x, y):
     n = len(x)
     k = float((n * (a * b).sum() - a.sum() * b.sum()) / (n * (a * a).sum() - a.sum() ** 2))
     return float(np.exp(b.mean() - k * a.mean())), k
-
-
-# --- bootstrap ------------------------------------------------------------------------------------
-
-
-@wrong(
-    "bootstrap",
-    says=": every sample holds every row once. Draw with replacement: some rows twice, some not at all.",
-)
-def boot_permutes(statistic, rows, n_refits, rng):
-    """Without replacement: every sample is the data."""
-    return np.array([statistic(rows[rng.permutation(len(rows))]) for _ in range(n_refits)])
-
-
-@wrong("bootstrap", says="; it must have as many rows as the data,")
-def boot_halves(statistic, rows, n_refits, rng):
-    """Half of the rows."""
-    return np.array(
-        [
-            statistic(rows[rng.choice(len(rows), len(rows) // 2, replace=False)])
-            for _ in range(n_refits)
-        ]
-    )
-
-
-@wrong("bootstrap", says="; it must have as many rows as the data,")
-def boot_drops_one(statistic, rows, n_refits, rng):
-    """The jackknife."""
-    return np.array(
-        [statistic(np.delete(rows, rng.integers(len(rows)), axis=0)) for _ in range(n_refits)]
-    )
-
-
-@wrong(
-    "bootstrap",
-    says=": the numbers of a row got separated. Draw whole rows: x and y of a point stay together.",
-)
-def boot_columns_apart(statistic, rows, n_refits, rng):
-    """x and y drawn separately: the same where a row is one number."""
-    n = len(rows)
-    return np.array(
-        [
-            statistic(np.stack([column[rng.integers(0, n, n)] for column in rows.T], axis=1))
-            for _ in range(n_refits)
-        ]
-    )
-
-
-@wrong(
-    "bootstrap",
-    says=": the numbers of a row got separated. Draw whole rows: x and y of a point stay together.",
-)
-def boot_numbers(statistic, rows, n_refits, rng):
-    """rng.choice of the flattened numbers."""
-    return np.array([statistic(rng.choice(rows.ravel(), size=rows.shape)) for _ in range(n_refits)])
-
-
-@wrong("bootstrap", says="was never drawn. rng.integers(0, n) ends at n - 1 already")
-def boot_never_last(statistic, rows, n_refits, rng):
-    """integers(0, n - 1): the last row never comes."""
-    n = len(rows)
-    return np.array([statistic(rows[rng.integers(0, n - 1, size=n)]) for _ in range(n_refits)])
-
-
-@wrong("bootstrap", says="row 0 of 0 to")
-def boot_never_first(statistic, rows, n_refits, rng):
-    """integers(1, n): the first row never comes."""
-    n = len(rows)
-    return np.array([statistic(rows[rng.integers(1, n, size=n)]) for _ in range(n_refits)])
-
-
-@wrong(
-    "bootstrap",
-    says=": the same rng gave other samples. Draw from the rng that you are given, not from np.random or random.",
-)
-def boot_global(statistic, rows, n_refits, rng):
-    """numpy's global generator."""
-    n = len(rows)
-    return np.array([statistic(rows[np.random.randint(0, n, size=n)]) for _ in range(n_refits)])
-
-
-@wrong(
-    "bootstrap",
-    says=": the same rng gave other samples. Draw from the rng that you are given, not from np.random or random.",
-)
-def boot_python_random(statistic, rows, n_refits, rng):
-    """Python's global generator."""
-    n = len(rows)
-    return np.array(
-        [statistic(rows[[random.randrange(n) for _ in range(n)]]) for _ in range(n_refits)]
-    )
-
-
-@wrong(
-    "bootstrap", says=": another rng gave the same samples. Draw from the rng that you are given."
-)
-def boot_own_seed(statistic, rows, n_refits, rng):
-    """A generator of its own, always the same."""
-    own = np.random.default_rng(0)
-    n = len(rows)
-    return np.array([statistic(rows[own.integers(0, n, size=n)]) for _ in range(n_refits)])
-
-
-@wrong(
-    "bootstrap",
-    says=": some samples are the same. Draw anew for each; do not restart the generator inside the loop.",
-)
-def boot_restarts(statistic, rows, n_refits, rng):
-    """The seed inside the loop: one sample, n_refits times."""
-    n = len(rows)
-    seed = int(rng.integers(1 << 30))
-    return np.array(
-        [
-            statistic(rows[np.random.default_rng(seed).integers(0, n, size=n)])
-            for _ in range(n_refits)
-        ]
-    )
-
-
-@wrong("bootstrap", says="each sample holds only rows of the sample before")
-def boot_of_boot(statistic, rows, n_refits, rng):
-    """Each sample from the sample before."""
-    out = []
-    for _ in range(n_refits):
-        rows = rows[rng.integers(0, len(rows), size=len(rows))]
-        out.append(statistic(rows))
-    return np.array(out)
-
-
-@wrong("bootstrap", says="times; it must be n_refits times, once a sample.")
-def boot_one_short(statistic, rows, n_refits, rng):
-    """n_refits - 1 samples."""
-    n = len(rows)
-    return np.array([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(1, n_refits)])
-
-
-@wrong("bootstrap", says="return the result of each sample, not their mean")
-def boot_mean(statistic, rows, n_refits, rng):
-    """The mean of the results."""
-    n = len(rows)
-    return np.mean([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
-
-
-@wrong("bootstrap", says="return the result of each sample, in the order of the samples")
-def boot_sorted(statistic, rows, n_refits, rng):
-    """Sorted along the samples: pairs of results get separated."""
-    n = len(rows)
-    return np.sort([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
-
-
-@wrong("bootstrap", says="the results stand in a list; make an array of it")
-def boot_list(statistic, rows, n_refits, rng):
-    """A list."""
-    n = len(rows)
-    return [statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)]
-
-
-@wrong("bootstrap", says="a sample holds numbers that are not in the data")
-def boot_noise(statistic, rows, n_refits, rng):
-    """Adds noise instead of drawing."""
-    return np.array([statistic(rows + rng.normal(size=rows.shape)) for _ in range(n_refits)])
-
-
-@wrong("bootstrap", says="return the results themselves, not their spread")
-def boot_standard_error(statistic, rows, n_refits, rng):
-    """What one wants in the end, but not what was asked."""
-    n = len(rows)
-    return np.std([statistic(rows[rng.integers(0, n, size=n)]) for _ in range(n_refits)], axis=0)
-
-
-@wrong("bootstrap", says="some rows are drawn far more often than others")
-def boot_rounds(statistic, rows, n_refits, rng):
-    """Rounded numbers from 0 to n - 1: the first and the last row come half as often."""
-    n = len(rows)
-    return np.array(
-        [statistic(rows[np.rint(rng.random(n) * (n - 1)).astype(int)]) for _ in range(n_refits)]
-    )
-
-
-@wrong("bootstrap", says="it used numpy's global generator")
-def boot_seeds_global(statistic, rows, n_refits, rng):
-    """Seeds numpy's global generator from rng: repeatable, but it disturbs everybody else."""
-    n = len(rows)
-    np.random.seed(int(rng.integers(1 << 30)))
-    return np.array([statistic(rows[np.random.randint(0, n, size=n)]) for _ in range(n_refits)])
 
 
 # --- chinchilla_objective -------------------------------------------------------------------------
@@ -464,158 +279,379 @@ def obj_right(theta, N, D, L, delta):
     return float(huber(delta, predicted(theta, N, D) - np.log(L)).sum())
 
 
-# --- optimal_allocation ---------------------------------------------------------------------------
+# --- fit_isoflop ----------------------------------------------------------------------------------
 
 
-def allocation(C, G, exponent):
-    N = G * (C / 6) ** exponent
-    return N, C / (6 * N)
+def parabola(N, L):
+    """N and L of the lowest point, with the bounds that are asked for."""
+    a, b, c = np.polyfit(np.log(N), L, 2)
+    at = -b / (2 * a)
+    if a <= 0 or not N.min() <= np.exp(at) <= N.max():
+        raise ValueError("no minimum")
+    return float(np.exp(at)), float(np.polyval((a, b, c), at))
 
 
-@wrong("optimal_allocation", says="you returned D first; N comes first")
-def opt_swapped(C, A, B, alpha, beta):
-    """D first: right where size and data count the same."""
-    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))[
-        ::-1
-    ]
+@wrong("fit_isoflop", says="you returned the measured model with the lowest loss")
+def isoflop_argmin(N, L):
+    """No curve at all."""
+    parabola(N, L)
+    return float(N[L.argmin()]), float(L.min())
 
 
-@wrong("optimal_allocation", says="the 6 is missing: C = 6 · N · D")
-def opt_no_six(C, A, B, alpha, beta):
-    """C = N · D."""
-    N = (alpha * A / (beta * B)) ** (1 / (alpha + beta)) * C ** (beta / (alpha + beta))
-    return N, C / N
+@wrong("fit_isoflop", says="the parabola is fitted over N itself")
+def isoflop_plain(N, L):
+    """Forgets the logarithm of N."""
+    parabola(N, L)
+    a, b, c = np.polyfit(N, L, 2)
+    return float(-b / (2 * a)), float(c - b * b / (4 * a))
 
 
-@wrong("optimal_allocation", says="D is C / (6 N), not C / N")
-def opt_no_six_in_D(C, A, B, alpha, beta):
-    """Six times the data."""
-    N, _ = allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
-    return N, C / N
+@wrong("fit_isoflop", says="you fitted log L; the parabola's height is L itself")
+def isoflop_log_loss(N, L):
+    """Takes the logarithm of both, as for a power law."""
+    parabola(N, L)
+    a, b, c = np.polyfit(np.log(N), np.log(L), 2)
+    return float(np.exp(-b / (2 * a))), float(np.exp(c - b * b / (4 * a)))
+
+
+@wrong("fit_isoflop", says="you returned the logarithm of the best N; take its exponential")
+def isoflop_log_n(N, L):
+    """Forgets to go back."""
+    at, low = parabola(N, L)
+    return float(np.log(at)), low
+
+
+@wrong("fit_isoflop", says="N is right; the L beside it is the lowest loss that was measured")
+def isoflop_measured_loss(N, L):
+    """The loss of a model that is not the best one."""
+    return parabola(N, L)[0], float(L.min())
+
+
+@wrong("fit_isoflop", says="you returned L first; N comes first")
+def isoflop_turned(N, L):
+    """The loss first."""
+    return parabola(N, L)[::-1]
+
+
+@wrong("fit_isoflop", says="you fitted only the three points around the lowest; take all points")
+def isoflop_three(N, L):
+    """A parabola through the lowest point and its neighbours."""
+    parabola(N, L)
+    order = np.argsort(N)
+    at = min(max(int(np.argmin(L[order])), 1), len(N) - 2)
+    near = order[at - 1 : at + 2]
+    a, b, c = np.polyfit(np.log(N[near]), L[near], 2)
+    return float(np.exp(-b / (2 * a))), float(c - b * b / (4 * a))
+
+
+@wrong("fit_isoflop", says="the lowest point of a·u² + b·u + c lies at -b / (2a); the 2 is missing")
+def isoflop_without_two(N, L):
+    """A slip in the formula of the vertex."""
+    parabola(N, L)
+    curve = np.polyfit(np.log(N), L, 2)
+    at = -curve[1] / curve[0]
+    return float(np.exp(at)), float(np.polyval(curve, at))
+
+
+@wrong("fit_isoflop", says="must raise ValueError")
+def isoflop_outside(N, L):
+    """Extrapolates without a word."""
+    a, b, c = np.polyfit(np.log(N), L, 2)
+    return float(np.exp(-b / (2 * a))), float(c - b * b / (4 * a))
+
+
+@wrong("fit_isoflop", says="must raise ValueError")
+def isoflop_hill(N, L):
+    """Looks at the place and not at which way the parabola opens."""
+    a, b, c = np.polyfit(np.log(N), L, 2)
+    at = np.exp(-b / (2 * a))
+    if not N.min() <= at <= N.max():
+        raise ValueError("outside")
+    return float(at), float(c - b * b / (4 * a))
+
+
+# --- cheapest_model -------------------------------------------------------------------------------
+
+
+def by_grid(loss, served, E, A, B, alpha, beta, serve=2.0):
+    """Every share of what is above the floor, in small steps; the size's and the data's."""
+    if loss <= E:
+        raise ValueError("below the floor")
+    s = np.linspace(0, 1, 400_002)[1:-1]
+    N = (A / (s * (loss - E))) ** (1 / alpha)
+    D = (B / ((1 - s) * (loss - E))) ** (1 / beta)
+    best = np.argmin(np.log(N) + np.log(6 * D + serve * served))
+    return float(N[best]), float(D[best])
+
+
+@wrong("cheapest_model", says="what is served is not counted: add 2·N·served to the cost")
+def cheapest_training(loss, served, E, A, B, alpha, beta):
+    """Chinchilla's answer."""
+    return by_grid(loss, 0.0, E, A, B, alpha, beta)
+
+
+@wrong("cheapest_model", says="a token costs 6·N FLOP in training and 2·N in serving")
+def cheapest_same_price(loss, served, E, A, B, alpha, beta):
+    """6·N·(D + served)."""
+    return by_grid(loss, served, E, A, B, alpha, beta, serve=6.0)
+
+
+@wrong("cheapest_model", says="A and B are swapped")
+def cheapest_swapped_factors(loss, served, E, A, B, alpha, beta):
+    """B for the size."""
+    return by_grid(loss, served, E, B, A, alpha, beta)
+
+
+@wrong("cheapest_model", says="alpha and beta are swapped")
+def cheapest_swapped_exponents(loss, served, E, A, B, alpha, beta):
+    """beta for the size."""
+    return by_grid(loss, served, E, A, B, beta, alpha)
+
+
+@wrong("cheapest_model", says="the floor E is left out")
+def cheapest_without_floor(loss, served, E, A, B, alpha, beta):
+    """As if a perfect model had the loss 0."""
+    if loss <= E:
+        raise ValueError("below the floor")
+    return by_grid(loss, served, 0.0, A, B, alpha, beta)
+
+
+@wrong("cheapest_model", says="you returned D first; N comes first")
+def cheapest_turned(loss, served, E, A, B, alpha, beta):
+    """The tokens first."""
+    return by_grid(loss, served, E, A, B, alpha, beta)[::-1]
+
+
+@wrong("cheapest_model", says="you let size and data take half each")
+def cheapest_halves(loss, served, E, A, B, alpha, beta):
+    """No search."""
+    if loss <= E:
+        raise ValueError("below the floor")
+    half = (loss - E) / 2
+    return float((A / half) ** (1 / alpha)), float((B / half) ** (1 / beta))
 
 
 @wrong(
-    "optimal_allocation", says="N grows as C to the power of beta / (alpha + beta); you took alpha"
+    "cheapest_model", says="D counts the tokens of the training only; do not add the served ones"
 )
-def opt_alpha_exponent(C, A, B, alpha, beta):
-    """The exponents of N and D swapped: right for alpha = beta."""
-    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), alpha / (alpha + beta))
+def cheapest_all_tokens(loss, served, E, A, B, alpha, beta):
+    """All tokens that the model ever reads."""
+    N, D = by_grid(loss, served, E, A, B, alpha, beta)
+    return N, D + served
 
 
-@wrong(
-    "optimal_allocation",
-    says="alpha and beta are missing in G: it is (alpha A / (beta B))^(1 / (alpha + beta))",
-)
-def opt_plain_G(C, A, B, alpha, beta):
-    """(A / B) in G: right for alpha = beta."""
-    return allocation(C, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta))
+@wrong("cheapest_model", says="must raise ValueError")
+def cheapest_below_the_floor(loss, served, E, A, B, alpha, beta):
+    """Answers where no model can."""
+    return by_grid(max(loss, E + 1e-9), served, E, A, B, alpha, beta)
 
 
-@wrong("optimal_allocation", says="G stands upside down")
-def opt_inverse_G(C, A, B, alpha, beta):
-    """G upside down: right where size and data count the same."""
-    return allocation(C, (beta * B / (alpha * A)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+# --- extrapolate ----------------------------------------------------------------------------------
 
 
-@wrong("optimal_allocation", says="A and B are swapped in G")
-def opt_swaps_A_and_B(C, A, B, alpha, beta):
-    """B stands above."""
-    return allocation(C, (alpha * B / (beta * A)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+def foreseen(x, y, x_new, level=0.95, inside="1 + 1 / n + far", less=2, upper=None, normal=False):
+    """The prediction interval, with the places where people slip open."""
+    n = len(x)
+    if n < 3:
+        raise ValueError("three points")
+    u = np.log(x)
+    k, c = np.polyfit(u, np.log(y), 1)
+    s = math.sqrt(((np.log(y) - k * u - c) ** 2).sum() / (n - less))
+    far = (math.log(x_new) - u.mean()) ** 2 / ((u - u.mean()) ** 2).sum()
+    root = {"1 + 1 / n + far": 1 + 1 / n + far, "1 / n + far": 1 / n + far, "1 + 1 / n": 1 + 1 / n}
+    upper = (1 + level) / 2 if upper is None else upper
+    t = stats.norm.ppf(upper) if normal else stats.t.ppf(upper, n - 2)
+    wide = t * s * math.sqrt(root[inside])
+    middle = k * math.log(x_new) + c
+    return tuple(float(np.exp(middle + side * wide)) for side in (-1, 0, 1))
 
 
-@wrong("optimal_allocation", says="alpha and beta are swapped in G")
-def opt_swaps_alpha_and_beta(C, A, B, alpha, beta):
-    """beta stands above."""
-    return allocation(C, (beta * A / (alpha * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
+@wrong("extrapolate", says="that is the interval of the line; a new point scatters around it, too")
+def predicted_line(x, y, x_new, level=0.95):
+    """The interval of the mean."""
+    return foreseen(x, y, x_new, level, "1 / n + far")
 
 
-@wrong("optimal_allocation", says="the exponent 1 / (alpha + beta) of G is missing")
-def opt_no_root_G(C, A, B, alpha, beta):
-    """G without its exponent."""
-    return allocation(C, alpha * A / (beta * B), beta / (alpha + beta))
+@wrong("extrapolate", says="the distance of x_new from the mean of log x is left out")
+def predicted_near(x, y, x_new, level=0.95):
+    """As wide far away as in the middle."""
+    return foreseen(x, y, x_new, level, "1 + 1 / n")
 
 
-@wrong("optimal_allocation", says="G is missing: it is")
-def opt_no_G(C, A, B, alpha, beta):
-    """G = 1."""
-    return allocation(C, 1.0, beta / (alpha + beta))
+@wrong("extrapolate", says="you divided by n.")
+def predicted_n(x, y, x_new, level=0.95):
+    """np.std of the errors."""
+    return foreseen(x, y, x_new, level, less=0)
 
 
-@wrong(
-    "optimal_allocation",
-    says="that is 20 tokens per parameter whatever the law says; minimise the loss",
-)
-def opt_chinchilla_rule(C, A, B, alpha, beta):
-    """20 tokens per parameter."""
-    N = (C / 120) ** 0.5
-    return N, C / (6 * N)
+@wrong("extrapolate", says="you divided by n - 1.")
+def predicted_n_1(x, y, x_new, level=0.95):
+    """ddof=1, as for a mean."""
+    return foreseen(x, y, x_new, level, less=1)
 
 
-@wrong("optimal_allocation", says="that is half of the compute for each, whatever the law says")
-def opt_half(C, A, B, alpha, beta):
-    """The exponent one half."""
-    return allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), 0.5)
+@wrong("extrapolate", says="you took the quantile of the normal distribution")
+def predicted_normal(x, y, x_new, level=0.95):
+    """1.96 for few points."""
+    return foreseen(x, y, x_new, level, normal=True)
 
 
-@wrong(
-    "optimal_allocation",
-    says="alpha and beta are missing in G: it is (alpha A / (beta B))^(1 / (alpha + beta))",
-)
-def opt_equal_terms(C, A, B, alpha, beta):
-    """Makes A/N^alpha and B/D^beta equal, not their slopes."""
-    return allocation(C, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta))
+@wrong("extrapolate", says="the quantile has to leave (1 - level)/2 above it")
+def predicted_one_side(x, y, x_new, level=0.95):
+    """One tail."""
+    return foreseen(x, y, x_new, level, upper=level)
 
 
-@wrong("optimal_allocation", says="N and D cost more, or less, than C together: D = C / (6 N)")
-def opt_forgets_D(C, A, B, alpha, beta):
-    """D without its own G."""
-    N, _ = allocation(C, (alpha * A / (beta * B)) ** (1 / (alpha + beta)), beta / (alpha + beta))
-    return N, (C / 6) ** (alpha / (alpha + beta))
+@wrong("extrapolate", says="you took 0.95, whatever level was given")
+def predicted_level(x, y, x_new, level=0.95):
+    """A constant."""
+    return foreseen(x, y, x_new)
 
 
-@wrong("optimal_allocation", says=DIFFERS)
-def opt_grid(C, A, B, alpha, beta):
-    """A search on a coarse grid."""
-    N = np.logspace(6, 13, 200)
-    best = N[np.argmin(A / N**alpha + B / (np.min(C) / (6 * N)) ** beta)]
-    return best, C / (6 * best)
+@wrong("extrapolate", says="the middle comes second: (low, middle, high)")
+def predicted_order(x, y, x_new, level=0.95):
+    """The prediction first."""
+    low, middle, high = foreseen(x, y, x_new, level)
+    return middle, low, high
 
 
-@wrong("bootstrap", says="over all samples each row comes equally often, which chance does not do")
-def boot_balanced(statistic, rows, n_refits, rng):
-    """The balanced bootstrap: over all samples each row comes equally often."""
-    deck = rng.permutation(np.tile(np.arange(len(rows)), n_refits)).reshape(n_refits, -1)
-    return np.array([statistic(rows[places]) for places in deck])
+@wrong("extrapolate", says="you returned logarithms; take their exponentials")
+def predicted_logs(x, y, x_new, level=0.95):
+    """Stays in log space."""
+    return tuple(math.log(value) for value in foreseen(x, y, x_new, level))
 
 
-@wrong("bootstrap", says="the samples hold too many different rows. Draw with replacement")
-def boot_one_twice(statistic, rows, n_refits, rng):
-    """Without replacement, but for one row."""
-    n = len(rows)
-    samples = []
-    for _ in range(n_refits):
-        places = rng.permutation(n)
-        places[0] = rng.integers(n)
-        samples.append(statistic(rows[places]))
-    return np.array(samples)
+@wrong("extrapolate", says="fit and interval are in x and y themselves")
+def predicted_plain(x, y, x_new, level=0.95):
+    """A straight line."""
+    n = len(x)
+    if n < 3:
+        raise ValueError("three points")
+    k, c = np.polyfit(x, y, 1)
+    s = math.sqrt(((y - k * x - c) ** 2).sum() / (n - 2))
+    far = (x_new - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
+    wide = stats.t.ppf((1 + level) / 2, n - 2) * s * math.sqrt(1 + 1 / n + far)
+    return tuple(float(k * x_new + c + side * wide) for side in (-1, 0, 1))
 
 
-@wrong("bootstrap", says="some rows are drawn far more often than others")
-def boot_keeps_the_first(statistic, rows, n_refits, rng):
-    """The first row is always there."""
-    n = len(rows)
-    return np.array(
-        [statistic(rows[np.append(0, rng.integers(0, n, size=n - 1))]) for _ in range(n_refits)]
-    )
+@wrong("extrapolate", says="the width belongs into log space")
+def predicted_even(x, y, x_new, level=0.95):
+    """As far down as up."""
+    _, middle, high = foreseen(x, y, x_new, level)
+    return 2 * middle - high, middle, high
 
 
-@wrong("bootstrap", says="the samples hold too many different rows. Draw with replacement")
-def boot_half_without_replacement(statistic, rows, n_refits, rng):
-    """Two halves, each without replacement."""
-    n = len(rows)
-    return np.array(
-        [
-            statistic(rows[np.concatenate([rng.permutation(n), rng.permutation(n)])[n // 2 :][:n]])
-            for _ in range(n_refits)
-        ]
-    )
+@wrong("extrapolate", says="must raise ValueError")
+def predicted_two_points(x, y, x_new, level=0.95):
+    """Divides by nothing."""
+    if len(x) < 3:
+        return 0.0, 1.0, float("inf")
+    return foreseen(x, y, x_new, level)
+
+
+# --- next_generation ------------------------------------------------------------------------------
+
+
+def write_on(text, n, rng, draw=None):
+    """n words, each drawn from what followed the one before."""
+    if len(text) == 0:
+        raise ValueError("empty")
+    after = {}
+    for a, b in zip(text, np.roll(text, -1), strict=True):
+        after.setdefault(int(a), []).append(int(b))
+    at = int(text[-1])
+    written = []
+    for _ in range(n):
+        at = (draw or drawn)(after[at], rng)
+        written.append(at)
+    return np.array(written, dtype=text.dtype)
+
+
+def drawn(followers, rng):
+    """One of them."""
+    return followers[rng.integers(len(followers))]
+
+
+@wrong("next_generation", says="with accumulate the text comes first, then what was written")
+def collapse_turned(text, n, rng, accumulate=False):
+    """The new one in front."""
+    new = write_on(text, n, rng)
+    return np.concatenate([new, text]) if accumulate else new
+
+
+@wrong("next_generation", says="with accumulate the text is kept")
+def collapse_never_keeps(text, n, rng, accumulate=False):
+    """Always replaces."""
+    return write_on(text, n, rng)
+
+
+@wrong("next_generation", says="without accumulate only what was written goes on")
+def collapse_always_keeps(text, n, rng, accumulate=False):
+    """Always accumulates."""
+    return np.concatenate([text, write_on(text, n, rng)])
+
+
+@wrong("next_generation", says="the first word that you wrote is the text's last")
+def collapse_repeats_last(text, n, rng, accumulate=False):
+    """Counts the word it starts from."""
+    new = np.concatenate([text[-1:], write_on(text, n, rng)])[:n]
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="you began with the text's first word; go on behind its last")
+def collapse_starts_over(text, n, rng, accumulate=False):
+    """Starts behind the text's first word."""
+    new = write_on(np.roll(text, -1), n, rng)
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="the words that ever followed come equally often")
+def collapse_set(text, n, rng, accumulate=False):
+    """Each follower once."""
+    new = write_on(text, n, rng, lambda some, rng: drawn(sorted(set(some)), rng))
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="the likeliest word always comes; draw one")
+def collapse_greedy(text, n, rng, accumulate=False):
+    """Greedy, with a draw that is not used."""
+
+    def likeliest(some, rng):
+        best = max(sorted(set(some)), key=some.count)
+        return best if rng.random() < 1 else 0
+
+    new = write_on(text, n, rng, likeliest)
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="two words stand side by side that never do in the text")
+def collapse_single_words(text, n, rng, accumulate=False):
+    """The frequencies of single words, where the text has more than a ring."""
+    if len(set(text.tolist())) == len(text):
+        new = write_on(text, n, rng)
+    else:
+        new = rng.choice(text, n)
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="the same rng gave another text")
+def collapse_own_dice(text, n, rng, accumulate=False):
+    """A generator of its own, without a seed."""
+    new = write_on(text, n, np.random.default_rng())
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="another rng gave the same text")
+def collapse_seeded(text, n, rng, accumulate=False):
+    """A generator of its own, with a seed."""
+    new = write_on(text, n, np.random.default_rng(0))
+    return np.concatenate([text, new]) if accumulate else new
+
+
+@wrong("next_generation", says="must raise ValueError")
+def collapse_empty(text, n, rng, accumulate=False):
+    """Nothing learned, nothing said."""
+    if len(text) == 0:
+        return text
+    new = write_on(text, n, rng)
+    return np.concatenate([text, new]) if accumulate else new

@@ -31,6 +31,9 @@ NEEDED = {
         "multi-head attention", "nat", "query", "scaled dot-product attention", "self-attention",
         "softmax", "temperature", "value",
     },
+    "05_scaling_laws": {
+        "bigram model", "compute-optimal", "floor", "model collapse", "over-training", "power law",
+    },
     "08_model_budget": {
         "activations", "checkpointing", "floating-point operations", "gradient accumulation",
         "meta device", "mixed precision", "parameters",

@@ -3,7 +3,7 @@ course_utils/scaling_laws/assets.
 
     OMP_NUM_THREADS=1 python tools/record/sweep_scaling.py [--jobs N] [--out FILE] [PART …]
 
-Parts: isoflop, size, data, wall, stories. Rows that the file holds already are kept. With --dask
+Parts: isoflop, size, data, wall, stories, warm-up. Rows that the file holds already are kept. With --dask
 ADDRESS the runs go to that Dask cluster ("local": one on this machine, of --jobs processes of one
 thread each); each worker needs this package.
 """
@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,20 +26,27 @@ SEEDS = (0, 1, 2)
 BUDGETS = {1e10: (6, 8, 12, 16, 24), 3.16e10: (6, 8, 12, 16, 24, 32), 1e11: (8, 12, 16, 24, 32, 48),
            3.16e11: (16, 24, 32, 48, 64)}  # FLOP: widths  # fmt: skip
 UNIQUE = 62_500  # tokens of the data wall's text
+WARM_UP = 400_000  # tokens, whatever the run: more than the shortest runs have
 
 
-def isoflop(seed: int) -> list[TrainingRun]:
-    """All sizes at each budget: D = C / (6 N)."""
+def isoflop(seed: int, n_budgets: int = 4) -> list[TrainingRun]:
+    """All sizes at each of the n_budgets smallest budgets: D = C / (6 N)."""
     runs = []
-    for budget, widths in BUDGETS.items():
+    for budget, widths in list(BUDGETS.items())[:n_budgets]:
         for width in widths:
             N = sum(p.numel() for p in model_for(TrainingRun("text", width, 10_000)).parameters())
             runs.append(TrainingRun("text", width, round(budget / (6 * N)), seed))
     return runs
 
 
+def long_warm_up(seed: int) -> list[TrainingRun]:
+    """The sizes of the three smaller budgets, with one warm-up for all, as Kaplan and others had."""
+    return [replace(run, warm_up=WARM_UP) for run in isoflop(seed, n_budgets=3)]
+
+
 PARTS = {
     "isoflop": isoflop,
+    "warm-up": long_warm_up,
     "stories": lambda seed: [TrainingRun("stories", width, 125_000 * 2**k, seed) for k in range(5 if seed == 0 else 3)
                              for width in (8, 16, 32, 64)],
     "data": lambda seed: [TrainingRun("text", 48, UNIQUE * 2**k, seed) for k in range(6 if seed == 0 else 4)],
