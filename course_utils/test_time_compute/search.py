@@ -39,7 +39,7 @@ def step_search(
     took on average: only the draws of problems whose step was still open count.
     Raises: ValueError where tries is below 1.
 
-    >>> draws = iter([torch.tensor([5, 0]), torch.tensor([1, 9]), torch.tensor([2, 2])])
+    >>> draws = iter(torch.tensor([[5, 0], [1, 9], [2, 2], [3, 3]]))
     >>> step_search(lambda w: next(draws), lambda w, step: step < 5, B=2, steps=2, tries=2)
     (tensor([[1, 2],
             [0, 2]]), 2.5)
