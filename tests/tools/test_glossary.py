@@ -21,6 +21,9 @@ NEEDED = {
         "activations", "checkpointing", "floating-point operations", "gradient accumulation",
         "meta device", "mixed precision", "parameters",
     },
+    "12_test_time_compute": {
+        "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
+    },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",

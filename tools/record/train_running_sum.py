@@ -57,6 +57,7 @@ def half_way(seed: int = 0):
 
 
 EARLY_STOP = dict(width=16, steps=1500, greedy=0.5, every=10, problems=300)
+LOUD = 1.6  # above this loss nothing is right yet, and nothing is measured
 EVERY = 20  # steps between two points of the trade
 
 
@@ -100,7 +101,7 @@ def along(seed: int) -> tuple[dict, int, list[dict]]:
 
     def on_steps(history) -> bool:
         steps = len(history.losses)
-        if steps % EARLY_STOP["every"] or sum(history.losses[-10:]) / 10 > 1.6:
+        if steps % EARLY_STOP["every"] or sum(history.losses[-10:]) / 10 > LOUD:
             return False
         model.eval()
         if not kept and greedy(model, stop) >= EARLY_STOP["greedy"]:
