@@ -58,7 +58,7 @@ def half_way(seed: int = 0):
 
 EARLY_STOP = dict(width=16, steps=1500, greedy=0.5, every=10, problems=300)
 LOUD = 1.6  # above this loss nothing is right yet, and nothing is measured
-EVERY = 20  # steps between two points of the trade
+EVERY = 10  # steps between two points of the trade
 
 
 def dice(seed: int) -> torch.Generator:
