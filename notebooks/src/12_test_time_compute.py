@@ -83,7 +83,9 @@ def draw_samples(k, temperature):
     base = shown_greedy.float().mean().item()
     fig, ax = subplots(figsize=(8.5, 3.8))
     ax.axhline(base, ls="--", color="black", label="greedy, one answer")
-    for y, name, color, mark in zip(lines, ("vote", "checker chooses"), ("orange", "green"), "os", strict=True):
+    for y, name, color, mark in zip(
+        lines, ("vote", "checker chooses"), ("orange", "green"), "os", strict=True
+    ):
         ax.plot(KS, y, f"{mark}-", color=COLORS[color], label=name)
     ax.axvline(k, color="#888888", linewidth=1)
     ax.set(xscale="log", xlabel="samples k", ylabel="share of problems", ylim=(0, 1.03))
@@ -104,50 +106,79 @@ explore(
 # %% tags=["display"]
 # @title What will count, set before anything is measured
 claims.expect(
-    "S14", "writing the steps makes a model right where answering directly fails",
-    source=Source("Wei et al. 2022, Chain-of-Thought Prompting", "abstract", "https://arxiv.org/abs/2201.11903"),
+    "S14",
+    "writing the steps makes a model right where answering directly fails",
+    source=Source(
+        "Wei et al. 2022, Chain-of-Thought Prompting",
+        "abstract",
+        "https://arxiv.org/abs/2201.11903",
+    ),
     published="right where direct answers fail",
-    criterion="after equal training tokens, in each of three seeds, steps are right at least 0.5 more often "
-              "than direct answers, fillers, and a model that was told the steps and never reads them; "
-              "partly if only more often than direct answers",
+    criterion="after equal training tokens, in each of three seeds, steps are right at "
+    "least 0.5 more often "
+    "than direct answers, fillers, and a model that was told the steps and never reads them; "
+    "partly if only more often than direct answers",
     holds=lambda m: m["steps"] - max(m["direct"], m["filler"], m["told"]) > 0.5,
     partly=lambda m: m["steps"] - m["direct"] > 0.5,
 )
 claims.expect(
-    "S7", "best-of-n and majority voting raise accuracy without changing weights",
-    source=Source("a vendor's article on scaling", "test-time scaling"), published="raise",
-    criterion="in each of three models, at their best temperature, both a vote of 64 and the best of 64 by a "
-              "checker are right at least 0.02 more often than greedy; partly if only one of the two",
-    holds=lambda m: min(m["vote"], m["checker"]) > 0.02, partly=lambda m: max(m["vote"], m["checker"]) > 0.02,
+    "S7",
+    "best-of-n and majority voting raise accuracy without changing weights",
+    source=Source("a vendor's article on scaling", "test-time scaling"),
+    published="raise",
+    criterion="in each of three models, at their best temperature, both a vote of 64 and "
+    "the best of 64 by a "
+    "checker are right at least 0.02 more often than greedy; partly if only one of the two",
+    holds=lambda m: min(m["vote"], m["checker"]) > 0.02,
+    partly=lambda m: max(m["vote"], m["checker"]) > 0.02,
 )
 claims.expect(
-    "S6", "hard queries can take more than 100 times the compute of one pass",
-    source=Source("a vendor's article on scaling", "test-time scaling"), published="> 100 times",
-    criterion="on the problems that greedy fails, best-of-256 (over 100 times the FLOP of a greedy answer) is "
-              "right at least 0.02 more often than best-of-64, in each of three models, and no step search with "
-              "the same checker does as well for less; partly if only the first",
-    holds=lambda m: m["gain"] > 0.02 and m["cheaper"] < 0, partly=lambda m: m["gain"] > 0.02,
+    "S6",
+    "hard queries can take more than 100 times the compute of one pass",
+    source=Source("a vendor's article on scaling", "test-time scaling"),
+    published="> 100 times",
+    criterion="on the problems that greedy fails, best-of-256 (over 100 times the FLOP "
+    "of a greedy answer) is "
+    "right at least 0.02 more often than best-of-64, in each of three models, and no "
+    "step search with "
+    "the same checker does as well for less; partly if only the first",
+    holds=lambda m: m["gain"] > 0.02 and m["cheaper"] < 0,
+    partly=lambda m: m["gain"] > 0.02,
 )
 claims.expect(
-    "S15", "searching over steps beats choosing among whole answers at equal tokens",
-    source=Source("Yao et al. 2023, Tree of Thoughts", "experiments", "https://arxiv.org/abs/2305.10601"),
+    "S15",
+    "searching over steps beats choosing among whole answers at equal tokens",
+    source=Source(
+        "Yao et al. 2023, Tree of Thoughts", "experiments", "https://arxiv.org/abs/2305.10601"
+    ),
     published="beats",
-    criterion="with the same checker, 4 tries a step are right more often than the best of 4 whole answers and "
-              "write fewer tokens, in each of three models",
+    criterion="with the same checker, 4 tries a step are right more often than the best "
+    "of 4 whole answers and "
+    "write fewer tokens, in each of three models",
     holds=lambda m: m["gain"] > 0 and m["tokens"] < 32,
 )
 claims.expect(
-    "S16", "coverage follows a power law in k because few problems have tiny chances, in the shape of a power law",
-    source=Source("Schaeffer et al. 2025, How Do Large Language Monkeys Get Their Power (Laws)?", "abstract",
-                  "https://arxiv.org/abs/2502.17578"),
-    published="same exponent", criterion="for SmolLM2's sums of 1, 2 and 3 digits, the exponent of the small chances "
-              "in one half of the problems is within 0.3 of the slope of −log(coverage) in the other half (median of 40 halvings)",
+    "S16",
+    "coverage follows a power law in k because few problems have tiny chances, in the "
+    "shape of a power law",
+    source=Source(
+        "Schaeffer et al. 2025, How Do Large Language Monkeys Get Their Power (Laws)?",
+        "abstract",
+        "https://arxiv.org/abs/2502.17578",
+    ),
+    published="same exponent",
+    criterion="for SmolLM2's sums of 1, 2 and 3 digits, the exponent of the small chances "
+    "in one half of the problems is within 0.3 of the slope of −log(coverage) in the "
+    "other half (median of 40 halvings)",
     holds=lambda m: m < 0.3,
 )
 claims.expect(
-    "S5", "derivatives of a model can use about 30 times the compute of its pretraining",
-    source=Source("a vendor's article on scaling", "post-training scaling"), published="about 30",
-    criterion="an account of the compute of a model and all its derivatives; no experiment here can give one",
+    "S5",
+    "derivatives of a model can use about 30 times the compute of its pretraining",
+    source=Source("a vendor's article on scaling", "post-training scaling"),
+    published="about 30",
+    criterion="an account of the compute of a model and all its derivatives; no "
+    "experiment here can give one",
     holds=lambda m: m is not None,
 )
 claims.criteria()
@@ -209,13 +240,26 @@ for y, style in enumerate(("direct", "filler", "told", "steps")):
 ax.plot([], [], "o", color=COLORS["blue"], label=f"recorded, 3 seeds, {flop / 1e9:.0f} GFLOP each")
 ax.plot([], [], "D", color=COLORS["orange"], label="live, 600 steps")
 ax.axvline(0.1, ls=":", color="black")
-ax.set(yticks=range(4), yticklabels=list(spread), xlabel="right answers (dotted: guessing)", xlim=(-0.02, 1.05))
+ax.set(
+    yticks=range(4),
+    yticklabels=list(spread),
+    xlabel="right answers (dotted: guessing)",
+    xlim=(-0.02, 1.05),
+)
 ax.legend(loc="center right")
 worst = {style: max(s) if style != "steps" else min(s) for style, s in spread.items()}
-claims.measure("S14", worst, shown=", ".join(f"{style} {x:.2f}" for style, x in worst.items()),
-               reason="The worst seed of the steps, the best seed of the others.")
+claims.measure(
+    "S14",
+    worst,
+    shown=", ".join(f"{style} {x:.2f}" for style, x in worst.items()),
+    reason="The worst seed of the steps, the best seed of the others.",
+)
 assert all(abs(by_style[s] - np.mean(spread[s])) < 0.12 for s in by_style), by_style
-show(fig, f"Steps: {worst['steps']:.2f} in the worst seed. The best of the others: {max(worst['told'], worst['direct']):.2f}.")
+show(
+    fig,
+    f"Steps: {worst['steps']:.2f} in the worst seed. The best of the others: "
+    f"{max(worst['told'], worst['direct']):.2f}.",
+)
 reveal("test_time_compute.steps", "steps only")
 
 # %% [markdown]
@@ -316,7 +360,8 @@ for k in (1, 4, 16):
     for s in range(3):
         right = (written[s, 0.8][:, :, -1] == want[:, None]).sum(1).tolist()
         covered.append(np.mean([pass_at_k(64, c, k) for c in right]))
-    print(f"k = {k:>2}: {[f'{c:.2f}' for c in covered]}  guessing {1 - 0.9**k:.2f}  {price(8 * k):>9,} FLOP")
+    print(f"k = {k:>2}: {[f'{c:.2f}' for c in covered]}  guessing {1 - 0.9**k:.2f}",
+          f"{price(8 * k):>9,} FLOP")
 
 
 # %% [markdown]
@@ -349,7 +394,8 @@ majority_vote = check("test_time_compute.majority_vote", majority_vote)
 # @title Predict: vote against greedy
 predict(
     "test_time_compute.vote",
-    "64 samples vote, at the best of three temperatures. Compared with greedy, which costs a thirtieth, the vote is right …",
+    "64 samples vote, at the best of three temperatures. Greedy costs a thirtieth. Compared "
+    "with it, the vote is right …",
     ["at least 0.1 more often", "about as often", "at least 0.1 less often"],
 )
 
@@ -473,6 +519,10 @@ def best(s, k, kind, t=0.8):
     return accuracy(best_of(steps[:, :, -1], passed.float()))
 
 
+# %% [markdown]
+# All three, with their prices and greedy:
+
+# %%
 CHECK = 3 * 8  # operations of the program for one answer
 extra = {"checker": lambda k: CHECK * k, "noisy": lambda k: CHECK * k, "learnt": lambda k: price(8 * k)}
 for kind, cost in extra.items():
@@ -518,12 +568,21 @@ show(fig, "The curves rise and end on their dotted limits: " + ", ".join(f"{x:.2
 # @title Recorded: S7, with greedy
 best_checked = [max(best(s, 64, "checker", t) for t in TEMPERATURES) for s in range(3)]
 learnt = [best(s, 64, "learnt") for s in range(3)]
-measured = {"vote": min(gain), "checker": min(b - g for b, g in zip(best_checked, greedy, strict=True))}
+measured = {
+    "vote": min(gain),
+    "checker": min(b - g for b, g in zip(best_checked, greedy, strict=True)),
+}
 claims.measure(
-    "S7", measured, shown=f"least gain over greedy: vote {measured['vote']:+.2f}, checker {measured['checker']:+.2f}",
+    "S7",
+    measured,
+    shown=f"least gain over greedy: vote {measured['vote']:+.2f}, checker "
+    f"{measured['checker']:+.2f}",
     reason="Over temperature 1 both gain much. Over greedy only a verifier gains.",
 )
-print("learnt, best of 64, minus greedy:", [f"{a - g:+.2f}" for a, g in zip(learnt, greedy, strict=True)])
+print(
+    "learnt, best of 64, minus greedy:",
+    [f"{a - g:+.2f}" for a, g in zip(learnt, greedy, strict=True)],
+)
 
 # %% [markdown]
 # ## Search over steps
@@ -543,7 +602,8 @@ for y, (name, marks) in enumerate((
     for start, end in zip(row, row[1:], strict=False):
         d.arrow(start, end)
 d.picture(
-    "Best of three writes three whole answers and throws two away. Step search draws again only the step that is wrong."
+    "Best of three writes three whole answers and throws two away. "
+    "Step search draws again only the step that is wrong."
 )
 
 
@@ -595,8 +655,27 @@ predict(
 
 
 # %%
-def search(s, tries, judge=None, t=0.8):
-    """Accuracy and tokens of a step search with model s; the judge is the program, or a model."""
+def program(steps, step):
+    """The checker: is this the sum before, plus the digit? (B, i), (B,) -> (B,)"""
+    before = steps[:, -1] if steps.size(1) else 0
+    return (before + problems[:, steps.size(1)]) % task.p == step
+
+
+def second_model(s):
+    """A learnt judge: does another model give this step a chance above 0.3?"""
+    def likes(steps, step):
+        longer = torch.cat([steps, step[:, None]], 1)[:, None]  # (B, 1, i + 1)
+        judge = models[(s + 1) % 3]
+        return test_time_compute.step_chances(task, judge, problems, longer)[:, 0, -1] > 0.3
+    return likes
+
+
+# %% [markdown]
+# Your search, with one of the three models as the writer:
+
+# %%
+def search(s, tries, follows=program, t=0.8):
+    """Accuracy and tokens of a step search with model s."""
     dice = generator(10 + s)
 
     def propose(steps):
@@ -604,13 +683,6 @@ def search(s, tries, judge=None, t=0.8):
         with torch.no_grad():
             p = (models[s](rows)[:, -1] / t).softmax(-1)  # (B, V)
         return torch.multinomial(p, 1, generator=dice)[:, 0]
-
-    def follows(steps, step):
-        if judge is not None:
-            longer = torch.cat([steps, step[:, None]], 1)[:, None]
-            return test_time_compute.step_chances(task, judge, problems, longer)[:, 0, -1] > 0.3
-        before = steps[:, -1] if steps.size(1) else 0
-        return (before + problems[:, steps.size(1)]) % task.p == step
 
     steps, tokens = step_search(propose, follows, B, task.n, tries)
     return accuracy(steps[:, -1]), tokens
@@ -663,31 +735,44 @@ frontier = check("test_time_compute.frontier", frontier)
 # hint("test_time_compute.frontier")
 # solution("test_time_compute.frontier")
 
+# %% [markdown]
+# First the samples, with greedy.
+
 # %%
-table = [("greedy", price(8), np.mean(greedy))]
+sampled_ways = [("greedy", price(8), np.mean(greedy))]
 for k in (4, 16, 64):
     votes = [accuracy(majority_vote(written[s, 0.8][:, :k, -1])) for s in range(3)]
-    table.append((f"vote of {k}", price(8 * k), np.mean(votes)))
+    sampled_ways.append((f"vote of {k}", price(8 * k), np.mean(votes)))
     for kind, cost in extra.items():
         scores = [best(s, k, kind) for s in range(3)]
-        table.append((f"best of {k}, {kind}", price(8 * k) + cost(k), np.mean(scores)))
+        sampled_ways.append((f"best of {k}, {kind}", price(8 * k) + cost(k), np.mean(scores)))
 
 # %% [markdown]
 # The searches: 2, 4 and 8 tries with the program, and 4 judged by the second model. Then beams: one that trusts its own probabilities, and two that add the log-probabilities of both models. What a second model reads is paid again.
 
 # %%
+searches = []
 for tries in (2, 4, 8):
     runs = [search(s, tries) for s in range(3)]
     n = np.mean([tokens for _, tokens in runs])
-    table.append((f"steps, {tries} tries, checker", price(n) + 3 * n, np.mean([a for a, _ in runs])))
-runs = [search(s, 4, judge=models[(s + 1) % 3]) for s in range(3)]
+    searches.append((f"steps, {tries} tries, checker", price(n) + 3 * n, np.mean([a for a, _ in runs])))
+runs = [search(s, 4, second_model(s)) for s in range(3)]
 n = np.mean([tokens for _, tokens in runs])
-table.append(("steps, 4 tries, learnt", 2 * price(n), np.mean([a for a, _ in runs])))
+searches.append(("steps, 4 tries, learnt", 2 * price(n), np.mean([a for a, _ in runs])))
+
+# %% [markdown]
+# The beams, and all together:
+
+# %%
+beams = []
 for name, width, other in (("own", 4, 0), ("both models", 1, 1), ("both models", 4, 1)):
-    beams = [test_time_compute.beam_over_steps(task, models[s], problems, width, models[(s + other) % 3])
-             for s in range(3)]
+    found_by = [
+        test_time_compute.beam_over_steps(task, models[s], problems, width, models[(s + other) % 3])
+        for s in range(3)
+    ]
     flop = (1 + other) * price(8 * width)
-    table.append((f"beam of {width}, {name}", flop, np.mean([accuracy(b[:, -1]) for b in beams])))
+    beams.append((f"beam of {width}, {name}", flop, np.mean([accuracy(b[:, -1]) for b in found_by])))
+table = sampled_ways + searches + beams
 unbeaten = frontier(table)
 for name, flop, score in sorted(table, key=lambda row: row[1]):
     print(f"{name:<26} {flop:>11,.0f} FLOP  {score:.2f}{'  unbeaten' if name in unbeaten else ''}")
@@ -695,19 +780,41 @@ for name, flop, score in sorted(table, key=lambda row: row[1]):
 # %% tags=["display"]
 # @title The frontier
 fig, ax = subplots(figsize=(9.5, 4.6))
-KINDS = {"greedy": ("black", "*"), "vote": ("orange", "o"), "checker": ("green", "s"), "noisy": ("purple", "D"),
-         "learnt": ("sky", "^"),
-         "own": ("vermillion", "v"), "both models": ("blue", "P")}
+KINDS = {
+    "greedy": ("black", "*"),
+    "vote": ("orange", "o"),
+    "checker": ("green", "s"),
+    "noisy": ("purple", "D"),
+    "learnt": ("sky", "^"),
+    "own": ("vermillion", "v"),
+    "both models": ("blue", "P"),
+}
 for kind, (color, mark) in KINDS.items():
     for whole, fill in ((True, "full"), (False, "none")):
-        points = [(f, a) for n, f, a in table if kind in n and n.startswith(("steps", "beam")) != whole]
+        points = [
+            (f, a) for n, f, a in table if kind in n and n.startswith(("steps", "beam")) != whole
+        ]
         if points:
             x, y = zip(*points, strict=True)
-            ax.plot(x, y, mark, color=COLORS.get(color, color), markersize=10, fillstyle=fill,
-                    label=kind if whole else f"{kind}, over steps")
+            ax.plot(
+                x,
+                y,
+                mark,
+                color=COLORS.get(color, color),
+                markersize=10,
+                fillstyle=fill,
+                label=kind if whole else f"{kind}, over steps",
+            )
 prices = {name: (f, a) for name, f, a in table}
-ax.step(*zip(*(prices[name] for name in unbeaten), strict=True), where="post", color="#888888", zorder=0)
-ax.set(xscale="log", xlabel="FLOP for an answer, the verifier's included", ylabel="right answers", ylim=(0, 1.03))
+ax.step(
+    *zip(*(prices[name] for name in unbeaten), strict=True), where="post", color="#888888", zorder=0
+)
+ax.set(
+    xscale="log",
+    xlabel="FLOP for an answer, the verifier's included",
+    ylabel="right answers",
+    ylim=(0, 1.03),
+)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 assert any("tries, checker" in name for name in unbeaten)
 assert not any("vote" in name for name in unbeaten), unbeaten
@@ -733,7 +840,8 @@ for s, m in enumerate(models):
         chosen = best_of(steps[:, :k, -1], passed[:, :k])
         scores.append((chosen == want[failed]).float().mean().item())
 for k, scores in hard_scores.items():
-    print(f"best of {k:>3}: {[f'{x:.2f}' for x in scores]}, {price(8 * k) / price(8):.0f} times greedy's FLOP")
+    print(f"best of {k:>3}: {[f'{x:.2f}' for x in scores]}",
+          f"{price(8 * k) / price(8):.0f} times greedy's FLOP")
 
 # %% tags=["display"]
 # @title Measured: S6
@@ -746,13 +854,19 @@ for s, m in enumerate(models):
 more = min(b - a for a, b in zip(*hard_scores.values(), strict=True))
 cheaper = max(c - h for c, h in zip(cheap, hard_scores[256], strict=True))
 claims.measure(
-    "S6", {"gain": more, "cheaper": cheaper},
-    shown=f"from 30 to 121 times: at least {more:+.2f} on hard problems; a search of up to 64 tries a step, "
-          f"{price(patient) / price(8):.1f} times: {min(cheap):.2f} to {max(cheap):.2f}",
-    reason="They can, and gain from it. But a search over steps needs a small multiple of one pass.",
+    "S6",
+    {"gain": more, "cheaper": cheaper},
+    shown=f"from 30 to 121 times: at least {more:+.2f} on hard problems; a search of up "
+    f"to 64 tries a step, "
+    f"{price(patient) / price(8):.1f} times: {min(cheap):.2f} to {max(cheap):.2f}",
+    reason="They can, and gain from it. But a search over steps needs a small multiple "
+    "of one pass.",
 )
-print(f"step search, up to 64 tries, at most {price(patient) / price(8):.1f} times greedy's FLOP, on these problems at least:",
-      [f"{c:.2f}" for c in cheap])
+print(
+    f"step search, up to 64 tries, at most {price(patient) / price(8):.1f} times greedy's "
+    f"FLOP, on these problems at least:",
+    [f"{c:.2f}" for c in cheap],
+)
 
 # %% [markdown]
 # ## Train longer instead?
@@ -763,7 +877,8 @@ print(f"step search, up to 64 tries, at most {price(patient) / price(8):.1f} tim
 # @title Predict: when does training pay?
 predict(
     "test_time_compute.trade",
-    "You can train on until greedy is as good as the best of 16 by the checker is now. From how many questions on is that cheaper?",
+    "You can train on until greedy is as good as the best of 16 by the checker is now. "
+    "From how many questions on is that cheaper?",
     {"under 100": (0, 100), "100 to 100,000": (100, 1e5), "over 100,000": (1e5, 1e12)},
 )
 
@@ -777,8 +892,9 @@ for s in range(3):
     sampled = at[s, now["steps"], "checker, 16"]
     later = next(r for r in path if r["accuracy"] >= sampled["accuracy"])
     breaks.append((later["training"] - now["training"]) / (sampled["answer"] - now["answer"]))
-    print(f"seed {s}: step {now['steps']} greedy {now['accuracy']:.2f}, best of 16 {sampled['accuracy']:.2f}; "
-          f"greedy there at step {later['steps']}: {breaks[-1]:,.0f} questions")
+    print(f"seed {s}: step {now['steps']} greedy {now['accuracy']:.2f}, "
+          f"best of 16 {sampled['accuracy']:.2f}; greedy there at step {later['steps']}: "
+          f"{breaks[-1]:,.0f} questions")
 
 # %% tags=["display"]
 # @title Measured: the trade, and a view: how many questions?
@@ -788,22 +904,49 @@ reveal("test_time_compute.trade", float(np.median(breaks)), ",.0f")
 def draw_trade(questions, seed):
     fig, ax = subplots(figsize=(9, 4.2))
     rows = []
-    for way, color, mark in (("greedy", "black", "*"), ("vote of 16", "orange", "o"),
-                             ("checker, 4", "sky", "^"), ("checker, 16", "green", "s")):
+    for way, color, mark in (
+        ("greedy", "black", "*"),
+        ("vote of 16", "orange", "o"),
+        ("checker, 4", "sky", "^"),
+        ("checker, 16", "green", "s"),
+    ):
         points = [r for r in trade if r["seed"] == seed and r["way"] == way]
         total = [r["training"] + questions * r["answer"] for r in points]
-        ax.plot(total, [r["accuracy"] for r in points], f"{mark}-", color=COLORS.get(color, color), label=way, markersize=9)
-        rows += [(f"{way}|{r['steps']}", t, r["accuracy"]) for r, t in zip(points, total, strict=True)]
+        ax.plot(
+            total,
+            [r["accuracy"] for r in points],
+            f"{mark}-",
+            color=COLORS.get(color, color),
+            label=way,
+            markersize=9,
+        )
+        rows += [
+            (f"{way}|{r['steps']}", t, r["accuracy"]) for r, t in zip(points, total, strict=True)
+        ]
     # the frontier asks for its baseline by name: the last greedy point carries it
     last = max((r for r in rows if r[0].startswith("greedy")), key=lambda r: r[1])
     rows = [("greedy", *r[1:]) if r is last else r for r in rows]
     kept = [next(r for r in rows if r[0] == name) for name in frontier(rows)]
-    ax.step([r[1] for r in kept], [r[2] for r in kept], where="post", color="#888888", zorder=0, label="frontier")
-    ax.set(xscale="log", xlabel="FLOP: training, and all answers", ylabel="right answers", ylim=(0, 1.05))
+    ax.step(
+        [r[1] for r in kept],
+        [r[2] for r in kept],
+        where="post",
+        color="#888888",
+        zorder=0,
+        label="frontier",
+    )
+    ax.set(
+        xscale="log",
+        xlabel="FLOP: training, and all answers",
+        ylabel="right answers",
+        ylim=(0, 1.05),
+    )
     ax.set_title(f"{questions:,} questions")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     names = {r[0].split("|")[0] for r in kept if r[2] > 0.3}
-    return Picture(fig, f"{questions} questions: above 0.3, on the frontier: {', '.join(sorted(names))}.")
+    return Picture(
+        fig, f"{questions} questions: above 0.3, on the frontier: {', '.join(sorted(names))}."
+    )
 
 
 def ways_above(questions, seed, level):
@@ -817,7 +960,9 @@ assert all(any("checker" in ways_above(10, s, level) for level in LEVELS) for s 
 assert all(ways_above(10**6, s, 0.9) == "greedy" for s in range(3))
 explore(
     draw_trade,
-    questions=widgets.SelectionSlider(options=[10, 1000, 10**5, 10**7], value=1000, description="questions"),
+    questions=widgets.SelectionSlider(
+        options=[10, 1000, 10**5, 10**7], value=1000, description="questions"
+    ),
     seed=widgets.ToggleButtons(options=[0, 1, 2], value=0, description="seed"),
 )
 
@@ -839,7 +984,8 @@ def misses(p, ks):
 
 
 dice = np.random.default_rng(0)
-KINDS_OF_P = {"all 0.05": np.full(10**5, 0.05), "b = 0.3": dice.beta(0.3, 5, 10**5), "b = 1": dice.beta(1, 5, 10**5)}
+KINDS_OF_P = {"all 0.05": np.full(10**5, 0.05), "b = 0.3": dice.beta(0.3, 5, 10**5),
+              "b = 1": dice.beta(1, 5, 10**5)}
 for name, p in KINDS_OF_P.items():
     m = misses(p, (16, 64, 256))
     slopes = [math.log(b / a) / math.log(4) for a, b in zip(m, m[1:], strict=False)]
@@ -853,23 +999,41 @@ for name, p in KINDS_OF_P.items():
 # %% tags=["display"]
 # @title Recorded: SmolLM2, coverage and the tail of the chances
 smol = test_time_compute.recorded_model()
-SMOL = 2 * 135e6  # FLOP a token
 fig, axes = subplots(1, 2, figsize=(11, 4.0))
 for row, mark, color in zip(smol["rows"], "os^", ("blue", "orange", "green"), strict=True):
     ks = np.array([int(k) for k in row["coverage"]])
     p = np.array(row["chances"])
-    axes[0].plot(ks, list(row["coverage"].values()), f"{mark}-", color=COLORS[color], label=f"{row['digits']}-digit sums")
+    axes[0].plot(ks, list(row["coverage"].values()), f"{mark}-", color=COLORS[color])
     axes[0].axhline(row["greedy"], ls="--", color=COLORS[color], lw=1)
     grid = 4.0 ** np.arange(0, 10)
-    axes[1].plot(grid, misses(p, grid), f"{mark}-", color=COLORS[color])
-axes[0].set(xscale="log", xlabel="samples k", ylabel="coverage", ylim=(-0.02, 1.03), title="dashed: greedy, one answer")
-axes[1].set(xscale="log", yscale="log", xlabel="samples k", ylabel="−log(coverage)", ylim=(1e-3, 10))
-axes[0].legend()
+    axes[1].plot(
+        grid, misses(p, grid), f"{mark}-", color=COLORS[color], label=f"{row['digits']}-digit sums"
+    )
+axes[0].set(
+    xscale="log",
+    xlabel="samples k",
+    ylabel="coverage",
+    ylim=(-0.02, 1.03),
+    title="dashed: greedy, one answer",
+)
+axes[1].set(
+    xscale="log", yscale="log", xlabel="samples k", ylabel="−log(coverage)", ylim=(1e-3, 10)
+)
+axes[1].legend()
 for row in smol["rows"]:
-    print(f"{row['digits']} digits: greedy {row['greedy']:.2f}, 1 sample {row['coverage']['1']:.3f}; "
-          f"coverage with 4096 samples {row['coverage']['4096']:.2f}, 4096 times the FLOP of an answer")
-assert smol["rows"][0]["greedy"] > smol["rows"][0]["coverage"]["1"] and smol["rows"][-1]["greedy"] < 0.05
-show(fig, "Left: coverage rises far above greedy. Right: the miss falls along curves that straighten.")
+    print(
+        f"{row['digits']} digits: greedy {row['greedy']:.2f}, 1 sample "
+        f"{row['coverage']['1']:.3f}, 0.27 GFLOP a token; "
+        f"coverage of 4096 samples {row['coverage']['4096']:.2f}, 4096 times the FLOP"
+    )
+assert (
+    smol["rows"][0]["greedy"] > smol["rows"][0]["coverage"]["1"]
+    and smol["rows"][-1]["greedy"] < 0.05
+)
+show(
+    fig,
+    "Left: coverage rises far above greedy. Right: the miss falls along curves that straighten.",
+)
 
 
 # %% [markdown]
@@ -883,8 +1047,12 @@ def tail(p):
     return 1 / np.mean(np.log(p[m] / p[:m])), p[m]
 
 
+# %% [markdown]
+# Forty times the problems are halved; the medians are compared.
+
+# %%
 gaps = []
-for row in smol["rows"]:
+for row in test_time_compute.recorded_model()["rows"]:
     p = np.array(row["chances"])
     pairs = []
     for cut in range(40):
@@ -894,14 +1062,23 @@ for row in smol["rows"]:
         pairs.append((b, -math.log(m[1] / m[0]) / math.log(4)))
     b, slope = np.median(pairs, axis=0)
     gaps.append(abs(b - slope))
-    print(f"{row['digits']} digits: tail exponent {b:.1f}, slope −{slope:.1f} from k = {1 / edge:,.0f} on")
+    print(f"{row['digits']} digits: tail exponent {b:.1f}, slope −{slope:.1f}")
 
 # %% tags=["display"]
 # @title Measured: S16
-claims.measure("S16", max(gaps), shown=f"exponents differ by at most {max(gaps):.2f}",
-               reason="Tested beyond the k at which the quarter of hardest problems decides.")
+claims.measure(
+    "S16",
+    max(gaps),
+    shown=f"exponents differ by at most {max(gaps):.2f}",
+    reason="Tested beyond the k at which the quarter of hardest problems decides.",
+)
 assert max(gaps) < 0.3
-claims.measure("S5", None, reason="An estimate about an industry: a sum over many users' computers, of which no account is public.")
+claims.measure(
+    "S5",
+    None,
+    reason="An estimate about an industry: a sum over many users' computers, of which no "
+    "account is public.",
+)
 
 # %% [markdown]
 # The slope that coverage has at large *k* is the exponent of its hardest problems. At small *k* the curve bends: there easy problems are solved, fast. And mind what coverage is: a right answer is *among* the samples. For sums a program finds it; for most questions nobody does.
