@@ -14,7 +14,7 @@
 # **A trained model may think as long as you let it. What does that buy, beyond its single best answer?** You let it write steps,
 # vote, be checked and search, write down the price of each, and set all of it against training longer.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 70 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 73 minutes to read and do.
 #
 # **What you will be able to do**
 # - estimate pass@k without bias, write a vote, a best-of-n and a search over steps;
@@ -760,10 +760,6 @@ runs = [search(s, 4, second_model(s)) for s in range(3)]
 n = np.mean([tokens for _, tokens in runs])
 searches.append(("steps, 4 tries, learnt", 2 * price(n), np.mean([a for a, _ in runs])))
 
-# %% [markdown]
-# The beams, and all together:
-
-# %%
 beams = []
 for name, width, other in (("own", 4, 0), ("both models", 1, 1), ("both models", 4, 1)):
     found_by = [
@@ -830,7 +826,8 @@ show(fig, "Right answers against FLOP. On the frontier: " + ", ".join(unbeaten))
 #
 # **Question.** A vendor's article says that hard questions can take more than 100 times the compute of one pass. We take the problems that greedy fails.
 
-# %%
+# %% tags=["display"]
+# @title Measured: 64 and 256 samples for the problems that greedy fails
 hard_scores = {64: [], 256: []}
 for s, m in enumerate(models):
     failed = task.sample(m, problems, "steps", 1, 0, None)[:, 0, -1] != want
@@ -882,7 +879,8 @@ predict(
     {"under 100": (0, 100), "100 to 100,000": (100, 1e5), "over 100,000": (1e5, 1e12)},
 )
 
-# %%
+# %% tags=["display"]
+# @title Measured: how many questions make longer training the cheaper way
 trade = test_time_compute.recorded_trade()["rows"]
 at = {(r["seed"], r["steps"], r["way"]): r for r in trade}
 breaks = []
@@ -1037,7 +1035,7 @@ show(
 
 
 # %% [markdown]
-# The test: the exponent of the smallest quarter of the chances in one half of the problems (Hill's estimate), against the slope in the *other* half.
+# The test: the exponent of the smallest quarter of the chances in one half of the problems (Hill's estimate), against the slope in the *other* half; the medians of forty halvings.
 
 # %%
 def tail(p):
@@ -1047,10 +1045,6 @@ def tail(p):
     return 1 / np.mean(np.log(p[m] / p[:m])), p[m]
 
 
-# %% [markdown]
-# Forty times the problems are halved; the medians are compared.
-
-# %%
 gaps = []
 for row in test_time_compute.recorded_model()["rows"]:
     p = np.array(row["chances"])
@@ -1064,8 +1058,15 @@ for row in test_time_compute.recorded_model()["rows"]:
     gaps.append(abs(b - slope))
     print(f"{row['digits']} digits: tail exponent {b:.1f}, slope −{slope:.1f}")
 
+# %% [markdown]
+# The slope that coverage has at large *k* is the exponent of its hardest problems. At small *k* the curve bends: there easy problems are solved, fast. And mind what coverage is: a right answer is *among* the samples. For sums a program finds it; for most questions nobody does.
+#
+# ## What we verified
+#
+# The article's factor of 30 for the derivatives of a model stands in the table as not measurable: it is an estimate about a whole industry.
+
 # %% tags=["display"]
-# @title Measured: S16
+# @title Each claim with its source
 claims.measure(
     "S16",
     max(gaps),
@@ -1079,16 +1080,6 @@ claims.measure(
     reason="An estimate about an industry: a sum over many users' computers, of which no "
     "account is public.",
 )
-
-# %% [markdown]
-# The slope that coverage has at large *k* is the exponent of its hardest problems. At small *k* the curve bends: there easy problems are solved, fast. And mind what coverage is: a right answer is *among* the samples. For sums a program finds it; for most questions nobody does.
-#
-# ## What we verified
-#
-# The article's factor of 30 for the derivatives of a model stands in the table as not measurable: it is an estimate about a whole industry.
-
-# %% tags=["display"]
-# @title Each claim with its source
 claims.show()
 
 # %% [markdown]
