@@ -3,6 +3,7 @@
 from course_utils.test_time_compute.real_model import (
     answer_probabilities,
     coverage_of,
+    greedy_answers,
     recorded_model,
     smollm2,
     sums,
@@ -19,8 +20,29 @@ from course_utils.test_time_compute.running_sum import (
     recorded,
     sum_loss,
 )
+from course_utils.test_time_compute.search import (
+    beam_over_steps,
+    early_models,
+    flop_a_token,
+    frontier,
+    noisy,
+    recorded_trade,
+    right_if_passed,
+    step_chances,
+    step_search,
+)
 
 __all__ = [
+    "greedy_answers",
+    "beam_over_steps",
+    "early_models",
+    "flop_a_token",
+    "frontier",
+    "noisy",
+    "recorded_trade",
+    "right_if_passed",
+    "step_chances",
+    "step_search",
     "RunningSum",
     "STYLES",
     "sum_loss",

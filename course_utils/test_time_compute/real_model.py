@@ -131,6 +131,39 @@ def answer_probabilities(
     ... ]
     [0.25, 0.0625]
     """
+    return _reading(model, tokenizer, prompts, answers, ends)[0]
+
+
+@torch.no_grad()
+def greedy_answers(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[str],
+    answers: list[str],
+    ends: str = "\n",
+) -> Tensor:
+    """Whether greedy decoding writes the answer, and then `ends`: each of its tokens is the
+    likeliest one after the right ones before. Shapes: -> (B,), bool.
+
+    >>> from types import SimpleNamespace
+    >>> def model(rows):  # token 3 is always the likeliest
+    ...     return SimpleNamespace(logits=torch.tensor([0.0, 0, 0, 1]).expand(*rows.shape, 4))
+    >>> def tokenizer(text, add_special_tokens=True):
+    ...     return {"input_ids": [int(digit) for digit in text]}
+    >>> greedy_answers(model, tokenizer, ["0", "12"], ["3", "21"], ends="")
+    tensor([ True, False])
+    """
+    return _reading(model, tokenizer, prompts, answers, ends)[1]
+
+
+def _reading(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[str],
+    answers: list[str],
+    ends: str,
+) -> tuple[Tensor, Tensor]:
+    """The probability of each answer, and whether all its tokens are the likeliest ones."""
     if len(prompts) != len(answers):
         raise ValueError(
             f"{len(prompts)} prompts and {len(answers)} answers: each prompt needs one answer"
@@ -149,11 +182,13 @@ def answer_probabilities(
         .cpu()
         .double()
     )
+    likeliest = (logits.argmax(-1) == rows[:, 1:].to(logits.device)).cpu()  # (B, T - 1)
     place = torch.arange(length - 1)
     first, size = torch.tensor(
         [[len(a) - 1, len(b)] for a, b in zip(begins, wanted, strict=True)]
     ).T[..., None]
-    return torch.where((place >= first) & (place < first + size), logp, 0.0).sum(-1).exp()  # (B,)
+    answer = (place >= first) & (place < first + size)  # (B, T - 1)
+    return torch.where(answer, logp, 0.0).sum(-1).exp(), (likeliest | ~answer).all(-1)
 
 
 def coverage_of(p: Tensor, k: int) -> float:

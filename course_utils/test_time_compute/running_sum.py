@@ -132,13 +132,18 @@ class RunningSum:
     ) -> Callable[[torch.Generator], tuple[Tensor, Tensor]]:
         """For `training.train`: draws inputs and targets (batch, n + m); targets before the answer
         are -100.
+
+        The style "told" is the control of "steps": the same targets, and fillers to read. The model
+        is told every sum, and never reads one.
         """
 
         def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            rows = self.rows(self.problems(batch, generator), style)
+            digits = self.problems(batch, generator)
+            rows = self.rows(digits, "steps" if style == "told" else style)
             targets = rows[:, 1:].clone()
             targets[:, : self.n] = -100
-            return rows[:, :-1], targets
+            inputs = self.rows(digits, "filler") if style == "told" else rows
+            return inputs[:, :-1], targets
 
         return draw
 
@@ -154,6 +159,14 @@ class RunningSum:
             initializer_range=0.07,
         )
         return Transformer(config, torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def answer_silently(self, model: Transformer, digits: Tensor) -> Tensor:
+        """The likeliest sums of a model that reads fillers where its steps would stand: (B, n) ->
+        (B, n).
+        """
+        rows = self.rows(digits, "filler")[:, :-1].to(device_of(model))
+        return model(rows)[:, self.n :].argmax(-1)
 
     @torch.no_grad()
     def sample(

@@ -59,6 +59,7 @@ from course_utils.stories import corpus
 from course_utils.superposition import toy_model as superposition
 from course_utils.test_time_compute import real_model
 from course_utils.test_time_compute import running_sum as test_time_compute
+from course_utils.test_time_compute import search as step_searches
 from course_utils.tokenization import spelling
 from course_utils.transformer_block import block as transformer_block
 from course_utils.transformer_block import transformer
@@ -597,7 +598,22 @@ def test_time_sums(d):
         test_time_compute.sum_loss(model, batch),
         task.prompt(digits.to(d)),
         task.rows(digits.to(d), "steps"),
+        task.answer_silently(model, digits),
+        step_searches.noisy(right, 0.3, dice()),
+        step_searches.step_chances(task, model, digits, out[-1]),
+        step_searches.beam_over_steps(task, model, digits, 3, model),
     )
+
+
+def searching_over_steps(d):
+    written, draws = step_searches.step_search(
+        lambda written: (written.sum(1) + torch.arange(4)) % 5,
+        lambda written, step: step < 3,
+        4,
+        3,
+        2,
+    )
+    return written, draws, step_searches.flop_a_token(step_searches.early_models()[1][0].to(d))
 
 
 def a_model_half_trained(d):

@@ -128,3 +128,133 @@ def with_scatter_add(answers):
     is_most = mine == mine.max(1, keepdim=True).values
     first = is_most.int().argmax(1, keepdim=True)
     return torch.take_along_dim(answers, first, 1).squeeze(1)
+
+
+# --- best_of --------------------------------------------------------------------------------------
+
+
+def fit(answers, scores):
+    if answers.shape != scores.shape:
+        raise ValueError(f"{answers.shape} and {scores.shape}")
+
+
+@right("best_of")
+def with_lists(answers, scores):
+    fit(answers, scores)
+    pairs = zip(answers.tolist(), scores.tolist(), strict=True)
+    return torch.tensor([row[s.index(max(s))] for row, s in pairs])
+
+
+@right("best_of")
+def with_indices(answers, scores):
+    fit(answers, scores)
+    return answers[torch.arange(len(answers)), scores.argmax(1)]
+
+
+@right("best_of")
+def with_a_stable_sort(answers, scores):
+    fit(answers, scores)
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    return torch.take_along_dim(answers, order, 1)[:, 0]
+
+
+# --- step_search ----------------------------------------------------------------------------------
+
+
+@right("step_search")
+def with_a_mask_of_the_open_ones(propose, follows, B, steps, tries):
+    if tries < 1:
+        raise ValueError("tries")
+    written, draws = torch.empty(B, 0, dtype=torch.long), 0
+    for _ in range(steps):
+        step = torch.zeros(B, dtype=torch.long)
+        is_open = torch.ones(B, dtype=torch.bool)
+        for _ in range(tries):
+            new = propose(written)
+            step[is_open] = new[is_open]
+            draws += is_open.sum().item()
+            is_open &= ~follows(written, step)
+        written = torch.hstack([written, step[:, None]])
+    return written, draws / B
+
+
+@right("step_search")
+def with_all_tries_drawn_first(propose, follows, B, steps, tries):
+    if tries < 1:
+        raise ValueError("tries")
+    written, draws = torch.zeros(B, 0, dtype=torch.long), 0
+    for _ in range(steps):
+        drawn = torch.stack([propose(written) for _ in range(tries)])  # (tries, B)
+        ok = torch.stack([follows(written, step) for step in drawn])
+        ok[-1] = True  # the last stays
+        first = ok.int().argmax(0)
+        draws += int((first + 1).sum())
+        written = torch.cat([written, drawn[first, torch.arange(B)][:, None]], 1)
+    return written, draws / B
+
+
+@right("step_search")
+def with_a_list_of_steps(propose, follows, B, steps, tries):
+    if tries <= 0:
+        raise ValueError("tries")
+    columns, counts = [], torch.zeros(B)
+    for _ in range(steps):
+        before = torch.stack(columns, 1) if columns else torch.zeros(B, 0, dtype=torch.long)
+        step = propose(before)
+        counts += 1
+        left = tries - 1
+        while left and not follows(before, step).all():
+            again = ~follows(before, step)
+            step = step * ~again + propose(before) * again
+            counts += again
+            left -= 1
+        columns.append(step)
+    return torch.stack(columns, 1), counts.mean().item()
+
+
+# --- frontier -------------------------------------------------------------------------------------
+
+
+def has_baseline(rows):
+    if not {"greedy"} & {name for name, *_ in rows}:
+        raise ValueError("no greedy")
+    if not all(price > 0 for _, price, _ in rows):
+        raise ValueError("no price")
+
+
+@right("frontier")
+def with_a_running_best(rows):
+    has_baseline(rows)
+    ordered = sorted(rows, key=lambda r: (r[1], -r[2]))
+    names, best, at = [], -math.inf, None
+    for name, price, score in ordered:
+        if score > best or (score == best and price == at):
+            names.append(name)
+            best, at = score, price
+    return names
+
+
+@right("frontier")
+def with_numpy(rows):
+    has_baseline(rows)
+    price = np.array([p for _, p, _ in rows])
+    score = np.array([s for _, _, s in rows])
+    no_worse = (price[None] <= price[:, None]) & (score[None] >= score[:, None])
+    differ = (price[None] != price[:, None]) | (score[None] != score[:, None])
+    left = np.flatnonzero(~(no_worse & differ).any(1))
+    return [rows[i][0] for i in left[np.argsort(price[left], kind="stable")]]
+
+
+@right("frontier")
+def in_loops_over_pairs(rows):
+    has_baseline(rows)
+    left = []
+    for row in rows:
+        beaten = False
+        for other in rows:
+            if other[1:] != row[1:] and other[1] <= row[1] and other[2] >= row[2]:
+                beaten = True
+        if not beaten:
+            left.append(row)
+    left.sort(key=lambda row: row[1])
+    return [row[0] for row in left]

@@ -43,6 +43,9 @@ NEEDED = {
         "gated linear unit", "mixture of experts", "prefix language model", "root mean square norm",
         "rotary position embedding", "router", "sliding window",
     },
+    "12_test_time_compute": {
+        "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
+    },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",

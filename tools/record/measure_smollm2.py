@@ -23,13 +23,17 @@ SAMPLES = tuple(4**i for i in range(7))
 
 
 def measure_kind(model, tokenizer, digits: int, shots: int, n: int = PROBLEMS) -> dict:
-    p = test_time_compute.answer_probabilities(
-        model,
-        tokenizer,
-        *test_time_compute.sums(digits, n, shots, torch.Generator().manual_seed(digits)),
-    )
-    coverage = {str(k): round(test_time_compute.coverage_of(p, k), 4) for k in SAMPLES}
-    return {"digits": digits, "shots": shots, "problems": n, "coverage": coverage}
+    asked = test_time_compute.sums(digits, n, shots, torch.Generator().manual_seed(digits))
+    p = test_time_compute.answer_probabilities(model, tokenizer, *asked)
+    greedy = test_time_compute.greedy_answers(model, tokenizer, *asked)
+    return {
+        "digits": digits,
+        "shots": shots,
+        "problems": n,
+        "greedy": round(greedy.float().mean().item(), 4),
+        "coverage": {str(k): round(test_time_compute.coverage_of(p, k), 4) for k in SAMPLES},
+        "chances": [float(f"{chance:.3g}") for chance in sorted(p.tolist())],
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
