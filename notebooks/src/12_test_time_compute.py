@@ -354,7 +354,8 @@ pass_at_k = check("test_time_compute.pass_at_k", pass_at_k)
 # %% [markdown]
 # Who only guesses among ten answers covers them, too: 1 − 0.9<sup>*k*</sup>. Set that beside.
 
-# %%
+# %% tags=["display"]
+# @title Problems that k samples cover
 for k in (1, 4, 16):
     covered = []
     for s in range(3):
@@ -1037,7 +1038,8 @@ show(
 # %% [markdown]
 # The test: the exponent of the smallest quarter of the chances in one half of the problems (Hill's estimate), against the slope in the *other* half; the medians of forty halvings.
 
-# %%
+# %% tags=["display"]
+# @title Hill's estimate beside the slope of coverage
 def tail(p):
     """Hill's estimate of b from the smallest quarter of p, and where that quarter ends."""
     p = np.sort(p)
