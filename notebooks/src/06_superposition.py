@@ -665,10 +665,11 @@ for shape, (n, m, p, fraction) in progress(SHAPES.items(), "shapes"):
 for shape, (*_, fraction) in SHAPES.items():
     low, high = spread[shape].min().item(), spread[shape].max().item()
     print(f"{fraction} = {FRACTIONS[fraction]:.3f}: {found[shape]:<17} each D_i {low:.2f} to {high:.2f};",
-          f"{names[shape].count(shape)} of 16; means {means[shape].min():.2f} to {means[shape].max():.2f}")
+          f"{names[shape].count(shape)} of 16;",
+          f"means {means[shape].min():.2f} to {means[shape].max():.2f}")
 
 # %% [markdown]
-# The best of 16 has the shape in each case, with its fraction. Many restarts have the same mean and another shape. (The antiprism that is best for the loss is not exactly the one with 3/8.) Triangle and tetrahedron are best only in a narrow range of densities. For rarer features, one feature alone and a digon are cheaper.
+# The best of 16 has the shape in each case, with its fraction. Of the tetrahedron, the triangle and the digon, most or half of the restarts have the same mean and another shape. (The antiprism that is best for the loss is not exactly the one with 3/8.) Triangle and tetrahedron are best only in a narrow range of densities. For rarer features, one feature alone and a digon are cheaper.
 
 # %%
 shapes_found = all(found[s] == s and (spread[s] - FRACTIONS[f]).abs().max() < 0.03
