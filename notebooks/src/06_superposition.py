@@ -663,8 +663,8 @@ for shape, (n, m, p, fraction) in progress(SHAPES.items(), "shapes"):
 
 # %%
 for shape, (*_, fraction) in SHAPES.items():
-    low, high = spread[shape].min().item(), spread[shape].max().item()
-    print(f"{fraction} = {FRACTIONS[fraction]:.3f}: {found[shape]:<17} each D_i {low:.2f} to {high:.2f};",
+    low, top = spread[shape].min().item(), spread[shape].max().item()
+    print(f"{fraction} = {FRACTIONS[fraction]:.3f}: {found[shape]:<17} each D_i {low:.2f} to {top:.2f};",
           f"{names[shape].count(shape)} of 16;",
           f"means {means[shape].min():.2f} to {means[shape].max():.2f}")
 
