@@ -3,6 +3,7 @@
 from course_utils.superposition.toy_model import (
     ToyModel,
     ablate,
+    arrangement,
     dimensions_per_feature,
     expected_loss,
     feature_batch,
@@ -21,6 +22,7 @@ from course_utils.superposition.toy_model import (
 __all__ = [
     "ToyModel",
     "ablate",
+    "arrangement",
     "dimensions_per_feature",
     "expected_loss",
     "feature_batch",

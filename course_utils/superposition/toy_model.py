@@ -309,6 +309,51 @@ def feature_dimensionality(W: Tensor) -> Tensor:
     return lengths.square() / gram.square().sum(-1).clamp(min=1e-30)
 
 
+SHAPES = {
+    (1, 1): "lone",
+    (2, 1): "digon",
+    (3, 2): "triangle",
+    (4, 3): "tetrahedron",
+    (5, 2): "pentagon",
+    (8, 3): "square antiprism",
+}
+
+
+def arrangement(W: Tensor, tolerance: float = 0.08) -> str:
+    """Name the shapes in which the columns of W (m, n) lie, such as "digon + lone".
+
+    Kept features (longer than 1/2) belong together where the Gram matrix joins them: |cosine| over
+    0.15. A group of k features whose D_i add up to about r has a shape's name if each D_i, and not
+    only their mean, lies within the tolerance of r/k, and if the directions cancel (the sum of the
+    cosines is near 0); else it is "k in r". Features that are not kept come last, as "k dropped".
+
+    >>> arrangement(torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]))  # the mean of D_i is 2/3
+    'digon + lone'
+    >>> arrangement(torch.tensor([[1.0, -0.5, -0.5], [0.0, 0.866, -0.866]]))  # and here too
+    'triangle'
+    """
+    columns = W[:, W.norm(dim=0) > 0.5]
+    unit = nn.functional.normalize(columns, dim=0)
+    cosines = unit.mT @ unit  # (k, k)
+    near = cosines.abs() > 0.15
+    for _ in range(len(near)):
+        near = (near.float() @ near.float()) > 0  # whoever is joined through others
+    groups = sorted(
+        {tuple(row.nonzero().flatten().tolist()) for row in near}, key=len, reverse=True
+    )
+    names = []
+    for group in groups:
+        k = len(group)
+        shares = feature_dimensionality(columns)[list(group)]
+        rank = round(shares.sum().item())
+        even = bool(((shares - rank / k).abs() < tolerance).all())
+        cancel = k == 1 or cosines[list(group)][:, list(group)].sum().item() < tolerance * k
+        plain = f"{k} in {rank}"
+        names.append(SHAPES.get((k, rank), plain) if even and cancel else plain)
+    dropped = W.shape[-1] - columns.shape[-1]
+    return " + ".join([*names, *([f"{dropped} dropped"] if dropped else [])])
+
+
 def overlap(W: Tensor) -> Tensor:
     """Return the largest |cosine| between two different columns of W, their coherence: (..., m, n)
     -> (...).

@@ -670,6 +670,7 @@ def toy_models(d):
         model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True)
     )
     W = model.W.detach()
+    assert superposition.arrangement(torch.eye(2).to(d)) == "lone + lone"
     b = model.b.detach()
     importance = torch.ones(4).to(d)
     x = superposition.feature_batch(S, 8, 4, own)

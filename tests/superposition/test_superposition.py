@@ -342,6 +342,43 @@ def test_the_shapes_of_the_paper_have_their_fractions_at_any_size(W, share):
     assert superposition.dimensions_per_feature(W).item() == pytest.approx(W.shape[0] / n)
 
 
+@pytest.mark.parametrize(
+    ("W", "name"),
+    [
+        (torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]), "digon + lone"),  # mean D 2/3 as below
+        (regular(3), "triangle"),
+        (
+            regular(3) * torch.tensor([1.0, -1.0, 1.0]),
+            "3 in 2",
+        ),  # the same D_i, another Gram matrix
+        (regular(5), "pentagon"),
+        (torch.tensor([[1.0, -1.0, 0, 0, 0], [0, 0, 1.0, -1.0, 0]]), "digon + digon + 1 dropped"),
+        (tetrahedron(), "tetrahedron"),
+        (antiprism(math.sqrt(0.5)), "square antiprism"),
+    ],
+)
+def test_a_shape_is_told_by_each_share_and_the_gram_matrix(W, name):
+    assert superposition.arrangement(W) == name
+
+
+def test_sixteen_restarts_have_one_mean_and_several_arrangements():
+    model = superposition.ToyModel(16, 4, 3, generator=dice())
+    superposition.train_toy(model, torch.full((16,), 0.44), batch=None, steps=1000, lr=0.03)
+    W = model.W.detach()
+    assert superposition.feature_dimensionality(W).mean(-1).sub(0.75).abs().max() < 0.01
+    names = [superposition.arrangement(w) for w in W]
+    assert names.count("tetrahedron") < 4
+    assert "tetrahedron" in names
+    assert "digon + lone + lone" in names
+
+
+def test_three_unit_vectors_do_not_share_out_their_two_dimensions():
+    W = torch.tensor([[1.0, math.sqrt(0.5), 0.0], [0.0, math.sqrt(0.5), 1.0]])  # 0, 45, 90 degrees
+    assert superposition.feature_dimensionality(W).sum().item() == pytest.approx(
+        2 / 3 + 1 / 2 + 2 / 3
+    )
+
+
 def test_dimensionalities_are_between_zero_and_one_and_add_up_to_the_rank_at_most():
     W = draw(50, 4, 9, dtype=torch.float64) * torch.rand(
         50, 1, 9, generator=dice(1), dtype=torch.float64
