@@ -1,9 +1,10 @@
 # make lab, make test: everything else is for those who maintain or teach the course. `make help` lists it.
-# Variables: NB=01 (one notebook), PORT=8888 (of JupyterLab), PYTHON=python3.11 (that makes .venv), FULL=1 (tests: every
+# Variables: NB=01 (one notebook), PORT=8888 (of JupyterLab), FOLDER=submissions (to grade), PYTHON=python3.11 (that makes .venv), FULL=1 (tests: every
 # lesson in the long ways), NEWEST=1 (.venv: the newest packages instead of the pinned ones).
 PYTHON ?= python3
 NB ?=
 PORT ?=
+FOLDER ?= submissions
 
 ifeq ($(OS),Windows_NT)
 RUN := .venv/Scripts/python.exe
@@ -11,7 +12,7 @@ else
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup lab run test build instructor slides pages wheels bench release clean
+.PHONY: help setup lab run test build instructor grade slides pages wheels bench release clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md, GLOSSAR
 
 instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
 	@$(RUN) tools/notebooks.py instructor $(NB)
+
+grade: setup  ## grade the notebooks in FOLDER=submissions: results.csv, feedback and a picture in build/grade
+	@$(RUN) tools/grade.py $(FOLDER)
 
 slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
 	@$(RUN) tools/notebooks.py slides $(NB)

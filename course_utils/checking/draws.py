@@ -161,34 +161,6 @@ def must_be_even(values: Tensor, said: str) -> None:
         raise Wrong(said)
 
 
-def must_repeat(different: Sequence[int], n: int, few: str, many: str) -> None:
-    """Raises Wrong where samples of n from n values, drawn with replacement, hold too few or too
-    many different ones.
-
-    different: how many different values each sample holds.
-    """
-    one = _different(n)
-    total = np.array([1.0])
-    for _ in different:
-        total = np.convolve(total, one)
-    seen = int(sum(different))
-    if rare(float(total[: seen + 1].sum())):
-        raise Wrong(few)
-    if rare(float(total[seen:].sum())):
-        raise Wrong(many)
-
-
-@lru_cache(maxsize=4096)
-def _different(n: int) -> np.ndarray:
-    """The probability of 0, 1, … n different values among n draws from n."""
-    chances = np.zeros(n + 1)
-    chances[0] = 1
-    held = np.arange(n + 1) / n
-    for _ in range(n):
-        chances = chances * held + np.concatenate([[0], (chances * (1 - held))[:-1]])
-    return chances
-
-
 def pairs(values: Tensor) -> tuple[Tensor, Tensor]:
     """Neighbours that overlap no other pair: values 0, 2, 4 … and 1, 3, 5 …"""
     even = len(values) // 2 * 2

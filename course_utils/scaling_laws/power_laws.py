@@ -7,7 +7,7 @@ Shapes: x and y are sequences of n numbers above 0; fits are done on their natur
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -131,15 +131,9 @@ class PowerLaw:
     c_interval: tuple[float, float]
     k_interval: tuple[float, float]
     r2: float
-    # (n_refits, 2): c, k
-    refits: Array = field(repr=False, compare=False, default_factory=lambda: np.empty((0, 2)))
 
     def __call__(self, x):
         return self.c * np.asarray(x, dtype=np.float64) ** self.k
-
-    def predict_interval(self, x: float, level: float = 0.95) -> tuple[float, float]:
-        """The middle `level` of what the bootstrap's lines say at x."""
-        return percentile_interval(self.refits[:, 0] * x ** self.refits[:, 1], level)
 
 
 def fit_power_law(
@@ -174,9 +168,9 @@ def fit_power_law(
         sample = rows[rng.integers(0, len(rows), size=len(rows))]
         if len(np.unique(sample[:, 0])) > 1:
             refits.append(power_law_line(*sample.T))
-    refits = np.array(refits)
-    ends = [tuple(map(float, percentile_interval(column, level))) for column in refits.T]
-    return PowerLaw(c, k, *ends, r2=float(1 - residual.var() / log_y.var()), refits=refits)
+    columns = np.array(refits).T
+    ends = [tuple(map(float, percentile_interval(column, level))) for column in columns]
+    return PowerLaw(c, k, *ends, r2=float(1 - residual.var() / log_y.var()))
 
 
 def fit_saturating(x: Sequence, y: Sequence) -> tuple[float, float, float]:

@@ -97,15 +97,6 @@ def test_dice_of_groups():
         draws.must_be_independent(exact, 0.4, "f", ("row", "column"))
 
 
-def test_replacement():
-    rng = np.random.default_rng(2)
-    draws.must_repeat([len(set(rng.integers(0, 10, 10))) for _ in range(100)], 10, "few", "many")
-    with pytest.raises(Wrong, match="^many$"):
-        draws.must_repeat([10] * 100, 10, "few", "many")
-    with pytest.raises(Wrong, match="^few$"):
-        draws.must_repeat([4] * 100, 10, "few", "many")
-
-
 def test_uniform_values_and_neighbours():
     dice = torch.Generator().manual_seed(0)
     values = torch.rand(5000, generator=dice)

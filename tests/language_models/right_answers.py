@@ -31,7 +31,8 @@ def from_the_end(words):
 @right("hiding_place")
 def by_shifted_lists(words):
     six = zip(*(words[i:] for i in range(6)), strict=False)
-    verbs, where = "hid dropped".split(), "near behind beside under".split()
+    verbs = "hid dropped".split()
+    where = "near behind beside under".split()
     return ([f for a, b, _, c, d, f in six if a in verbs and c in where and b == d == "the"] or [None])[-1]  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def as_a_weighted_mean(word, followers, shorter, k):
 def with_a_loop(word, followers, shorter, k):
     if not k > 0:
         raise ValueError
-    below, above = k, k * shorter
+    below = k
+    above = k * shorter
     for other, count in followers.items():
         below += count
         if other == word:

@@ -165,7 +165,8 @@ def with_a_stable_sort(answers, scores):
 def with_a_mask_of_the_open_ones(propose, follows, B, steps, tries):
     if tries < 1:
         raise ValueError("tries")
-    written, draws = torch.empty(B, 0, dtype=torch.long), 0
+    written = torch.empty(B, 0, dtype=torch.long)
+    draws = 0
     for _ in range(steps):
         step = torch.zeros(B, dtype=torch.long)
         is_open = torch.ones(B, dtype=torch.bool)
@@ -182,7 +183,8 @@ def with_a_mask_of_the_open_ones(propose, follows, B, steps, tries):
 def with_all_tries_drawn_first(propose, follows, B, steps, tries):
     if tries < 1:
         raise ValueError("tries")
-    written, draws = torch.zeros(B, 0, dtype=torch.long), 0
+    written = torch.zeros(B, 0, dtype=torch.long)
+    draws = 0
     for _ in range(steps):
         drawn = torch.stack([propose(written) for _ in range(tries)])  # (tries, B)
         ok = torch.stack([follows(written, step) for step in drawn])
@@ -197,7 +199,8 @@ def with_all_tries_drawn_first(propose, follows, B, steps, tries):
 def with_a_list_of_steps(propose, follows, B, steps, tries):
     if tries <= 0:
         raise ValueError("tries")
-    columns, counts = [], torch.zeros(B)
+    columns = []
+    counts = torch.zeros(B)
     for _ in range(steps):
         before = torch.stack(columns, 1) if columns else torch.zeros(B, 0, dtype=torch.long)
         step = propose(before)
@@ -226,11 +229,14 @@ def has_baseline(rows):
 def with_a_running_best(rows):
     has_baseline(rows)
     ordered = sorted(rows, key=lambda r: (r[1], -r[2]))
-    names, best, at = [], -math.inf, None
+    names = []
+    best = -math.inf
+    at = None
     for name, price, score in ordered:
         if score > best or (score == best and price == at):
             names.append(name)
-            best, at = score, price
+            best = score
+            at = price
     return names
 
 

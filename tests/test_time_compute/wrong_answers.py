@@ -392,7 +392,8 @@ def search_first_stays(propose, follows, B, steps, tries):
     draws = 0
     for _ in range(steps):
         first = propose(written)
-        step, done = first.clone(), follows(written, first)
+        step = first.clone()
+        done = follows(written, first)
         draws += B
         for _ in range(tries - 1):
             if done.all():
@@ -512,7 +513,8 @@ def frontier_dear(rows):
 def frontier_neighbours(rows):
     """The next cheaper one only."""
     needs(rows)
-    names, last = [], None
+    names = []
+    last = None
     for name, _, score in sorted(rows, key=lambda r: r[1]):
         if last is None or score > last:
             names.append(name)
