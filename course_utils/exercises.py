@@ -18,7 +18,7 @@ def rooms() -> tuple[str, ...]:
     """The rooms that have exercises, in course order: a room says its lesson's number as LESSON.
 
     >>> rooms()[:2]
-    ('tokenization', 'attention')
+    ('language_models', 'tokenization')
     """
     found = [path.parent.name for path in ROOMS.glob("*/exercises.py")]
     with in_one_piece():

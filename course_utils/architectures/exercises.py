@@ -220,7 +220,6 @@ def centred(x: Tensor) -> Tensor:
     parts.rms_norm,
     difficulty=1,
     minutes=5,
-    sizes=False,
     hints=[
         "Square, mean, root: the name read from right to left. Which dimension holds the features?",
         "x.square().mean(-1, keepdim=True) is (…, 1), so that it divides each position by its own number.",

@@ -185,7 +185,7 @@ def balanced_loss(model: nn.Module, batch: Batch, share: float = 0.01) -> Tensor
     ... )
     >>> batch = torch.ones(2, 4).long(), torch.ones(2, 4).long()
     >>> model = ModernTransformer(config)
-    >>> 0 < balanced_loss(model, batch) - language_loss(model, batch) < 0.021
+    >>> bool(0 < balanced_loss(model, batch) - language_loss(model, batch) < 0.021)
     True
     """
     loss = language_loss(model, batch)

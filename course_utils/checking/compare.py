@@ -120,7 +120,9 @@ def show_value(value: Any, width: int = 80) -> str:
         text = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number.group()):.4g}", text)
         if not isinstance(value, (str, bytes)):  # tensors in a list take several lines
             text = re.sub(r"\s+", " ", text)
-            text = re.sub(r" at 0x[0-9a-f]+", "", text)  # where it lies, and nobody needs to know
+            text = re.sub(
+                r" at 0x[0-9a-fA-F]+", "", text
+            )  # where it lies, and nobody needs to know
     except Exception:
         text = kind_of(value)
     return text if len(text) <= width else f"{text[: width - 20]}…{text[-15:]}"

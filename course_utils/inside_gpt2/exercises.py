@@ -147,7 +147,6 @@ def hit(weight: Tensor, values: Tensor, places: Tensor) -> Tensor:
     weights.lesion,
     difficulty=2,
     minutes=7,
-    sizes=False,
     gradients=False,
     hints=[
         "order[:n] are n places. They count through the matrix row after row: how do you make a row of numbers of it?",

@@ -646,7 +646,6 @@ def _judge_pairs(got: np.ndarray, text: np.ndarray, call: str) -> None:
         )
     chances = table / table.sum(1, keepdims=True)
     alike = (table > 0) / (table > 0).sum(1, keepdims=True)
-    backwards = (table / table.sum(0)).T
     for a in range(ALPHABET):
         seen = int(came[a].sum())
         for b in range(ALPHABET):
@@ -659,7 +658,6 @@ def _judge_pairs(got: np.ndarray, text: np.ndarray, call: str) -> None:
                     mistakes={
                         f"{call}: the words that ever followed come equally often; let them come as often as they did": alike[a, b],
                         f"{call}: the likeliest word always comes; draw one": float(table[a, b] == table[a].max()),
-                        f"{call}: it is written backwards: before each word comes what stood before it": backwards[a, b],
                     },
                 )  # fmt: skip
         there = np.flatnonzero(table[a])

@@ -368,6 +368,14 @@ def _in_all(*arguments) -> tuple[Tensor, float]:
     return written, draws * len(written)
 
 
+def _ones(written: Tensor) -> Tensor:
+    return torch.ones(len(written), dtype=torch.long)
+
+
+def _all_follow(written: Tensor, step: Tensor) -> Tensor:
+    return torch.ones_like(step, dtype=torch.bool)
+
+
 def _a_step(*arguments) -> tuple[Tensor, float]:
     written, draws = search.step_search(*arguments)
     return written, draws / written.size(1)
@@ -384,6 +392,7 @@ def _a_step(*arguments) -> tuple[Tensor, float]:
         "The first draw costs B and is one of the tries, so range(tries - 1) more follow; stop when nothing is bad. "
         "Then torch.cat([written, step[:, None]], dim=1). Return written and draws / B.",
     ],
+    refuses=[(_ones, _all_follow, 2, 3, 0)],
     mistakes={
         "a step that was accepted is drawn again, because another problem's was rejected; replace the rejected ones only": _search(
             keep=lambda bad, new, old: new

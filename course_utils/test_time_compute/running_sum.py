@@ -259,6 +259,6 @@ def recorded(file: Path = RECORD) -> dict:
     accuracy, date, command.
 
     >>> sorted({row["style"] for row in recorded()["rows"]})
-    ['direct', 'filler', 'steps']
+    ['direct', 'filler', 'steps', 'told']
     """
     return json.loads(file.read_text(encoding="utf-8"))

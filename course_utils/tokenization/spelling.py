@@ -23,7 +23,7 @@ def letter_questions(words: Sequence[str], seed: int = 0) -> tuple[Tensor, Tenso
 
     >>> train, test = letter_questions(["cat", "dog", "act", "god"])
     >>> len(train), len(test), train[:, 2].float().mean().item()
-    (6, 6, 0.5)
+    (12, 12, 0.5)
     """
     if bad := [word for word in words if not word or set(word) - set(LETTERS)]:
         raise ValueError(f"{bad[0]!r} is not made of small English letters only.")

@@ -367,7 +367,7 @@ print("of ten, taking part at a range of 1, 5, 20:", [round(n, 1) for n in part]
 # %% tags=["display"]
 # @title Measured so far: averaging, the mask, sparsity
 assert part[0] > 9 and part[1] > part[2] and part[2] < 2
-claims.measure("A3", apart_past)
+claims.measure("A3", apart_past, shown="less than a millionth apart")
 claims.measure(
     "A1", [off.item(), left.item(), least.item()],
     shown="sums within a millionth of 1; 0 on the future; above 0 on the past",

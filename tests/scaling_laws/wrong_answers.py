@@ -634,6 +634,15 @@ def collapse_single_words(text, n, rng, accumulate=False):
     return np.concatenate([text, new]) if accumulate else new
 
 
+@wrong("next_generation", says="it holds words that are not in the text")
+def collapse_invents(text, n, rng, accumulate=False):
+    """A word that nobody wrote, where the text has more than a ring."""
+    new = write_on(text, n, rng)
+    if len(set(text.tolist())) < len(text):
+        new[-1] = -1
+    return np.concatenate([text, new]) if accumulate else new
+
+
 @wrong("next_generation", says="the same rng gave another text")
 def collapse_own_dice(text, n, rng, accumulate=False):
     """A generator of its own, without a seed."""

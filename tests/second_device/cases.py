@@ -62,6 +62,7 @@ from course_utils.test_time_compute import running_sum as test_time_compute
 from course_utils.test_time_compute import search as step_searches
 from course_utils.tokenization import spelling
 from course_utils.transformer_block import block as transformer_block
+from course_utils.transformer_block import runs as block_runs
 from course_utils.transformer_block import transformer
 from second_device import memory_left
 
@@ -577,6 +578,13 @@ def helpers(d):
 # --- 05 -------------------------------------------------------------------------------------------
 
 
+def notes(d):
+    task = block_runs.TASK
+    model = transformer.Transformer(block_runs.hop_config(1), dice()).to(d)
+    text = corpus.stories(seed=1, n_tokens=65)
+    return task.draw(2, dice()), task.accuracy(model, 0, n=4), block_runs.unseen_batches(text, 16)
+
+
 def test_time_sums(d):
     task = test_time_compute.RunningSum(p=5, n=4)
     model = task.model(16).to(d)
@@ -646,6 +654,7 @@ def probabilities_of_answers(d):
     p = real_model.answer_probabilities(Wrapped(), tokenizer, ["0", "12"], ["3", "21"], ends="")
     return (
         p,
+        real_model.greedy_answers(Wrapped(), tokenizer, ["0", "12"], ["3", "21"], ends=""),
         real_model.coverage_of(p.float().to(d), 3),
         [str(row) for row in real_model.sums(1, 2, 1, dice())],
     )
