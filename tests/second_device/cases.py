@@ -8,6 +8,7 @@ the cases and sees what they called.
 
 import copy
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -582,6 +583,7 @@ def notes(d):
     task = block_runs.TASK
     model = transformer.Transformer(block_runs.hop_config(1), dice()).to(d)
     text = corpus.stories(seed=1, n_tokens=65)
+    text = replace(text, tokens=text.tokens.to(d))
     return task.draw(2, dice()), task.accuracy(model, 0, n=4), block_runs.unseen_batches(text, 16)
 
 

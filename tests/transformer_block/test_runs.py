@@ -99,6 +99,7 @@ def test_a_deaf_block_differs_from_the_block_only_in_what_the_network_reads():
 def test_the_feed_forward_network_is_the_modules():
     module = block.MLP(8)
     x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
-    up, down = module.c_fc, module.c_proj
+    up = module.c_fc
+    down = module.c_proj
     got = block.feed_forward(x, up.weight, up.bias, down.weight, down.bias, module.act)
     torch.testing.assert_close(got, module(x))
