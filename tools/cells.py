@@ -48,16 +48,21 @@ def compared_by_nbval(cell: NotebookNode) -> bool:
     return not marked(cell, "ignore-output") and not marked(cell, "skip")
 
 
-def tree(source: str) -> ast.Module:
-    """A cell's syntax tree, line for line; magics and shell lines count as `pass`, what is no
-    Python as empty.
-    """
+def without_magics(source: str) -> str:
+    """A cell's source, line for line, with `pass` for each magic and shell line."""
     lines = []
     for line in source.splitlines():
         body = line.lstrip()
         lines.append(f"{line[: len(line) - len(body)]}pass" if body[:1] in ("%", "!") else line)
+    return "\n".join(lines)
+
+
+def tree(source: str) -> ast.Module:
+    """A cell's syntax tree, line for line; magics and shell lines count as `pass`, what is no
+    Python as empty.
+    """
     try:
-        return ast.parse("\n".join(lines))
+        return ast.parse(without_magics(source))
     except SyntaxError:
         return ast.Module(body=[], type_ignores=[])
 

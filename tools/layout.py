@@ -26,7 +26,7 @@ OUTPUT_MOST = 12.0  # longer output scrolls
 OUTPUT = "output-only"  # the tag of a cell that shows its output only
 QUESTION = '<fieldset class="course-predict"'  # what `predict` shows in a saved notebook
 CONCLUDES = "concludes"  # the tag of prose that speaks of the output above it
-FOLLOWS = {"check", "hint", "solution", OUTPUT, CONCLUDES}  # what may stand below a code cell
+FOLLOWS = {OUTPUT, CONCLUDES}  # what may stand below a code cell
 
 
 def arrange(cells: list[NotebookNode]) -> list[NotebookNode]:

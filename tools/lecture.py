@@ -108,7 +108,7 @@ def essence(parts: list[str]) -> tuple[list[str], bool]:
     """(what of these paragraphs stands on a slide, whether anything was kept back)."""
     if not parts or READING.search(parts[0]) and re.match("#", parts[0]):
         return [], bool(parts)
-    title = level_of(parts[0]) == 1
+    title = parts[0].startswith("# ")
     shown = []
     words = 0
     for number, block in enumerate(parts):
@@ -173,10 +173,6 @@ def _conclusion(parts: list[str]) -> int:
     )
     new = next(starts, None)
     return len(parts) if new is None else new
-
-
-def level_of(block: str) -> int:
-    return level(new_markdown_cell(block))
 
 
 def _words(parts: list[str]) -> int:

@@ -21,8 +21,10 @@ from course_utils.architectures.modern import (
     variant,
 )
 from course_utils.architectures.parts import Parts
-from course_utils.stories import VOCAB, stories
+from course_utils.stories import VOCAB
+from course_utils.stories.corpus import Stories
 from course_utils.training import evaluate, token_batches, train
+from course_utils.transformer_block import runs as block_runs
 from course_utils.transformer_block.block import MLP
 
 RECORD = "architectures/architectures.json"
@@ -61,13 +63,13 @@ def recorded() -> dict:
 
 
 @cache
-def texts() -> tuple[Tensor, Tensor]:
-    """The stories to train on and the others, on which all models are judged; (n,) tokens each.
+def texts() -> tuple[Stories, Stories]:
+    """The stories to train on and the others, on which all models are judged: lesson 03's.
 
-    >>> [len(tokens) for tokens in texts()]
+    >>> [len(part.tokens) for part in texts()]
     [300000, 20481]
     """
-    return stories(seed=0, n_tokens=300_000).tokens, stories(seed=1, n_tokens=20_481).tokens
+    return block_runs.texts()
 
 
 def unseen_batches() -> list[tuple[Tensor, Tensor]]:
@@ -76,9 +78,7 @@ def unseen_batches() -> list[tuple[Tensor, Tensor]]:
     >>> unseen_batches()[0][0].shape
     torch.Size([320, 64])
     """
-    tokens = texts()[1]
-    n = (len(tokens) - 1) // T * T
-    return [(tokens[:n].view(-1, T), tokens[1 : n + 1].view(-1, T))]
+    return block_runs.unseen_batches(texts()[1], T)
 
 
 def flop(model: nn.Module, inputs: Tensor) -> int:
@@ -118,7 +118,7 @@ def learn_stories(
     more = {}
     if config.n_expert:
         more["loss_fn"] = lambda model, batch: balanced_loss(model, batch, balance)
-    batches = token_batches(texts()[0], 16, T)
+    batches = token_batches(texts()[0].tokens, 16, T)
     train(model, batches, steps, lr=lr, seed=seed, progress=False, **more)
     return model, evaluate(model, unseen_batches())
 

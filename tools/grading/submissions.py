@@ -3,16 +3,18 @@ and nothing else, taken from its text alone. Nothing is executed here.
 """
 
 import ast
+import copy
 import json
 import re
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import common
 import nbformat
-from cells import calls, checked, code_cells, tree
+from cells import calls, checked, code_cells, tree, without_magics
 from common import Problem, pair_of, sources
 
 MOST_BYTES = 50_000_000  # of a notebook; figures of a whole lesson take one or two million
@@ -134,7 +136,7 @@ def _statements(cells: list[str]) -> tuple[list[Statement], dict[str, str]]:
     found = []
     broken = {}
     for number, source in enumerate(cells, 1):
-        text = _without_magics(source)
+        text = without_magics(source.replace("\0", ""))
         try:
             body = ast.parse(text).body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -147,15 +149,6 @@ def _statements(cells: list[str]) -> tuple[list[Statement], dict[str, str]]:
             continue
         found += [statement for node in body if (statement := _statement(node, text)) is not None]
     return found, broken
-
-
-def _without_magics(source: str) -> str:
-    """Magics and shell lines count as `pass`."""
-    lines = source.replace("\0", "").splitlines()
-    return "\n".join(
-        f"{line[: len(line) - len(line.lstrip())]}pass" if line.lstrip()[:1] in ("%", "!") else line
-        for line in lines
-    )
 
 
 def _statement(node: ast.stmt, text: str) -> Statement | None:
@@ -204,14 +197,10 @@ def _lesson(text: str, statements: list[Statement]) -> str:
     return best if scores[best] else ""
 
 
+@cache
 def _exercises(lesson: str) -> list[str]:
-    if lesson not in _known:
-        [source] = sources([lesson])
-        _known[lesson] = checked(common.read(pair_of(source)))
-    return _known[lesson]
-
-
-_known: dict[str, list[str]] = {}
+    [source] = sources([lesson])
+    return checked(common.read(pair_of(source)))
 
 
 def _answer(
@@ -226,14 +215,15 @@ def _answer(
     needed = _slice(name, expression, statements, given)
     if needed is None:
         if short in broken:
-            return Answer(name, fault=f"{broken[short]}")
+            return Answer(name, fault=broken[short])
         return Answer(name)
     fault = next((f for s in needed if (f := screened(s.node))), "")
     if fault:
         return Answer(name, fault=fault)
     names = {n for s in needed for n in s.needs} | set(re.findall(r"\w+", expression))
     own = {n for s in needed for n in s.binds}
-    prelude = _imports_of_lesson(lesson, names - own - given.keys())
+    imports = _imports_of_lesson(lesson)
+    prelude = [imports[n] for n in sorted(names - own - given.keys()) if n in imports]
     parts = [*prelude, *(s.source for s in needed), f"{RESULT} = {expression}"]
     ours = tuple((n, given[n]) for n in sorted(names & given.keys() - own))
     return Answer(name, "\n\n".join(parts), ours)
@@ -298,27 +288,22 @@ def _checks(statement: Statement) -> bool:
     )
 
 
-def _imports_of_lesson(lesson: str, names: set[str]) -> list[str]:
-    """The lesson's own imports of these names: a student may have deleted that cell."""
-    if lesson not in _imported:
-        [source] = sources([lesson])
-        nb = common.read(pair_of(source))
-        found = {}
-        for cell in code_cells(nb):
-            for node in tree(cell.source).body:
-                if isinstance(node, ast.Import | ast.ImportFrom):
-                    for alias in node.names:
-                        bound = (alias.asname or alias.name).partition(".")[0]
-                        one = type(node)(
-                            **{**{f: getattr(node, f) for f in node._fields}, "names": [alias]}
-                        )
-                        found.setdefault(bound, (ast.unparse(one), one))
-        _imported[lesson] = found
-    found = _imported[lesson]
-    return [found[n][0] for n in sorted(names) if n in found and not screened(found[n][1])]
-
-
-_imported: dict[str, dict[str, tuple[str, ast.stmt]]] = {}
+@cache
+def _imports_of_lesson(lesson: str) -> dict[str, str]:
+    """The lesson's own imports, by the names that they bind: a student may have deleted that cell."""
+    [source] = sources([lesson])
+    found = {}
+    for cell in code_cells(common.read(pair_of(source))):
+        for node in tree(cell.source).body:
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            for alias in node.names:
+                one = copy.copy(node)
+                one.names = [alias]
+                bound = (alias.asname or alias.name).partition(".")[0]
+                if not screened(one):
+                    found.setdefault(bound, ast.unparse(one))
+    return found
 
 
 # --- What is not run ------------------------------------------------------------------------------

@@ -79,6 +79,15 @@ def is_known(rows: Iterable[dict], key: dict) -> bool:
     return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
 
 
+def gathered(part: str, rows: Iterable[dict]) -> list[dict]:
+    """The rows of a part, each printed as soon as it is measured."""
+    found = []
+    for row in rows:
+        found.append(row)
+        print(part, row, flush=True)
+    return found
+
+
 def parser_of(description: str, out: Path, parts: Iterable[str] = ()) -> argparse.ArgumentParser:
     """A recorder's command line: `--out` and, where it can record parts of the whole, their names."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])

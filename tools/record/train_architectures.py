@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import chosen, load, parser_of, save, stamp
+from records import chosen, gathered, load, parser_of, save, stamp
 
 from course_utils.architectures import runs, translation
 
@@ -112,10 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     for part in chosen(parser, options.parts, PARTS):
         begun = time.process_time()
-        rows = []
-        for row in PARTS[part]():
-            rows.append(row)
-            print(part, row, flush=True)
+        rows = gathered(part, PARTS[part]())
         seconds = round(time.process_time() - begun)
         file = options.out / FILE
         out = {

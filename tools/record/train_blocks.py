@@ -13,7 +13,7 @@ from dataclasses import replace
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the line above
-from records import chosen, load, parser_of, save, stamp
+from records import chosen, gathered, load, parser_of, save, stamp
 
 from course_utils import assets
 from course_utils.transformer_block import Transformer, ladder, runs
@@ -98,10 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     file = options.out / "runs.json"
     for part in chosen(parser, options.parts, PARTS):
-        rows = []
-        for row in PARTS[part]():
-            rows.append(row)
-            print(part, row, flush=True)
+        rows = gathered(part, PARTS[part]())
         known = load(file)
         out = {
             **stamp("OMP_NUM_THREADS=1 python tools/record/train_blocks.py", "torch"),

@@ -58,7 +58,6 @@ def half_way(seed: int = 0):
 
 EARLY_STOP = dict(width=16, steps=1500, greedy=0.5, every=10, problems=300)
 LOUD = 1.6  # above this loss nothing is right yet, and nothing is measured
-EVERY = 10  # steps between two points of the trade
 
 
 def dice(seed: int) -> torch.Generator:
@@ -108,20 +107,11 @@ def along(seed: int) -> tuple[dict, int, list[dict]]:
             kept.update(
                 steps=steps, weights={n: p.detach().clone() for n, p in model.named_parameters()}
             )
-        if steps % EVERY == 0:
-            spent = 3 * flop_a_token(model) * steps * BATCH * 2 * TASK.n  # 6 a weight and token
-            for way, tokens, score in ways(model, test, seed):
-                price = flop_a_token(model) * (TASK.n + 1 + tokens)  # the problem is read once
-                rows.append(
-                    dict(
-                        seed=seed,
-                        steps=steps,
-                        training=spent,
-                        way=way,
-                        answer=price,
-                        accuracy=round(score, 3),
-                    )
-                )
+        spent = 3 * flop_a_token(model) * steps * BATCH * 2 * TASK.n  # 6 a weight and token
+        for way, tokens, score in ways(model, test, seed):
+            price = flop_a_token(model) * (TASK.n + 1 + tokens)  # the problem is read once
+            row = dict(seed=seed, steps=steps, training=spent, way=way, answer=price)
+            rows.append(row | dict(accuracy=round(score, 3)))
         model.train()
         return len(rows) > 0 and rows[-5]["accuracy"] > 0.995
 
