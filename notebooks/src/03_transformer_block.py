@@ -405,6 +405,7 @@ class Yours(Transformer):
 from transformers import GPT2Config
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
+torch.manual_seed(0)  # transformers draws its weights from torch's own generator
 theirs = GPT2Block(GPT2Config(attn_implementation="sdpa"), layer_idx=0).eval()
 config = transformer_block.TransformerConfig(vocab_size=10, n_layer=1)
 yours = Yours(config, generator(0)).eval()
@@ -412,7 +413,7 @@ weights = {name: w.mT if w.ndim == 2 else w for name, w in theirs.state_dict().i
 yours.h[0].load_state_dict(weights)
 x = torch.randn(2, 10, 768, generator=generator(0))  # (B, T, d_model)
 gap = (yours.run_block(yours.h[0], x) - theirs(x)).abs().max().item()
-print(f"largest difference: {gap:.3f}; the numbers go up to {theirs(x).abs().max():.0f}")
+print(f"largest difference: {gap:.3f}; the numbers go up to {theirs(x).abs().max():.1f}")
 
 # %% tags=["display"]
 # @title Measured: the width of GPT-2's network
