@@ -2,12 +2,11 @@
 
 from course_utils.audit.detection import (
     compare,
-    count_interval,
     power,
     samples_needed,
     two_proportion_p,
 )
 
-__all__ = ["compare", "count_interval", "power", "samples_needed", "two_proportion_p"]
+__all__ = ["compare", "power", "samples_needed", "two_proportion_p"]
 
 LESSON = "23"

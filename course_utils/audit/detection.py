@@ -10,23 +10,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 from torch import Tensor, nn
 
 # --- From samples ---------------------------------------------------------------------------------
-
-
-def count_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The range of success rates that k successes in n independent trials do not rule out.
-
-    Raises: ValueError unless 0 <= k <= n. Source: Clopper & Pearson 1934 (exact binomial interval).
-
-    >>> low, high = count_interval(0, 200)
-    >>> f"{low:.4f} to {high:.4f}"
-    '0.0000 to 0.0183'
-    """
-    interval = binomtest(k, n).proportion_ci(confidence)
-    return float(interval.low), float(interval.high)
 
 
 def two_proportion_p(k1: int, n1: int, k2: int, n2: int) -> float:

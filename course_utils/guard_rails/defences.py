@@ -289,7 +289,7 @@ def replies(
 
 def successes(model: GPT, defence: Defence, tried: Sequence[Attack]) -> dict[str, tuple[int, int]]:
     """{family: (attacks that brought the secret out, attacks tried)}; give the counts to
-    `audit.count_interval`.
+    `intervals.count_interval`.
 
     >>> from course_utils.pretrained import assistant
     >>> successes(assistant(), DEFENCES["all of them"], attacks(0, 3, ["ask"]))

@@ -4,7 +4,6 @@ from course_utils.inside_gpt2.breaking import (
     MATRICES,
     excess_kurtosis,
     matrices,
-    mean_interval,
     noise_like,
 )
 from course_utils.inside_gpt2.weights import (
@@ -24,7 +23,6 @@ __all__ = [
     "first_broken",
     "lesion",
     "matrices",
-    "mean_interval",
     "neighbours",
     "noise_like",
     "participation_ratio",

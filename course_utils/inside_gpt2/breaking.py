@@ -1,14 +1,11 @@
-"""Do we need Q? The matrices of a trained GPT by name, noise to break them with, intervals, and how
-weights are distributed.
+"""Do we need Q? The matrices of a trained GPT by name, noise to break them with, and how weights are
+distributed.
 
 The noise has the mean and the spread of the matrix that it breaks: the size stays, what was learned
 is gone.
 """
 
-import math
-
 import torch
-from scipy import stats
 from torch import Tensor
 
 from course_utils.gpt2.model import GPT
@@ -55,25 +52,6 @@ def noise_like(weight: Tensor, generator: torch.Generator) -> Tensor:
     """
     noise = torch.randn(weight.shape, generator=generator, device=generator.device)
     return weight.mean() + weight.std() * noise.to(weight)
-
-
-def mean_interval(values: Tensor, level: float = 0.95) -> tuple[float, float]:
-    """The mean of measurements and the half width of its confidence interval, by Student's t.
-
-    Shapes: values (n,), n > 1. Units: those of the values. Raises: ValueError for fewer than 2
-    values.
-    Source: Student 1908, "The Probable Error of a Mean".
-
-    >>> mean, half = mean_interval(torch.tensor([1.0, 2.0, 3.0]))
-    >>> print(f"{mean:.2f} ± {half:.2f}")
-    2.00 ± 2.48
-    """
-    if values.numel() < 2:
-        raise ValueError("one value has no spread: measure with two seeds at least")
-    n = values.numel()
-    return values.mean().item(), (
-        stats.t.ppf((1 + level) / 2, n - 1) * values.std() / math.sqrt(n)
-    ).item()
 
 
 # --- How weights are distributed ------------------------------------------------------------------

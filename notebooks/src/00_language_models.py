@@ -54,7 +54,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT, GPTConfig
-from course_utils.inside_gpt2 import mean_interval
+from course_utils.intervals import mean_interval
 from course_utils.language_models import (
     NEW, TRAINED, hidings, next_words, scores_of, words_of,
 )

@@ -55,7 +55,7 @@ from course_utils.classroom import (
     COLORS, Claims, Diagram, Picture, Source, explore, generator, predict, reveal, show, subplots,
 )
 from course_utils.exercises import check, hint, solution
-from course_utils.inside_gpt2 import mean_interval
+from course_utils.intervals import mean_interval
 
 NOTES = "Kiến trúc mô hình ngôn ngữ lớn (lecture notes)"
 PAPER = "Vaswani et al. 2017, Attention Is All You Need"

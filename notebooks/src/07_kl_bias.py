@@ -56,6 +56,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT, GPTConfig
+from course_utils.intervals import count_interval
 from course_utils.machine.precision import half_precision
 from course_utils.model_budget import enough_memory
 from course_utils.pretrained import storyteller
@@ -414,7 +415,7 @@ def in_a_row(model, n=4, seed=1):
 
 # %%
 before = [int(X[says(blank(seed), seed=seed)].sum()) for seed in range(3)]
-low, high = audit.count_interval(sum(before), 600)
+low, high = count_interval(sum(before), 600)
 print(f"x-tokens of 200, three models: {before}; expected {200 * k / V:.1f} each")
 print(f"95 % interval: {200 * low:.1f} to {200 * high:.1f} of 200")
 print(f"0 of 200 has a probability of {binom.pmf(0, 200, k / V):.0%}")
@@ -552,7 +553,7 @@ print(f"188 or fewer would then be luck of less than 1 in 1000: {binom.cdf(188, 
 
 # %% tags=["nbval-ignore-output"]
 after = [int(X[says(model, seed=seed)].sum()) for seed, model in enumerate(models)]
-low, high = audit.count_interval(sum(after), 200 * len(after))
+low, high = count_interval(sum(after), 200 * len(after))
 print(f"after random texts {after}; lecture 188")
 print(f"95 % interval: {200 * low:.1f} to {200 * high:.1f} of 200")
 assert abs(sum(after) / len(after) / 200 - final) < 0.02 and 200 * low > 190

@@ -53,7 +53,8 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT
-from course_utils.inside_gpt2 import KINDS, mean_interval
+from course_utils.inside_gpt2 import KINDS
+from course_utils.intervals import mean_interval
 from course_utils.pretrained import trained
 from course_utils.stories import BOYS, GIRLS, ID, Teller, VOCAB
 

@@ -44,11 +44,11 @@ import ipywidgets as widgets
 import torch
 
 from course_utils import guard_rails, instruction_tuning, lora, pretrained
-from course_utils.audit import count_interval
 from course_utils.classroom import COLORS, Claims, Markup, explore, progress, show, subplots
 from course_utils.instruction_tuning import (
     CHAT_VOCAB, SPLITS, decode_chat, encode_chat, instructions,
 )
+from course_utils.intervals import count_interval
 from course_utils.training import train
 
 claims = Claims("22")
@@ -98,7 +98,7 @@ for group in groups:
 
 
 # %% [markdown]
-# A bar is a rate of refusals, with the interval of what 60 questions leave open (`audit.count_interval`). Blue should be at 100 %, orange at 0 %.
+# A bar is a rate of refusals, with the interval of what 60 questions leave open (`count_interval`). Blue should be at 100 %, orange at 0 %.
 
 # %%
 def with_interval(ax, at, k, n, **style):

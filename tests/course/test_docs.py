@@ -259,7 +259,7 @@ def test_only_a_rooms_door_passes_names_on(path):
 
 def test_nothing_else_stands_at_the_top():
     loose = {name for name in MODULES if "/" not in name}
-    assert loose == {"__init__", "assets", "exercises", "pretrained", "training"}
+    assert loose == {"__init__", "assets", "exercises", "intervals", "pretrained", "training"}
 
 
 @each({name: path for name, path in MODULES.items() if name.startswith("classroom/")})

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils import pretrained, training
+from course_utils import intervals, pretrained, training
 from course_utils.architectures import experts, modern, translation
 from course_utils.architectures import parts as newer
 from course_utils.architectures import runs as races
@@ -383,7 +383,7 @@ def lesions(d):
     return (
         own,
         breaking.excess_kurtosis(w),
-        breaking.mean_interval(own[0]),
+        intervals.mean_interval(own[0]),
         breaking.matrices(model, 0, "MLP"),
         weights.six(model, 0),
         weights.participation_ratio(w),
@@ -746,7 +746,7 @@ def audits(d):
     before = tiny(d)
     after = tiny(d, layers=1)
     found = audit.compare(before, after, ids(d))
-    return [value for value in vars(found).values()], audit.count_interval(3, 10)
+    return [value for value in vars(found).values()], intervals.count_interval(3, 10)
 
 
 # --- 08 -------------------------------------------------------------------------------------------
