@@ -143,7 +143,7 @@ class OneStack(nn.Module):
         S = source.size(1)
         mask = None
         if self.prefix:
-            mask = architecture_mask("encoder-decoder", ids.size(1), S).to(ids.device)
+            mask = architecture_mask("prefix LM", ids.size(1), S).to(ids.device)
         return self.model(ids, mask=mask)[:, S:]
 
 

@@ -87,6 +87,8 @@ def must_vary_together(
         left = int(sum(row))
         rest = 1.0
         for c, chance in list(zip(row, p, strict=True))[:-1]:
+            if rest <= 0:  # the values before this one take all the chance that there is
+                break
             steps.append((int(c), left, min(1.0, chance / rest)))
             left -= int(c)
             rest -= chance

@@ -196,31 +196,28 @@ def init_weights(
 def architecture_mask(kind: str, T: int, n_source: int = 0) -> Tensor:
     """Say who may look at whom: what tells the three families of transformers apart.
 
-    "decoder-only" (GPT): itself and the past. "encoder-only" (BERT): everything. "encoder-decoder"
-    (T5): the first n_source positions are the source and see each other; the others see the whole
-    source, themselves and their past. Its blocks are the encoder's mask, the decoder's mask and the
-    cross-attention; in a real encoder-decoder each of the three has weights of its own, while one
-    stack with this mask is called a prefix language model.
+    "decoder-only" (GPT): itself and the past. "encoder-only" (BERT): everything. "prefix LM": the
+    first n_source positions are the source and see each other; the others see the whole source,
+    themselves and their past. Its blocks are what an encoder, a decoder and cross-attention may
+    see; an encoder-decoder (T5) has weights of its own for each of the three.
     Shapes: -> (T, T), bool, True = may look. Raises: ValueError for another kind, or an n_source
     that does not fit.
     Source: Vaswani et al. 2017, section 3.2.3; Raffel et al. 2020 (T5), section 3.2.1.
 
-    >>> architecture_mask("encoder-decoder", T=4, n_source=2).int()
+    >>> architecture_mask("prefix LM", T=4, n_source=2).int()
     tensor([[1, 1, 0, 0],
             [1, 1, 0, 0],
             [1, 1, 1, 0],
             [1, 1, 1, 1]], dtype=torch.int32)
     """
-    if kind not in ("decoder-only", "encoder-only", "encoder-decoder"):
+    if kind not in ("decoder-only", "encoder-only", "prefix LM"):
+        raise ValueError(f"unknown kind {kind!r}: choose decoder-only, encoder-only or prefix LM")
+    if kind == "prefix LM" and not 0 < n_source < T:
         raise ValueError(
-            f"unknown kind {kind!r}: choose decoder-only, encoder-only or encoder-decoder"
+            f"n_source={n_source} of T={T} positions: a prefix LM needs a source and a target"
         )
-    if kind == "encoder-decoder" and not 0 < n_source < T:
-        raise ValueError(
-            f"n_source={n_source} of T={T} positions: an encoder-decoder needs a source and a target"
-        )
-    if kind != "encoder-decoder" and n_source:
-        raise ValueError(f"{kind} has no source: leave n_source at 0, or choose encoder-decoder")
+    if kind != "prefix LM" and n_source:
+        raise ValueError(f"{kind} has no source: leave n_source at 0, or choose prefix LM")
     mask = causal_mask(T) | (kind == "encoder-only")  # (T, T)
     mask[:n_source, :n_source] = True
     return mask

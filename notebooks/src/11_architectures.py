@@ -691,7 +691,7 @@ past = attention.causal_mask(12)  # (T, T), True = may look
 masks = {
     "decoder-only": past,
     "encoder-only": torch.ones_like(past),
-    "prefix LM": transformer_block.architecture_mask("encoder-decoder", 12, 7),  # source: 0 to 6
+    "prefix LM": transformer_block.architecture_mask("prefix LM", 12, 7),  # source: 0 to 6
     "window of 4": past & ~past.tril(-4),
 }
 

@@ -84,6 +84,7 @@ def test_quotas_and_groups():
     draws.must_vary_together(rows, [1 / 3] * 3, "even", "uneven")
     with pytest.raises(Wrong, match="^even$"):
         draws.must_vary_together([[300] * 3] * 10, [1 / 3] * 3, "even", "uneven")
+    draws.must_vary_together([[300, 0, 0]] * 10, [1.0, 0.0, 0.0], "even", "uneven")
 
 
 def test_dice_of_groups():

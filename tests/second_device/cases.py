@@ -283,7 +283,7 @@ def transformers(d):
             5, vocab_size=12, n_positions=16, n_embd=8, n_layer=2, n_head=2, positions=positions
         )
         out.append(transformer.Transformer(config, dice()).to(d)(ids(d)))
-    mask = transformer.architecture_mask("encoder-decoder", 6, 2).to(d)
+    mask = transformer.architecture_mask("prefix LM", 6, 2).to(d)
     transformer.check_ids(ids(d))
     return (
         out,

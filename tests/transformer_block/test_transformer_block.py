@@ -223,7 +223,7 @@ def test_positions_refuse_an_odd_number_of_features(function):
 def test_the_masks_say_who_reaches_whom_through_a_whole_model():
     T, n_source = 6, 4
     model = shaken(transformer.Transformer(replace(SMALL, positions="none")))
-    for kind, source in (("decoder-only", 0), ("encoder-only", 0), ("encoder-decoder", n_source)):
+    for kind, source in (("decoder-only", 0), ("encoder-only", 0), ("prefix LM", n_source)):
         mask = transformer.architecture_mask(kind, T, source)
         x = draw(1, T, 24).requires_grad_()
         y = x
@@ -240,7 +240,7 @@ def test_the_masks_say_who_reaches_whom_through_a_whole_model():
         want = {
             "decoder-only": columns <= rows,
             "encoder-only": columns < T,
-            "encoder-decoder": (columns <= rows) | (columns < n_source),
+            "prefix LM": (columns <= rows) | (columns < n_source),
         }[kind]
         assert torch.equal(reach, want.expand(T, T)), kind
 
@@ -249,8 +249,8 @@ def test_the_masks_say_who_reaches_whom_through_a_whole_model():
     ("call", "said"),
     [
         (("decoder", 4), "unknown kind"),
-        (("encoder-decoder", 4), "needs a source"),
-        (("encoder-decoder", 4, 4), "target"),
+        (("prefix LM", 4), "needs a source"),
+        (("prefix LM", 4, 4), "target"),
         (("encoder-only", 4, 2), "no source"),
     ],
 )
