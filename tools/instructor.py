@@ -1,5 +1,5 @@
 """The instructor's version: every exercise filled in with the reference's source, run, and every
-check passing.
+check passing; and a plan of the lesson.
 """
 
 import ast
@@ -16,6 +16,7 @@ from common import BUILD, FIXED, Problem
 from nbformat import NotebookNode
 from pages import Page
 from pairs import from_source
+from plans import plan
 
 from course_utils.checking.verdicts import CHECK, OPEN, PASSES
 from course_utils.exercises import catalog
@@ -29,8 +30,8 @@ def build(
     execute: bool = True,
     find: Callable = catalog.find,
 ) -> str:
-    """Writes NN_topic.ipynb and NN_topic.html; says where. Raises Problem where a check does not
-    pass.
+    """Writes NN_topic.ipynb, NN_topic.html and NN_topic.plan.html; says where. Raises Problem where
+    a check does not pass.
 
     `find` gives the Exercise for a `topic.name`; by default the course's own.
     """
@@ -47,11 +48,13 @@ def build(
                 f"{source.stem}: the reference does not pass its own check: {'; '.join(failed)}"
             )
     common.write(folder / f"{source.stem}.ipynb", common.dumps(nb))
-    page, _ = Page().from_notebook_node(
-        nb, {"metadata": {"name": source.stem, "path": str(source.parent.parent)}}
-    )
-    common.write(folder / f"{source.stem}.html", page)
-    return f"{source.stem}: {len(checked(nb))} exercises solved, in {folder / source.stem}.ipynb and .html"
+    saved = common.read(common.pair_of(source))
+    for name, shown in ((source.stem, nb), (f"{source.stem}.plan", plan(saved, find))):
+        page, _ = Page().from_notebook_node(
+            shown, {"metadata": {"name": name, "path": str(source.parent.parent)}}
+        )
+        common.write(folder / f"{name}.html", page)
+    return f"{source.stem}: {len(checked(nb))} exercises solved, in {folder / source.stem}.ipynb, .html and .plan.html"
 
 
 def verdicts(nb: NotebookNode) -> list[tuple[str, dict]]:

@@ -516,9 +516,16 @@ def predictions(nb: NotebookNode) -> Found:
     for name in sorted(set(named["predict"]) ^ set(named["reveal"])):
         yield f"the prediction {name} is asked or revealed, and not both"
     for number, cell in _numbered(nb, "code"):
-        for output in cell.outputs:
-            found = output.get("data", {}).get(PREDICTION)
-            if found is not None and not found["measured"]:
+        shown = [
+            output.data[PREDICTION]
+            for output in cell.outputs
+            if PREDICTION in output.get("data", {})
+        ]
+        revealed = {call.args[0].value for name, call in calls(cell.source) if name == "reveal"}
+        for name in sorted(revealed - {found["name"] for found in shown} if cell.outputs else ()):
+            yield f"cell {number}: reveal({name!r}, …) is shown nowhere; make it the last line, or display(reveal(…))"
+        for found in shown:
+            if not found["measured"]:
                 yield f"cell {number}: what was measured for {found['name']} is none of its options"
 
 

@@ -438,7 +438,7 @@ assert not STORIES or (middle[0] > middle[31] + 0.1 > middle[63] + 0.2 and middl
 assert not STORIES or alike.diagonal(1)[:7].max() < 0.3
 show(fig, "Cosines are high near the diagonal, cross zero, and are negative far away.")
 if STORIES:
-    reveal("inside_gpt2.positions", "about 0.6, near 0" if middle[0] < 0.8 else "near 1, near 1")
+    display(reveal("inside_gpt2.positions", "about 0.6, near 0" if middle[0] < 0.8 else "near 1, near 1"))
 
 
 # %% [markdown]

@@ -230,7 +230,7 @@ for t, s in ((5, 2), (25, 22), (2, 5), (10, 4)):
 # @title Measured, and a view: turn them yourself
 assert (by_place[25, 22] - by_place[5, 2]).abs() < 1e-4
 assert min((by_place[2, 5] - by_place[5, 2]).abs(), (by_place[10, 4] - by_place[5, 2]).abs()) > 0.1
-reveal("architectures.distance", "query 25, key 22")
+display(reveal("architectures.distance", "query 25, key 22"))
 
 
 def draw_turned(query, key):

@@ -897,7 +897,7 @@ for s in range(3):
 
 # %% tags=["display"]
 # @title Measured: the trade, and a view: how many questions?
-reveal("test_time_compute.trade", float(np.median(breaks)), ",.0f")
+display(reveal("test_time_compute.trade", float(np.median(breaks)), ",.0f"))
 
 
 def draw_trade(questions, seed):

@@ -82,6 +82,16 @@ def test_a_good_one_passes():
             "a.z is asked or revealed",
         ),
         ([cell("f(1)", outputs=[PREDICTED])], "is none of its options"),
+        (
+            [
+                cell(
+                    'if x:\n    reveal("a.a", 1)',
+                    "display",
+                    outputs=[new_output("stream", name="stdout", text="1\n")],
+                )
+            ],
+            "is shown nowhere",
+        ),
         ([cell("x = 1\n" * 26)], "visible code cells have a median of"),
         ([new_markdown_cell("word " * 2300)], "words; 2200 at most"),
         (
