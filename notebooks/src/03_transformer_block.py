@@ -405,8 +405,9 @@ class Yours(Transformer):
 from transformers import GPT2Config
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
-torch.manual_seed(0)  # transformers draws its weights from torch's own generator
 theirs = GPT2Block(GPT2Config(attn_implementation="sdpa"), layer_idx=0).eval()
+for weight in (w for w in theirs.parameters() if w.ndim == 2):  # the matrices, from a seed of ours
+    torch.nn.init.normal_(weight, std=0.02, generator=generator(0))
 config = transformer_block.TransformerConfig(vocab_size=10, n_layer=1)
 yours = Yours(config, generator(0)).eval()
 weights = {name: w.mT if w.ndim == 2 else w for name, w in theirs.state_dict().items()}

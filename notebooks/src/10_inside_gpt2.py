@@ -230,11 +230,6 @@ print(claims.rows[-1].measured)
 #
 # *Difficulty 1 of 3 · 4 minutes*
 
-# %% tags=["exercise"]
-def participation_ratio():
-    ...
-
-
 # %% [markdown]
 # ### Exercise · participation ratio
 #
@@ -322,11 +317,6 @@ reveal("inside_gpt2.directions", options[(ratio > 0.5) + (ratio > 2)])
 # ### Exercise 2 · neighbours
 #
 # *Difficulty 1 of 3 · 4 minutes*
-
-# %% tags=["exercise"]
-def neighbours():
-    ...
-
 
 # %% [markdown]
 # ### Exercise · neighbours
@@ -438,7 +428,8 @@ assert not STORIES or (middle[0] > middle[31] + 0.1 > middle[63] + 0.2 and middl
 assert not STORIES or alike.diagonal(1)[:7].max() < 0.3
 show(fig, "Cosines are high near the diagonal, cross zero, and are negative far away.")
 if STORIES:
-    display(reveal("inside_gpt2.positions", "about 0.6, near 0" if middle[0] < 0.8 else "near 1, near 1"))
+    came = "about 0.6, near 0" if middle[0] < 0.8 else "near 1, near 1"
+    display(reveal("inside_gpt2.positions", came))
 
 
 # %% [markdown]
@@ -453,11 +444,6 @@ if STORIES:
 # ### Exercise 3 · break exactly n numbers
 #
 # *Difficulty 1 of 3 · 4 minutes*
-
-# %% tags=["exercise"]
-def lesion():
-    ...
-
 
 # %% [markdown]
 # ### Exercise · lesion
@@ -708,11 +694,6 @@ reveal("inside_gpt2.sum", "larger" if m > h else "smaller" if m < -h else "equal
 # ### Exercise 4 · the diagnosis
 #
 # *Difficulty 1 of 3 · 4 minutes*
-
-# %% tags=["exercise"]
-def first_broken():
-    ...
-
 
 # %% [markdown]
 # ### Exercise · first broken
