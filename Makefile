@@ -35,7 +35,7 @@ build: setup  ## notebooks from notebooks/src, executed; then CLAIMS.md, GLOSSAR
 	@$(RUN) tools/notebooks.py claims
 	@$(RUN) tools/glossary.py
 
-instructor: setup  ## the solved notebooks, in build/instructor (NB=01)
+instructor: setup  ## the solved notebooks and lesson plans, in build/instructor (NB=01)
 	@$(RUN) tools/notebooks.py instructor $(NB)
 
 grade: setup  ## grade the notebooks in FOLDER=submissions: results.csv, feedback and a picture in build/grade

@@ -9,6 +9,7 @@ their two cells.
 
 import argparse
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import common
@@ -34,15 +35,15 @@ class Length:
     minutes: int
 
 
-def length_of(nb: NotebookNode) -> Length:
-    """The length of an executed notebook."""
+def length_of(nb: NotebookNode, find: Callable = catalog.find) -> Length:
+    """The length of an executed notebook. `find` gives the Exercise for a `topic.name`."""
     from lint import code_lines
 
     words = sum(words_in(cell.source) for cell in nb.cells if cell.cell_type == "markdown")
     shown = [cell for cell in code_cells(nb) if not form_title(cell)]
     read = [cell for cell in shown if not tags(cell) & {"exercise", "check", "setup", "imports"}]
     pictures = [cell for cell in code_cells(nb) if form_title(cell) and _is_looked_at(cell)]
-    work = sum(catalog.find(name).minutes for name in checked(nb))
+    work = sum(find(name).minutes for name in checked(nb))
     minutes = words / WORDS + LOOK * (len(read) + len(pictures)) + work
     lines = sum(code_lines(cell.source) for cell in shown)
     return Length(len(nb.cells), words, lines, round(minutes))

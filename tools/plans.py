@@ -48,7 +48,7 @@ def plan(nb: NotebookNode, find: Callable[[str], Exercise]) -> NotebookNode:
     shown = [line for section in sections for line in section.views or section.figures[:1]]
     parts = [
         f"# Lesson plan: {title(nb.cells)}",
-        f"Alone, a student needs about {minutes.length_of(nb).minutes} minutes. In a class: {talk:.0f} minutes of lecture "
+        f"Alone, a student needs about {minutes.length_of(nb, find).minutes} minutes. In a class: {talk:.0f} minutes of lecture "
         f"(`make slides`) and {work} minutes of exercises. If time is short, show the views, ask the questions, and leave "
         "the exercises of difficulty 3 for home.",
         "## The course of the lesson",

@@ -381,6 +381,8 @@ def test_the_instructors_version_has_the_reference_in_it_and_passes(source, tmp_
     [(name, verdict)] = instructor.verdicts(nb)
     assert (name, verdict["verdict"]) == ("toy.scaled", "passes")
     assert "return" in (tmp_path / "out" / "00_toy.html").read_text(encoding="utf-8")
+    told = (tmp_path / "out" / "00_toy.plan.html").read_text(encoding="utf-8")
+    assert "Lesson plan" in told and "scaled" in told
 
 
 def test_a_reference_that_fails_its_check_stops_the_instructors_version(source, tmp_path):
