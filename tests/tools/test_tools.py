@@ -143,7 +143,12 @@ def find(name, spoiled=False):
         sys.path.pop(0)
     reference = toy.check if spoiled else toy.scaled
     return SimpleNamespace(
-        name="scaled", reference=reference, hints=["Think of ten."], difficulty=1, minutes=2
+        name="scaled",
+        reference=reference,
+        hints=["Think of ten."],
+        difficulty=1,
+        minutes=2,
+        mistakes={"you multiplied by one": reference},
     )
 
 
@@ -382,7 +387,7 @@ def test_the_instructors_version_has_the_reference_in_it_and_passes(source, tmp_
     assert (name, verdict["verdict"]) == ("toy.scaled", "passes")
     assert "return" in (tmp_path / "out" / "00_toy.html").read_text(encoding="utf-8")
     told = (tmp_path / "out" / "00_toy.plan.html").read_text(encoding="utf-8")
-    assert "Lesson plan" in told and "scaled" in told
+    assert "Lesson plan" in told and "you multiplied by one" in told
 
 
 def test_a_reference_that_fails_its_check_stops_the_instructors_version(source, tmp_path):
