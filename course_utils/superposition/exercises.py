@@ -460,10 +460,14 @@ def border_oracle(importance: float) -> float:
             lambda importance: 4 * min(1, importance) / (3 * min(1, importance) + 2)
         ),
         "when two meet, the error of each is the smaller of the two sizes, whose mean square is 1/6; yours is 1/3": (
-            lambda importance: 4 * min(1, importance) / (3 * min(1, importance) + 4 * (1 + importance))
+            lambda importance: (
+                4 * min(1, importance) / (3 * min(1, importance) + 4 * (1 + importance))
+            )
         ),
         "the less important feature is the one to drop; you dropped the other": (
-            lambda importance: 4 * max(1, importance) / (3 * max(1, importance) + 2 * (1 + importance))
+            lambda importance: (
+                4 * max(1, importance) / (3 * max(1, importance) + 2 * (1 + importance))
+            )
         ),
         "whether a feature is there varies, too; 1/12 is the variance of its size alone": (
             lambda importance: min(1, importance) / (2 * (1 + importance))

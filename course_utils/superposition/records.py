@@ -9,7 +9,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from course_utils import assets
-from course_utils.superposition.toy_model import ToyModel, feature_dimensionality, train_toy, zipf_batch
+from course_utils.superposition.toy_model import (
+    ToyModel,
+    feature_dimensionality,
+    train_toy,
+    zipf_batch,
+)
 
 ASSET = "superposition/crowd.json"
 SCALING = "superposition/scaling.json"
@@ -76,7 +81,7 @@ def measure_scaling(
         cosines = normalize(columns, dim=0).mT @ normalize(columns, dim=0)
         k = len(cosines)
         kept.append(k)
-        overlap.append(((cosines.square().sum().item() - k) / (k * (k - 1))))
+        overlap.append((cosines.square().sum().item() - k) / (k * (k - 1)))
     return row | {"kept": kept, "overlap": overlap}
 
 

@@ -54,7 +54,9 @@ def zipf_batch(active: float = 2.0) -> Draw:
         frequency = 1 / torch.arange(1, n_features + 1, device=S.device)
         p = active * frequency / frequency.sum()  # (n,)
         if p[0] > 1:
-            raise ValueError(f"{active} active features of {n_features}: the first would need p > 1")
+            raise ValueError(
+                f"{active} active features of {n_features}: the first would need p > 1"
+            )
         came = torch.rand(batch, n_features, generator=generator, device=S.device) < p
         sizes = torch.rand(batch, n_features, generator=generator, device=S.device)
         return (came * sizes).expand(len(S), batch, n_features)

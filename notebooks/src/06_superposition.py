@@ -93,7 +93,9 @@ def draw_plane(density, decay):
     right.grid(False)
     fig.colorbar(image, ax=right)
     kept = int((W.norm(dim=0) > 0.5).sum())
-    return Picture(fig, f"{kept} of 5 features are kept in the plane: {superposition.arrangement(W)}.")
+    return Picture(
+        fig, f"{kept} of 5 features are kept in the plane: {superposition.arrangement(W)}."
+    )
 
 
 explore(
@@ -117,7 +119,8 @@ claims.expect(
     "sparse features let m dimensions hold n > m features, non-orthogonally",
     source=Source(NOTES, "3.1 dimensions"),
     published="n > m, not orthogonal",
-    criterion="at the lowest density a ReLU model keeps all five features in two dimensions with a largest "
+    criterion="at the lowest density a ReLU model keeps all five features in two dimensions "
+    "with a largest "
     "|cosine| above 0.5, and a linear model keeps two at each of six sparsities",
     holds=lambda m: m["kept"] == 5 and m["cosine"] > 0.5 and m["linear"] == 2,
 )
@@ -126,7 +129,8 @@ claims.expect(
     "n = 5, m = 2: antipodal pairs, then a pentagon, as sparsity grows",
     source=elhage("Superposition as a phase change"),
     published="pairs, then a pentagon",
-    criterion="of six restarts the best is called “digon + digon + 1 dropped” at p = 0.26 and “pentagon” at "
+    criterion="of six restarts the best is called “digon + digon + 1 dropped” at p = 0.26 and "
+    "“pentagon” at "
     "p = 0.05, by each D_i and the Gram matrix",
     holds=lambda m: m == ["digon + digon + 1 dropped", "pentagon"],
 )
@@ -135,8 +139,10 @@ claims.expect(
     "feature dimensionality sticks at 3/4, 2/3, 1/2, 2/5, 3/8",
     source=elhage("Feature dimensionality"),
     published="3/4, 2/3, 1/2, 2/5, 3/8",
-    criterion="at the paper's size, 400 features in 30 dimensions, over half of the features kept lie within "
-    "0.01 of each fraction, at two of fourteen densities or more; partly if that holds for one fraction, and the "
+    criterion="at the paper's size, 400 features in 30 dimensions, over half of the features "
+    "kept lie within "
+    "0.01 of each fraction, at two of fourteen densities or more; partly if that holds for one "
+    "fraction, and the "
     "best of 16 small models has the shape of each of the five",
     holds=lambda m: m["steps"] == 5,
     partly=lambda m: m["steps"] >= 1 and m["shapes"] == 5,
@@ -154,17 +160,20 @@ claims.expect(
     "M much larger than N nearly orthogonal directions fit in N dimensions",
     source=Source(NOTES, "3.1 dimensions"),
     published="M ≫ N",
-    criterion="with all |cosines| up to 0.5, over 10 N directions are found for N = 32, in each of three seeds, "
+    criterion="with all |cosines| up to 0.5, over 10 N directions are found for N = 32, in each "
+    "of three seeds, "
     "and log M is linear in N (R² above 0.98); partly if only the first",
     holds=lambda m: m["times"] > 10 and m["fit"] > 0.98,
     partly=lambda m: m["times"] > 10,
 )
 claims.expect(
     "P10",
-    "a ReLU on the hidden layer makes neurons monosemantic where features are common, polysemantic where they are rare",
+    "a ReLU on the hidden layer makes neurons monosemantic where features are common, "
+    "polysemantic where they are rare",
     source=elhage("Superposition in a privileged basis"),
     published="one feature a neuron, then several",
-    criterion="over four starts, features per neuron at most 1.5 at p = 0.5 and at least 3 at p = 0.05 with the "
+    criterion="over four starts, features per neuron at most 1.5 at p = 0.5 and at least 3 at p "
+    "= 0.05 with the "
     "ReLU, and at least 2 at p = 0.5 without it; partly if only with the ReLU",
     holds=lambda m: m["common"] <= 1.5 and m["rare"] >= 3 and m["without"] >= 2,
     partly=lambda m: m["common"] <= 1.5 and m["rare"] >= 3,
@@ -178,8 +187,10 @@ claims.expect(
         "https://arxiv.org/abs/2505.10465",
     ),
     published="loss ∝ 1/m",
-    criterion="with 256 features, all kept, in each of three starts the slope of log loss over log m is within 0.25 of "
-    "−1 from m = 4 to 16, where there are 16 times more features than dimensions or more, and from 16 to 64; "
+    criterion="with 256 features, all kept, in each of three starts the slope of log loss over "
+    "log m is within 0.25 of "
+    "−1 from m = 4 to 16, where there are 16 times more features than dimensions or more, and "
+    "from 16 to 64; "
     "partly if only the first",
     holds=lambda m: m["far"] <= 0.25 and m["near"] <= 0.25,
     partly=lambda m: m["far"] <= 0.25,
@@ -189,7 +200,8 @@ claims.expect(
     "scale raises superposition",
     source=Source(NOTES, "3.2 sparse coding and 4 conclusion"),
     published="grows with size",
-    criterion="from m = 4 to m = 16, in each of three starts, both the features kept per dimension and the mean "
+    criterion="from m = 4 to m = 16, in each of three starts, both the features kept per "
+    "dimension and the mean "
     "squared cosine of two of them grow; partly if only the first",
     holds=lambda m: m["crowd"] > 1 and m["cosine"] > 1,
     partly=lambda m: m["crowd"] > 1,
@@ -199,13 +211,14 @@ claims.expect(
     "interference is the price: removing one feature harms others",
     source=Source(NOTES, "3.2 sparse coding"),
     published="others are disturbed",
-    criterion="in each of three models of 64 features in 16 dimensions, the error on the other features grows by over "
-    "0.1 of itself when one is erased, and harm and overlap correlate above 0.8; partly if only the first",
+    criterion="in each of three models of 64 features in 16 dimensions, the error on the other "
+    "features grows by over "
+    "0.1 of itself when one is erased, and harm and overlap correlate above 0.8; partly if only "
+    "the first",
     holds=lambda m: m["growth"] > 0.1 and m["correlation"] > 0.8,
     partly=lambda m: m["growth"] > 0.1,
 )
 claims.criteria()
-
 
 # %% [markdown]
 # ## Features that are seldom there
@@ -245,7 +258,8 @@ feature_batch = check("superposition.feature_batch", feature_batch)
 # @title Predict: two at once
 predict(
     "superposition.meetings",
-    "Ten features, each there in one example of twenty. In which share of the examples are two or more there at once?",
+    "Ten features, each there in one example of twenty. In which share of the examples are two "
+    "or more there at once?",
     {"about 0.1": (0, 0.2), "about 0.3": (0.2, 0.4), "about 0.5": (0.4, 0.6)},
 )
 
@@ -284,8 +298,9 @@ boxes = [
 ]  # fmt: skip
 for start, end in zip(boxes, boxes[1:], strict=False):
     d.arrow(start, end)
-d.picture("W squeezes n features into m numbers; its transpose reads them back, then a bias and a ReLU.")
-
+d.picture(
+    "W squeezes n features into m numbers; its transpose reads them back, then a bias and a ReLU."
+)
 
 # %% [markdown]
 # Column *i* of *W*, written W_i, is the *direction* in which feature *i* is kept. If W_i = 0, it is not kept at all. To keep more features than there are dimensions, in directions that are not orthogonal, is called **superposition**.
@@ -334,7 +349,8 @@ print(reconstruct(world, pair, torch.zeros(2)))
 # @title Predict: without the ReLU
 predict(
     "superposition.linear",
-    "Five features, two dimensions, and no ReLU. Each feature is 0 in 97 of 100 examples. How many are kept?",
+    "Five features, two dimensions, and no ReLU. Each feature is 0 in 97 of 100 examples. How "
+    "many are kept?",
     {"two": (1.5, 2.5), "three or four": (2.5, 4.5), "all five": (4.5, 5.5)},
 )
 
@@ -360,9 +376,11 @@ for ax, (linear, values) in zip(axes, lengths.items(), strict=True):
 axes[0].set_ylabel("feature, by importance")
 fig.colorbar(image, ax=axes, label="length of W_i")
 assert kept[True] == [2] * 6 and kept[False][0] == 2 and kept[False][-1] == 5
-show(fig, "Lengths: the linear model keeps two features at any sparsity, the ReLU model more and more.")
+show(
+    fig,
+    "Lengths: the linear model keeps two features at any sparsity, the ReLU model more and more.",
+)
 reveal("superposition.linear", kept[True][-1], "d")
-
 
 # %% [markdown]
 # The linear model keeps the two most important features at every sparsity, as principal component analysis would. With the ReLU it keeps more, the rarer they are.
@@ -395,13 +413,19 @@ counts = [(W.norm(dim=0) > 0.5).sum().item() for W in W_plane]
 names = {p: superposition.arrangement(W) for p, W in zip(DENSITIES, W_plane, strict=True)}
 claims.measure(
     "P1",
-    {"kept": counts[-1], "cosine": superposition.overlap(W_plane[-1]).item(), "linear": max(kept[True])},
-    shown=f"{counts[-1]} in 2 dimensions, largest |cosine| {superposition.overlap(W_plane[-1]).item():.1f}; linear: {max(kept[True])}",
+    {
+        "kept": counts[-1],
+        "cosine": superposition.overlap(W_plane[-1]).item(),
+        "linear": max(kept[True]),
+    },
+    shown=f"{counts[-1]} in 2 dimensions, largest |cosine| "
+    f"{superposition.overlap(W_plane[-1]).item():.1f}; linear: {max(kept[True])}",
 )
-claims.measure("P2", [names[0.26], names[0.05]], shown=f"p = 0.26: {names[0.26]}; p = 0.05: {names[0.05]}")
+claims.measure(
+    "P2", [names[0.26], names[0.05]], shown=f"p = 0.26: {names[0.26]}; p = 0.05: {names[0.05]}"
+)
 assert counts[0] == 2 and counts[2] == 4 and counts[-1] == 5
 show(fig, f"Features kept, from common to rare: {counts}, at last a regular pentagon.")
-
 
 # %% [markdown]
 # Common features: two are kept, at a right angle. Rarer: four, as two pairs of opposite arrows; the paper calls a pair a *digon*. Rarest: all five, as a pentagon.
@@ -470,7 +494,7 @@ for shape, (n, m, p) in SETTINGS.items():
     losses = train_toy(model, torch.full((16,), 1 - p), **how)  # batch=None: the exact mean
     trained[shape] = model.W.detach(), best_of(losses, 16)[0]
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: what 16 restarts became
 found = {}
 for shape, (W, best) in trained.items():
@@ -502,7 +526,9 @@ for p, W in zip((0.33, 0.1), small.W.detach(), strict=True):
 # %% tags=["display"]
 # @title Recorded: 400 features in 30 dimensions
 FRACTIONS = {"3/4": 3 / 4, "2/3": 2 / 3, "1/2": 1 / 2, "2/5": 2 / 5, "3/8": 3 / 8}
-crowd = [(row["p"], torch.tensor(row["D"])) for row in superposition.recorded_crowd()["rows"] if row["D"]]
+crowd = [
+    (row["p"], torch.tensor(row["D"])) for row in superposition.recorded_crowd()["rows"] if row["D"]
+]
 fig, ax = subplots(figsize=(9.5, 4.2))
 for p, D in crowd:
     ax.plot([1 / p] * len(D), D, ".", color=COLORS["blue"], alpha=0.3, markersize=9)
@@ -513,17 +539,21 @@ for name, value in FRACTIONS.items():
 ax.set(xscale="log", xlabel="1 / p", ylabel="D_i of the features kept", ylim=(0, 1))
 ax.set_xticks((1.5, 2, 3, 5, 8, 12), labels=("1.5", "2", "3", "5", "8", "12"))
 ax.minorticks_off()
-share_at = {f: [((D - v).abs() < 0.01).float().mean().item() for _, D in crowd] for f, v in FRACTIONS.items()}
+share_at = {
+    f: [((D - v).abs() < 0.01).float().mean().item() for _, D in crowd]
+    for f, v in FRACTIONS.items()
+}
 steps = [f for f, shares in share_at.items() if sum(s > 0.5 for s in shares) >= 2]
 claims.measure(
     "P3",
     {"steps": len(steps), "shapes": sum(found[s] == s for s in SETTINGS)},
-    shown=f"400 in 30: a lasting step at {', '.join(steps) or 'none'}; single shapes: {sum(found[s] == s for s in SETTINGS)} of 5",
-    reason="Each shape forms alone. In the crowd, after fewer steps than the paper's, only one fraction lasts.",
+    shown=f"400 in 30: a lasting step at {', '.join(steps) or 'none'}; single shapes: "
+    f"{sum(found[s] == s for s in SETTINGS)} of 5",
+    reason="Each shape forms alone. In the crowd, after fewer steps than the paper's, only one "
+    "fraction lasts.",
 )
 assert steps == ["1/2"] and crowd[0][1].sum() < 15 and crowd[-1][1].sum() > 29
 show(fig, "The D_i of 400 features: a flat step at 1/2 from 1/p = 2 to 4, then a slope downwards.")
-
 
 # %% [markdown]
 # Between 1/*p* = 2 and 4 nearly all features that are kept sit in digons. The other fractions hold a third at most, at one density. At the left few are kept, and their shares add up to less than half of the 30 dimensions: no conserved sum there.
@@ -587,23 +617,56 @@ MAP = ListedColormap([COLORS[c] for c in ("orange", "sky", "purple")])
 
 
 def draw_cell(density, importance_of_1):
-    k = CELLS * round((density - 0.05) * 15 / 0.95) + round((math.log10(importance_of_1) + 1) * 15 / 2)
-    fig, (left, right) = subplots(1, 2, figsize=(10.5, 4.2), gridspec_kw=dict(width_ratios=(1.3, 1)))
-    left.imshow(kinds, cmap=MAP, vmin=0, vmax=2, origin="lower", aspect="auto", extent=(-1.067, 1.067, 0.018, 1.032))
+    k = CELLS * round((density - 0.05) * 15 / 0.95) + round(
+        (math.log10(importance_of_1) + 1) * 15 / 2
+    )
+    fig, (left, right) = subplots(
+        1, 2, figsize=(10.5, 4.2), gridspec_kw=dict(width_ratios=(1.3, 1))
+    )
+    left.imshow(
+        kinds,
+        cmap=MAP,
+        vmin=0,
+        vmax=2,
+        origin="lower",
+        aspect="auto",
+        extent=(-1.067, 1.067, 0.018, 1.032),
+    )
     left.plot(side.log10(), curve, color="black", linewidth=2.5)
-    left.plot(importance[k, 1].log10(), p[k], "o", color="black", markersize=11, markerfacecolor="white")
-    left.set(xlabel="importance of feature 1", ylabel="density p", xlim=(-1.067, 1.067), ylim=(0.018, 1.032))
+    left.plot(
+        importance[k, 1].log10(), p[k], "o", color="black", markersize=11, markerfacecolor="white"
+    )
+    left.set(
+        xlabel="importance of feature 1",
+        ylabel="density p",
+        xlim=(-1.067, 1.067),
+        ylim=(0.018, 1.032),
+    )
     left.set_xticks((-1, 0, 1), labels=("0.1", "1", "10"))
-    for at, y, text in ((-0.55, 0.8, "feature 1\ndropped"), (0.55, 0.8, "feature 0\ndropped"), (0, 0.2, "both kept")):
+    for at, y, text in (
+        (-0.55, 0.8, "feature 1\ndropped"),
+        (0.55, 0.8, "feature 0\ndropped"),
+        (0, 0.2, "both kept"),
+    ):
         left.text(at, y, text, ha="center", va="center", fontsize=12)
     left.grid(False)
-    bars = dict(zip([*options, "trained"], [*prices[k].tolist(), loss_cells[k].item()], strict=True))
-    right.barh(list(bars), list(bars.values()), color=[COLORS["sky"]] * 3 + [COLORS["vermillion"]], height=0.5)
+    bars = dict(
+        zip([*options, "trained"], [*prices[k].tolist(), loss_cells[k].item()], strict=True)
+    )
+    right.barh(
+        list(bars),
+        list(bars.values()),
+        color=[COLORS["sky"]] * 3 + [COLORS["vermillion"]],
+        height=0.5,
+    )
     right.set(xlabel="loss in the marked cell")
     best = options[prices[k].argmin()]
     name = superposition.geometry(W_cells[k])
-    return Picture(fig, f"Your border over the trained models. At p = {p[k]:.2f}, I = {importance[k, 1]:.1f} "
-                        f"training gives “{name}”, the cheapest formula is “{best}”.")
+    return Picture(
+        fig,
+        f"Your border over the trained models. At p = {p[k]:.2f}, I = {importance[k, 1]:.1f} "
+        f"training gives “{name}”, the cheapest formula is “{best}”.",
+    )
 
 
 above = loss_cells / prices.min(-1).values - 1
@@ -611,7 +674,9 @@ assert agreement > 0.9 and above.max() < 0.02 and above.min() < -0.02
 explore(
     draw_cell,
     density=widgets.FloatSlider(0.3, min=0.05, max=1, step=0.05, description="density p"),
-    importance_of_1=widgets.SelectionSlider(options=[0.1, 0.2, 0.5, 1, 2, 5, 10], value=1, description="importance"),
+    importance_of_1=widgets.SelectionSlider(
+        options=[0.1, 0.2, 0.5, 1, 2, 5, 10], value=1, description="importance"
+    ),
 )
 
 # %% [markdown]
@@ -625,11 +690,16 @@ explore(
 # @title Predict: 8 dimensions, 32 dimensions
 predict(
     "superposition.directions",
-    "In 8 dimensions about 18 random directions can be kept so that no |cosine| is above 0.5. In 32 dimensions?",
-    {"about 70, four times as many": (0, 140), "about 300, sixteen times": (140, 600), "over 600": (600, 1e5)},
+    "In 8 dimensions about 18 random directions can be kept so that no |cosine| is above 0.5. "
+    "In 32 dimensions?",
+    {
+        "about 70, four times as many": (0, 140),
+        "about 300, sixteen times": (140, 600),
+        "over 600": (600, 1e5),
+    },
 )
 
-# %%
+# %% tags=["nbval-ignore-output"]
 DIMS = (4, 8, 16, 24, 32)
 packed = {limit: [[superposition.pack_directions(N, limit, generator(seed)) for seed in range(3)]
                   for N in DIMS] for limit in (0.3, 0.5)}
@@ -640,8 +710,16 @@ for limit, rows in packed.items():
 # @title Measured: nearly orthogonal directions over dimensions
 fig, ax = subplots(figsize=(8.5, 4))
 for (limit, rows), mark, color in zip(packed.items(), "os", ("blue", "vermillion"), strict=True):
-    ax.plot(DIMS, [sum(r) / 3 for r in rows], f"{mark}-", color=COLORS[color], label=f"up to {limit}")
-    ax.plot([N for N in DIMS for _ in range(3)], [v for r in rows for v in r], mark, color=COLORS[color], alpha=0.4)
+    ax.plot(
+        DIMS, [sum(r) / 3 for r in rows], f"{mark}-", color=COLORS[color], label=f"up to {limit}"
+    )
+    ax.plot(
+        [N for N in DIMS for _ in range(3)],
+        [v for r in rows for v in r],
+        mark,
+        color=COLORS[color],
+        alpha=0.4,
+    )
 ax.plot(DIMS, DIMS, "^--", color="black", label="0: orthogonal, M = N")
 ax.set(yscale="log", xlabel="dimensions N", ylabel="directions M", xticks=DIMS)
 ax.legend(title="|cosine|")
@@ -651,11 +729,16 @@ fit = torch.corrcoef(points)[0, 1].square().item()
 claims.measure(
     "P7",
     {"times": (wide[-1] / 32).min().item(), "fit": fit},
-    shown=f"N = 32: over {(wide[-1] / 32).min().item() // 10 * 10:.0f} N directions up to 0.5; log M against N: R² {fit:.2f}",
+    shown=f"N = 32: over {(wide[-1] / 32).min().item() // 10 * 10:.0f} N directions up to 0.5; "
+    f"log M against N: R² {fit:.2f}",
     reason="The count is a lower bound: random directions, none moved to a better place.",
 )
-assert all(superposition.welch_bound(min(r), N) <= 0.5 for N, r in zip(DIMS, packed[0.5], strict=True))
-assert (wide[2:] > 5 * torch.tensor(DIMS[2:])[:, None]).all() and min(packed[0.3][-1]) < 0.1 * wide[-1].min()
+assert all(
+    superposition.welch_bound(min(r), N) <= 0.5 for N, r in zip(DIMS, packed[0.5], strict=True)
+)
+assert (wide[2:] > 5 * torch.tensor(DIMS[2:])[:, None]).all() and min(packed[0.3][-1]) < 0.1 * wide[
+    -1
+].min()
 show(fig, "Directions over dimensions, on a log axis: nearly straight for 0.5, far above M = N.")
 reveal("superposition.directions", wide[-1].mean().item(), ".0f")
 
@@ -685,11 +768,12 @@ for name, W in spaces.items():
 # @title Predict: neurons
 predict(
     "superposition.neurons",
-    "Ten features, five neurons with a ReLU. How many features does a neuron answer to on average, where features are rare (p = 0.05)?",
+    "Ten features, five neurons with a ReLU. How many features does a neuron answer to on "
+    "average, where features are rare (p = 0.05)?",
     {"about one": (0, 2), "about two": (2, 3), "more than three": (3, 10)},
 )
 
-# %%
+# %% tags=["nbval-ignore-output"]
 S = 1 - torch.tensor([0.5, 0.2, 0.1, 0.05]).repeat_interleave(4)
 readers = {}
 for neurons in (True, False):
@@ -697,21 +781,37 @@ for neurons in (True, False):
     train_toy(model, S, 0.75 ** torch.arange(10), 1500, lr=0.01, draw=feature_batch)
     answers = (model.W.detach().abs() > 0.3).sum(-1).float()  # (N, m): features of each neuron
     readers[neurons] = answers.mean(-1).view(4, 4)  # (densities, starts)
-    print("hidden ReLU:" if neurons else "no ReLU:    ", [f"{v:.1f}" for v in readers[neurons].mean(1).tolist()])
+    shown = [f"{v:.1f}" for v in readers[neurons].mean(1).tolist()]
+    print("hidden ReLU:" if neurons else "no ReLU:    ", shown)
 
 # %% tags=["display"]
 # @title Measured: features per neuron, four starts
 fig, ax = subplots(figsize=(8.5, 3.6))
 for (neurons, rows), color, mark in zip(readers.items(), ("blue", "vermillion"), "os", strict=True):
     stats = [mean_interval(row) if row.std() > 0 else (row.mean().item(), 0) for row in rows]
-    ax.errorbar(range(4), [m for m, _ in stats], [h for _, h in stats], fmt=f"{mark}-", color=COLORS[color],
-                capsize=4, label="ReLU on the hidden layer" if neurons else "no hidden ReLU")
+    ax.errorbar(
+        range(4),
+        [m for m, _ in stats],
+        [h for _, h in stats],
+        fmt=f"{mark}-",
+        color=COLORS[color],
+        capsize=4,
+        label="ReLU on the hidden layer" if neurons else "no hidden ReLU",
+    )
 ax.set(xlabel="density p", ylabel="features per neuron", ylim=(0, 10))
 ax.set_xticks(range(4), labels=("0.5", "0.2", "0.1", "0.05"))
 ax.legend(loc="upper left")
 means = {k: v.mean(1) for k, v in readers.items()}
-measured = {"common": means[True][0].item(), "rare": means[True][-1].item(), "without": means[False][0].item()}
-claims.measure("P10", measured, shown="features per neuron: " + ", ".join(f"{k} {v:.1f}" for k, v in measured.items()))
+measured = {
+    "common": means[True][0].item(),
+    "rare": means[True][-1].item(),
+    "without": means[False][0].item(),
+}
+claims.measure(
+    "P10",
+    measured,
+    shown="features per neuron: " + ", ".join(f"{k} {v:.1f}" for k, v in measured.items()),
+)
 assert measured["common"] <= 1.5 < 3 <= measured["rare"] and measured["without"] >= 2
 show(fig, "Features per neuron: with a hidden ReLU one where common, several where rare.")
 reveal("superposition.neurons", measured["rare"], ".1f")
@@ -723,7 +823,7 @@ reveal("superposition.neurons", measured["rare"], ".1f")
 #
 # **Question.** The source writes x ≈ Σ c_i W_inᵀ W_out e_i: one matrix writes, another reads. Here both were one. Does a free reader choose another direction?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for tied in (True, False):
     model = ToyModel(3, 64, 16, generator=generator(0), tied=tied)
     losses = train_toy(model, torch.full((3,), 0.95), steps=1500, lr=0.01, draw=feature_batch)
@@ -760,9 +860,19 @@ sizes = [r["m"] for r in recorded if not r["unit"]]
 fig, axes = subplots(1, 3, figsize=(12, 3.8))
 for unit, color, mark in ((False, "blue", "o"), (True, "vermillion", "s")):
     rows = [r for r in recorded if r["unit"] == unit]
-    lines = ([[k / r["m"] for k in r["kept"]] for r in rows], [r["overlap"] for r in rows], [r["loss"] for r in rows])
+    lines = (
+        [[k / r["m"] for k in r["kept"]] for r in rows],
+        [r["overlap"] for r in rows],
+        [r["loss"] for r in rows],
+    )
     for ax, values in zip(axes, lines, strict=True):
-        ax.plot(sizes, [sum(v) / 3 for v in values], f"{mark}-", color=COLORS[color], label="lengths held at 1" if unit else "free")
+        ax.plot(
+            sizes,
+            [sum(v) / 3 for v in values],
+            f"{mark}-",
+            color=COLORS[color],
+            label="lengths held at 1" if unit else "free",
+        )
 axes[1].plot(sizes, [1 / m for m in sizes], "--", color="black", label="1 / m")
 axes[2].plot(sizes, [2.6 / m for m in sizes], "--", color="black", label="∝ 1 / m")
 for ax, title in zip(axes, ("features per dimension", "mean squared cosine", "loss"), strict=True):
@@ -775,19 +885,32 @@ small_m, large_m = (next(r for r in free if r["m"] == m) for m in (4, 16))
 crowding = min((b / 16) / (a / 4) for a, b in zip(small_m["kept"], large_m["kept"], strict=True))
 closer = min(b / a for a, b in zip(small_m["overlap"], large_m["overlap"], strict=True))
 loss_of = {r["m"]: r["loss"] for r in strong}
-slopes = [[math.log(b / a) / math.log(4) for a, b in zip(loss_of[m], loss_of[4 * m], strict=True)] for m in (4, 16)]
+slopes = [
+    [math.log(b / a) / math.log(4) for a, b in zip(loss_of[m], loss_of[4 * m], strict=True)]
+    for m in (4, 16)
+]
 off = [max(abs(v + 1) for v in row) for row in slopes]
-claims.measure("P9", {"crowd": crowding, "cosine": closer},
-               shown=f"m = 4 to 16: features per dimension × {crowding:.1f}, mean squared cosine × {closer:.1f} (at least)",
-               reason="More features share each dimension, and each pair disturbs less.")
-claims.measure("P8", dict(zip(("far", "near"), off, strict=True)),
-               shown=f"slope {sum(slopes[0]) / 3:.1f} from m = 4 to 16, {sum(slopes[1]) / 3:.1f} from 16 to 64",
-               reason="Near −1 while there are far more features than dimensions; steeper as m comes nearer to n.")
+claims.measure(
+    "P9",
+    {"crowd": crowding, "cosine": closer},
+    shown=f"m = 4 to 16: features per dimension × {crowding:.1f}, mean squared cosine × "
+    f"{closer:.1f} (at least)",
+    reason="More features share each dimension, and each pair disturbs less.",
+)
+claims.measure(
+    "P8",
+    dict(zip(("far", "near"), off, strict=True)),
+    shown=f"slope {sum(slopes[0]) / 3:.1f} from m = 4 to 16, {sum(slopes[1]) / 3:.1f} from 16 to 64",
+    reason="Near −1 while there are far more features than dimensions; steeper as m nears n.",
+)
 assert crowding > 1.5 and closer < 0.5 and max(slopes[1]) < min(slopes[0]) - 0.4 and off[0] < 0.25
 assert all(0.8 < v * r["m"] < 1.2 for r in strong for v in r["overlap"])
-show(fig, "Features per dimension rise and then fall; squared cosines follow 1/m; the loss falls, faster at the end.")
+show(
+    fig,
+    "Features per dimension rise and then fall; squared cosines follow 1/m; the loss falls, "
+    "faster at the end.",
+)
 reveal("superposition.scale", sum(large_m["kept"]) / 3 / 16, ".1f")
-
 
 # %% [markdown]
 # Both halves of the source's sentence, measured: a larger model crowds more features into each dimension, until the world's 256 run out. But it disturbs each pair less: the squared cosine falls like 1/*m*.
@@ -841,10 +964,10 @@ def erase(W, b, direction, i):
 # @title Predict: a random direction
 predict(
     "superposition.control",
-    "Erase a random direction in place of a feature's. How large is the harm to the others, beside that of erasing a feature?",
+    "Erase a random direction in place of a feature's. How large is the harm to the others, "
+    "beside that of erasing a feature?",
     {"less than half": (0, 0.5), "half to the same": (0.5, 1.0), "larger": (1.0, 5.0)},
 )
-
 
 # %%
 def harm(W, b, directions):
@@ -860,8 +983,8 @@ def harm(W, b, directions):
 chance = torch.randn(16, 64, generator=generator(5))
 of_features = [harm(W, b, W) for W, b in zip(W3, b3, strict=True)]
 of_chance = [harm(W, b, chance) for W, b in zip(W3, b3, strict=True)]
-print("error of the others grows, a feature erased:  ", [f"{v:.0%}" for v in of_features])
-print("error of the others grows, a random direction:", [f"{v:.0%}" for v in of_chance])
+print("error of the others grows, a feature erased:  ", [f"{v:.1f}" for v in of_features])
+print("error of the others grows, a random direction:", [f"{v:.1f}" for v in of_chance])
 
 # %% tags=["display"]
 # @title Measured: who is harmed
@@ -869,7 +992,12 @@ pairs = ~torch.eye(64, dtype=torch.bool)
 cosines, moves, correlations = [], [], []
 for W, b in zip(W3, b3, strict=True):
     unit = normalize(W, dim=0)
-    moved = torch.stack([(after - before).square().mean(0).sqrt() for before, after in (erase(W, b, W, i) for i in range(64))])
+    moved = torch.stack(
+        [
+            (after - before).square().mean(0).sqrt()
+            for before, after in (erase(W, b, W, i) for i in range(64))
+        ]
+    )
     cosines.append((unit.T @ unit).abs()[pairs])
     moves.append(moved[pairs])
     correlations.append(torch.corrcoef(torch.stack([cosines[-1], moves[-1]]))[0, 1].item())
@@ -877,14 +1005,24 @@ fig, ax = subplots(figsize=(7.5, 4))
 for c, m, color, mark in zip(cosines, moves, ("blue", "orange", "green"), ".x+", strict=True):
     ax.plot(c, m, mark, alpha=0.2, color=COLORS[color], markersize=5)
 ax.set(xlabel="overlap with the erased feature (|cosine|)", ylabel="how far the output moved")
-claims.measure("P5", {"growth": min(of_features), "correlation": min(correlations)},
-               shown=f"error on the others at least {min(of_features):+.0%}; harm and overlap correlate at least {min(correlations):.2f}",
-               reason="In proportion to the overlap: at a right angle a feature does not notice.")
-roomy = [(y - x)[:, 1:].abs().max().item() for y in erase(torch.eye(64), torch.zeros(64), torch.eye(64), 0)]
+claims.measure(
+    "P5",
+    {"growth": min(of_features), "correlation": min(correlations)},
+    shown=f"error on the others at least {min(of_features):+.0%}; harm and overlap correlate at "
+    f"least {min(correlations):.2f}",
+    reason="In proportion to the overlap: at a right angle a feature does not notice.",
+)
+roomy = [
+    (y - x)[:, 1:].abs().max().item()
+    for y in erase(torch.eye(64), torch.zeros(64), torch.eye(64), 0)
+]
 assert min(correlations) > 0.8 and max(roomy) < 1e-6
 ratios = [c / f for c, f in zip(of_chance, of_features, strict=True)]
 assert min(ratios) > 1.1
-show(fig, "Twelve thousand pairs of three models: the greater the overlap, the more the other answer moves.")
+show(
+    fig,
+    "Twelve thousand pairs of three models: the greater the overlap, the more the other answer moves.",
+)
 reveal("superposition.control", sum(ratios) / 3, ".1f")
 
 # %% [markdown]

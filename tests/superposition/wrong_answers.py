@@ -604,6 +604,17 @@ def rec_linear_without_gradient(x, W, b, linear=False):
     return out.detach() if linear else out
 
 
+# --- Dice that are none ---------------------------------------------------------------------------
+
+
+def batch_of(S, batch, n_features, generator, active, size=None):
+    if not bool(((S >= 0) & (S < 1)).all()):
+        raise ValueError("sparsity")
+    die = active(batch, n_features, generator)
+    size = torch.rand(batch, n_features, generator=generator) if size is None else size
+    return (die >= S[:, None, None]) * size
+
+
 @wrong("feature_batch", says="the count is nearly the same for each batch")
 def batch_exact_share(S, batch, n_features, generator):
     """Exactly the share 1 - S of all numbers."""
