@@ -33,8 +33,9 @@ def measure_crowd(
     >>> rows[0]["p"], [round(share, 1) for share in rows[0]["D"]]
     (0.05, [0.5, 0.5, 0.5, 0.5])
     """
-    model = ToyModel(len(densities), n, m, generator=torch.Generator().manual_seed(seed))
-    dice = torch.Generator().manual_seed(seed + 1)
+    own = torch.Generator(densities.device)
+    model = ToyModel(len(densities), n, m, generator=own.manual_seed(seed))
+    dice = torch.Generator(densities.device).manual_seed(seed + 1)
     train_toy(model, 1 - densities, steps=steps, batch=batch, lr=lr, generator=dice)
     rows = []
     for W, p in zip(model.W.detach(), densities.tolist(), strict=True):

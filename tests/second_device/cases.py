@@ -57,6 +57,7 @@ from course_utils.sampling import search
 from course_utils.scaling_laws import runs as scaling_laws
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
 from course_utils.stories import corpus
+from course_utils.superposition import records as superposition_records
 from course_utils.superposition import toy_model as superposition
 from course_utils.test_time_compute import real_model
 from course_utils.test_time_compute import running_sum as test_time_compute
@@ -676,6 +677,8 @@ def own_ways(d):
     x = noise(5, 4).to(d).abs()
     ways = ({"tied": False}, {"neurons": True}, {"unit": True})
     seeded = torch.Generator(d)
+    superposition_records.measure_crowd(4, 2, torch.tensor([0.5, 0.2]).to(d), steps=2, batch=4)
+    superposition_records.measure_scaling(8, 2, unit=True, seeds=1, steps=2, batch=4)
     return [superposition.ToyModel(2, 4, 2, generator=seeded.manual_seed(0), **w)(x) for w in ways]
 
 
