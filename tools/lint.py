@@ -48,7 +48,7 @@ EXERCISES, VIEWS, PREDICTIONS = 4, 2, 3
 # them when its own issue rewrites it.
 SECOND = {
     "00_language_models", "01_tokenization", "02_attention", "03_transformer_block", "04_gpt2",
-    "05_scaling_laws", "08_model_budget", "09_sampling", "10_inside_gpt2", "11_architectures",
+    "05_scaling_laws", "06_superposition", "08_model_budget", "09_sampling", "10_inside_gpt2", "11_architectures",
     "12_test_time_compute", "17_grokking",
 }  # fmt: skip
 LOOKS = {
