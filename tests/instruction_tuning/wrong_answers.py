@@ -248,7 +248,7 @@ def chat_lower(messages, add_generation_prompt=True):
     return written(messages, add_generation_prompt).lower()
 
 
-@wrong("write_chat", says="should raise a ValueError")
+@wrong("write_chat", says="must raise ValueError")
 def chat_forged(messages, add_generation_prompt=True):
     """A content may hold a role."""
     return written(messages, add_generation_prompt, guard=False)
@@ -405,7 +405,7 @@ def auc_count(right, wrong):
     return ((gap > 0) + (gap == 0) / 2).double().sum().item()
 
 
-@wrong("auc", says="should raise a ValueError")
+@wrong("auc", says="must raise ValueError")
 def auc_nan(right, wrong):
     """The mean of nothing."""
     gap = right[:, None] - wrong
@@ -502,7 +502,7 @@ def edges_seedless(seed, n):
     return pool_of(7, n)
 
 
-@wrong("edge_cases", says="should raise a ValueError")
+@wrong("edge_cases", says="must raise ValueError")
 def edges_none(seed, n):
     """Nothing for n = 0."""
     return pool_of(seed, n) if n > 0 else []
