@@ -55,7 +55,7 @@ from course_utils.instruction_tuning import (
     grade, instructions, last_name, losses_by_story, names_of, recorded, rows_of, split_words, talk_of,
     tests_with, tune, with_story,
 )
-from course_utils.instruction_tuning.tasks import Task
+from course_utils.instruction_tuning.tasks import Task, event_sentences
 from course_utils.instruction_tuning.talks import Message
 from course_utils.intervals import count_interval, mean_interval
 from course_utils.pretrained import UNSEEN
@@ -120,7 +120,7 @@ claims.expect(
     ),
     published="improves",
     criterion="of four kinds, each left out in three seeds, at least three are right at least 0.1 more often "
-    "than the same constant answer to every question; partly if one or two are",
+    "than both a constant answer and the story's last event; partly if one or two are",
     holds=lambda m: m >= 3,
     partly=lambda m: m >= 1,
 )
@@ -158,11 +158,11 @@ claims.expect(
         "https://arxiv.org/abs/2203.02155",
     ),
     published="prevents",
-    criterion="in each of three seeds replay keeps at least 0.8 of the loss on stories that tuning on answers "
-    "adds from being added, and at the best of four decodings at most 0.05 fewer answers are right; "
-    "partly if only the first",
+    criterion="in each of three seeds replay prevents at least 0.8 of the loss on stories that tuning on answers "
+    "adds, and at the best of four decodings at most 0.05 fewer answers are right; "
+    "partly if it prevents at least half",
     holds=lambda m: min(m["kept"]) >= 0.8 and max(m["cost"]) <= 0.05,
-    partly=lambda m: min(m["kept"]) >= 0.8,
+    partly=lambda m: min(m["kept"]) >= 0.5,
 )
 claims.criteria()
 
@@ -545,17 +545,24 @@ predict(
 # @title Recorded: three ways to tune, three seeds each
 WAYS = {"answers": "answers alone", "everything": "every token", "replay": "answers and replay"}
 floor = losses["storyteller", "known", False].mean().item()
-fig, ax = subplots(figsize=(9, 3.6))
+fig, axes = subplots(1, 2, figsize=(10, 3.6), sharey=True)
 best = {way: [max(run["right"].values()) for run in runs[way]] for way in WAYS}
-cost_in_nats = {way: [run["stories"]["known"] for run in runs[way]] for way in WAYS}
-for (way, name), color, mark in zip(WAYS.items(), ("blue", "purple", "green"), "osD", strict=True):
-    ax.plot(cost_in_nats[way], best[way], mark, color=COLORS[color], markersize=9, label=name)
 live_best = max(right.mean().item() for right, _ in scores["your assistant"].values())
-ax.plot(now, live_best, "*", color=COLORS["orange"], markersize=15, label="yours, live")
-ax.axvline(floor, ls=":", color="black")
-ax.set(xlabel="loss on stories, nats (dotted: the storyteller)", ylabel="right answers",
-       xlim=(0, None), ylim=(0, 1))
-ax.legend(loc="upper left")
+at = {key: {way: [run["stories"][key] for run in runs[way]] for way in WAYS}
+      for key in ("known", "new, repeated names")}
+cost_in_nats = at["known"]
+for ax, (key, names, repeated) in zip(
+    axes, (("known", "known", False), ("new, repeated names", "new", True)), strict=True
+):
+    for way, color, mark in zip(WAYS, ("blue", "purple", "green"), "osD", strict=True):
+        ax.plot(at[key][way], best[way], mark, color=COLORS[color], markersize=9, label=WAYS[way])
+    mine = losses["your assistant", names, repeated].nanmean().item()
+    ax.plot(mine, live_best, "*", color=COLORS["orange"], markersize=15, label="yours, live")
+    ax.axvline(losses["storyteller", names, repeated].nanmean().item(), ls=":", color="black")
+    ax.set(xlabel="nats a token (dotted: the storyteller)", xlim=(0, None), ylim=(0, 1))
+axes[0].set(ylabel="right answers", title="stories with known names")
+axes[1].set(title="repeated new names")
+axes[0].legend(loc="lower right")
 print(f"{'':<20}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES) + "   stories")
 for way, name in WAYS.items():
     cells = [
@@ -574,16 +581,22 @@ claims.measure(
     f"{np.mean(best['answers']):.2f} → {np.mean(best['replay']):.2f}",
     reason="Three seeds, equal numbers of tasks; replay adds a quarter to the tokens.",
 )
-assert max(cost_in_nats["replay"]) < min(cost_in_nats["everything"]) < min(cost_in_nats["answers"])
+lost = at["new, repeated names"]
+assert max(cost_in_nats["everything"]) < min(cost_in_nats["replay"])
+assert max(cost_in_nats["replay"]) < min(cost_in_nats["answers"]) - 0.3
+assert max(lost["replay"]) < min(lost["everything"]) - 0.5
+assert np.mean(lost["everything"]) < np.mean(lost["answers"]) and np.mean(costs) > 0.02
 show(fig, f"Stories cost {np.mean(cost_in_nats['answers']):.1f} nats after tuning on answers alone, "
-          f"{np.mean(cost_in_nats['replay']):.1f} with replay.")
+          f"{np.mean(cost_in_nats['replay']):.1f} with replay. Repeated new names: "
+          f"{np.mean(lost['answers']):.1f}, every token {np.mean(lost['everything']):.1f}, replay "
+          f"{np.mean(lost['replay']):.1f}.")
 difference = np.mean(best["replay"]) - np.mean(best["answers"])
 reveal("instruction_tuning.replay", "about as many" if abs(difference) < 0.1 else
        "at least 0.1 fewer" if difference < 0 else "at least 0.1 more")
 
 
 # %% [markdown]
-# REPLAY_TEXT
+# Letting every token count keeps the stories with known names best, for the prompts are such stories. But no prompt has the new names, and there only replay helps much. Neither is free: at equal steps fewer answers are right on average, because the answers get a smaller share of each step. A part of the forgetting, and of the cure, is a choice of what the loss counts.
 #
 # ## New names: synthetic data for an edge case
 #
@@ -651,6 +664,8 @@ claims.measure(
     f"against ordinary tasks; with other new names {min(gains['never']):+.2f} to {max(gains['never']):+.2f}",
     reason="It teaches the cases that it holds.",
 )
+unchanged = by_names["the stored assistant", "the six names"][0.0][0].mean().item()
+assert np.mean([run["names"]["synthetic"] for run in runs["ordinary"]]) < unchanged - 0.03
 fig, ax = subplots(figsize=(9, 2.8))
 for y, (key, said) in enumerate(
     (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names"))
@@ -668,31 +683,34 @@ reveal("instruction_tuning.edges", "these six and the other six" if np.mean(gain
 
 
 # %% [markdown]
-# EDGES_TEXT
+# Against equally many ordinary tasks the synthetic ones gain in each seed, but only for the names that they hold. The model learns *these* names, not that any name can be copied. And the ordinary tasks are no neutral control: with them answers about the six names got worse than before, since forgetting goes on.
 #
 # ## A kind of task that nobody showed
 #
-# **Question.** Has the model learnt to follow instructions, or seven kinds of them? Four kinds were left out of the training in turn, with three seeds each. The baseline is one constant answer to all questions, the best of twenty.
+# **Question.** Has the model learnt to follow instructions, or seven kinds of them? Four kinds were left out of the training in turn, with three seeds each. Two baselines: one constant answer to all questions, the best of twenty; and the story's last event, which is the answer to another kind.
 
 # %%
-def constant(kind):
-    """The share that the best constant answer gets right."""
+def without_reading(kind):
+    """The share right of the best constant answer, and of the last event."""
     tests = instructions(UNSEEN, 30, tasks=[kind])
     said = [task.answer for task in instructions(0, 20, tasks=[kind])]
-    return max(np.mean([grade(task, answer) for task in tests]) for answer in said)
+    share = max(np.mean([grade(task, answer) for task in tests]) for answer in said)
+    last = [event_sentences(task.facts["events"][-1], task.facts["toy"])[0] if task.facts["events"] else ""
+            for task in tests]
+    return share, np.mean([grade(*pair) for pair in zip(tests, last, strict=True)])
 
 
-fixed = {kind: constant(kind) for kind in LEFT_OUT}
+fixed = {kind: without_reading(kind) for kind in LEFT_OUT}
 
 # %% tags=["display"]
 # @title Recorded: four kinds, each left out in three seeds
 found = {kind: [run["kinds"][kind] for run in runs[f"without {kind}"]] for kind in LEFT_OUT}
-print(f"{'':<10}constant   shown, three seeds      never shown")
+print(f"{'':<10}constant  last event  shown, three seeds   never shown")
 for kind in LEFT_OUT:
     shown = [run["kinds"][kind] for run in runs["answers"]]
-    print(f"{kind:<10}{fixed[kind]:.2f}       {', '.join(f'{x:.2f}' for x in shown)}        "
+    print(f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        {', '.join(f'{x:.2f}' for x in shown)}    "
           f"{', '.join(f'{x:.2f}' for x in found[kind])}")
-followed = sum(min(found[kind]) >= fixed[kind] + 0.1 for kind in LEFT_OUT)
+followed = sum(min(found[kind]) >= max(fixed[kind]) + 0.1 for kind in LEFT_OUT)
 claims.measure(
     "F10",
     followed,
@@ -700,10 +718,11 @@ claims.measure(
     reason="Six kinds of task and 0.9 million parameters; the source has over sixty data sets and saw no gain "
     "for its small models either.",
 )
-assert all(max(found[k]) < np.mean([r["kinds"][k] for r in runs["answers"]]) for k in LEFT_OUT)
+assert all(np.mean(found[k]) < np.mean([r["kinds"][k] for r in runs["answers"]]) for k in LEFT_OUT)
+assert followed == 0 and np.mean(found["retell"]) > 0.1
 
 # %% [markdown]
-# LEFT_TEXT
+# Answers are greedy, 15 to each kind and seed. Nothing was learnt for *where*, *happened* and *continue* beyond a constant answer. *Retell* looks better, until you read the last column of baselines: the grader takes the last event alone as a very short story, so a model that answers another question is right there. This model learnt kinds of task, not to follow instructions. Wei and others needed far larger models for their gain.
 #
 # ## A conversation
 #
@@ -891,17 +910,20 @@ explore(withhold, below=widgets.FloatSlider(min=0.5, max=1.0, step=0.05, value=0
 reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
 
 # %% [markdown]
-# ABSENT_TEXT
+# It names a child every time that a child holds something, whatever toy you ask for, and it is as sure as ever. Confidence does tell among ordinary answers: there it wavers between two candidates. For a toy that is not there it has no doubt, because nothing in its training asked such a question. **Move the threshold**: before it stops the inventions, it has withheld the right answers.
+#
+# Can you teach it? Again with synthetic data: half of 240 questions are about a toy that is not there.
 
 # %% tags=["display"]
 # @title Recorded: absent toys after 240 questions of which half are about one
 for arm in ("ordinary", "absent toys"):
     print(f"{arm:<13} a child named {[f'{run['invented']:.2f}' for run in runs[arm]]}, "
-          f"known names right {[f'{run['names']['known']:.2f}' for run in runs[arm]]}")
-assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"])
+          f"toys that are there {[f'{run['talks'][0]:.2f}' for run in runs[arm]]}")
+assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
+assert max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
 
 # %% [markdown]
-# CURE_TEXT
+# It helps, and it costs. The child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. That is the other side of honesty training, over-refusal, and a measure that looks at one side only would not have seen it.
 #
 # ## What we verified
 #
