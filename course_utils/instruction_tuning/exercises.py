@@ -28,7 +28,9 @@ def _says(role: str, content: str) -> list[dict[str, str]]:
 
 
 def _lines(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-    ends = talks.write_chat(messages, add_generation_prompt).replace("<end of turn> ", "<end of turn>\n")
+    ends = talks.write_chat(messages, add_generation_prompt).replace(
+        "<end of turn> ", "<end of turn>\n"
+    )
     return ends
 
 
@@ -67,7 +69,9 @@ def _lines(messages: list[dict[str, str]], add_generation_prompt: bool = True) -
             talks.write_chat(messages, add_generation_prompt).replace(" <end of turn>", "")
         ),
         "the last message, too, is closed with <end of turn>": lambda messages, add_generation_prompt=True: (
-            talks.write_chat(messages, add_generation_prompt).removesuffix(" <assistant>").removesuffix(" <end of turn>")
+            talks.write_chat(messages, add_generation_prompt)
+            .removesuffix(" <assistant>")
+            .removesuffix(" <end of turn>")
             + " <assistant>" * add_generation_prompt
         ),
         "only the last message is there; the model reads the whole talk": lambda messages, add_generation_prompt=True: (
@@ -77,16 +81,31 @@ def _lines(messages: list[dict[str, str]], add_generation_prompt: bool = True) -
             talks.write_chat([m for m in messages if m["role"] != "system"], add_generation_prompt)
         ),
         "the roles stand there without their angle brackets": lambda messages, add_generation_prompt=True: (
-            re.sub(r"<(system|user|assistant)>", r"\1", talks.write_chat(messages, add_generation_prompt))
+            re.sub(
+                r"<(system|user|assistant)>",
+                r"\1",
+                talks.write_chat(messages, add_generation_prompt),
+            )
         ),
-        "leave capitals as they are": lambda messages, add_generation_prompt=True: (
-            talks.write_chat(messages, add_generation_prompt).lower()
-        ),
+        "leave capitals as they are": lambda messages, add_generation_prompt=True: talks.write_chat(
+            messages, add_generation_prompt
+        ).lower(),
     },
 )
 def check_write_chat(student: Callable, rng: random.Random) -> None:
-    words = ["Who has the ball?", "Tom has it.", "Tell me more.", "They went home.", "Where is Mia now?"]
-    for roles in (["user"], ["system", "user"], ["user", "assistant", "user"], ["user", "assistant"]):
+    words = [
+        "Who has the ball?",
+        "Tom has it.",
+        "Tell me more.",
+        "They went home.",
+        "Where is Mia now?",
+    ]
+    for roles in (
+        ["user"],
+        ["system", "user"],
+        ["user", "assistant", "user"],
+        ["user", "assistant"],
+    ):
         messages = [{"role": role, "content": rng.choice(words)} for role in roles]
         for last in (True, False):
             want = " ".join(f"<{m['role']}> {m['content']} <end of turn>" for m in messages)
@@ -262,7 +281,9 @@ _IDS = torch.tensor([[0, 1, 2]])
             -model(batch[0]).log_softmax(1).gather(2, batch[1][..., None])[..., 0][batch[2]].mean()
         ),
         "targets is moved to the next token once already; do not move it a second time": lambda model, batch: (
-            F.cross_entropy(model(batch[0])[:, :-1][batch[2][:, 1:]], batch[1][:, 1:][batch[2][:, 1:]])
+            F.cross_entropy(
+                model(batch[0])[:, :-1][batch[2][:, 1:]], batch[1][:, 1:][batch[2][:, 1:]]
+            )
         ),
         "only the first row of the batch counts": lambda model, batch: _nats(model, batch)[0][
             batch[2][0]
@@ -280,10 +301,14 @@ def check_answer_loss(student: Callable, rng: random.Random) -> None:
             start = rng.randrange(T // 2, T - 2) if row == 0 else rng.randrange(0, T - 2)
             mask[row, start : min(T, start + 2 + row)] = True
         logs = table.double().log_softmax(-1)
-        nats = [-logs[inputs[b, t], targets[b, t]] for b in range(B) for t in range(T) if mask[b, t]]
+        nats = [
+            -logs[inputs[b, t], targets[b, t]] for b in range(B) for t in range(T) if mask[b, t]
+        ]
         want = torch.stack(nats).mean().float()
         batch = (inputs, targets, mask)
-        expect(student(_Table(table), batch), want, f"answer_loss(model, batch) of ({B}, {T}) tokens")
+        expect(
+            student(_Table(table), batch), want, f"answer_loss(model, batch) of ({B}, {T}) tokens"
+        )
 
 
 class _Table(torch.nn.Module):
@@ -339,8 +364,8 @@ def _share(pairs: Tensor) -> float:
             measures.auc(right, wrong.mean()[None])
         ),
         "that is the accuracy of the threshold 0.5; no threshold is chosen here": lambda right, wrong: (
-            ((right > 0.5).sum() + (wrong <= 0.5).sum()) / (len(right) + len(wrong))
-        ).item(),
+            (((right > 0.5).sum() + (wrong <= 0.5).sum()) / (len(right) + len(wrong))).item()
+        ),
         "that is the number of pairs, not their share": lambda right, wrong: (
             measures.auc(right, wrong) * len(right) * len(wrong)
         ),

@@ -107,7 +107,9 @@ def beginnings(seed: int, n: int, names: Sequence[str] | None = None) -> list[Ex
 
 
 @torch.no_grad()
-def losses_by_story(model: GPT, excerpts: Sequence[Excerpt], repeated_names: bool = False) -> Tensor:
+def losses_by_story(
+    model: GPT, excerpts: Sequence[Excerpt], repeated_names: bool = False
+) -> Tensor:
     """The mean loss on each beginning in nats a token, (n,): one number for each story, so that
     stories can be compared one by one.
 
@@ -172,7 +174,7 @@ def auc(right: Tensor, wrong: Tensor) -> float:
     if not len(right) or not len(wrong):
         raise ValueError("scores of right and of wrong answers are needed, and one is missing")
     pairs = right[:, None] - wrong[None, :]  # (n, m)
-    return ((pairs > 0).double() + (pairs == 0).double() / 2).mean().item()
+    return ((pairs > 0).float() + (pairs == 0).float() / 2).mean().item()
 
 
 def ask(model: GPT, tasks: Sequence[Task]) -> Callable[..., list[str]]:

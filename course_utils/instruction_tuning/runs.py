@@ -190,7 +190,16 @@ def tune(
     """
     steps = MORE_STEPS if more else STEPS
     rate = MORE_LR if more else LR
-    train(model.train(), draw, steps, lr=rate, weight_decay=0.0, seed=seed, loss_fn=loss_fn, progress=False)
+    train(
+        model.train(),
+        draw,
+        steps,
+        lr=rate,
+        weight_decay=0.0,
+        seed=seed,
+        loss_fn=loss_fn,
+        progress=False,
+    )
     return model.eval()
 
 
@@ -236,7 +245,11 @@ def figures(model: GPT, n: int = 105) -> dict:
         kind: greedy[[task.name == kind for task in tasks]].mean().item()
         for kind in dict.fromkeys(task.name for task in tasks)
     }
-    asked = {"known": tests_with(None, n), "synthetic": tests_with(SYNTHETIC, n), "never": tests_with(NEVER, n)}
+    asked = {
+        "known": tests_with(None, n),
+        "synthetic": tests_with(SYNTHETIC, n),
+        "never": tests_with(NEVER, n),
+    }
     return {
         "right": {str(t): round(right.mean().item(), 3) for t, (right, _) in found.items()},
         "variety": {str(t): round(new.mean().item(), 3) for t, (_, new) in found.items()},

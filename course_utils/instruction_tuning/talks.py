@@ -170,9 +170,7 @@ def toys_not_in(task: Task) -> list[str]:
     >>> task.facts["toy"], toys_not_in(task)[:3], "boat" in toys_not_in(task)
     ('boat', ['ball', 'kite', 'doll'], False)
     """
-    return [
-        toy for toy in TEXTS["topics"]["toy"] if toy in ID and toy not in task.facts["story"]
-    ]
+    return [toy for toy in TEXTS["topics"]["toy"] if toy in ID and toy not in task.facts["story"]]
 
 
 def about_another_toy(task: Task, number: int) -> Task:

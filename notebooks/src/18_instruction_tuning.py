@@ -458,8 +458,12 @@ for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
 # It answers. How well? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
 
 # %%
-few_words = lambda **s: answers(base, test[:35], n_new=12, **s)  # it never ends by itself
-scores = {"storyteller": decodings(few_words, test[:35])}
+def in_few_words(**settings):
+    """The storyteller's answers, cut off: it never ends a turn by itself."""
+    return answers(base, test[:35], n_new=12, **settings)
+
+
+scores = {"storyteller": decodings(in_few_words, test[:35])}
 for name, model in (("your assistant", pupil), ("the stored assistant", helper)):
     scores[name] = decodings(ask(model, test), test)
 
@@ -917,8 +921,9 @@ reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
 # %% tags=["display"]
 # @title Recorded: absent toys after 240 questions of which half are about one
 for arm in ("ordinary", "absent toys"):
-    print(f"{arm:<13} a child named {[f'{run['invented']:.2f}' for run in runs[arm]]}, "
-          f"toys that are there {[f'{run['talks'][0]:.2f}' for run in runs[arm]]}")
+    given = ", ".join(f"{run['invented']:.2f}" for run in runs[arm])
+    there = ", ".join(f"{run['talks'][0]:.2f}" for run in runs[arm])
+    print(f"{arm:<13} a child is given the toy that is not there: {given}; toys that are there, right: {there}")
 assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
 assert max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
 

@@ -96,7 +96,9 @@ def message_by_message(messages, add_generation_prompt=True):
     for message in messages:
         role = message["role"]
         said = message["content"]
-        if role not in ("system", "user", "assistant") or re.search(r"<(system|user|assistant|end of turn)>", said):
+        if role not in ("system", "user", "assistant") or re.search(
+            r"<(system|user|assistant|end of turn)>", said
+        ):
             raise ValueError(message)
         text += f"<{role}> {said} <end of turn> "
     return text + "<assistant>" if add_generation_prompt else text[:-1]
