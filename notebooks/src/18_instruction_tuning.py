@@ -454,6 +454,7 @@ test = instructions(UNSEEN, 70)
 for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
     print(f"{task.name:<9}{said}")
 
+
 # %% [markdown]
 # It answers. How well? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
 
