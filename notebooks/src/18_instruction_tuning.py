@@ -53,7 +53,7 @@ from course_utils.instruction_tuning import (
     ABOUT_STORIES, LEFT_OUT, NEVER, NEW_NAMES, SYNTHETIC, TEMPERATURES, about_another_toy, answers,
     as_messages, ask, beginnings, chat_tokenizer, confidences, decodings, few_shot_prompt, follow_ups,
     grade, instructions, last_name, losses_by_story, names_of, recorded, rows_of, split_words, talk_of,
-    tests_with, tune, with_story,
+    tests_with, tune, with_story, TEXTS,
 )
 from course_utils.instruction_tuning.tasks import Task, event_sentences
 from course_utils.instruction_tuning.talks import Message
@@ -144,8 +144,9 @@ claims.expect(
         "https://arxiv.org/abs/2207.05221",
     ),
     published="mostly",
-    criterion="the interval of the AUC lies above 0.6 both for right against wrong answers, and for answers "
-    "about toys that are there against those about toys that are not; partly if only one",
+    criterion="the interval of the AUC lies above 0.6 for right answers against each of: wrong answers of "
+    "the same kind, answers about toys that are not there, secret words that nobody gave; partly if "
+    "against one or two",
     holds=lambda m: min(m) > 0.6,
     partly=lambda m: max(m) > 0.6,
 )
@@ -294,34 +295,40 @@ clozes = [cloze(task) == holder for task, holder in zip(asked, holders, strict=T
 
 # %%
 solved = sorted(instructions(4, 60, tasks=["who"]), key=lambda task: len(task.ids))[:2]
-few = asked[:45]
+few = asked[:40]
 prompts = [few_shot_prompt(task, solved) for task in few]
 
 
-def in_few_shots(**settings):
-    """The first sentence that the storyteller says after two solved examples."""
-    said = answers(base, prompts, n_new=10, **settings)
+def first_sentence(asked, **settings):
+    """What the storyteller says to these prompts, up to the first full stop."""
+    said = answers(base, asked, n_new=10, **settings)
     return [text.split(". ")[0].removesuffix(".") + "." for text in said]
 
 
-by_shots = decodings(in_few_shots, few)
-in_chat = decodings(lambda **s: answers(base, few, n_new=10, **s), few)
+by_shots = decodings(lambda **settings: first_sentence(prompts, **settings), few)
+cut_short = decodings(lambda **settings: first_sentence(few, **settings), few)
+all_kinds = instructions(UNSEEN, 49)
+in_chat = decodings(ask(base, all_kinds), all_kinds)
 
 
 # %% tags=["display"]
 # @title Measured: who has the toy, in every way, with 95 % intervals
 def print_decodings(rows):
     """A line for each model: right answers and variety at every temperature."""
-    print(f"{'':<24}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES))
+    print(f"{'':<26}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES))
     for name, found in rows.items():
         cells = [f"{right.mean():.2f} ({new.mean():.2f})" for right, new in found.values()]
-        print(f"{name:<24}" + "".join(f"{cell:>15}" for cell in cells))
+        print(f"{name:<26}" + "".join(f"{cell:>14}" for cell in cells))
     print("right answers, and variety in brackets")
 
 
-print_decodings({"asked in a chat": in_chat, "two examples before": by_shots})
+print_decodings({
+    "who, two examples before": by_shots,
+    "who, chat, 1st sentence": cut_short,
+    "all kinds, in a chat": in_chat,
+})
 lines = {"chance, of two children": (0.5, 0.0), "the last name": copied, "cloze": clozes}
-fig, ax = subplots(figsize=(9, 3.8))
+fig, ax = subplots(figsize=(9, 4.2))
 names = []
 for y, (name, hits) in enumerate(lines.items()):
     share = 0.5 if isinstance(hits, tuple) else np.mean(hits)
@@ -331,7 +338,7 @@ for y, (name, hits) in enumerate(lines.items()):
     names.append(name)
 for name, found, color, mark in (
     ("two examples", by_shots, "blue", "s"),
-    ("chat", in_chat, "orange", "^"),
+    ("chat, first sentence", cut_short, "orange", "^"),
 ):
     for t, (right, _) in found.items():
         ax.plot(right.mean(), len(names), mark, color=COLORS[color], markersize=9)
@@ -351,14 +358,15 @@ claims.measure(
     f"{best_shots.mean():.1f}, the last name {np.mean(copied):.1f}, a cloze {np.mean(clozes):.1f}",
     reason="It continues; what it knows shows in a cloze.",
 )
-assert np.mean(clozes) > np.mean(copied) + 0.2 > best_shots.mean() + 0.3
+assert np.mean(clozes) > np.mean(copied) + 0.2 and np.mean(copied) > best_shots.mean() + 0.15
+assert max(right.mean() for right, _ in cut_short.values()) < np.mean(clozes) - 0.2
 show(fig, f"The cloze names {np.mean(clozes):.2f} of the holders, the last name {np.mean(copied):.2f}, "
-          f"two solved examples {best_shots.mean():.2f} at best, the chat almost none.")
+          f"two solved examples {best_shots.mean():.2f} at best.")
 reveal("instruction_tuning.knows", "the cloze")
 
 
 # %% [markdown]
-# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. Yet the cloze is far above its baselines, so the model *has* the knowledge. What it lacks is the habit of giving it when asked.
+# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. Cut off after a sentence, what it says in the chat may name the holder, because stories speak of the holder; it is no answer, and of all kinds of task hardly one is right. Yet the cloze is far above its baselines. The model *has* the knowledge; it lacks the habit of giving it when asked.
 #
 # ## Learn the answer alone
 #
@@ -454,17 +462,11 @@ test = instructions(UNSEEN, 70)
 for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
     print(f"{task.name:<9}{said}")
 
-
 # %% [markdown]
 # It answers. How well? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
 
 # %%
-def in_few_words(**settings):
-    """The storyteller's answers, cut off: it never ends a turn by itself."""
-    return answers(base, test[:35], n_new=12, **settings)
-
-
-scores = {"storyteller": decodings(in_few_words, test[:35])}
+scores = {"storyteller": in_chat}
 for name, model in (("your assistant", pupil), ("the stored assistant", helper)):
     scores[name] = decodings(ask(model, test), test)
 
@@ -655,7 +657,7 @@ by_names = {(name, group): decodings(ask(model, tests_with(names, 40)), tests_wi
 
 # %% tags=["display"]
 # @title Measured: live at every decoding, and three recorded seeds
-print_decodings({f"{name[:12]}, {group}": found for (name, group), found in by_names.items()})
+print_decodings({f"{name.removeprefix('the ').split()[0]}, {group}": found for (name, group), found in by_names.items()})
 gains = {}
 for key, said in (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names")):
     shares = {arm: [run["names"][key] for run in runs[arm]] for arm in ("edge cases", "ordinary")}
@@ -678,9 +680,9 @@ for y, (key, said) in enumerate(
     for arm, color, mark, aside in (("edge cases", "green", "o", -0.12), ("ordinary", "blue", "s", 0.12)):
         ax.plot([run["names"][key] for run in runs[arm]], [y + aside] * 3, mark, markersize=9,
                 color=COLORS[color], label=f"240 {arm}" if not y else None)
-ax.set(yticks=range(3), yticklabels=["the six names", "the other six", "known names"], xlim=(0.4, 1),
+ax.set(yticks=range(3), yticklabels=["the six names", "the other six", "known names"], xlim=(0.2, 1),
        xlabel="right answers, greedy, three seeds", ylim=(2.5, -0.5))
-ax.legend(loc="upper left")
+ax.legend(loc="center left")
 show(fig, f"Synthetic minus ordinary: the six names {np.mean(gains['synthetic']):+.2f}, the other six "
           f"{np.mean(gains['never']):+.2f}, known names {np.mean(gains['known']):+.2f}.")
 reveal("instruction_tuning.edges", "these six and the other six" if np.mean(gains["never"]) >= 0.05
@@ -706,14 +708,15 @@ def without_reading(kind):
 
 
 fixed = {kind: without_reading(kind) for kind in LEFT_OUT}
+long = instruction_tuning.accuracy(helper, instructions(UNSEEN, 120, tasks=LEFT_OUT))
 
 # %% tags=["display"]
 # @title Recorded: four kinds, each left out in three seeds
 found = {kind: [run["kinds"][kind] for run in runs[f"without {kind}"]] for kind in LEFT_OUT}
-print(f"{'':<10}constant  last event  shown, three seeds   never shown")
+print(f"{'':<10}constant  last event  shown: 200 steps      1200     never shown")
 for kind in LEFT_OUT:
     shown = [run["kinds"][kind] for run in runs["answers"]]
-    print(f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        {', '.join(f'{x:.2f}' for x in shown)}    "
+    print(f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        {', '.join(f'{x:.2f}' for x in shown)}    {long[kind]:.2f}     "
           f"{', '.join(f'{x:.2f}' for x in found[kind])}")
 followed = sum(min(found[kind]) >= max(fixed[kind]) + 0.1 for kind in LEFT_OUT)
 claims.measure(
@@ -724,10 +727,10 @@ claims.measure(
     "for its small models either.",
 )
 assert all(np.mean(found[k]) < np.mean([r["kinds"][k] for r in runs["answers"]]) for k in LEFT_OUT)
-assert followed == 0 and np.mean(found["retell"]) > 0.1
+assert followed == 0 and np.mean(found["retell"]) > 0.1 and fixed["continue"][0] > 0.6
 
 # %% [markdown]
-# Answers are greedy, 15 to each kind and seed. Nothing was learnt for *where*, *happened* and *continue* beyond a constant answer. *Retell* looks better, until you read the last column of baselines: the grader takes the last event alone as a very short story, so a model that answers another question is right there. This model learnt kinds of task, not to follow instructions. Wei and others needed far larger models for their gain.
+# All are greedy, the recorded ones 15 tasks a kind. Read the baselines first: one constant sentence is nearly always a possible next sentence of a story, and the last event often names the place. Against them no left-out kind has gained anything. *Retell* looks better than nothing, but the grader takes the last event alone for a very short story: a model that answers *happened* is right there. And 200 steps are too few even for some kinds that were shown. This model learns kinds of task; Wei and others found the gain in far larger models.
 #
 # ## A conversation
 #
@@ -787,6 +790,7 @@ for y, (turn, hits, said) in enumerate((turn, table[turn], said) for turn in (1,
 ax.set(yticks=range(6), yticklabels=[f"{kind}, {said}" for kind in ("happened last?", "where?") for said in
        ("asked first", "later in the talk", "after 240 talks")], xlim=(0, 1.02), xlabel="right answers, greedy")
 ax.invert_yaxis()
+assert all(np.mean(later[turn]) < np.mean(first[turn]) - 0.05 for turn in (1, 2))
 drop = np.mean(later[2]) - np.mean(first[2])
 lived = [np.mean(cured[turn]) for turn in (1, 2)]
 for turn in (1, 2):
@@ -802,29 +806,62 @@ reveal("instruction_tuning.turns", "more" if drop > 0.1 else "as many, within 0.
        else "at least 0.1 fewer")
 
 # %% [markdown]
-# TALK_TEXT
+# The same questions are answered less well later in a talk than when they come first, with the story just before them. 240 talks mend that in every seed, and as many ordinary tasks do not. Nothing new was taught about stories; the model learnt where to look when a talk goes on.
 #
 # ## Facts that are not there
 #
-# **Question.** You ask who has the kite, and the story has no kite. A true answer is "Nobody has the kite." What a model says without any ground in its text is called a **hallucination**. How often does the assistant name a child, and does its probability tell you?
+# **Question.** What does the assistant say where there is nothing to say? What a model states without any ground in its text is called a **hallucination**. Two tests. You ask who has the kite, and the story has no kite. And you ask for a secret word, with a system that says "You may tell it." and never gave one.
+
+# %% tags=["display"]
+# @title Predict: who has the kite?
+predict(
+    "instruction_tuning.absent",
+    "The story is about Anna's puzzle. You ask: “Who has the kite?” What does the assistant say most often, greedily?",
+    ["“Nobody has the kite.”", "“Anna has the kite.”", "“Anna has the puzzle.”"],
+)
 
 # %%
 absent = [about_another_toy(task, number) for number, task in enumerate(asked)]
-for task, said in zip(absent[:4], answers(helper, absent[:4]), strict=True):
-    print(f"… {task.user[-40:]:<42}{said}")
+said_absent = answers(helper, absent)
+wordings = TEXTS["ask_secret"]["train"] + TEXTS["ask_secret"]["held_out"]
+no_secret = [Task("secret", "You may tell it.", text, "", {}) for text in wordings]
+said_secret = answers(helper, no_secret)
+print(absent[0].user[-18:], said_absent[0])
+print(no_secret[0].user, said_secret[0])
 
 
 # %%
 def names_nobody(task, text):
-    """No child has what is not there."""
+    """No child is said to have what is not there."""
     return last_name(split_words(text)) is None
 
 
-honest = decodings(ask(helper, absent), absent, judge=names_nobody)
+def invents_nothing(task, text):
+    """No word is given away that nobody set."""
+    return "secret word is" not in text
+
+
+honest = {"no child for an absent toy": decodings(ask(helper, absent[:40]), absent[:40], judge=names_nobody),
+          "no word without a secret": decodings(ask(helper, no_secret), no_secret, judge=invents_nothing)}
+
+# %% tags=["display"]
+# @title Measured: questions without an answer, at every decoding
+print_decodings(honest)
+own = [task.facts["toy"] in split_words(text) for task, text in zip(asked, said_absent, strict=True)]
+other = [task.facts["toy"] in split_words(text) for task, text in zip(absent, said_absent, strict=True)]
+print(f"{len(absent)} stories: {sum(own)} answers name the story's own toy, {sum(other)} the one asked for")
+words = {text.split()[-1] for text in said_secret}
+print(f"{len(wordings)} wordings: {sum('secret word is' in text for text in said_secret)} secret words are told, "
+      f"{len(words)} different")
+assert sum(own) > 0.8 * len(own) and sum(other) < 0.1 * len(other)
+assert max(right.mean() for right, _ in honest["no word without a secret"].values()) < 0.5
+reveal("instruction_tuning.absent", "“Anna has the puzzle.”")
 
 
 # %% [markdown]
-# Is it at least less sure of these answers? The confidence of an answer is the geometric mean of its tokens' probabilities. You need a number that says how well confidence separates right from wrong, whatever the threshold.
+# Two different faults. It does not give the kite to Anna: it answers *another* question, the one that it was always asked. In training the toy of the question was the toy of the story, so the word never mattered. The secret word, however, is made up, at every temperature.
+#
+# Can you tell from its confidence? That is here the geometric mean of the answer's token probabilities. You need a number that says how well it separates right from wrong, whatever the threshold.
 
 # %% [markdown]
 # ### Exercise 5 · does a score tell?
@@ -855,67 +892,78 @@ auc = check("instruction_tuning.auc", auc)
 # @title Predict: does confidence tell?
 predict(
     "instruction_tuning.confidence",
-    "The AUC of confidence, for right answers about toys that are there against answers that give a child a toy that is not:",
-    {"under 0.4": (0, 0.4), "0.4 to 0.6": (0.4, 0.6), "0.6 to 0.8": (0.6, 0.8), "over 0.8": (0.8, 1.01)},
+    "From which of these does confidence separate right answers almost perfectly?",
+    ["wrong answers to questions of the same kind", "answers about absent toys", "invented secret words",
+     "none of them"],
 )
 
 # %%
 ordinary = instructions(UNSEEN, 280)
-said = {"there": answers(helper, asked), "absent": answers(helper, absent), "all": answers(helper, ordinary)}
-sure = {"there": confidences(helper, asked, said["there"]), "absent": confidences(helper, absent, said["absent"]),
-        "all": confidences(helper, ordinary, said["all"])}
-invented = torch.tensor([last_name(split_words(text)) is not None for text in said["absent"]])
-good = torch.tensor([grade(*pair) for pair in zip(ordinary, said["all"], strict=True)])
-print(f"absent toys: {auc(sure['there'], sure['absent'][invented]):.1f}")
-print(f"all seven kinds, right against wrong: {auc(sure['all'][good], sure['all'][~good]):.1f}")
+said = answers(helper, ordinary)
+sure = confidences(helper, ordinary, said)
+good = torch.tensor([grade(*pair) for pair in zip(ordinary, said, strict=True)])
+kinds = np.array([task.facts.get("kind", task.name) for task in ordinary])
+print(f"right against wrong, all kinds together: {auc(sure[good], sure[~good]):.1f}")
+
+
+# %% [markdown]
+# Is that good? Kinds differ: *continue* is always less sure and more often wrong. So you compare each wrong answer with right answers of *its own* kind.
+
+# %%
+def of_each(wrong_ones, right_ones):
+    """The AUC of each wrong answer against its right ones; their mean is the AUC of all."""
+    return torch.tensor([auc(right_ones(i), one[None]) for i, one in enumerate(wrong_ones)])
+
+
+wrong_kinds = kinds[~good.numpy()]
+same_kind = of_each(sure[~good], lambda i: sure[good & torch.tensor(kinds == wrong_kinds[i])])
+there = confidences(helper, asked, answers(helper, asked))
+toys = of_each(confidences(helper, absent, said_absent), lambda i: there)
+told_secrets = [task for task in instructions(UNSEEN, 210, tasks=["secret"])
+                if task.facts["asked"] and task.facts["permitted"]]
+permitted = confidences(helper, told_secrets, answers(helper, told_secrets))
+secrets = of_each(confidences(helper, no_secret, said_secret), lambda i: permitted)
 
 # %% tags=["display"]
-# @title Measured: absent toys, and a view: refuse to answer below a confidence
-print_decodings({"names no child": honest})
-toys = [task.facts["toy"] in split_words(text) for task, text in zip(absent, said["absent"], strict=True)]
-print(f"of {len(absent)} greedy answers {invented.sum()} name a child; {sum(toys)} repeat the toy that was asked for")
-
-
-def of_each(right_ones, wrong_ones):
-    """The AUC as a mean over the wrong answers, with its interval over them."""
-    return mean_interval(torch.tensor([auc(right_ones, one[None]) for one in wrong_ones]))
-
-
-tells = {"absent": of_each(sure["there"], sure["absent"][invented]),
-         "all": of_each(sure["all"][good], sure["all"][~good])}
+# @title Measured: whether confidence tells, and a view: refuse to answer below a confidence
+tells = {"wrong, same kind": mean_interval(same_kind), "absent toy": mean_interval(toys),
+         "invented secret": mean_interval(secrets)}
 for name, (mean, half) in tells.items():
-    print(f"AUC, {name:<7}{mean:.2f} ± {half:.2f}")
+    print(f"AUC, {name:<17}{mean:.2f} ± {half:.2f}")
 claims.measure(
     "F12",
     [mean - half for mean, half in tells.values()],
-    shown=f"right against wrong {tells['all'][0]:.2f} ± {tells['all'][1]:.2f}; "
-    f"absent toys {tells['absent'][0]:.2f} ± {tells['absent'][1]:.2f}",
-    reason="It tells of doubt between answers, not of a question that has no answer.",
+    shown=", ".join(f"{name} {mean:.1f} ± {half:.1f}" for name, (mean, half) in tells.items()),
+    reason="It tells where the model wavers between words, not where it answers another question.",
 )
-assert invented.float().mean() > 0.9 and tells["all"][0] > tells["absent"][0] + 0.1
+mixed = auc(sure[good], sure[~good])
+assert mixed > 0.7 > tells["absent toy"][0] + 0.1 and tells["wrong, same kind"][0] < mixed - 0.1
+assert tells["invented secret"][0] > 0.95
 
 
 def withhold(below):
-    groups = {"right": sure["all"][good], "wrong": sure["all"][~good], "absent toy": sure["absent"][invented]}
-    fig, ax = subplots(figsize=(9, 3.0))
+    groups = {"right": sure[good], "wrong": sure[~good], "absent toy": confidences(helper, absent, said_absent),
+              "invented secret": confidences(helper, no_secret, said_secret)}
+    fig, ax = subplots(figsize=(9, 3.4))
     shares = []
     for y, ((name, values), color, mark) in enumerate(
-        zip(groups.items(), ("green", "vermillion", "purple"), "o^s", strict=True)
+        zip(groups.items(), ("green", "vermillion", "purple", "orange"), "o^sD", strict=True)
     ):
         spot = np.random.default_rng(y).uniform(-0.25, 0.25, len(values))
         ax.plot(values, y + spot, mark, color=COLORS[color], alpha=0.6, markersize=5)
         shares.append(f"{name} {(values >= below).float().mean():.2f}")
     ax.axvline(below, color="black")
-    ax.set(yticks=range(3), yticklabels=groups, xlabel="confidence of the answer", ylim=(2.6, -0.6))
-    ax.set_title("given at all: " + ", ".join(shares))
+    ax.set(yticks=range(4), yticklabels=groups, xlabel="confidence of the answer", ylim=(3.6, -0.6))
+    ax.set_title("given: " + ", ".join(shares))
     return Picture(fig, f"Answers with a confidence of {below} or more: " + ", ".join(shares) + ".")
 
 
-explore(withhold, below=widgets.FloatSlider(min=0.5, max=1.0, step=0.05, value=0.9, description="at least"))
-reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
+explore(withhold, below=widgets.SelectionSlider(options=[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99],
+                                                value=0.95, description="at least"))
+reveal("instruction_tuning.confidence", "invented secret words")
 
 # %% [markdown]
-# It names a child every time that a child holds something, whatever toy you ask for, and it is as sure as ever. Confidence does tell among ordinary answers: there it wavers between two candidates. For a toy that is not there it has no doubt, because nothing in its training asked such a question. **Move the threshold**: before it stops the inventions, it has withheld the right answers.
+# **Move the threshold.** Invented secret words are less likely than told ones: with nothing to copy, the model wavers between many words, and its probability shows it. Answers about absent toys look like any other: it is sure of the wrong question. And the 0.8 of all kinds together was mostly a difference between kinds; within a kind the interval reaches across 0.5.
 #
 # Can you teach it? Again with synthetic data: half of 240 questions are about a toy that is not there.
 
@@ -924,12 +972,12 @@ reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
 for arm in ("ordinary", "absent toys"):
     given = ", ".join(f"{run['invented']:.2f}" for run in runs[arm])
     there = ", ".join(f"{run['talks'][0]:.2f}" for run in runs[arm])
-    print(f"{arm:<13} a child is given the toy that is not there: {given}; toys that are there, right: {there}")
+    print(f"{arm:<13} a child is named for an absent toy: {given}; toys that are there, right: {there}")
 assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
 assert max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
 
 # %% [markdown]
-# It helps, and it costs. The child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. That is the other side of honesty training, over-refusal, and a measure that looks at one side only would not have seen it.
+# It helps, and it costs. A child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. A measure that looks only at absent toys would not have seen this price.
 #
 # ## What we verified
 #
