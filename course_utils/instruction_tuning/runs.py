@@ -233,7 +233,7 @@ def make(arm: str, seed: int) -> GPT:
 def figures(model: GPT, n: int = 105) -> dict:
     """What is measured of each model, rounded: right answers and variety at every temperature,
     right answers of each kind, losses of stories with known and new names, right answers about
-    stories with new names, in talks, and how often a child is said to have a toy that is not there.
+    stories with new names, in talks, and how often a child is named for a toy that is not there.
 
     >>> sorted(figures(base_with_chat(), n=7))
     ['invented', 'kinds', 'names', 'right', 'stories', 'talks', 'variety']
