@@ -14,7 +14,7 @@
 # **A pretrained model continues text. What must it learn to answer, and what does it forget?** You write the chat, the mask and the
 # loss; they train an assistant in front of you. Then you test what it learnt, what it lost, and whether you can tell when it is wrong.
 #
-# **Time.** Running: about two minutes on CPU; no GPU is needed. About 80 minutes to read and do.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. About 84 minutes to read and do.
 #
 # **What you will be able to do**
 # - write a chat template and the loss that counts the answer alone, and train an assistant with them;
@@ -46,16 +46,52 @@ from torch import Tensor, nn
 
 from course_utils import exercises, instruction_tuning, pretrained
 from course_utils.classroom import (
-    COLORS, Claims, Diagram, Markup, Picture, Source, explore, generator, predict, reveal, show, subplots,
+    COLORS,
+    Claims,
+    Diagram,
+    Markup,
+    Picture,
+    Source,
+    explore,
+    generator,
+    predict,
+    reveal,
+    show,
+    subplots,
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.instruction_tuning import (
-    ABOUT_STORIES, LEFT_OUT, NEVER, NEW_NAMES, SYNTHETIC, TEMPERATURES, about_another_toy, answers,
-    as_messages, ask, beginnings, chat_tokenizer, confidences, decodings, few_shot_prompt, follow_ups,
-    grade, instructions, last_name, losses_by_story, names_of, recorded, rows_of, split_words, talk_of,
-    tests_with, tune, with_story, TEXTS,
+    ABOUT_STORIES,
+    LEFT_OUT,
+    NEVER,
+    NEW_NAMES,
+    SYNTHETIC,
+    TEMPERATURES,
+    about_another_toy,
+    answers,
+    as_messages,
+    ask,
+    beginnings,
+    chat_tokenizer,
+    confidences,
+    decodings,
+    few_shot_prompt,
+    follow_ups,
+    grade,
+    instructions,
+    last_name,
+    losses_by_story,
+    names_of,
+    recorded,
+    rows_of,
+    split_words,
+    talk_of,
+    tests_with,
+    tune,
+    with_story,
+    TEXTS,
 )
-from course_utils.instruction_tuning.tasks import Task, event_sentences
+from course_utils.instruction_tuning.tasks import Task, told
 from course_utils.instruction_tuning.talks import Message
 from course_utils.intervals import count_interval, mean_interval
 from course_utils.pretrained import UNSEEN
@@ -104,7 +140,8 @@ claims.expect(
     "a base model continues text, it does not answer",
     source=Source("Kiến trúc mô hình ngôn ngữ lớn", "instruction tuning"),
     published="continues",
-    criterion="asked in a chat, at most 0.1 of its answers are right at each of four decodings; and with two "
+    criterion="asked in a chat, at most 0.1 of its answers are right at each of four decodings; "
+    "and with two "
     "solved examples before the question it does not name the holder of a toy more often than "
     "copying the last name does (95 % intervals); partly if only the first",
     holds=lambda m: m["chat"] <= 0.1 and m["few-shot"] < m["last name"],
@@ -119,7 +156,8 @@ claims.expect(
         "https://arxiv.org/abs/2109.01652",
     ),
     published="improves",
-    criterion="of four kinds, each left out in three seeds, at least three are right at least 0.1 more often "
+    criterion="of four kinds, each left out in three seeds, at least three are right at least "
+    "0.1 more often "
     "than both a constant answer and the story's last event; partly if one or two are",
     holds=lambda m: m >= 3,
     partly=lambda m: m >= 1,
@@ -129,7 +167,8 @@ claims.expect(
     "synthetic data can teach the edge cases that ordinary data lacks",
     source=Source("a vendor's article on scaling", "post-training scaling"),
     published="improves",
-    criterion="240 synthetic tasks with new names make answers about unseen stories with these names right "
+    criterion="240 synthetic tasks with new names make answers about unseen stories with these "
+    "names right "
     "at least 0.05 more often than 240 ordinary tasks do, in each of three seeds, and so "
     "with names that no task had; partly if only with the names of the tasks",
     holds=lambda m: min(m["synthetic"]) >= 0.05 and min(m["never"]) >= 0.05,
@@ -144,7 +183,8 @@ claims.expect(
         "https://arxiv.org/abs/2207.05221",
     ),
     published="mostly",
-    criterion="the interval of the AUC lies above 0.6 for right answers against each of: wrong answers of "
+    criterion="the interval of the AUC lies above 0.6 for right answers against each of: wrong "
+    "answers of "
     "the same kind, answers about toys that are not there, secret words that nobody gave; partly if "
     "against one or two",
     holds=lambda m: min(m) > 0.6,
@@ -159,7 +199,8 @@ claims.expect(
         "https://arxiv.org/abs/2203.02155",
     ),
     published="prevents",
-    criterion="in each of three seeds replay prevents at least 0.8 of the loss on stories that tuning on answers "
+    criterion="in each of three seeds replay prevents at least 0.8 of the loss on stories that "
+    "tuning on answers "
     "adds, and at the best of four decodings at most 0.05 fewer answers are right; "
     "partly if it prevents at least half",
     holds=lambda m: min(m["kept"]) >= 0.8 and max(m["cost"]) <= 0.05,
@@ -178,6 +219,9 @@ claims.criteria()
 for task in instructions(seed=8, n=7):
     print(f"{task.name:<9}… {task.user[-50:]}\n{'':<11}{task.answer}")
 
+# %% [markdown]
+# `grade` decides, and leaves the wording free where it can:
+
 # %%
 who = instructions(seed=8, n=1, tasks=["who"])[0]
 for said in (who.answer, f"It is {who.facts['holder']}.", "Tom and Zoe."):
@@ -191,8 +235,14 @@ for said in (who.answer, f"It is {who.facts['holder']}.", "Tom and Zoe."):
 # %% tags=["display"]
 # @title From messages to tokens, and which of them the assistant learns
 d = Diagram()
-ROW = (("<user>", 1.9, "orange"), ("Who has it ?", 3.0, "sky"), ("<end of turn>", 3.0, "orange"),
-       ("<assistant>", 2.8, "orange"), ("Zoe .", 1.8, "green"), ("<end of turn>", 3.0, "green"))
+ROW = (
+    ("<user>", 1.9, "orange"),
+    ("Who has it ?", 3.0, "sky"),
+    ("<end of turn>", 3.0, "orange"),
+    ("<assistant>", 2.8, "orange"),
+    ("Zoe .", 1.8, "green"),
+    ("<end of turn>", 3.0, "green"),
+)
 x = 0.0
 placed = []
 for text, width, color in ROW:
@@ -203,9 +253,10 @@ said_box = d.box("a message of the assistant", 12.8, 2.2, width=5.6, color="gree
 d.arrow(asked_box, placed[1])
 d.arrow(said_box, placed[4])
 d.note("green: what the assistant learns to write", 12.8, -1.1)
-d.picture("Two messages become one row: <user>, the question, <end of turn>, <assistant>, the answer, "
-          "<end of turn>. The assistant learns the answer and the end after it.")
-
+d.picture(
+    "Two messages become one row: <user>, the question, <end of turn>, <assistant>, the answer, "
+    "<end of turn>. The assistant learns the answer and the end after it."
+)
 
 # %% [markdown]
 # ### Exercise 1 · the template
@@ -299,14 +350,13 @@ few = asked[:40]
 prompts = [few_shot_prompt(task, solved) for task in few]
 
 
-def first_sentence(asked, **settings):
-    """What the storyteller says to these prompts, up to the first full stop."""
-    said = answers(base, asked, n_new=10, **settings)
+def in_few_shots(**settings):
+    """The first sentence that the storyteller says after two solved examples."""
+    said = answers(base, prompts, n_new=10, **settings)
     return [text.split(". ")[0].removesuffix(".") + "." for text in said]
 
 
-by_shots = decodings(lambda **settings: first_sentence(prompts, **settings), few)
-cut_short = decodings(lambda **settings: first_sentence(few, **settings), few)
+by_shots = decodings(in_few_shots, few)
 all_kinds = instructions(UNSEEN, 49)
 in_chat = decodings(ask(base, all_kinds), all_kinds)
 
@@ -322,11 +372,12 @@ def print_decodings(rows):
     print("right answers, and variety in brackets")
 
 
-print_decodings({
-    "who, two examples before": by_shots,
-    "who, chat, 1st sentence": cut_short,
-    "all kinds, in a chat": in_chat,
-})
+print_decodings(
+    {
+        "who, two examples before": by_shots,
+        "all kinds, in a chat": in_chat,
+    }
+)
 lines = {"chance, of two children": (0.5, 0.0), "the last name": copied, "cloze": clozes}
 fig, ax = subplots(figsize=(9, 4.2))
 names = []
@@ -336,14 +387,14 @@ for y, (name, hits) in enumerate(lines.items()):
     ax.plot([low, high], [y, y], color=COLORS["green"], linewidth=3)
     ax.plot(share, y, "o", color=COLORS["green"], markersize=9)
     names.append(name)
-for name, found, color, mark in (
+for way, found, color, mark in (
     ("two examples", by_shots, "blue", "s"),
-    ("chat, first sentence", cut_short, "orange", "^"),
+    ("all kinds in a chat", in_chat, "orange", "^"),
 ):
     for t, (right, _) in found.items():
         ax.plot(right.mean(), len(names), mark, color=COLORS[color], markersize=9)
-        names.append(f"{name}, {f'T = {t}' if t else 'greedy'}")
-ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.03, 1.03), xlabel="holder named")
+        names.append(f"{way}, {f'T = {t}' if t else 'greedy'}")
+ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.03, 1.03), xlabel="right answers")
 ax.invert_yaxis()
 best_shots = max(by_shots.values(), key=lambda found: found[0].mean())[0]
 copy_low = count_interval(sum(copied), len(copied))[0]
@@ -354,19 +405,21 @@ claims.measure(
         "few-shot": sum(mean_interval(best_shots)),
         "last name": copy_low,
     },
-    shown=f"in a chat at most {max(right.mean().item() for right, _ in in_chat.values()):.2f}; two examples "
+    shown=f"in a chat at most {max(right.mean().item() for right, _ in in_chat.values()):.2f}; "
+    f"two examples "
     f"{best_shots.mean():.1f}, the last name {np.mean(copied):.1f}, a cloze {np.mean(clozes):.1f}",
     reason="It continues; what it knows shows in a cloze.",
 )
 assert np.mean(clozes) > np.mean(copied) + 0.2 and np.mean(copied) > best_shots.mean() + 0.15
-assert max(right.mean() for right, _ in cut_short.values()) < np.mean(clozes) - 0.2
-show(fig, f"The cloze names {np.mean(clozes):.2f} of the holders, the last name {np.mean(copied):.2f}, "
-          f"two solved examples {best_shots.mean():.2f} at best.")
+show(
+    fig,
+    f"The cloze names {np.mean(clozes):.2f} of the holders, the last name {np.mean(copied):.2f}, "
+    f"two solved examples {best_shots.mean():.2f} at best.",
+)
 reveal("instruction_tuning.knows", "the cloze")
 
-
 # %% [markdown]
-# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. Cut off after a sentence, what it says in the chat may name the holder, because stories speak of the holder; it is no answer, and of all kinds of task hardly one is right. Yet the cloze is far above its baselines. The model *has* the knowledge; it lacks the habit of giving it when asked.
+# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. In a chat hardly one task of any kind is right. Yet the cloze is far above its baselines. The model *has* the knowledge; it lacks the habit of giving it when asked.
 #
 # ## Learn the answer alone
 #
@@ -457,13 +510,16 @@ rows = [task.ids for task in instructions(seed=0, n=2400)]
 draw_tasks = rows_of(rows, batch=8, mask=answer_mask)
 pupil = tune(instruction_tuning.base_with_chat(), draw_tasks, loss_fn=answer_loss)
 
+# %% [markdown]
+# What does it say now to seven unseen tasks, one of each kind?
+
 # %%
 test = instructions(UNSEEN, 70)
 for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
     print(f"{task.name:<9}{said}")
 
 # %% [markdown]
-# It answers. How well? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
+# It answers, and errs. How often? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
 
 # %%
 scores = {"storyteller": in_chat}
@@ -497,21 +553,31 @@ predict(
 )
 
 # %%
-told = {"known": beginnings(UNSEEN, 60), "new": beginnings(UNSEEN, 60, NEW_NAMES)}
+begun = {"known": beginnings(UNSEEN, 60), "new": beginnings(UNSEEN, 60, NEW_NAMES)}
 models = {"storyteller": base, "your assistant": pupil, "the stored assistant": helper}
-losses = {(name, names, repeated): losses_by_story(model, told[names], repeated)
-          for name, model in models.items() for names in told for repeated in (False, True)}
+losses = {(name, names, repeated): losses_by_story(model, begun[names], repeated)
+          for name, model in models.items() for names in begun for repeated in (False, True)}
 
 # %% tags=["display"]
 # @title Measured: loss on stories before and after, and the rise of each story
-PARTS = {("known", False): "all words, known names", ("new", False): "all words, new names",
-         ("known", True): "repeated known names", ("new", True): "repeated new names"}
+PARTS = {
+    ("known", False): "all words, known names",
+    ("new", False): "all words, new names",
+    ("known", True): "repeated known names",
+    ("new", True): "repeated new names",
+}
 fig, ax = subplots(figsize=(9, 3.2))
 rises = {}
 for y, (part, said) in enumerate(PARTS.items()):
     for name, color, mark in zip(models, ("black", "blue", "orange"), "os^", strict=True):
-        ax.plot(losses[name, *part].nanmean(), y, mark, color=COLORS.get(color, color), markersize=9,
-                label=name if not y else None)
+        ax.plot(
+            losses[name, *part].nanmean(),
+            y,
+            mark,
+            color=COLORS.get(color, color),
+            markersize=9,
+            label=name if not y else None,
+        )
     for name in ("your assistant", "the stored assistant"):
         change = losses[name, *part] - losses["storyteller", *part]
         rises[name, said] = mean_interval(change[~change.isnan()])
@@ -528,8 +594,11 @@ assert stored[most][0] - stored[most][1] > rest
 now = losses["your assistant", "known", False].mean().item()
 known = [run["stories"]["known"] for run in runs["answers"]]
 assert min(known) - 0.3 < now < max(known) + 0.3, (now, known)
-show(fig, f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
-          f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.")
+show(
+    fig,
+    f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
+    f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.",
+)
 reveal("instruction_tuning.stories", now, ".2f")
 reveal("instruction_tuning.lost", most)
 
@@ -544,7 +613,8 @@ reveal("instruction_tuning.lost", most)
 # @title Predict: what does replay cost?
 predict(
     "instruction_tuning.replay",
-    "After the same 200 steps, tuning with replay gives … right answers, at the best temperature, than tuning on answers alone",
+    "After the same 200 steps, tuning with replay gives … right answers, at the best "
+    "temperature, than tuning on answers alone",
     ["at least 0.1 more", "about as many", "at least 0.1 fewer"],
 )
 
@@ -555,8 +625,10 @@ floor = losses["storyteller", "known", False].mean().item()
 fig, axes = subplots(1, 2, figsize=(10, 3.6), sharey=True)
 best = {way: [max(run["right"].values()) for run in runs[way]] for way in WAYS}
 live_best = max(right.mean().item() for right, _ in scores["your assistant"].values())
-at = {key: {way: [run["stories"][key] for run in runs[way]] for way in WAYS}
-      for key in ("known", "new, repeated names")}
+at = {
+    key: {way: [run["stories"][key] for run in runs[way]] for way in WAYS}
+    for key in ("known", "new, repeated names")
+}
 cost_in_nats = at["known"]
 for ax, (key, names, repeated) in zip(
     axes, (("known", "known", False), ("new, repeated names", "new", True)), strict=True
@@ -570,14 +642,20 @@ for ax, (key, names, repeated) in zip(
 axes[0].set(ylabel="right answers", title="stories with known names")
 axes[1].set(title="repeated new names")
 axes[0].legend(loc="lower right")
-print(f"{'':<20}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES) + "   stories")
+print(
+    f"{'':<20}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES) + "   stories"
+)
 for way, name in WAYS.items():
     cells = [
         f"{np.mean([run['right'][str(t)] for run in runs[way]]):.2f} "
-        f"({np.mean([run['variety'][str(t)] for run in runs[way]]):.2f})" for t in TEMPERATURES
+        f"({np.mean([run['variety'][str(t)] for run in runs[way]]):.2f})"
+        for t in TEMPERATURES
     ]
-    print(f"{name:<20}" + "".join(f"{cell:>15}" for cell in cells)
-          + f"   {np.mean(cost_in_nats[way]):.2f} nats")
+    print(
+        f"{name:<20}"
+        + "".join(f"{cell:>15}" for cell in cells)
+        + f"   {np.mean(cost_in_nats[way]):.2f} nats"
+    )
 pairs = list(zip(cost_in_nats["answers"], cost_in_nats["replay"], strict=True))
 kept = [(a - r) / (a - floor) for a, r in pairs]
 costs = [a - r for a, r in zip(best["answers"], best["replay"], strict=True)]
@@ -593,14 +671,22 @@ assert max(cost_in_nats["everything"]) < min(cost_in_nats["replay"])
 assert max(cost_in_nats["replay"]) < min(cost_in_nats["answers"]) - 0.3
 assert max(lost["replay"]) < min(lost["everything"]) - 0.5
 assert np.mean(lost["everything"]) < np.mean(lost["answers"]) and np.mean(costs) > 0.02
-show(fig, f"Stories cost {np.mean(cost_in_nats['answers']):.1f} nats after tuning on answers alone, "
-          f"{np.mean(cost_in_nats['replay']):.1f} with replay. Repeated new names: "
-          f"{np.mean(lost['answers']):.1f}, every token {np.mean(lost['everything']):.1f}, replay "
-          f"{np.mean(lost['replay']):.1f}.")
+show(
+    fig,
+    f"Stories cost {np.mean(cost_in_nats['answers']):.1f} nats after tuning on answers alone, "
+    f"{np.mean(cost_in_nats['replay']):.1f} with replay. Repeated new names: "
+    f"{np.mean(lost['answers']):.1f}, every token {np.mean(lost['everything']):.1f}, replay "
+    f"{np.mean(lost['replay']):.1f}.",
+)
 difference = np.mean(best["replay"]) - np.mean(best["answers"])
-reveal("instruction_tuning.replay", "about as many" if abs(difference) < 0.1 else
-       "at least 0.1 fewer" if difference < 0 else "at least 0.1 more")
-
+reveal(
+    "instruction_tuning.replay",
+    "about as many"
+    if abs(difference) < 0.1
+    else "at least 0.1 fewer"
+    if difference < 0
+    else "at least 0.1 more",
+)
 
 # %% [markdown]
 # Letting every token count keeps the stories with known names best, for the prompts are such stories. But no prompt has the new names, and there only replay helps much. Neither is free: at equal steps fewer answers are right on average, because the answers get a smaller share of each step. A part of the forgetting, and of the cure, is a choice of what the loss counts.
@@ -639,7 +725,8 @@ edge_cases = check("instruction_tuning.edge_cases", edge_cases)
 # @title Predict: whose names?
 predict(
     "instruction_tuning.edges",
-    "After 240 synthetic tasks with six new names, compared with 240 ordinary ones, at least 0.05 more answers are right for stories with …",
+    "After 240 synthetic tasks with six new names, compared with 240 ordinary ones, at least "
+    "0.05 more answers are right for stories with …",
     ["these six names only", "these six and the other six", "neither"],
 )
 
@@ -650,6 +737,9 @@ for name, tasks in more.items():
     draw = rows_of([task.ids for task in tasks], batch=8, mask=answer_mask)
     after[name] = tune(pretrained.assistant(), draw, more=True, loss_fn=answer_loss)
 
+# %% [markdown]
+# Three models, asked about unseen stories with the six names, and with the other six:
+
 # %%
 GROUPS = {"the six names": SYNTHETIC, "the other six": NEVER}
 by_names = {(name, group): decodings(ask(model, tests_with(names, 40)), tests_with(names, 40))
@@ -657,18 +747,27 @@ by_names = {(name, group): decodings(ask(model, tests_with(names, 40)), tests_wi
 
 # %% tags=["display"]
 # @title Measured: live at every decoding, and three recorded seeds
-print_decodings({f"{name.removeprefix('the ').split()[0]}, {group}": found for (name, group), found in by_names.items()})
+print_decodings(
+    {
+        f"{name.removeprefix('the ').split()[0]}, {group}": found
+        for (name, group), found in by_names.items()
+    }
+)
 gains = {}
 for key, said in (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names")):
     shares = {arm: [run["names"][key] for run in runs[arm]] for arm in ("edge cases", "ordinary")}
     gains[key] = [a - b for a, b in zip(*shares.values(), strict=True)]
-    print(f"recorded, greedy, {said:<14} synthetic {[f'{x:.2f}' for x in shares['edge cases']]}, "
-          f"ordinary {[f'{x:.2f}' for x in shares['ordinary']]}")
+    print(
+        f"recorded, greedy, {said:<14} synthetic {[f'{x:.2f}' for x in shares['edge cases']]}, "
+        f"ordinary {[f'{x:.2f}' for x in shares['ordinary']]}"
+    )
 claims.measure(
     "F11",
     gains,
-    shown=f"with the names of the tasks {min(gains['synthetic']):+.2f} to {max(gains['synthetic']):+.2f} "
-    f"against ordinary tasks; with other new names {min(gains['never']):+.2f} to {max(gains['never']):+.2f}",
+    shown=f"with the names of the tasks {min(gains['synthetic']):+.2f} to "
+    f"{max(gains['synthetic']):+.2f} "
+    f"against ordinary tasks; with other new names {min(gains['never']):+.2f} to "
+    f"{max(gains['never']):+.2f}",
     reason="It teaches the cases that it holds.",
 )
 unchanged = by_names["the stored assistant", "the six names"][0.0][0].mean().item()
@@ -677,17 +776,39 @@ fig, ax = subplots(figsize=(9, 2.8))
 for y, (key, said) in enumerate(
     (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names"))
 ):
-    for arm, color, mark, aside in (("edge cases", "green", "o", -0.12), ("ordinary", "blue", "s", 0.12)):
-        ax.plot([run["names"][key] for run in runs[arm]], [y + aside] * 3, mark, markersize=9,
-                color=COLORS[color], label=f"240 {arm}" if not y else None)
-ax.set(yticks=range(3), yticklabels=["the six names", "the other six", "known names"], xlim=(0.2, 1),
-       xlabel="right answers, greedy, three seeds", ylim=(2.5, -0.5))
+    for arm, color, mark, aside in (
+        ("edge cases", "green", "o", -0.12),
+        ("ordinary", "blue", "s", 0.12),
+    ):
+        ax.plot(
+            [run["names"][key] for run in runs[arm]],
+            [y + aside] * 3,
+            mark,
+            markersize=9,
+            color=COLORS[color],
+            label=f"240 {arm}" if not y else None,
+        )
+ax.set(
+    yticks=range(3),
+    yticklabels=["the six names", "the other six", "known names"],
+    xlim=(0.2, 1),
+    xlabel="right answers, greedy, three seeds",
+    ylim=(2.5, -0.5),
+)
 ax.legend(loc="center left")
-show(fig, f"Synthetic minus ordinary: the six names {np.mean(gains['synthetic']):+.2f}, the other six "
-          f"{np.mean(gains['never']):+.2f}, known names {np.mean(gains['known']):+.2f}.")
-reveal("instruction_tuning.edges", "these six and the other six" if np.mean(gains["never"]) >= 0.05
-       else "these six names only" if np.mean(gains["synthetic"]) >= 0.05 else "neither")
-
+show(
+    fig,
+    f"Synthetic minus ordinary: the six names {np.mean(gains['synthetic']):+.2f}, the other six "
+    f"{np.mean(gains['never']):+.2f}, known names {np.mean(gains['known']):+.2f}.",
+)
+reveal(
+    "instruction_tuning.edges",
+    "these six and the other six"
+    if np.mean(gains["never"]) >= 0.05
+    else "these six names only"
+    if np.mean(gains["synthetic"]) >= 0.05
+    else "neither",
+)
 
 # %% [markdown]
 # Against equally many ordinary tasks the synthetic ones gain in each seed, but only for the names that they hold. The model learns *these* names, not that any name can be copied. And the ordinary tasks are no neutral control: with them answers about the six names got worse than before, since forgetting goes on.
@@ -702,9 +823,9 @@ def without_reading(kind):
     tests = instructions(UNSEEN, 30, tasks=[kind])
     said = [task.answer for task in instructions(0, 20, tasks=[kind])]
     share = max(np.mean([grade(task, answer) for task in tests]) for answer in said)
-    last = [event_sentences(task.facts["events"][-1], task.facts["toy"])[0] if task.facts["events"] else ""
-            for task in tests]
-    return share, np.mean([grade(*pair) for pair in zip(tests, last, strict=True)])
+    last = [told(task.facts["events"], task.facts["toy"])[-1:] for task in tests]
+    right = [bool(event) and grade(task, event[0][0]) for task, event in zip(tests, last, strict=True)]
+    return share, np.mean(right)
 
 
 fixed = {kind: without_reading(kind) for kind in LEFT_OUT}
@@ -716,14 +837,18 @@ found = {kind: [run["kinds"][kind] for run in runs[f"without {kind}"]] for kind 
 print(f"{'':<10}constant  last event  shown: 200 steps      1200     never shown")
 for kind in LEFT_OUT:
     shown = [run["kinds"][kind] for run in runs["answers"]]
-    print(f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        {', '.join(f'{x:.2f}' for x in shown)}    {long[kind]:.2f}     "
-          f"{', '.join(f'{x:.2f}' for x in found[kind])}")
+    print(
+        f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        "
+        f"{', '.join(f'{x:.2f}' for x in shown)}    {long[kind]:.2f}     "
+        f"{', '.join(f'{x:.2f}' for x in found[kind])}"
+    )
 followed = sum(min(found[kind]) >= max(fixed[kind]) + 0.1 for kind in LEFT_OUT)
 claims.measure(
     "F10",
     followed,
     shown=f"{followed} of 4 kinds; the best seed of any kind {max(map(max, found.values())):.2f}",
-    reason="Six kinds of task and 0.9 million parameters; the source has over sixty data sets and saw no gain "
+    reason="Six kinds of task and 0.9 million parameters; the source has over sixty data sets "
+    "and saw no gain "
     "for its small models either.",
 )
 assert all(np.mean(found[k]) < np.mean([r["kinds"][k] for r in runs["answers"]]) for k in LEFT_OUT)
@@ -745,10 +870,10 @@ for message in talk_of(talks[0])[1:]:
 # @title Predict: the third question
 predict(
     "instruction_tuning.turns",
-    "“Where are they?” as the third question of a talk. Compared with the same question asked first, right answers are …",
+    "“Where are they?” as the third question of a talk. Compared with the same question asked "
+    "first, right answers are …",
     ["more", "as many, within 0.1", "at least 0.1 fewer"],
 )
-
 
 # %%
 def in_talk(model, turn, **settings):
@@ -761,34 +886,53 @@ def right(turn, said):
     return [grade(tasks[turn], text) for tasks, text in zip(talks, said, strict=True)]
 
 
-first = {turn: right(turn, answers(helper, [with_story(tasks[turn]) for tasks in talks])) for turn in (1, 2)}
+alone = {turn: [with_story(tasks[turn]) for tasks in talks] for turn in (1, 2)}
+first = {turn: right(turn, answers(helper, alone[turn])) for turn in (1, 2)}
 later = {turn: right(turn, in_talk(helper, turn)) for turn in (1, 2)}
 
 # %% [markdown]
 # A cure by the same tools: 240 talks of three questions each, written by your template. Your mask counts all three answers.
 
 # %%
-lessons = [talk_of(follow_ups(task), last_answer=True) for task in instructions(0, 240, tasks=["who"])]
-rows = [torch.tensor(tokenizer(write_chat(talk, False))["input_ids"]) for talk in lessons]
-talker = tune(pretrained.assistant(), rows_of(rows, batch=8, mask=answer_mask), more=True, loss_fn=answer_loss)
+whole = [talk_of(follow_ups(task), last_answer=True) for task in instructions(0, 240, tasks=["who"])]
+rows = [torch.tensor(tokenizer(write_chat(talk, False))["input_ids"]) for talk in whole]
+draw = rows_of(rows, batch=8, mask=answer_mask)
+talker = tune(pretrained.assistant(), draw, more=True, loss_fn=answer_loss)
 cured = {turn: right(turn, in_talk(talker, turn)) for turn in (1, 2)}
 
 # %% tags=["display"]
 # @title Measured: the second and third question, and the cure at every decoding
 third = [tasks[2] for tasks in talks]
-print_decodings({
-    "third turn, stored": decodings(lambda **s: in_talk(helper, 2, **s), third),
-    "third turn, after talks": decodings(lambda **s: in_talk(talker, 2, **s), third),
-})
+print_decodings(
+    {
+        "third turn, stored": decodings(lambda **s: in_talk(helper, 2, **s), third),
+        "third turn, after talks": decodings(lambda **s: in_talk(talker, 2, **s), third),
+    }
+)
 fig, ax = subplots(figsize=(9, 3.0))
-for y, (turn, hits, said) in enumerate((turn, table[turn], said) for turn in (1, 2) for table, said in (
-    (first, "asked first"), (later, "in the talk"), (cured, "in the talk, after 240 talks"))):
+for y, (turn, hits, said) in enumerate(
+    (turn, table[turn], said)
+    for turn in (1, 2)
+    for table, said in (
+        (first, "asked first"),
+        (later, "in the talk"),
+        (cured, "in the talk, after 240 talks"),
+    )
+):
     low, high = count_interval(sum(hits), len(hits))
     color = COLORS[("blue", "vermillion", "green")[y % 3]]
     ax.plot([low, high], [y, y], color=color, linewidth=3)
     ax.plot(np.mean(hits), y, "os^"[y % 3], color=color, markersize=9)
-ax.set(yticks=range(6), yticklabels=[f"{kind}, {said}" for kind in ("happened last?", "where?") for said in
-       ("asked first", "later in the talk", "after 240 talks")], xlim=(0, 1.02), xlabel="right answers, greedy")
+ax.set(
+    yticks=range(6),
+    yticklabels=[
+        f"{kind}, {said}"
+        for kind in ("happened last?", "where?")
+        for said in ("asked first", "later in the talk", "after 240 talks")
+    ],
+    xlim=(0, 1.02),
+    xlabel="right answers, greedy",
+)
 ax.invert_yaxis()
 assert all(np.mean(later[turn]) < np.mean(first[turn]) - 0.05 for turn in (1, 2))
 drop = np.mean(later[2]) - np.mean(first[2])
@@ -796,14 +940,21 @@ lived = [np.mean(cured[turn]) for turn in (1, 2)]
 for turn in (1, 2):
     recorded_turn = [run["talks"][turn] for run in runs["talks"]]
     control = [run["talks"][turn] for run in runs["ordinary"]]
-    print(f"question {turn + 1}, recorded: after talks {[f'{x:.2f}' for x in recorded_turn]}, "
-          f"after as many ordinary tasks {[f'{x:.2f}' for x in control]}")
+    print(
+        f"question {turn + 1}, recorded: after talks {[f'{x:.2f}' for x in recorded_turn]}, "
+        f"after as many ordinary tasks {[f'{x:.2f}' for x in control]}"
+    )
     assert min(recorded_turn) - 0.15 < lived[turn - 1] < max(recorded_turn) + 0.15
     assert min(recorded_turn) > max(control)
-show(fig, f"Third question: {np.mean(first[2]):.2f} asked first, {np.mean(later[2]):.2f} in the talk, "
-          f"{lived[1]:.2f} after training on talks.")
-reveal("instruction_tuning.turns", "more" if drop > 0.1 else "as many, within 0.1" if drop > -0.1
-       else "at least 0.1 fewer")
+show(
+    fig,
+    f"Third question: {np.mean(first[2]):.2f} asked first, {np.mean(later[2]):.2f} in the talk, "
+    f"{lived[1]:.2f} after training on talks.",
+)
+reveal(
+    "instruction_tuning.turns",
+    "more" if drop > 0.1 else "as many, within 0.1" if drop > -0.1 else "at least 0.1 fewer",
+)
 
 # %% [markdown]
 # The same questions are answered less well later in a talk than when they come first, with the story just before them. 240 talks mend that in every seed, and as many ordinary tasks do not. Nothing new was taught about stories; the model learnt where to look when a talk goes on.
@@ -816,7 +967,8 @@ reveal("instruction_tuning.turns", "more" if drop > 0.1 else "as many, within 0.
 # @title Predict: who has the kite?
 predict(
     "instruction_tuning.absent",
-    "The story is about Anna's puzzle. You ask: “Who has the kite?” What does the assistant say most often, greedily?",
+    "The story is about Anna's puzzle. You ask: “Who has the kite?” What does the assistant say "
+    "most often, greedily?",
     ["“Nobody has the kite.”", "“Anna has the kite.”", "“Anna has the puzzle.”"],
 )
 
@@ -829,6 +981,8 @@ said_secret = answers(helper, no_secret)
 print(absent[0].user[-18:], said_absent[0])
 print(no_secret[0].user, said_secret[0])
 
+# %% [markdown]
+# A program can grade this, too: no child for an absent toy, no word without a secret. Is a low temperature of any help?
 
 # %%
 def names_nobody(task, text):
@@ -841,22 +995,26 @@ def invents_nothing(task, text):
     return "secret word is" not in text
 
 
-honest = {"no child for an absent toy": decodings(ask(helper, absent[:40]), absent[:40], judge=names_nobody),
-          "no word without a secret": decodings(ask(helper, no_secret), no_secret, judge=invents_nothing)}
+toys_asked = decodings(ask(helper, absent[:40]), absent[:40], judge=names_nobody)
+secrets_asked = decodings(ask(helper, no_secret), no_secret, judge=invents_nothing)
 
 # %% tags=["display"]
 # @title Measured: questions without an answer, at every decoding
-print_decodings(honest)
+print_decodings({"no child for an absent toy": toys_asked, "no word without a secret": secrets_asked})
 own = [task.facts["toy"] in split_words(text) for task, text in zip(asked, said_absent, strict=True)]
 other = [task.facts["toy"] in split_words(text) for task, text in zip(absent, said_absent, strict=True)]
-print(f"{len(absent)} stories: {sum(own)} answers name the story's own toy, {sum(other)} the one asked for")
+print(
+    f"{len(absent)} stories: {sum(own)} answers name the story's own toy, {sum(other)} the one asked for"
+)
 words = {text.split()[-1] for text in said_secret}
-print(f"{len(wordings)} wordings: {sum('secret word is' in text for text in said_secret)} secret words are told, "
-      f"{len(words)} different")
+print(
+    f"{len(wordings)} wordings: {sum('secret word is' in text for text in said_secret)} secret "
+    f"words are told, "
+    f"{len(words)} different"
+)
 assert sum(own) > 0.8 * len(own) and sum(other) < 0.1 * len(other)
-assert max(right.mean() for right, _ in honest["no word without a secret"].values()) < 0.5
+assert max(right.mean() for right, _ in secrets_asked.values()) < 0.5
 reveal("instruction_tuning.absent", "“Anna has the puzzle.”")
-
 
 # %% [markdown]
 # Two different faults. It does not give the kite to Anna: it answers *another* question, the one that it was always asked. In training the toy of the question was the toy of the story, so the word never mattered. The secret word, however, is made up, at every temperature.
@@ -893,8 +1051,12 @@ auc = check("instruction_tuning.auc", auc)
 predict(
     "instruction_tuning.confidence",
     "From which of these does confidence separate right answers almost perfectly?",
-    ["wrong answers to questions of the same kind", "answers about absent toys", "invented secret words",
-     "none of them"],
+    [
+        "wrong answers to questions of the same kind",
+        "answers about absent toys",
+        "invented secret words",
+        "none of them",
+    ],
 )
 
 # %%
@@ -926,8 +1088,11 @@ secrets = of_each(confidences(helper, no_secret, said_secret), lambda i: permitt
 
 # %% tags=["display"]
 # @title Measured: whether confidence tells, and a view: refuse to answer below a confidence
-tells = {"wrong, same kind": mean_interval(same_kind), "absent toy": mean_interval(toys),
-         "invented secret": mean_interval(secrets)}
+tells = {
+    "wrong, same kind": mean_interval(same_kind),
+    "absent toy": mean_interval(toys),
+    "invented secret": mean_interval(secrets),
+}
 for name, (mean, half) in tells.items():
     print(f"AUC, {name:<17}{mean:.2f} ± {half:.2f}")
 claims.measure(
@@ -942,8 +1107,12 @@ assert tells["invented secret"][0] > 0.95
 
 
 def withhold(below):
-    groups = {"right": sure[good], "wrong": sure[~good], "absent toy": confidences(helper, absent, said_absent),
-              "invented secret": confidences(helper, no_secret, said_secret)}
+    groups = {
+        "right": sure[good],
+        "wrong": sure[~good],
+        "absent toy": confidences(helper, absent, said_absent),
+        "invented secret": confidences(helper, no_secret, said_secret),
+    }
     fig, ax = subplots(figsize=(9, 3.4))
     shares = []
     for y, ((name, values), color, mark) in enumerate(
@@ -958,8 +1127,12 @@ def withhold(below):
     return Picture(fig, f"Answers with a confidence of {below} or more: " + ", ".join(shares) + ".")
 
 
-explore(withhold, below=widgets.SelectionSlider(options=[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99],
-                                                value=0.95, description="at least"))
+explore(
+    withhold,
+    below=widgets.SelectionSlider(
+        options=[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99], value=0.95, description="at least"
+    ),
+)
 reveal("instruction_tuning.confidence", "invented secret words")
 
 # %% [markdown]
@@ -973,8 +1146,12 @@ for arm in ("ordinary", "absent toys"):
     given = ", ".join(f"{run['invented']:.2f}" for run in runs[arm])
     there = ", ".join(f"{run['talks'][0]:.2f}" for run in runs[arm])
     print(f"{arm:<13} a child is named for an absent toy: {given}; toys that are there, right: {there}")
-assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
-assert max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
+assert (
+    max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
+)
+assert (
+    max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
+)
 
 # %% [markdown]
 # It helps, and it costs. A child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. A measure that looks only at absent toys would not have seen this price.
