@@ -258,6 +258,7 @@ d.picture(
     "<end of turn>. The assistant learns the answer and the end after it."
 )
 
+
 # %% [markdown]
 # ### Exercise 1 · the template
 #
@@ -417,6 +418,7 @@ show(
     f"two solved examples {best_shots.mean():.2f} at best.",
 )
 reveal("instruction_tuning.knows", "the cloze")
+
 
 # %% [markdown]
 # The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. In a chat hardly one task of any kind is right. Yet the cloze is far above its baselines. The model *has* the knowledge; it lacks the habit of giving it when asked.
@@ -688,6 +690,7 @@ reveal(
     else "at least 0.1 more",
 )
 
+
 # %% [markdown]
 # Letting every token count keeps the stories with known names best, for the prompts are such stories. But no prompt has the new names, and there only replay helps much. Neither is free: at equal steps fewer answers are right on average, because the answers get a smaller share of each step. A part of the forgetting, and of the cure, is a choice of what the loss counts.
 #
@@ -810,6 +813,7 @@ reveal(
     else "neither",
 )
 
+
 # %% [markdown]
 # Against equally many ordinary tasks the synthetic ones gain in each seed, but only for the names that they hold. The model learns *these* names, not that any name can be copied. And the ordinary tasks are no neutral control: with them answers about the six names got worse than before, since forgetting goes on.
 #
@@ -874,6 +878,7 @@ predict(
     "first, right answers are …",
     ["more", "as many, within 0.1", "at least 0.1 fewer"],
 )
+
 
 # %%
 def in_talk(model, turn, **settings):
@@ -981,6 +986,7 @@ said_secret = answers(helper, no_secret)
 print(absent[0].user[-18:], said_absent[0])
 print(no_secret[0].user, said_secret[0])
 
+
 # %% [markdown]
 # A program can grade this, too: no child for an absent toy, no word without a secret. Is a low temperature of any help?
 
@@ -1015,6 +1021,7 @@ print(
 assert sum(own) > 0.8 * len(own) and sum(other) < 0.1 * len(other)
 assert max(right.mean() for right, _ in secrets_asked.values()) < 0.5
 reveal("instruction_tuning.absent", "“Anna has the puzzle.”")
+
 
 # %% [markdown]
 # Two different faults. It does not give the kite to Anna: it answers *another* question, the one that it was always asked. In training the toy of the question was the toy of the story, so the word never mattered. The secret word, however, is made up, at every temperature.
