@@ -86,7 +86,7 @@ from course_utils.instruction_tuning import (
     rows_of,
     split_words,
     talk_of,
-    tests_with,
+    unseen_with,
     tune,
     with_story,
     TEXTS,
@@ -740,12 +740,8 @@ for name, tasks in more.items():
     draw = rows_of([task.ids for task in tasks], batch=8, mask=answer_mask)
     after[name] = tune(pretrained.assistant(), draw, more=True, loss_fn=answer_loss)
 
-# %% [markdown]
-# Three models, asked about unseen stories with the six names, and with the other six:
-
-# %%
 GROUPS = {"the six names": SYNTHETIC, "the other six": NEVER}
-by_names = {(name, group): decodings(ask(model, tests_with(names, 40)), tests_with(names, 40))
+by_names = {(name, group): decodings(ask(model, unseen_with(names, 40)), unseen_with(names, 40))
             for name, model in after.items() for group, names in GROUPS.items()}
 
 # %% tags=["display"]
