@@ -44,8 +44,8 @@ from course_utils.instruction_tuning.runs import (
     names_of,
     recorded,
     rows_of,
-    unseen_with,
     tune,
+    unseen_with,
 )
 from course_utils.instruction_tuning.talks import (
     about_another_toy,

@@ -425,7 +425,7 @@ reveal("instruction_tuning.knows", "the cloze")
 #
 # ## Learn the answer alone
 #
-# **Question.** How do you teach an answer? Show many. **Supervised fine-tuning** is training, with the next token as the target, on examples of prompt and answer. Training so on many kinds of instructions is **instruction tuning**. One thing is new: only the answer counts. Nobody wants a model that asks the questions.
+# **Question.** How do you teach an answer? Show many. In **supervised fine-tuning** a model is trained, with the next token as the target, on examples of prompt and answer. Training so on many kinds of instructions is **instruction tuning**. One thing is new: only the answer counts. Nobody wants a model that asks the questions.
 
 # %% [markdown]
 # ### Exercise 2 · what counts
@@ -609,7 +609,7 @@ reveal("instruction_tuning.lost", most)
 #
 # ### A cure: replay
 #
-# **Question.** Why not let it tell stories meanwhile? **Replay** is the mixing of old training text into the new training. Here two rows of plain stories stand in each batch beside the eight tasks, and all their tokens count. A second idea: let every token of the tasks count, since prompts hold stories. Both were recorded for three seeds, with the run that you just made.
+# **Question.** Why not let it tell stories meanwhile? In **replay** old training text is mixed into the new training. Here two rows of plain stories stand in each batch beside the eight tasks, and all their tokens count. A second idea: let every token of the tasks count, since prompts hold stories. Both were recorded for three seeds, with the run that you just made.
 
 # %% tags=["display"]
 # @title Predict: what does replay cost?
