@@ -601,7 +601,7 @@ show(
     f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
     f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.",
 )
-reveal("instruction_tuning.stories", now, ".2f")
+display(reveal("instruction_tuning.stories", now, ".2f"))
 reveal("instruction_tuning.lost", most)
 
 # %% [markdown]
