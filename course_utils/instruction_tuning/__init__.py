@@ -44,8 +44,8 @@ from course_utils.instruction_tuning.runs import (
     names_of,
     recorded,
     rows_of,
-    tests_with,
     tune,
+    unseen_with,
 )
 from course_utils.instruction_tuning.talks import (
     about_another_toy,
@@ -102,7 +102,7 @@ __all__ = [
     "story_loss",
     "talk_of",
     "task_batches",
-    "tests_with",
+    "unseen_with",
     "tune",
     "with_story",
     "write_chat",

@@ -422,7 +422,7 @@ def check_edge_cases(student: Callable, rng: random.Random) -> None:
     if len({task.user for task in tasks}) < n:
         raise Wrong(f"{call}: a task is there twice; n different ones teach more")
     texts = [task.user for task in tasks]
-    if {*texts} & {task.user for task in runs.tests_with(runs.SYNTHETIC, 40)}:
+    if {*texts} & {task.user for task in runs.unseen_with(runs.SYNTHETIC, 40)}:
         raise Wrong(f"{call}: a task of the test is among them; draw with the seed that is given")
     if [task.user for task in student(seed, n)] != texts:
         raise Wrong(f"{call}: called twice, it gives two lists; one seed gives one list")

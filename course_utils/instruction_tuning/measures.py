@@ -69,7 +69,7 @@ def few_shot_prompt(task: Task, solved: Sequence[Task]) -> Tensor:
     >>> from course_utils.instruction_tuning import decode_chat, instructions
     >>> one, two = instructions(seed=0, n=2, tasks=["refuse"])
     >>> decode_chat(few_shot_prompt(one, [two]))[-32:]
-    'want to hear about the blackboard'
+    'What do you know of the library?'
     """
     ids = []
     for one in solved:
@@ -93,8 +93,9 @@ def last_name(words: Sequence[str]) -> str | None:
 def beginnings(seed: int, n: int, names: Sequence[str] | None = None) -> list[Excerpt]:
     """n beginnings of stories: of children with the names that tasks use, or with one of `names`.
 
-    >>> beginnings(seed=0, n=1, names=["Kofi"])[0].facts["hero"]
-    'Kofi'
+    >>> facts = beginnings(seed=0, n=1, names=["Kofi"])[0].facts
+    >>> "Kofi" in (facts["hero"], facts["friend"])
+    True
     """
     rng = random.Random(f"beginnings {seed}")
 

@@ -85,7 +85,7 @@ def absent_toys(seed: int, n: int) -> list[Task]:
     in its story.
 
     >>> [task.answer for task in absent_toys(seed=0, n=2)]
-    ['Nobody has the ball.', 'Tom has the kite.']
+    ['Nobody has the ball.', 'Paul has the rocket.']
     """
     tasks = instructions(seed, n, tasks=["who"])
     return [task if i % 2 else about_another_toy(task, i // 2) for i, task in enumerate(tasks)]
@@ -95,17 +95,17 @@ def names_of(task: Task) -> set[str]:
     """The children of a task's story.
 
     >>> sorted(names_of(instructions(0, 1, tasks=["who"])[0]))
-    ['Lucas', 'Tom']
+    ['Tom', 'Zoe']
     """
     return {task.facts["hero"], task.facts["friend"]}
 
 
 @lru_cache(maxsize=8)
-def tests_with(names: tuple[str, ...] | None, n: int = 100) -> list[Task]:
+def unseen_with(names: tuple[str, ...] | None, n: int = 100) -> list[Task]:
     """n unseen tasks about stories: of children with one of these new names and no other new one;
     or, with None, of names that the training split has.
 
-    >>> {*map(len, (tests_with(None, 5), tests_with(NEVER, 5)))}
+    >>> {*map(len, (unseen_with(None, 5), unseen_with(NEVER, 5)))}
     {5}
     """
     if names is None:
@@ -233,7 +233,7 @@ def make(arm: str, seed: int) -> GPT:
 def figures(model: GPT, n: int = 105) -> dict:
     """What is measured of each model, rounded: right answers and variety at every temperature,
     right answers of each kind, losses of stories with known and new names, right answers about
-    stories with new names, in talks, and how often a child is said to have a toy that is not there.
+    stories with new names, in talks, and how often a child is named for a toy that is not there.
 
     >>> sorted(figures(base_with_chat(), n=7))
     ['invented', 'kinds', 'names', 'right', 'stories', 'talks', 'variety']
@@ -246,9 +246,9 @@ def figures(model: GPT, n: int = 105) -> dict:
         for kind in dict.fromkeys(task.name for task in tasks)
     }
     asked = {
-        "known": tests_with(None, n),
-        "synthetic": tests_with(SYNTHETIC, n),
-        "never": tests_with(NEVER, n),
+        "known": unseen_with(None, n),
+        "synthetic": unseen_with(SYNTHETIC, n),
+        "never": unseen_with(NEVER, n),
     }
     return {
         "right": {str(t): round(right.mean().item(), 3) for t, (right, _) in found.items()},

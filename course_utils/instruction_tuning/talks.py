@@ -111,7 +111,7 @@ def follow_ups(task: Task) -> list[Task]:
     >>> from course_utils.instruction_tuning import instructions
     >>> task = instructions(seed=0, n=1, tasks=["who"])[0]
     >>> [next.answer for next in follow_ups(task)]
-    ['Tom has the boat.', 'Tom gave Lucas the boat.', 'They are at home.']
+    ['Tom has the boat.', 'They went home.', 'They are at home.']
     """
     if task.name != "who":
         raise ValueError(f"{task.name} is no question of who: the others need not have an event")
@@ -156,7 +156,7 @@ def with_story(task: Task) -> Task:
     >>> from course_utils.instruction_tuning import instructions
     >>> last = follow_ups(instructions(seed=0, n=1, tasks=["who"])[0])[-1]
     >>> last.user, len(with_story(last).user) > 200
-    ('Where are they now?', True)
+    ('At what place are they now?', True)
     """
     words = [*task.facts["story"], *split_words(task.user)]
     return Task(task.name, "", print_words(words), task.answer, task.facts)
@@ -180,8 +180,8 @@ def about_another_toy(task: Task, number: int) -> Task:
 
     >>> from course_utils.instruction_tuning import instructions
     >>> task = instructions(seed=0, n=1, tasks=["who"])[0]
-    >>> about_another_toy(task, 1).user[-23:]
-    'Tell me who has a kite.'
+    >>> about_another_toy(task, 1).user[-21:]
+    'Who has the kite now?'
     """
     toys = toys_not_in(task)
     other = toys[number % len(toys)]

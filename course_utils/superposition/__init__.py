@@ -1,41 +1,43 @@
 """Toy models with more features than dimensions: lesson 06."""
 
+from course_utils.superposition.records import measure_scaling, recorded_crowd, recorded_scaling
 from course_utils.superposition.toy_model import (
     ToyModel,
     ablate,
     arrangement,
-    dimensions_per_feature,
+    border,
     expected_loss,
     feature_batch,
     feature_dimensionality,
     geometry,
     ideal_losses,
     overlap,
-    paired_batch,
+    pack_directions,
     reconstruct,
-    spread_directions,
     train_toy,
-    weighted_loss,
     welch_bound,
+    zipf_batch,
 )
 
 __all__ = [
     "ToyModel",
     "ablate",
     "arrangement",
-    "dimensions_per_feature",
+    "border",
     "expected_loss",
     "feature_batch",
     "feature_dimensionality",
     "geometry",
     "ideal_losses",
+    "measure_scaling",
     "overlap",
-    "paired_batch",
+    "pack_directions",
     "reconstruct",
-    "spread_directions",
+    "recorded_crowd",
+    "recorded_scaling",
     "train_toy",
-    "weighted_loss",
     "welch_bound",
+    "zipf_batch",
 ]
 
 LESSON = "06"

@@ -311,87 +311,6 @@ def _check_reconstruct_gradients(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- weighted_loss --------------------------------------------------------------------------------
-
-
-def _total_error(x: Tensor, y: Tensor, importance: Tensor) -> Tensor:
-    """The weighted squared errors, added up over examples and features."""
-    weight = importance[..., None, :].double()
-    error = (x - y).double()
-    return torch.einsum("...bi,...bi->...", weight.expand_as(error), error**2)
-
-
-def _weighted_mistakes(x: Tensor, y: Tensor, importance: Tensor) -> dict[str, Tensor]:
-    """What the usual slips make of x and y (..., B, n)."""
-    B, n = x.shape[-2:]
-    weight = importance[..., None, :].double()
-    error = (x - y).double()
-    total = _total_error(x, y, importance)
-    mistakes = {
-        "you averaged over the features, too; sum over them, and average over the examples only": total / (B * n),
-        "you added up the examples; average over them": total,
-        "average over the examples and sum over the features; yours is the other way round": total / n,
-        "you forgot the importance": error.square().sum((-2, -1)) / B,
-        "the importance weighs the squared error; you squared the importance, too":
-            (weight * error).square().sum((-2, -1)) / B,
-        "square the error; you took its absolute value": (weight * error.abs()).sum((-2, -1)) / B,
-        "there is no square root in the loss": (total / B).sqrt(),
-        "you divided by the sum of the importances; take them as they are": total / B / weight.sum(-1).mean(-1),
-        "you added up the instances; keep one number for each of them": (total / B).sum(),
-        "you averaged over the instances; keep one number for each of them": (total / B).mean(),
-        "you averaged over everything; sum over the features, average over the examples, and keep the instances":
-            (total / (B * n)).mean(),
-        "one number for each example is left; average over them, dim=-1 after the sum": (weight * error**2).sum(-1),
-    }  # fmt: skip
-    return {sentence: value.float() for sentence, value in mistakes.items()}
-
-
-@EXERCISES.add(
-    superposition.weighted_loss,
-    difficulty=1,
-    minutes=5,
-    hints=[
-        "Three steps: square the differences, weigh each feature, then two of the dimensions disappear. Which is summed, which is averaged?",
-        "Features, the last dimension, are summed; examples, the one before, are averaged. Instances stay.",
-        "(importance.unsqueeze(-2) * (x - y).square()) has the shape of x; .sum(-1).mean(-1) leaves one number for each instance.",
-    ],
-    mistakes={
-        "each instance has its own importance: importance.unsqueeze(-2)": (
-            lambda x, y, importance: (importance * (x - y).square()).sum(-1).mean(-1)
-        ),
-        "the importance weighs features, not examples: importance.unsqueeze(-2)": (
-            lambda x, y, importance: (importance.unsqueeze(-1) * (x - y).square()).sum(-1).mean(-1)
-        ),
-    },
-)
-def check_weighted_loss(student: Callable, rng: random.Random) -> None:
-    for N, B, n, own in (
-        (4, 4, 4, True),
-        (None, 4, 5, False),
-        (3, 4, 5, False),
-        (3, 4, 5, True),
-        (2, 2, 6, True),
-        (5, 5, 5, False),
-    ):
-        lead = () if N is None else (N,)
-        x = uniform(rng, *lead, B, n)
-        y = uniform(rng, *lead, B, n)
-        importance = uniform(rng, *(lead if own else ()), n, low=0.2, high=2.0)
-        want = (_total_error(x, y, importance) / B).float()
-        mistakes = _weighted_mistakes(x, y, importance)
-        call = f"weighted_loss(x, y, importance) with x of shape {tuple(x.shape)} and importance of shape {tuple(importance.shape)}"
-        expect(student(x, y, importance), want, call, mistakes=mistakes)
-    x = uniform(rng, 3, 4).double()
-    y = uniform(rng, 3, 4).double()
-    importance = uniform(rng, 4).double()
-    check_gradient(
-        lambda y: student(x, y, importance),
-        lambda y: torch.einsum("i,bi->", importance, (x - y) ** 2) / 3,
-        y,
-        "weighted_loss(x, y, importance) with respect to y",
-    )
-
-
 # --- feature_dimensionality -----------------------------------------------------------------------
 
 
@@ -493,6 +412,78 @@ def check_feature_dimensionality(student: Callable, rng: random.Random) -> None:
     expect(
         student(W), dimensionality_oracle(W), "feature_dimensionality(W) in torch.float64", tol=1e-8
     )
+
+
+# --- border ---------------------------------------------------------------------------------------
+
+
+def border_oracle(importance: float) -> float:
+    """By halving the interval: where the price of sharing passes that of dropping."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        p = (low + high) / 2
+        names, prices = superposition.ideal_losses(
+            torch.tensor(1 - p, dtype=torch.float64),
+            torch.tensor([1.0, importance], dtype=torch.float64),
+        )
+        if names[int(prices.argmin())].startswith("pair"):
+            low = p
+        else:
+            high = p
+    return (low + high) / 2
+
+
+@EXERCISES.add(
+    superposition.border,
+    difficulty=3,
+    minutes=14,
+    gradients=False,
+    hints=[
+        "Write down two prices as functions of p. Dropping: what does a feature cost that is answered by its mean? Sharing: who is "
+        "wrong, by how much, and how often?",
+        "Dropping costs the smaller importance times the variance, E[x²] - E[x]² = p/3 - p²/4. If both are there, each answer is too "
+        "small by the smaller of the two sizes, or is 0: the error is min(x, y), and E[min(x, y)²] = 1/6. Both are there with probability p².",
+        "With d = min(1, I): d (p/3 - p²/4) = (1 + I) p²/6. Divide by p and solve for p.",
+    ],
+    refuses=[(0.0,), (-1.0,)],
+    mistakes={
+        "above importance 1 it is feature 0 that would be dropped": (
+            lambda importance: 4 * importance / (2 + 5 * importance)
+        ),
+        "a dropped feature is answered by its mean, so that it costs its variance; yours is answered by 0": (
+            lambda importance: 2 * min(1, importance) / (1 + importance)
+        ),
+        "dropping costs the importance times the variance; you left the importance out": (
+            lambda importance: 4 / (3 + 2 * (1 + importance))
+        ),
+        "both features are wrong when they meet: their importances add up": (
+            lambda importance: 4 * min(1, importance) / (3 * min(1, importance) + 2)
+        ),
+        "when two meet, the error of each is the smaller of the two sizes, whose mean square is 1/6; yours is 1/3": (
+            lambda importance: (
+                4 * min(1, importance) / (3 * min(1, importance) + 4 * (1 + importance))
+            )
+        ),
+        "the less important feature is the one to drop; you dropped the other": (
+            lambda importance: (
+                4 * max(1, importance) / (3 * max(1, importance) + 2 * (1 + importance))
+            )
+        ),
+        "whether a feature is there varies, too; 1/12 is the variance of its size alone": (
+            lambda importance: min(1, importance) / (2 * (1 + importance))
+        ),
+        "that is the sparsity S; return the density p = 1 - S": (
+            lambda importance: 1 - superposition.border(importance)
+        ),
+    },
+)
+def check_border(student: Callable, rng: random.Random) -> None:
+    below = rng.uniform(0.15, 0.45)
+    above = rng.uniform(2.0, 5.0)
+    for importance in (below, above, rng.uniform(0.6, 0.9), 1.0):
+        expect(
+            student(importance), border_oracle(importance), f"border({importance:.4g})", tol=1e-6
+        )
 
 
 # --- ablate ---------------------------------------------------------------------------------------

@@ -37,35 +37,29 @@ def feature_batch(S: Tensor, batch: int, n_features: int, generator: torch.Gener
     return active * torch.rand(batch, n_features, generator=generator, device=S.device)
 
 
-def paired_batch(together: bool) -> Draw:
-    """Return a `feature_batch` in which the features 2i and 2i + 1 come only together, or never
-    together.
+def zipf_batch(active: float = 2.0) -> Draw:
+    """Return a `feature_batch` of features that are not equally frequent: the k-th comes in
+    proportion to 1/k, `active` of them on average. The sparsity S is not used.
 
-    Together: one die decides for both, their sizes differ. Apart: at most one of a pair is active.
-    Each feature alone has the density p = 1 - S in both cases. Raises: ValueError for an odd number
-    of features, or apart with p > 1/2.
-    Source: Elhage et al. 2022, section "Feature correlation" (there a pair, not a feature, has the
-    density).
+    Raises: ValueError where the first feature would come with a probability above 1.
+    Source: Liu, Liu & Gore 2025, "Superposition Yields Robust Neural Scaling".
 
-    >>> x = paired_batch(together=False)(
-    ...     torch.tensor([0.6]), 1000, 4, torch.Generator().manual_seed(0)
-    ... )
-    >>> int((x[..., 0] * x[..., 1] > 0).sum())
-    0
+    >>> dice = torch.Generator().manual_seed(0)
+    >>> x = zipf_batch(1.5)(torch.zeros(1), 10_000, 4, dice)
+    >>> [round(share, 1) for share in (x > 0).float().mean((0, 1)).tolist()]  # 12/25 · 1.5 / k
+    [0.7, 0.4, 0.2, 0.2]
     """
 
     def draw(S: Tensor, batch: int, n_features: int, generator: torch.Generator) -> Tensor:
-        p = 1 - S[:, None, None]  # (N, 1, 1)
-        if n_features % 2 or not (together or bool((p <= 0.5).all())):
+        frequency = 1 / torch.arange(1, n_features + 1, device=S.device)
+        p = active * frequency / frequency.sum()  # (n,)
+        if p[0] > 1:
             raise ValueError(
-                "pairs need an even number of features, and a density 1 - S of at most 1/2 to stay apart"
+                f"{active} active features of {n_features}: the first would need p > 1"
             )
-        u = torch.rand(batch, n_features // 2, generator=generator, device=S.device)
-        # (N, batch, n_features / 2)
-        first = u < p
-        second = first if together else (p <= u) & (u < 2 * p)
-        active = torch.stack([first, second], dim=-1).flatten(-2)  # (N, batch, n_features)
-        return active * torch.rand(batch, n_features, generator=generator, device=S.device)
+        came = torch.rand(batch, n_features, generator=generator, device=S.device) < p
+        sizes = torch.rand(batch, n_features, generator=generator, device=S.device)
+        return (came * sizes).expand(len(S), batch, n_features)
 
     return draw
 
@@ -102,11 +96,14 @@ def weighted_loss(x: Tensor, y: Tensor, importance: Tensor) -> Tensor:
 
 
 class ToyModel(nn.Module):
-    """Many toy models at once: instance k computes ReLU(W_kᵀ W_k x + b_k); `linear` leaves the ReLU
-    out.
+    """Many toy models at once: instance k computes ReLU(W_kᵀ W_k x + b_k).
+
+    `linear` leaves the ReLU out. `tied=False` reads back with a matrix of its own, `V`, in place of
+    W: x' = ReLU(Vᵀ W x + b). `neurons` bends the hidden vector too, x' = ReLU(Wᵀ ReLU(W x) + b).
+    `unit` holds each feature's direction at length 1.
 
     Shapes: x (N, B, n) or (B, n) -> (N, B, n). Parameters: W (N, m, n), random at the start, and b
-    (N, n), 0 at the start.
+    (N, n), 0 at the start; V (N, m, n) if not tied.
     Raises: ValueError for a size below 1. Source: Elhage et al. 2022, section 2; Glorot & Bengio
     2010 for the start.
 
@@ -122,6 +119,9 @@ class ToyModel(nn.Module):
         n_hidden: int,
         linear: bool = False,
         generator: torch.Generator | None = None,
+        tied: bool = True,
+        neurons: bool = False,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         if min(n_instances, n_features, n_hidden) < 1:
@@ -129,13 +129,25 @@ class ToyModel(nn.Module):
                 f"sizes {n_instances}, {n_features}, {n_hidden}: each of the three must be 1 or more"
             )
         device = generator.device if generator else None
-        start = torch.randn(n_instances, n_hidden, n_features, generator=generator, device=device)
-        self.W = nn.Parameter(start * math.sqrt(2 / (n_hidden + n_features)))
+        shape = (n_instances, n_hidden, n_features)
+        scale = math.sqrt(2 / (n_hidden + n_features))
+        self.W = nn.Parameter(torch.randn(shape, generator=generator, device=device) * scale)
+        self.V = None
+        if not tied:
+            self.V = nn.Parameter(torch.randn(shape, generator=generator, device=device) * scale)
         self.b = nn.Parameter(torch.zeros(n_instances, n_features, device=device))
         self.linear = linear
+        self.neurons = neurons
+        self.unit = unit
 
     def forward(self, x: Tensor) -> Tensor:
-        return reconstruct(x, self.W, self.b, self.linear)
+        W = nn.functional.normalize(self.W, dim=-2) if self.unit else self.W
+        if self.V is None and not self.neurons:
+            return reconstruct(x, W, self.b, self.linear)
+        hidden = x @ W.mT  # (N, B, m)
+        hidden = torch.relu(hidden) if self.neurons else hidden
+        out = hidden @ (W if self.V is None else self.V) + self.b.unsqueeze(-2)  # (N, B, n)
+        return out if self.linear else torch.relu(out)
 
 
 def train_toy(
@@ -161,8 +173,8 @@ def train_toy(
     >>> model = ToyModel(2, n_features=2, n_hidden=1, generator=torch.Generator().manual_seed(0))
     >>> losses = train_toy(model, torch.tensor([0.0, 0.9]), steps=600, batch=None, lr=0.03)
     >>> # one feature, or two, in 1
-    >>> [round(value, 1) for value in dimensions_per_feature(model.W.detach()).tolist()]
-    [1.0, 0.5]
+    >>> [arrangement(W) for W in model.W.detach()]
+    ['lone + 1 dropped', 'digon']
     """
     N, _, n = model.W.shape
     if S.shape != (N,):
@@ -237,6 +249,25 @@ def expected_loss(
     return (error.sum(-1) * weights).sum(-1)
 
 
+def border(importance: float) -> float:
+    """Return the density p below which it is cheaper that two features share one dimension, in
+    opposite directions, than that the less important one is dropped.
+
+    Feature 0 has the importance 1, feature 1 has `importance`; each is 0 with probability 1 - p, else
+    uniform between 0 and 1, independently. A dropped feature is answered by its mean; a feature that
+    is kept alone costs nothing. Sharing costs something only where both are there: each of the two is
+    then answered ReLU(its own size - the other's). Raises: ValueError unless importance > 0.
+
+    >>> round(border(1.0), 3)
+    0.571
+    """
+    if not importance > 0:
+        raise ValueError(f"importance {importance}: it must be above 0")
+    dropped = min(1.0, importance)
+    # I (p/3 - p²/4) = (1 + I) p²/6, solved for p
+    return 4 * dropped / (3 * dropped + 2 * (1 + importance))
+
+
 def ideal_losses(S: Tensor, importance: Tensor) -> tuple[list[str], Tensor]:
     """Return the names and the exact losses, (..., options), of all plain ways to keep n features
     in n - 1 dimensions.
@@ -279,19 +310,6 @@ def geometry(W: Tensor) -> str:
         return f"drop {lengths.argmin().item()}"
     i, j = divmod((W.mT @ W).argmin().item(), len(lengths))
     return f"pair {min(i, j)} {max(i, j)}"
-
-
-def dimensions_per_feature(W: Tensor) -> Tensor:
-    """Return D* = m / ‖W‖²: the hidden dimensions, shared out over the features that are kept
-    (‖W_i‖² is 1 or 0).
-
-    Shapes: (..., m, n) -> (...). Source: Elhage et al. 2022, section "The geometry of
-    superposition".
-
-    >>> dimensions_per_feature(torch.tensor([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]]))
-    tensor(0.5000)
-    """
-    return W.shape[-2] / W.square().sum((-2, -1))
 
 
 def feature_dimensionality(W: Tensor) -> Tensor:
@@ -379,32 +397,29 @@ def welch_bound(n: int, m: int) -> float:
     return math.sqrt(max(n - m, 0) / (m * max(n - 1, 1)))
 
 
-def spread_directions(
-    n: int, m: int, steps: int = 500, generator: torch.Generator | None = None
-) -> Tensor:
-    """Push n random directions in m dimensions apart, the closest pairs most; return them at length
-    1, (m, n).
+def pack_directions(m: int, limit: float, generator: torch.Generator, patience: int = 300) -> int:
+    """Count how many random directions in m dimensions can be kept one after the other, each with
+    |cosine| up to `limit` to all that were kept before; stop when `patience` in a row were refused.
 
-    The pull is the gradient of log Σ exp(s cos²) over all pairs; the sharpness s grows until the
-    worst pair rules.
+    A lower bound for what fits: nobody looks for the best places.
+    Source: Johnson & Lindenstrauss 1984 for the growth, exponential in m.
 
-    >>> W = spread_directions(3, 2, generator=torch.Generator().manual_seed(0))
-    >>> round(overlap(W).item(), 2)
-    0.5
+    >>> pack_directions(2, 0.1, torch.Generator().manual_seed(0))
+    2
     """
-    device = generator.device if generator else None
-    W = torch.randn(m, n, generator=generator, device=device).requires_grad_()
-    optimizer = torch.optim.Adam([W])
-    own = torch.eye(n, dtype=torch.bool, device=device)
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / steps)
-        sharpness = 10 * 1000 ** (step / steps)
-        unit = nn.functional.normalize(W, dim=0)
-        cosines = (unit.T @ unit).square().masked_fill(own, 0.0)  # (n, n)
-        optimizer.zero_grad()
-        ((sharpness * cosines).flatten().logsumexp(0) / sharpness).backward()
-        optimizer.step()
-    return nn.functional.normalize(W.detach(), dim=0)
+    kept = torch.empty(0, m, device=generator.device)
+    while True:
+        fresh = torch.randn(patience, m, generator=generator, device=generator.device)
+        fresh = nn.functional.normalize(fresh, dim=1)
+        fresh = fresh[(fresh @ kept.T).abs().amax(1) <= limit] if len(kept) else fresh
+        if not len(fresh):
+            return len(kept)
+        near = (fresh @ fresh.T).abs() > limit
+        chosen = []
+        for i in range(len(fresh)):
+            if not near[i, chosen].any():
+                chosen.append(i)
+        kept = torch.cat([kept, fresh[chosen]])
 
 
 def ablate(hidden: Tensor, W: Tensor, feature: int) -> Tensor:

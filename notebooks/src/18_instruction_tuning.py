@@ -14,7 +14,7 @@
 # **A pretrained model continues text. What must it learn to answer, and what does it forget?** You write the chat, the mask and the
 # loss; they train an assistant in front of you. Then you test what it learnt, what it lost, and whether you can tell when it is wrong.
 #
-# **Time.** Running: about two minutes on CPU; no GPU is needed. About 80 minutes to read and do.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. About 84 minutes to read and do.
 #
 # **What you will be able to do**
 # - write a chat template and the loss that counts the answer alone, and train an assistant with them;
@@ -46,16 +46,52 @@ from torch import Tensor, nn
 
 from course_utils import exercises, instruction_tuning, pretrained
 from course_utils.classroom import (
-    COLORS, Claims, Diagram, Markup, Picture, Source, explore, generator, predict, reveal, show, subplots,
+    COLORS,
+    Claims,
+    Diagram,
+    Markup,
+    Picture,
+    Source,
+    explore,
+    generator,
+    predict,
+    reveal,
+    show,
+    subplots,
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.instruction_tuning import (
-    ABOUT_STORIES, LEFT_OUT, NEVER, NEW_NAMES, SYNTHETIC, TEMPERATURES, about_another_toy, answers,
-    as_messages, ask, beginnings, chat_tokenizer, confidences, decodings, few_shot_prompt, follow_ups,
-    grade, instructions, last_name, losses_by_story, names_of, recorded, rows_of, split_words, talk_of,
-    tests_with, tune, with_story,
+    ABOUT_STORIES,
+    LEFT_OUT,
+    NEVER,
+    NEW_NAMES,
+    SYNTHETIC,
+    TEMPERATURES,
+    about_another_toy,
+    answers,
+    as_messages,
+    ask,
+    beginnings,
+    chat_tokenizer,
+    confidences,
+    decodings,
+    few_shot_prompt,
+    follow_ups,
+    grade,
+    instructions,
+    last_name,
+    losses_by_story,
+    names_of,
+    recorded,
+    rows_of,
+    split_words,
+    talk_of,
+    unseen_with,
+    tune,
+    with_story,
+    TEXTS,
 )
-from course_utils.instruction_tuning.tasks import Task, event_sentences
+from course_utils.instruction_tuning.tasks import Task, told
 from course_utils.instruction_tuning.talks import Message
 from course_utils.intervals import count_interval, mean_interval
 from course_utils.pretrained import UNSEEN
@@ -104,7 +140,8 @@ claims.expect(
     "a base model continues text, it does not answer",
     source=Source("Kiến trúc mô hình ngôn ngữ lớn", "instruction tuning"),
     published="continues",
-    criterion="asked in a chat, at most 0.1 of its answers are right at each of four decodings; and with two "
+    criterion="asked in a chat, at most 0.1 of its answers are right at each of four decodings; "
+    "and with two "
     "solved examples before the question it does not name the holder of a toy more often than "
     "copying the last name does (95 % intervals); partly if only the first",
     holds=lambda m: m["chat"] <= 0.1 and m["few-shot"] < m["last name"],
@@ -119,7 +156,8 @@ claims.expect(
         "https://arxiv.org/abs/2109.01652",
     ),
     published="improves",
-    criterion="of four kinds, each left out in three seeds, at least three are right at least 0.1 more often "
+    criterion="of four kinds, each left out in three seeds, at least three are right at least "
+    "0.1 more often "
     "than both a constant answer and the story's last event; partly if one or two are",
     holds=lambda m: m >= 3,
     partly=lambda m: m >= 1,
@@ -129,7 +167,8 @@ claims.expect(
     "synthetic data can teach the edge cases that ordinary data lacks",
     source=Source("a vendor's article on scaling", "post-training scaling"),
     published="improves",
-    criterion="240 synthetic tasks with new names make answers about unseen stories with these names right "
+    criterion="240 synthetic tasks with new names make answers about unseen stories with these "
+    "names right "
     "at least 0.05 more often than 240 ordinary tasks do, in each of three seeds, and so "
     "with names that no task had; partly if only with the names of the tasks",
     holds=lambda m: min(m["synthetic"]) >= 0.05 and min(m["never"]) >= 0.05,
@@ -144,8 +183,10 @@ claims.expect(
         "https://arxiv.org/abs/2207.05221",
     ),
     published="mostly",
-    criterion="the interval of the AUC lies above 0.6 both for right against wrong answers, and for answers "
-    "about toys that are there against those about toys that are not; partly if only one",
+    criterion="the interval of the AUC lies above 0.6 for right answers against each of: wrong "
+    "answers of "
+    "the same kind, answers about toys that are not there, secret words that nobody gave; partly if "
+    "against one or two",
     holds=lambda m: min(m) > 0.6,
     partly=lambda m: max(m) > 0.6,
 )
@@ -158,7 +199,8 @@ claims.expect(
         "https://arxiv.org/abs/2203.02155",
     ),
     published="prevents",
-    criterion="in each of three seeds replay prevents at least 0.8 of the loss on stories that tuning on answers "
+    criterion="in each of three seeds replay prevents at least 0.8 of the loss on stories that "
+    "tuning on answers "
     "adds, and at the best of four decodings at most 0.05 fewer answers are right; "
     "partly if it prevents at least half",
     holds=lambda m: min(m["kept"]) >= 0.8 and max(m["cost"]) <= 0.05,
@@ -177,6 +219,9 @@ claims.criteria()
 for task in instructions(seed=8, n=7):
     print(f"{task.name:<9}… {task.user[-50:]}\n{'':<11}{task.answer}")
 
+# %% [markdown]
+# `grade` decides, and leaves the wording free where it can:
+
 # %%
 who = instructions(seed=8, n=1, tasks=["who"])[0]
 for said in (who.answer, f"It is {who.facts['holder']}.", "Tom and Zoe."):
@@ -190,8 +235,14 @@ for said in (who.answer, f"It is {who.facts['holder']}.", "Tom and Zoe."):
 # %% tags=["display"]
 # @title From messages to tokens, and which of them the assistant learns
 d = Diagram()
-ROW = (("<user>", 1.9, "orange"), ("Who has it ?", 3.0, "sky"), ("<end of turn>", 3.0, "orange"),
-       ("<assistant>", 2.8, "orange"), ("Zoe .", 1.8, "green"), ("<end of turn>", 3.0, "green"))
+ROW = (
+    ("<user>", 1.9, "orange"),
+    ("Who has it ?", 3.0, "sky"),
+    ("<end of turn>", 3.0, "orange"),
+    ("<assistant>", 2.8, "orange"),
+    ("Zoe .", 1.8, "green"),
+    ("<end of turn>", 3.0, "green"),
+)
 x = 0.0
 placed = []
 for text, width, color in ROW:
@@ -202,8 +253,10 @@ said_box = d.box("a message of the assistant", 12.8, 2.2, width=5.6, color="gree
 d.arrow(asked_box, placed[1])
 d.arrow(said_box, placed[4])
 d.note("green: what the assistant learns to write", 12.8, -1.1)
-d.picture("Two messages become one row: <user>, the question, <end of turn>, <assistant>, the answer, "
-          "<end of turn>. The assistant learns the answer and the end after it.")
+d.picture(
+    "Two messages become one row: <user>, the question, <end of turn>, <assistant>, the answer, "
+    "<end of turn>. The assistant learns the answer and the end after it."
+)
 
 
 # %% [markdown]
@@ -294,7 +347,7 @@ clozes = [cloze(task) == holder for task, holder in zip(asked, holders, strict=T
 
 # %%
 solved = sorted(instructions(4, 60, tasks=["who"]), key=lambda task: len(task.ids))[:2]
-few = asked[:45]
+few = asked[:40]
 prompts = [few_shot_prompt(task, solved) for task in few]
 
 
@@ -305,23 +358,29 @@ def in_few_shots(**settings):
 
 
 by_shots = decodings(in_few_shots, few)
-in_chat = decodings(lambda **s: answers(base, few, n_new=10, **s), few)
+all_kinds = instructions(UNSEEN, 49)
+in_chat = decodings(ask(base, all_kinds), all_kinds)
 
 
 # %% tags=["display"]
 # @title Measured: who has the toy, in every way, with 95 % intervals
 def print_decodings(rows):
     """A line for each model: right answers and variety at every temperature."""
-    print(f"{'':<24}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES))
+    print(f"{'':<26}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES))
     for name, found in rows.items():
         cells = [f"{right.mean():.2f} ({new.mean():.2f})" for right, new in found.values()]
-        print(f"{name:<24}" + "".join(f"{cell:>15}" for cell in cells))
+        print(f"{name:<26}" + "".join(f"{cell:>14}" for cell in cells))
     print("right answers, and variety in brackets")
 
 
-print_decodings({"asked in a chat": in_chat, "two examples before": by_shots})
+print_decodings(
+    {
+        "who, two examples before": by_shots,
+        "all kinds, in a chat": in_chat,
+    }
+)
 lines = {"chance, of two children": (0.5, 0.0), "the last name": copied, "cloze": clozes}
-fig, ax = subplots(figsize=(9, 3.8))
+fig, ax = subplots(figsize=(9, 4.2))
 names = []
 for y, (name, hits) in enumerate(lines.items()):
     share = 0.5 if isinstance(hits, tuple) else np.mean(hits)
@@ -329,14 +388,14 @@ for y, (name, hits) in enumerate(lines.items()):
     ax.plot([low, high], [y, y], color=COLORS["green"], linewidth=3)
     ax.plot(share, y, "o", color=COLORS["green"], markersize=9)
     names.append(name)
-for name, found, color, mark in (
+for way, found, color, mark in (
     ("two examples", by_shots, "blue", "s"),
-    ("chat", in_chat, "orange", "^"),
+    ("all kinds in a chat", in_chat, "orange", "^"),
 ):
     for t, (right, _) in found.items():
         ax.plot(right.mean(), len(names), mark, color=COLORS[color], markersize=9)
-        names.append(f"{name}, {f'T = {t}' if t else 'greedy'}")
-ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.03, 1.03), xlabel="holder named")
+        names.append(f"{way}, {f'T = {t}' if t else 'greedy'}")
+ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.03, 1.03), xlabel="right answers")
 ax.invert_yaxis()
 best_shots = max(by_shots.values(), key=lambda found: found[0].mean())[0]
 copy_low = count_interval(sum(copied), len(copied))[0]
@@ -347,22 +406,26 @@ claims.measure(
         "few-shot": sum(mean_interval(best_shots)),
         "last name": copy_low,
     },
-    shown=f"in a chat at most {max(right.mean().item() for right, _ in in_chat.values()):.2f}; two examples "
+    shown=f"in a chat at most {max(right.mean().item() for right, _ in in_chat.values()):.2f}; "
+    f"two examples "
     f"{best_shots.mean():.1f}, the last name {np.mean(copied):.1f}, a cloze {np.mean(clozes):.1f}",
     reason="It continues; what it knows shows in a cloze.",
 )
-assert np.mean(clozes) > np.mean(copied) + 0.2 > best_shots.mean() + 0.3
-show(fig, f"The cloze names {np.mean(clozes):.2f} of the holders, the last name {np.mean(copied):.2f}, "
-          f"two solved examples {best_shots.mean():.2f} at best, the chat almost none.")
+assert np.mean(clozes) > np.mean(copied) + 0.2 and np.mean(copied) > best_shots.mean() + 0.15
+show(
+    fig,
+    f"The cloze names {np.mean(clozes):.2f} of the holders, the last name {np.mean(copied):.2f}, "
+    f"two solved examples {best_shots.mean():.2f} at best.",
+)
 reveal("instruction_tuning.knows", "the cloze")
 
 
 # %% [markdown]
-# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. Yet the cloze is far above its baselines, so the model *has* the knowledge. What it lacks is the habit of giving it when asked.
+# The few-shot prompt does worse than copying the last name, at every temperature: this small model goes on with the story. In a chat hardly one task of any kind is right. Yet the cloze is far above its baselines. The model *has* the knowledge; it lacks the habit of giving it when asked.
 #
 # ## Learn the answer alone
 #
-# **Question.** How do you teach an answer? Show many. **Supervised fine-tuning** is training, with the next token as the target, on examples of prompt and answer. Training so on many kinds of instructions is **instruction tuning**. One thing is new: only the answer counts. Nobody wants a model that asks the questions.
+# **Question.** How do you teach an answer? Show many. In **supervised fine-tuning** a model is trained, with the next token as the target, on examples of prompt and answer. Training so on many kinds of instructions is **instruction tuning**. One thing is new: only the answer counts. Nobody wants a model that asks the questions.
 
 # %% [markdown]
 # ### Exercise 2 · what counts
@@ -449,22 +512,19 @@ rows = [task.ids for task in instructions(seed=0, n=2400)]
 draw_tasks = rows_of(rows, batch=8, mask=answer_mask)
 pupil = tune(instruction_tuning.base_with_chat(), draw_tasks, loss_fn=answer_loss)
 
+# %% [markdown]
+# What does it say now to seven unseen tasks, one of each kind?
+
 # %%
 test = instructions(UNSEEN, 70)
 for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
     print(f"{task.name:<9}{said}")
 
-
 # %% [markdown]
-# It answers. How well? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
+# It answers, and errs. How often? Once more at every decoding, beside the storyteller and the stored assistant, which had 24 times as many examples.
 
 # %%
-def in_few_words(**settings):
-    """The storyteller's answers, cut off: it never ends a turn by itself."""
-    return answers(base, test[:35], n_new=12, **settings)
-
-
-scores = {"storyteller": decodings(in_few_words, test[:35])}
+scores = {"storyteller": in_chat}
 for name, model in (("your assistant", pupil), ("the stored assistant", helper)):
     scores[name] = decodings(ask(model, test), test)
 
@@ -495,21 +555,31 @@ predict(
 )
 
 # %%
-told = {"known": beginnings(UNSEEN, 60), "new": beginnings(UNSEEN, 60, NEW_NAMES)}
+begun = {"known": beginnings(UNSEEN, 60), "new": beginnings(UNSEEN, 60, NEW_NAMES)}
 models = {"storyteller": base, "your assistant": pupil, "the stored assistant": helper}
-losses = {(name, names, repeated): losses_by_story(model, told[names], repeated)
-          for name, model in models.items() for names in told for repeated in (False, True)}
+losses = {(name, names, repeated): losses_by_story(model, begun[names], repeated)
+          for name, model in models.items() for names in begun for repeated in (False, True)}
 
 # %% tags=["display"]
 # @title Measured: loss on stories before and after, and the rise of each story
-PARTS = {("known", False): "all words, known names", ("new", False): "all words, new names",
-         ("known", True): "repeated known names", ("new", True): "repeated new names"}
+PARTS = {
+    ("known", False): "all words, known names",
+    ("new", False): "all words, new names",
+    ("known", True): "repeated known names",
+    ("new", True): "repeated new names",
+}
 fig, ax = subplots(figsize=(9, 3.2))
 rises = {}
 for y, (part, said) in enumerate(PARTS.items()):
     for name, color, mark in zip(models, ("black", "blue", "orange"), "os^", strict=True):
-        ax.plot(losses[name, *part].nanmean(), y, mark, color=COLORS.get(color, color), markersize=9,
-                label=name if not y else None)
+        ax.plot(
+            losses[name, *part].nanmean(),
+            y,
+            mark,
+            color=COLORS.get(color, color),
+            markersize=9,
+            label=name if not y else None,
+        )
     for name in ("your assistant", "the stored assistant"):
         change = losses[name, *part] - losses["storyteller", *part]
         rises[name, said] = mean_interval(change[~change.isnan()])
@@ -526,8 +596,11 @@ assert stored[most][0] - stored[most][1] > rest
 now = losses["your assistant", "known", False].mean().item()
 known = [run["stories"]["known"] for run in runs["answers"]]
 assert min(known) - 0.3 < now < max(known) + 0.3, (now, known)
-show(fig, f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
-          f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.")
+show(
+    fig,
+    f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
+    f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.",
+)
 reveal("instruction_tuning.stories", now, ".2f")
 reveal("instruction_tuning.lost", most)
 
@@ -536,13 +609,14 @@ reveal("instruction_tuning.lost", most)
 #
 # ### A cure: replay
 #
-# **Question.** Why not let it tell stories meanwhile? **Replay** is the mixing of old training text into the new training. Here two rows of plain stories stand in each batch beside the eight tasks, and all their tokens count. A second idea: let every token of the tasks count, since prompts hold stories. Both were recorded for three seeds, with the run that you just made.
+# **Question.** Why not let it tell stories meanwhile? In **replay** old training text is mixed into the new training. Here two rows of plain stories stand in each batch beside the eight tasks, and all their tokens count. A second idea: let every token of the tasks count, since prompts hold stories. Both were recorded for three seeds, with the run that you just made.
 
 # %% tags=["display"]
 # @title Predict: what does replay cost?
 predict(
     "instruction_tuning.replay",
-    "After the same 200 steps, tuning with replay gives … right answers, at the best temperature, than tuning on answers alone",
+    "After the same 200 steps, tuning with replay gives … right answers, at the best "
+    "temperature, than tuning on answers alone",
     ["at least 0.1 more", "about as many", "at least 0.1 fewer"],
 )
 
@@ -553,8 +627,10 @@ floor = losses["storyteller", "known", False].mean().item()
 fig, axes = subplots(1, 2, figsize=(10, 3.6), sharey=True)
 best = {way: [max(run["right"].values()) for run in runs[way]] for way in WAYS}
 live_best = max(right.mean().item() for right, _ in scores["your assistant"].values())
-at = {key: {way: [run["stories"][key] for run in runs[way]] for way in WAYS}
-      for key in ("known", "new, repeated names")}
+at = {
+    key: {way: [run["stories"][key] for run in runs[way]] for way in WAYS}
+    for key in ("known", "new, repeated names")
+}
 cost_in_nats = at["known"]
 for ax, (key, names, repeated) in zip(
     axes, (("known", "known", False), ("new, repeated names", "new", True)), strict=True
@@ -568,14 +644,20 @@ for ax, (key, names, repeated) in zip(
 axes[0].set(ylabel="right answers", title="stories with known names")
 axes[1].set(title="repeated new names")
 axes[0].legend(loc="lower right")
-print(f"{'':<20}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES) + "   stories")
+print(
+    f"{'':<20}" + "".join(f"{f'T = {t}' if t else 'greedy':>15}" for t in TEMPERATURES) + "   stories"
+)
 for way, name in WAYS.items():
     cells = [
         f"{np.mean([run['right'][str(t)] for run in runs[way]]):.2f} "
-        f"({np.mean([run['variety'][str(t)] for run in runs[way]]):.2f})" for t in TEMPERATURES
+        f"({np.mean([run['variety'][str(t)] for run in runs[way]]):.2f})"
+        for t in TEMPERATURES
     ]
-    print(f"{name:<20}" + "".join(f"{cell:>15}" for cell in cells)
-          + f"   {np.mean(cost_in_nats[way]):.2f} nats")
+    print(
+        f"{name:<20}"
+        + "".join(f"{cell:>15}" for cell in cells)
+        + f"   {np.mean(cost_in_nats[way]):.2f} nats"
+    )
 pairs = list(zip(cost_in_nats["answers"], cost_in_nats["replay"], strict=True))
 kept = [(a - r) / (a - floor) for a, r in pairs]
 costs = [a - r for a, r in zip(best["answers"], best["replay"], strict=True)]
@@ -591,13 +673,22 @@ assert max(cost_in_nats["everything"]) < min(cost_in_nats["replay"])
 assert max(cost_in_nats["replay"]) < min(cost_in_nats["answers"]) - 0.3
 assert max(lost["replay"]) < min(lost["everything"]) - 0.5
 assert np.mean(lost["everything"]) < np.mean(lost["answers"]) and np.mean(costs) > 0.02
-show(fig, f"Stories cost {np.mean(cost_in_nats['answers']):.1f} nats after tuning on answers alone, "
-          f"{np.mean(cost_in_nats['replay']):.1f} with replay. Repeated new names: "
-          f"{np.mean(lost['answers']):.1f}, every token {np.mean(lost['everything']):.1f}, replay "
-          f"{np.mean(lost['replay']):.1f}.")
+show(
+    fig,
+    f"Stories cost {np.mean(cost_in_nats['answers']):.1f} nats after tuning on answers alone, "
+    f"{np.mean(cost_in_nats['replay']):.1f} with replay. Repeated new names: "
+    f"{np.mean(lost['answers']):.1f}, every token {np.mean(lost['everything']):.1f}, replay "
+    f"{np.mean(lost['replay']):.1f}.",
+)
 difference = np.mean(best["replay"]) - np.mean(best["answers"])
-reveal("instruction_tuning.replay", "about as many" if abs(difference) < 0.1 else
-       "at least 0.1 fewer" if difference < 0 else "at least 0.1 more")
+reveal(
+    "instruction_tuning.replay",
+    "about as many"
+    if abs(difference) < 0.1
+    else "at least 0.1 fewer"
+    if difference < 0
+    else "at least 0.1 more",
+)
 
 
 # %% [markdown]
@@ -637,7 +728,8 @@ edge_cases = check("instruction_tuning.edge_cases", edge_cases)
 # @title Predict: whose names?
 predict(
     "instruction_tuning.edges",
-    "After 240 synthetic tasks with six new names, compared with 240 ordinary ones, at least 0.05 more answers are right for stories with …",
+    "After 240 synthetic tasks with six new names, compared with 240 ordinary ones, at least "
+    "0.05 more answers are right for stories with …",
     ["these six names only", "these six and the other six", "neither"],
 )
 
@@ -648,25 +740,33 @@ for name, tasks in more.items():
     draw = rows_of([task.ids for task in tasks], batch=8, mask=answer_mask)
     after[name] = tune(pretrained.assistant(), draw, more=True, loss_fn=answer_loss)
 
-# %%
 GROUPS = {"the six names": SYNTHETIC, "the other six": NEVER}
-by_names = {(name, group): decodings(ask(model, tests_with(names, 40)), tests_with(names, 40))
+by_names = {(name, group): decodings(ask(model, unseen_with(names, 40)), unseen_with(names, 40))
             for name, model in after.items() for group, names in GROUPS.items()}
 
 # %% tags=["display"]
 # @title Measured: live at every decoding, and three recorded seeds
-print_decodings({f"{name[:12]}, {group}": found for (name, group), found in by_names.items()})
+print_decodings(
+    {
+        f"{name.removeprefix('the ').split()[0]}, {group}": found
+        for (name, group), found in by_names.items()
+    }
+)
 gains = {}
 for key, said in (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names")):
     shares = {arm: [run["names"][key] for run in runs[arm]] for arm in ("edge cases", "ordinary")}
     gains[key] = [a - b for a, b in zip(*shares.values(), strict=True)]
-    print(f"recorded, greedy, {said:<14} synthetic {[f'{x:.2f}' for x in shares['edge cases']]}, "
-          f"ordinary {[f'{x:.2f}' for x in shares['ordinary']]}")
+    print(
+        f"recorded, greedy, {said:<14} synthetic {[f'{x:.2f}' for x in shares['edge cases']]}, "
+        f"ordinary {[f'{x:.2f}' for x in shares['ordinary']]}"
+    )
 claims.measure(
     "F11",
     gains,
-    shown=f"with the names of the tasks {min(gains['synthetic']):+.2f} to {max(gains['synthetic']):+.2f} "
-    f"against ordinary tasks; with other new names {min(gains['never']):+.2f} to {max(gains['never']):+.2f}",
+    shown=f"with the names of the tasks {min(gains['synthetic']):+.2f} to "
+    f"{max(gains['synthetic']):+.2f} "
+    f"against ordinary tasks; with other new names {min(gains['never']):+.2f} to "
+    f"{max(gains['never']):+.2f}",
     reason="It teaches the cases that it holds.",
 )
 unchanged = by_names["the stored assistant", "the six names"][0.0][0].mean().item()
@@ -675,16 +775,39 @@ fig, ax = subplots(figsize=(9, 2.8))
 for y, (key, said) in enumerate(
     (("synthetic", "the six names"), ("never", "the other six"), ("known", "known names"))
 ):
-    for arm, color, mark, aside in (("edge cases", "green", "o", -0.12), ("ordinary", "blue", "s", 0.12)):
-        ax.plot([run["names"][key] for run in runs[arm]], [y + aside] * 3, mark, markersize=9,
-                color=COLORS[color], label=f"240 {arm}" if not y else None)
-ax.set(yticks=range(3), yticklabels=["the six names", "the other six", "known names"], xlim=(0.4, 1),
-       xlabel="right answers, greedy, three seeds", ylim=(2.5, -0.5))
-ax.legend(loc="upper left")
-show(fig, f"Synthetic minus ordinary: the six names {np.mean(gains['synthetic']):+.2f}, the other six "
-          f"{np.mean(gains['never']):+.2f}, known names {np.mean(gains['known']):+.2f}.")
-reveal("instruction_tuning.edges", "these six and the other six" if np.mean(gains["never"]) >= 0.05
-       else "these six names only" if np.mean(gains["synthetic"]) >= 0.05 else "neither")
+    for arm, color, mark, aside in (
+        ("edge cases", "green", "o", -0.12),
+        ("ordinary", "blue", "s", 0.12),
+    ):
+        ax.plot(
+            [run["names"][key] for run in runs[arm]],
+            [y + aside] * 3,
+            mark,
+            markersize=9,
+            color=COLORS[color],
+            label=f"240 {arm}" if not y else None,
+        )
+ax.set(
+    yticks=range(3),
+    yticklabels=["the six names", "the other six", "known names"],
+    xlim=(0.2, 1),
+    xlabel="right answers, greedy, three seeds",
+    ylim=(2.5, -0.5),
+)
+ax.legend(loc="center left")
+show(
+    fig,
+    f"Synthetic minus ordinary: the six names {np.mean(gains['synthetic']):+.2f}, the other six "
+    f"{np.mean(gains['never']):+.2f}, known names {np.mean(gains['known']):+.2f}.",
+)
+reveal(
+    "instruction_tuning.edges",
+    "these six and the other six"
+    if np.mean(gains["never"]) >= 0.05
+    else "these six names only"
+    if np.mean(gains["synthetic"]) >= 0.05
+    else "neither",
+)
 
 
 # %% [markdown]
@@ -700,34 +823,39 @@ def without_reading(kind):
     tests = instructions(UNSEEN, 30, tasks=[kind])
     said = [task.answer for task in instructions(0, 20, tasks=[kind])]
     share = max(np.mean([grade(task, answer) for task in tests]) for answer in said)
-    last = [event_sentences(task.facts["events"][-1], task.facts["toy"])[0] if task.facts["events"] else ""
-            for task in tests]
-    return share, np.mean([grade(*pair) for pair in zip(tests, last, strict=True)])
+    last = [told(task.facts["events"], task.facts["toy"])[-1:] for task in tests]
+    right = [bool(event) and grade(task, event[0][0]) for task, event in zip(tests, last, strict=True)]
+    return share, np.mean(right)
 
 
 fixed = {kind: without_reading(kind) for kind in LEFT_OUT}
+long = instruction_tuning.accuracy(helper, instructions(UNSEEN, 120, tasks=LEFT_OUT))
 
 # %% tags=["display"]
 # @title Recorded: four kinds, each left out in three seeds
 found = {kind: [run["kinds"][kind] for run in runs[f"without {kind}"]] for kind in LEFT_OUT}
-print(f"{'':<10}constant  last event  shown, three seeds   never shown")
+print(f"{'':<10}constant  last event  shown: 200 steps      1200     never shown")
 for kind in LEFT_OUT:
     shown = [run["kinds"][kind] for run in runs["answers"]]
-    print(f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        {', '.join(f'{x:.2f}' for x in shown)}    "
-          f"{', '.join(f'{x:.2f}' for x in found[kind])}")
+    print(
+        f"{kind:<10}{fixed[kind][0]:.2f}      {fixed[kind][1]:.2f}        "
+        f"{', '.join(f'{x:.2f}' for x in shown)}    {long[kind]:.2f}     "
+        f"{', '.join(f'{x:.2f}' for x in found[kind])}"
+    )
 followed = sum(min(found[kind]) >= max(fixed[kind]) + 0.1 for kind in LEFT_OUT)
 claims.measure(
     "F10",
     followed,
     shown=f"{followed} of 4 kinds; the best seed of any kind {max(map(max, found.values())):.2f}",
-    reason="Six kinds of task and 0.9 million parameters; the source has over sixty data sets and saw no gain "
+    reason="Six kinds of task and 0.9 million parameters; the source has over sixty data sets "
+    "and saw no gain "
     "for its small models either.",
 )
 assert all(np.mean(found[k]) < np.mean([r["kinds"][k] for r in runs["answers"]]) for k in LEFT_OUT)
-assert followed == 0 and np.mean(found["retell"]) > 0.1
+assert followed == 0 and np.mean(found["retell"]) > 0.1 and fixed["continue"][0] > 0.6
 
 # %% [markdown]
-# Answers are greedy, 15 to each kind and seed. Nothing was learnt for *where*, *happened* and *continue* beyond a constant answer. *Retell* looks better, until you read the last column of baselines: the grader takes the last event alone as a very short story, so a model that answers another question is right there. This model learnt kinds of task, not to follow instructions. Wei and others needed far larger models for their gain.
+# All are greedy, the recorded ones 15 tasks a kind. Read the baselines first: one constant sentence is nearly always a possible next sentence of a story, and the last event often names the place. Against them no left-out kind has gained anything. *Retell* looks better than nothing, but the grader takes the last event alone for a very short story: a model that answers *happened* is right there. And 200 steps are too few even for some kinds that were shown. This model learns kinds of task; Wei and others found the gain in far larger models.
 #
 # ## A conversation
 #
@@ -742,7 +870,8 @@ for message in talk_of(talks[0])[1:]:
 # @title Predict: the third question
 predict(
     "instruction_tuning.turns",
-    "“Where are they?” as the third question of a talk. Compared with the same question asked first, right answers are …",
+    "“Where are they?” as the third question of a talk. Compared with the same question asked "
+    "first, right answers are …",
     ["more", "as many, within 0.1", "at least 0.1 fewer"],
 )
 
@@ -758,73 +887,142 @@ def right(turn, said):
     return [grade(tasks[turn], text) for tasks, text in zip(talks, said, strict=True)]
 
 
-first = {turn: right(turn, answers(helper, [with_story(tasks[turn]) for tasks in talks])) for turn in (1, 2)}
+alone = {turn: [with_story(tasks[turn]) for tasks in talks] for turn in (1, 2)}
+first = {turn: right(turn, answers(helper, alone[turn])) for turn in (1, 2)}
 later = {turn: right(turn, in_talk(helper, turn)) for turn in (1, 2)}
 
 # %% [markdown]
 # A cure by the same tools: 240 talks of three questions each, written by your template. Your mask counts all three answers.
 
 # %%
-lessons = [talk_of(follow_ups(task), last_answer=True) for task in instructions(0, 240, tasks=["who"])]
-rows = [torch.tensor(tokenizer(write_chat(talk, False))["input_ids"]) for talk in lessons]
-talker = tune(pretrained.assistant(), rows_of(rows, batch=8, mask=answer_mask), more=True, loss_fn=answer_loss)
+whole = [talk_of(follow_ups(task), last_answer=True) for task in instructions(0, 240, tasks=["who"])]
+rows = [torch.tensor(tokenizer(write_chat(talk, False))["input_ids"]) for talk in whole]
+draw = rows_of(rows, batch=8, mask=answer_mask)
+talker = tune(pretrained.assistant(), draw, more=True, loss_fn=answer_loss)
 cured = {turn: right(turn, in_talk(talker, turn)) for turn in (1, 2)}
 
 # %% tags=["display"]
 # @title Measured: the second and third question, and the cure at every decoding
 third = [tasks[2] for tasks in talks]
-print_decodings({
-    "third turn, stored": decodings(lambda **s: in_talk(helper, 2, **s), third),
-    "third turn, after talks": decodings(lambda **s: in_talk(talker, 2, **s), third),
-})
+print_decodings(
+    {
+        "third turn, stored": decodings(lambda **s: in_talk(helper, 2, **s), third),
+        "third turn, after talks": decodings(lambda **s: in_talk(talker, 2, **s), third),
+    }
+)
 fig, ax = subplots(figsize=(9, 3.0))
-for y, (turn, hits, said) in enumerate((turn, table[turn], said) for turn in (1, 2) for table, said in (
-    (first, "asked first"), (later, "in the talk"), (cured, "in the talk, after 240 talks"))):
+for y, (turn, hits, said) in enumerate(
+    (turn, table[turn], said)
+    for turn in (1, 2)
+    for table, said in (
+        (first, "asked first"),
+        (later, "in the talk"),
+        (cured, "in the talk, after 240 talks"),
+    )
+):
     low, high = count_interval(sum(hits), len(hits))
     color = COLORS[("blue", "vermillion", "green")[y % 3]]
     ax.plot([low, high], [y, y], color=color, linewidth=3)
     ax.plot(np.mean(hits), y, "os^"[y % 3], color=color, markersize=9)
-ax.set(yticks=range(6), yticklabels=[f"{kind}, {said}" for kind in ("happened last?", "where?") for said in
-       ("asked first", "later in the talk", "after 240 talks")], xlim=(0, 1.02), xlabel="right answers, greedy")
+ax.set(
+    yticks=range(6),
+    yticklabels=[
+        f"{kind}, {said}"
+        for kind in ("happened last?", "where?")
+        for said in ("asked first", "later in the talk", "after 240 talks")
+    ],
+    xlim=(0, 1.02),
+    xlabel="right answers, greedy",
+)
 ax.invert_yaxis()
+assert all(np.mean(later[turn]) < np.mean(first[turn]) - 0.05 for turn in (1, 2))
 drop = np.mean(later[2]) - np.mean(first[2])
 lived = [np.mean(cured[turn]) for turn in (1, 2)]
 for turn in (1, 2):
     recorded_turn = [run["talks"][turn] for run in runs["talks"]]
     control = [run["talks"][turn] for run in runs["ordinary"]]
-    print(f"question {turn + 1}, recorded: after talks {[f'{x:.2f}' for x in recorded_turn]}, "
-          f"after as many ordinary tasks {[f'{x:.2f}' for x in control]}")
+    print(
+        f"question {turn + 1}, recorded: after talks {[f'{x:.2f}' for x in recorded_turn]}, "
+        f"after as many ordinary tasks {[f'{x:.2f}' for x in control]}"
+    )
     assert min(recorded_turn) - 0.15 < lived[turn - 1] < max(recorded_turn) + 0.15
     assert min(recorded_turn) > max(control)
-show(fig, f"Third question: {np.mean(first[2]):.2f} asked first, {np.mean(later[2]):.2f} in the talk, "
-          f"{lived[1]:.2f} after training on talks.")
-reveal("instruction_tuning.turns", "more" if drop > 0.1 else "as many, within 0.1" if drop > -0.1
-       else "at least 0.1 fewer")
+show(
+    fig,
+    f"Third question: {np.mean(first[2]):.2f} asked first, {np.mean(later[2]):.2f} in the talk, "
+    f"{lived[1]:.2f} after training on talks.",
+)
+reveal(
+    "instruction_tuning.turns",
+    "more" if drop > 0.1 else "as many, within 0.1" if drop > -0.1 else "at least 0.1 fewer",
+)
 
 # %% [markdown]
-# TALK_TEXT
+# The same questions are answered less well later in a talk than when they come first, with the story just before them. 240 talks mend that in every seed, and as many ordinary tasks do not. Nothing new was taught about stories; the model learnt where to look when a talk goes on.
 #
 # ## Facts that are not there
 #
-# **Question.** You ask who has the kite, and the story has no kite. A true answer is "Nobody has the kite." What a model says without any ground in its text is called a **hallucination**. How often does the assistant name a child, and does its probability tell you?
+# **Question.** What does the assistant say where there is nothing to say? What a model states without any ground in its text is called a **hallucination**. Two tests. You ask who has the kite, and the story has no kite. And you ask for a secret word, with a system that says "You may tell it." and never gave one.
+
+# %% tags=["display"]
+# @title Predict: who has the kite?
+predict(
+    "instruction_tuning.absent",
+    "The story is about Anna's puzzle. You ask: “Who has the kite?” What does the assistant say "
+    "most often, greedily?",
+    ["“Nobody has the kite.”", "“Anna has the kite.”", "“Anna has the puzzle.”"],
+)
 
 # %%
 absent = [about_another_toy(task, number) for number, task in enumerate(asked)]
-for task, said in zip(absent[:4], answers(helper, absent[:4]), strict=True):
-    print(f"… {task.user[-40:]:<42}{said}")
-
-
-# %%
-def names_nobody(task, text):
-    """No child has what is not there."""
-    return last_name(split_words(text)) is None
-
-
-honest = decodings(ask(helper, absent), absent, judge=names_nobody)
+said_absent = answers(helper, absent)
+wordings = TEXTS["ask_secret"]["train"] + TEXTS["ask_secret"]["held_out"]
+no_secret = [Task("secret", "You may tell it.", text, "", {}) for text in wordings]
+said_secret = answers(helper, no_secret)
+print(absent[0].user[-18:], said_absent[0])
+print(no_secret[0].user, said_secret[0])
 
 
 # %% [markdown]
-# Is it at least less sure of these answers? The confidence of an answer is the geometric mean of its tokens' probabilities. You need a number that says how well confidence separates right from wrong, whatever the threshold.
+# A program can grade this, too: no child for an absent toy, no word without a secret. Is a low temperature of any help?
+
+# %%
+def names_nobody(task, text):
+    """No child is said to have what is not there."""
+    return last_name(split_words(text)) is None
+
+
+def invents_nothing(task, text):
+    """No word is given away that nobody set."""
+    return "secret word is" not in text
+
+
+toys_asked = decodings(ask(helper, absent[:40]), absent[:40], judge=names_nobody)
+secrets_asked = decodings(ask(helper, no_secret), no_secret, judge=invents_nothing)
+
+# %% tags=["display"]
+# @title Measured: questions without an answer, at every decoding
+print_decodings({"no child for an absent toy": toys_asked, "no word without a secret": secrets_asked})
+own = [task.facts["toy"] in split_words(text) for task, text in zip(asked, said_absent, strict=True)]
+other = [task.facts["toy"] in split_words(text) for task, text in zip(absent, said_absent, strict=True)]
+print(
+    f"{len(absent)} stories: {sum(own)} answers name the story's own toy, {sum(other)} the one asked for"
+)
+words = {text.split()[-1] for text in said_secret}
+print(
+    f"{len(wordings)} wordings: {sum('secret word is' in text for text in said_secret)} secret "
+    f"words are told, "
+    f"{len(words)} different"
+)
+assert sum(own) > 0.8 * len(own) and sum(other) < 0.1 * len(other)
+assert max(right.mean() for right, _ in secrets_asked.values()) < 0.5
+reveal("instruction_tuning.absent", "“Anna has the puzzle.”")
+
+
+# %% [markdown]
+# Two different faults. It does not give the kite to Anna: it answers *another* question, the one that it was always asked. In training the toy of the question was the toy of the story, so the word never mattered. The secret word, however, is made up, at every temperature.
+#
+# Can you tell from its confidence? That is here the geometric mean of the answer's token probabilities. You need a number that says how well it separates right from wrong, whatever the threshold.
 
 # %% [markdown]
 # ### Exercise 5 · does a score tell?
@@ -855,67 +1053,93 @@ auc = check("instruction_tuning.auc", auc)
 # @title Predict: does confidence tell?
 predict(
     "instruction_tuning.confidence",
-    "The AUC of confidence, for right answers about toys that are there against answers that give a child a toy that is not:",
-    {"under 0.4": (0, 0.4), "0.4 to 0.6": (0.4, 0.6), "0.6 to 0.8": (0.6, 0.8), "over 0.8": (0.8, 1.01)},
+    "From which of these does confidence separate right answers almost perfectly?",
+    [
+        "wrong answers to questions of the same kind",
+        "answers about absent toys",
+        "invented secret words",
+        "none of them",
+    ],
 )
 
 # %%
 ordinary = instructions(UNSEEN, 280)
-said = {"there": answers(helper, asked), "absent": answers(helper, absent), "all": answers(helper, ordinary)}
-sure = {"there": confidences(helper, asked, said["there"]), "absent": confidences(helper, absent, said["absent"]),
-        "all": confidences(helper, ordinary, said["all"])}
-invented = torch.tensor([last_name(split_words(text)) is not None for text in said["absent"]])
-good = torch.tensor([grade(*pair) for pair in zip(ordinary, said["all"], strict=True)])
-print(f"absent toys: {auc(sure['there'], sure['absent'][invented]):.1f}")
-print(f"all seven kinds, right against wrong: {auc(sure['all'][good], sure['all'][~good]):.1f}")
+said = answers(helper, ordinary)
+sure = confidences(helper, ordinary, said)
+good = torch.tensor([grade(*pair) for pair in zip(ordinary, said, strict=True)])
+kinds = np.array([task.facts.get("kind", task.name) for task in ordinary])
+print(f"right against wrong, all kinds together: {auc(sure[good], sure[~good]):.1f}")
+
+
+# %% [markdown]
+# Is that good? Kinds differ: *continue* is always less sure and more often wrong. So you compare each wrong answer with right answers of *its own* kind.
+
+# %%
+def of_each(wrong_ones, right_ones):
+    """The AUC of each wrong answer against its right ones; their mean is the AUC of all."""
+    return torch.tensor([auc(right_ones(i), one[None]) for i, one in enumerate(wrong_ones)])
+
+
+wrong_kinds = kinds[~good.numpy()]
+same_kind = of_each(sure[~good], lambda i: sure[good & torch.tensor(kinds == wrong_kinds[i])])
+there = confidences(helper, asked, answers(helper, asked))
+toys = of_each(confidences(helper, absent, said_absent), lambda i: there)
+told_secrets = [task for task in instructions(UNSEEN, 210, tasks=["secret"])
+                if task.facts["asked"] and task.facts["permitted"]]
+permitted = confidences(helper, told_secrets, answers(helper, told_secrets))
+secrets = of_each(confidences(helper, no_secret, said_secret), lambda i: permitted)
 
 # %% tags=["display"]
-# @title Measured: absent toys, and a view: refuse to answer below a confidence
-print_decodings({"names no child": honest})
-toys = [task.facts["toy"] in split_words(text) for task, text in zip(absent, said["absent"], strict=True)]
-print(f"of {len(absent)} greedy answers {invented.sum()} name a child; {sum(toys)} repeat the toy that was asked for")
-
-
-def of_each(right_ones, wrong_ones):
-    """The AUC as a mean over the wrong answers, with its interval over them."""
-    return mean_interval(torch.tensor([auc(right_ones, one[None]) for one in wrong_ones]))
-
-
-tells = {"absent": of_each(sure["there"], sure["absent"][invented]),
-         "all": of_each(sure["all"][good], sure["all"][~good])}
+# @title Measured: whether confidence tells, and a view: refuse to answer below a confidence
+tells = {
+    "wrong, same kind": mean_interval(same_kind),
+    "absent toy": mean_interval(toys),
+    "invented secret": mean_interval(secrets),
+}
 for name, (mean, half) in tells.items():
-    print(f"AUC, {name:<7}{mean:.2f} ± {half:.2f}")
+    print(f"AUC, {name:<17}{mean:.2f} ± {half:.2f}")
 claims.measure(
     "F12",
     [mean - half for mean, half in tells.values()],
-    shown=f"right against wrong {tells['all'][0]:.2f} ± {tells['all'][1]:.2f}; "
-    f"absent toys {tells['absent'][0]:.2f} ± {tells['absent'][1]:.2f}",
-    reason="It tells of doubt between answers, not of a question that has no answer.",
+    shown=", ".join(f"{name} {mean:.1f} ± {half:.1f}" for name, (mean, half) in tells.items()),
+    reason="It tells where the model wavers between words, not where it answers another question.",
 )
-assert invented.float().mean() > 0.9 and tells["all"][0] > tells["absent"][0] + 0.1
+mixed = auc(sure[good], sure[~good])
+assert mixed > 0.7 > tells["absent toy"][0] + 0.1 and tells["wrong, same kind"][0] < mixed - 0.1
+assert tells["invented secret"][0] > 0.95
 
 
 def withhold(below):
-    groups = {"right": sure["all"][good], "wrong": sure["all"][~good], "absent toy": sure["absent"][invented]}
-    fig, ax = subplots(figsize=(9, 3.0))
+    groups = {
+        "right": sure[good],
+        "wrong": sure[~good],
+        "absent toy": confidences(helper, absent, said_absent),
+        "invented secret": confidences(helper, no_secret, said_secret),
+    }
+    fig, ax = subplots(figsize=(9, 3.4))
     shares = []
     for y, ((name, values), color, mark) in enumerate(
-        zip(groups.items(), ("green", "vermillion", "purple"), "o^s", strict=True)
+        zip(groups.items(), ("green", "vermillion", "purple", "orange"), "o^sD", strict=True)
     ):
         spot = np.random.default_rng(y).uniform(-0.25, 0.25, len(values))
         ax.plot(values, y + spot, mark, color=COLORS[color], alpha=0.6, markersize=5)
         shares.append(f"{name} {(values >= below).float().mean():.2f}")
     ax.axvline(below, color="black")
-    ax.set(yticks=range(3), yticklabels=groups, xlabel="confidence of the answer", ylim=(2.6, -0.6))
-    ax.set_title("given at all: " + ", ".join(shares))
+    ax.set(yticks=range(4), yticklabels=groups, xlabel="confidence of the answer", ylim=(3.6, -0.6))
+    ax.set_title("given: " + ", ".join(shares))
     return Picture(fig, f"Answers with a confidence of {below} or more: " + ", ".join(shares) + ".")
 
 
-explore(withhold, below=widgets.FloatSlider(min=0.5, max=1.0, step=0.05, value=0.9, description="at least"))
-reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
+explore(
+    withhold,
+    below=widgets.SelectionSlider(
+        options=[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99], value=0.95, description="at least"
+    ),
+)
+reveal("instruction_tuning.confidence", "invented secret words")
 
 # %% [markdown]
-# It names a child every time that a child holds something, whatever toy you ask for, and it is as sure as ever. Confidence does tell among ordinary answers: there it wavers between two candidates. For a toy that is not there it has no doubt, because nothing in its training asked such a question. **Move the threshold**: before it stops the inventions, it has withheld the right answers.
+# **Move the threshold.** Invented secret words are less likely than told ones: with nothing to copy, the model wavers between many words, and its probability shows it. Answers about absent toys look like any other: it is sure of the wrong question. And the 0.8 of all kinds together was mostly a difference between kinds; within a kind the interval reaches across 0.5.
 #
 # Can you teach it? Again with synthetic data: half of 240 questions are about a toy that is not there.
 
@@ -924,12 +1148,16 @@ reveal("instruction_tuning.confidence", tells["absent"][0], ".2f")
 for arm in ("ordinary", "absent toys"):
     given = ", ".join(f"{run['invented']:.2f}" for run in runs[arm])
     there = ", ".join(f"{run['talks'][0]:.2f}" for run in runs[arm])
-    print(f"{arm:<13} a child is given the toy that is not there: {given}; toys that are there, right: {there}")
-assert max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
-assert max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
+    print(f"{arm:<13} a child is named for an absent toy: {given}; toys that are there, right: {there}")
+assert (
+    max(r["invented"] for r in runs["absent toys"]) < min(r["invented"] for r in runs["ordinary"]) - 0.2
+)
+assert (
+    max(r["talks"][0] for r in runs["absent toys"]) < min(r["talks"][0] for r in runs["ordinary"]) - 0.2
+)
 
 # %% [markdown]
-# It helps, and it costs. The child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. That is the other side of honesty training, over-refusal, and a measure that looks at one side only would not have seen it.
+# It helps, and it costs. A child is named about half as often, but questions about toys that *are* there suffer: the model says "nobody" too readily. A measure that looks only at absent toys would not have seen this price.
 #
 # ## What we verified
 #

@@ -138,7 +138,7 @@ def test_few_shot_prompts_hold_no_answer_of_the_task_itself():
 def test_nothing_of_the_tests_is_in_the_synthetic_tasks():
     edges = runs.edge_cases(0, 60)
     for names in (measures.SYNTHETIC, measures.NEVER):
-        tests = runs.tests_with(names, 60)
+        tests = runs.unseen_with(names, 60)
         assert len(tests) == 60 and not {t.user for t in tests} & {e.user for e in edges}
         assert all(runs.names_of(test) & {*names} for test in tests)
     assert not any(runs.names_of(edge) & {*measures.NEVER} for edge in edges)

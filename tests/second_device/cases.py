@@ -58,6 +58,7 @@ from course_utils.sampling import search
 from course_utils.scaling_laws import runs as scaling_laws
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
 from course_utils.stories import corpus
+from course_utils.superposition import records as superposition_records
 from course_utils.superposition import toy_model as superposition
 from course_utils.test_time_compute import real_model
 from course_utils.test_time_compute import running_sum as test_time_compute
@@ -672,14 +673,24 @@ def facts(d):
 # --- 06 -------------------------------------------------------------------------------------------
 
 
+def own_ways(d):
+    """The toy models with an own read-out, with neurons, and with lengths held at 1."""
+    x = noise(5, 4).to(d).abs()
+    ways = ({"tied": False}, {"neurons": True}, {"unit": True})
+    seeded = torch.Generator(d)
+    superposition_records.measure_crowd(4, 2, torch.tensor([0.5, 0.2]).to(d), steps=2, batch=4)
+    superposition_records.measure_scaling(8, 2, unit=True, seeds=1, steps=2, batch=4)
+    return [superposition.ToyModel(2, 4, 2, generator=seeded.manual_seed(0), **w)(x) for w in ways]
+
+
 def toy_models(d):
     S = torch.tensor([0.0, 0.7]).to(d)
     own = torch.Generator(d).manual_seed(0)
     model = superposition.ToyModel(2, 4, 2, generator=own)
     losses = superposition.train_toy(model, S, steps=4, batch=16, generator=own)
     more = superposition.train_toy(model, S, steps=2, batch=None)
-    paired = superposition.train_toy(
-        model, S, steps=2, batch=8, generator=own, draw=superposition.paired_batch(together=True)
+    zipf = superposition.train_toy(
+        model, S, steps=2, batch=8, generator=own, draw=superposition.zipf_batch(1.0)
     )
     W = model.W.detach()
     assert superposition.arrangement(torch.eye(2).to(d)) == "lone + lone"
@@ -688,9 +699,9 @@ def toy_models(d):
     x = superposition.feature_batch(S, 8, 4, own)
     ideal = superposition.ideal_losses(S[:2], torch.ones(2).to(d)) if d else None
     return (
-        losses, more, paired, x, superposition.reconstruct(x, W, b), superposition.weighted_loss(x, model(x), importance),
-        superposition.expected_loss(W, b, S, importance), superposition.dimensions_per_feature(W), superposition.feature_dimensionality(W),
-        superposition.overlap(W), superposition.geometry(W[1]), superposition.spread_directions(3, 2, 5, torch.Generator(d).manual_seed(0)),
+        losses, more, zipf, own_ways(d), x, superposition.reconstruct(x, W, b), superposition.weighted_loss(x, model(x), importance),
+        superposition.expected_loss(W, b, S, importance), superposition.feature_dimensionality(W),
+        superposition.overlap(W), superposition.geometry(W[1]), superposition.pack_directions(2, 0.3, torch.Generator(d).manual_seed(0)),
         superposition.ablate(x @ W.mT, W, 1), superposition.quadrature(S, 2), ideal,
     )  # fmt: skip
 

@@ -124,58 +124,6 @@ def reconstruct_in_float64(x, W, b, linear=False):
     return wide if linear else wide.relu()
 
 
-# --- weighted_loss --------------------------------------------------------------------------------
-
-
-@right("weighted_loss")
-def loss_with_einsum(x, y, importance):
-    error = x - y
-    return torch.einsum("...bi,...bi,...i->...", error, error, importance) / x.size(-2)
-
-
-@right("weighted_loss")
-def loss_averages_first(x, y, importance):
-    return ((x - y) ** 2).mean(dim=-2).mul(importance).sum(dim=-1)
-
-
-@right("weighted_loss")
-def loss_as_a_product(x, y, importance):
-    squares = (y - x).pow(2)
-    return (squares @ importance.unsqueeze(-1)).squeeze(-1).mean(-1)
-
-
-@right("weighted_loss")
-def loss_in_loops(x, y, importance):
-    total = 0
-    for example in range(x.size(-2)):
-        for i in range(x.size(-1)):
-            total = total + importance[..., i] * (x[..., example, i] - y[..., example, i]) ** 2
-    return total / x.size(-2)
-
-
-@right("weighted_loss")
-def loss_of_torch(x, y, importance):
-    weight = importance.unsqueeze(-2).expand_as(x)
-    return F.mse_loss(x, y, reduction="none").mul(weight).flatten(-2).sum(-1) / x.shape[-2]
-
-
-@right("weighted_loss")
-def loss_instance_by_instance(x, y, importance):
-    if x.ndim == 2:
-        return (importance * (x - y).square()).sum() / len(x)
-    own = importance if importance.ndim > 1 else [importance] * len(x)
-    parts = zip(x, y, own, strict=True)
-    return torch.stack([loss_instance_by_instance(*part) for part in parts])
-
-
-@right("weighted_loss")
-def loss_multiplied_out(x, y, importance):
-    a = x.double()
-    b = y.double()
-    squares = a.square() - 2 * a * b + b.square()
-    return (importance.double() * squares.mean(-2)).sum(-1).to(x.dtype)
-
-
 # --- feature_dimensionality -----------------------------------------------------------------------
 
 
@@ -294,3 +242,40 @@ def ablate_in_float64(hidden, W, feature):
     unit = torch.where(length > 0, w / length, 0.0)
     along = torch.einsum("...bm,...m->...b", hidden.double(), unit)
     return (hidden - along[..., None] * unit[..., None, :]).to(hidden.dtype)
+
+
+# --- border ---------------------------------------------------------------------------------------
+
+
+@right("border")
+def border_in_two_cases(importance):
+    if importance <= 0:
+        raise ValueError("an importance is above 0")
+    if importance <= 1:
+        return 4 * importance / (2 + 5 * importance)
+    return 4 / (2 * importance + 5)
+
+
+@right("border")
+def border_by_halving(importance):
+    if not importance > 0:
+        raise ValueError("an importance is above 0")
+
+    def sharing_pays(p):
+        drop = min(p / 3 - p * p / 4, importance * (p / 3 - p * p / 4))
+        return (1 + importance) * p * p / 6 < drop
+
+    low, high = 0.0, 1.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if sharing_pays(middle) else (low, middle)
+    return low
+
+
+@right("border")
+def border_through_numpy(importance):
+    if importance <= 0:
+        raise ValueError("an importance is above 0")
+    weights = np.array([1.0, importance])
+    slopes = np.array([weights.min() / 4 + weights.sum() / 6, -weights.min() / 3])
+    return float(np.roots(slopes)[0])

@@ -3,15 +3,19 @@ training.
 """
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
+import sweep_superposition
 import torch
 import torch.nn.functional as F
 from scipy import stats
 from scipy.integrate import dblquad
 
+from course_utils import assets
+from course_utils.superposition import records
 from course_utils.superposition import toy_model as superposition
 
 
@@ -61,30 +65,16 @@ def test_a_sparsity_that_is_no_probability_below_one_is_refused(S):
         superposition.feature_batch(torch.tensor([0.5, S]), 4, 3, dice())
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_pairs_come_together_or_never_and_each_feature_keeps_its_density(together):
-    x = superposition.paired_batch(together)(torch.tensor([0.8, 0.6]), 20_000, 4, dice())
-    active = x > 0
-    assert (
-        (active[..., 0::2] == active[..., 1::2]).all()
-        if together
-        else not (active[..., 0::2] & active[..., 1::2]).any()
-    )
-    for rows, p in zip(active.double(), (0.2, 0.4), strict=True):
-        assert (rows.mean(0) - p).abs().max() < 5 * math.sqrt(p * (1 - p) / 20_000)
-    # different pairs do not know each other
-    assert abs(torch.corrcoef(x[1].T)[0, 2]) < 5 / math.sqrt(20_000)
-    both = x[1][(x[1] > 0)[:, :2].any(-1), :2]
-    assert stats.kstest(both[both > 0].numpy(), "uniform").pvalue > 1e-4
-
-
-def test_pairs_that_cannot_be_are_refused():
-    for draw_pairs, S, n in (
-        (superposition.paired_batch(True), 0.5, 3),
-        (superposition.paired_batch(False), 0.4, 4),
-    ):
-        with pytest.raises(ValueError, match="even number"):
-            draw_pairs(torch.tensor([S]), 5, n, dice())
+def test_the_kth_feature_of_a_zipf_world_comes_in_proportion_to_one_over_k():
+    x = superposition.zipf_batch(2.0)(torch.zeros(2), 20_000, 64, dice())
+    assert torch.equal(x[0], x[1])
+    active = (x[0] > 0).double()
+    want = 1 / torch.arange(1, 65)
+    want = 2 * want / want.sum()
+    assert ((active.mean(0) - want).abs() < 5 * (want / 20_000).sqrt() + 1e-4).all()
+    assert active.sum(1).mean().item() == pytest.approx(2, abs=0.05)
+    with pytest.raises(ValueError, match="p > 1"):
+        superposition.zipf_batch(2.0)(torch.zeros(1), 4, 2, dice())
 
 
 # --- The model and its loss -----------------------------------------------------------------------
@@ -339,7 +329,6 @@ def test_the_shapes_of_the_paper_have_their_fractions_at_any_size(W, share):
         superposition.feature_dimensionality(1.3 * W), torch.full((n,), share, dtype=torch.float64)
     )
     assert superposition.feature_dimensionality(W).sum().item() == pytest.approx(W.shape[0])
-    assert superposition.dimensions_per_feature(W).item() == pytest.approx(W.shape[0] / n)
 
 
 @pytest.mark.parametrize(
@@ -399,17 +388,31 @@ def test_the_welch_bound_holds_and_is_reached_by_regular_frames():
         assert superposition.overlap(draw(m, n)).item() > superposition.welch_bound(n, m)
 
 
-@pytest.mark.parametrize(("n", "m"), [(6, 3), (16, 8), (64, 16)])
-def test_directions_that_were_pushed_apart_are_near_the_bound_and_far_better_than_random(n, m):
-    W = superposition.spread_directions(n, m, generator=dice())
-    bound = superposition.welch_bound(n, m)
-    torch.testing.assert_close(W.norm(dim=0), torch.ones(n))
-    assert (
-        bound - 1e-4
-        <= superposition.overlap(W).item()
-        < 1.35 * bound
-        < superposition.overlap(draw(m, n, seed=1)).item()
-    )
+def test_packed_directions_are_few_at_a_right_angle_and_many_at_a_wide_one():
+    assert superposition.pack_directions(2, 0.999, dice()) > 10
+    few, many = (superposition.pack_directions(12, limit, dice()) for limit in (0.3, 0.6))
+    assert few < many
+    twice = superposition.pack_directions(24, 0.6, dice())
+    assert twice > 4 * many  # far more than twice as many
+
+
+def test_more_directions_than_the_welch_bound_allows_are_never_packed():
+    for m, limit in ((4, 0.3), (8, 0.3), (8, 0.5)):
+        n = superposition.pack_directions(m, limit, dice(1))
+        assert superposition.welch_bound(n, m) <= limit
+
+
+def test_a_model_with_its_own_read_out_with_neurons_and_with_unit_lengths():
+    x = torch.rand(7, 5, generator=dice(3))
+    model = superposition.ToyModel(2, 5, 3, generator=dice(), tied=False)
+    want = [((model.V[k].T @ (model.W[k] @ x.T)).T + model.b[k]).relu() for k in range(2)]
+    torch.testing.assert_close(model(x), torch.stack(want))
+    model = superposition.ToyModel(2, 5, 3, generator=dice(), neurons=True)
+    want = [((model.W[k].T @ (model.W[k] @ x.T).relu()).T + model.b[k]).relu() for k in range(2)]
+    torch.testing.assert_close(model(x), torch.stack(want))
+    model = superposition.ToyModel(1, 5, 3, generator=dice(), unit=True)
+    unit = F.normalize(model.W, dim=1)
+    torch.testing.assert_close(model(x), superposition.reconstruct(x, unit, model.b))
 
 
 # --- Interference ---------------------------------------------------------------------------------
@@ -432,3 +435,28 @@ def test_what_an_ablation_does_to_another_feature_is_their_overlap():
     gram = W.mT @ W
     want = -(hidden @ W)[..., 1:2] * (gram[:, 1] / gram[:, 1, 1:2])[:, None]
     torch.testing.assert_close(change, want)
+
+
+# --- What was recorded ----------------------------------------------------------------------------
+
+
+def test_the_record_is_what_the_tool_writes(monkeypatch, tmp_path):
+    monkeypatch.setattr(sweep_superposition, "SIZE", {"n": 6, "m": 2, "steps": 20, "batch": 16})
+    monkeypatch.setattr(sweep_superposition, "DENSITIES", torch.tensor([1.0, 0.1]))
+    monkeypatch.setattr(sweep_superposition, "WIDTHS", (2, 4))
+    assert sweep_superposition.main(["--out", str(tmp_path / "crowd.json")]) == 0
+    for name, rows, record in (
+        ("crowd", 2, assets.read_json(records.ASSET)),
+        ("scaling", 4, assets.read_json(records.SCALING)),
+    ):
+        written = json.loads((tmp_path / f"{name}.json").read_text())
+        assert written.keys() == record.keys()
+        assert len(written["rows"]) == rows
+        assert written["rows"][0].keys() == record["rows"][0].keys()
+
+
+def test_the_recorded_scaling_is_that_of_a_run_of_today():
+    row = next(r for r in records.recorded_scaling() if r["m"] == 4 and not r["unit"])
+    today = records.measure_scaling(256, 4, unit=False)
+    assert today["loss"] == pytest.approx(row["loss"], rel=0.02)
+    assert len(records.recorded_crowd()["rows"]) == 14

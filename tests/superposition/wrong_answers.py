@@ -322,113 +322,6 @@ def rec_one_instance(x, W, b, linear=False):
     )
 
 
-# --- weighted_loss --------------------------------------------------------------------------------
-
-
-@wrong("weighted_loss", says="you averaged over the features, too")
-def loss_mean_features(x, y, importance):
-    """Means everywhere."""
-    return (importance.unsqueeze(-2) * (x - y).square()).mean((-2, -1))
-
-
-@wrong("weighted_loss", says="you added up the examples")
-def loss_sum_all(x, y, importance):
-    """Sums everywhere: grows with the batch."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum((-2, -1))
-
-
-@wrong(
-    "weighted_loss",
-    says="average over the examples and sum over the features; yours is the other way round",
-)
-def loss_swapped_dims(x, y, importance):
-    """Sum over examples, mean over features: right for as many of both."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum(-2).mean(-1)
-
-
-@wrong("weighted_loss", says="you averaged over the instances")
-def loss_one_number(x, y, importance):
-    """Mean over the instances, too."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean()
-
-
-@wrong("weighted_loss", says="you added up the instances")
-def loss_total(x, y, importance):
-    """Sum over the instances: what one trains on, but not what was asked."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sum()
-
-
-@wrong("weighted_loss", says="you forgot the importance")
-def loss_no_importance(x, y, importance):
-    """Forgets the importance."""
-    return (x - y).square().sum(-1).mean(-1)
-
-
-@wrong(
-    "weighted_loss", says="the importance weighs the squared error; you squared the importance, too"
-)
-def loss_importance_squared(x, y, importance):
-    """Weighs before squaring."""
-    return (importance.unsqueeze(-2) * (x - y)).square().sum(-1).mean(-1)
-
-
-@wrong("weighted_loss", says="square the error; you took its absolute value")
-def loss_absolute(x, y, importance):
-    """Absolute values."""
-    return (importance.unsqueeze(-2) * (x - y).abs()).sum(-1).mean(-1)
-
-
-@wrong("weighted_loss", says="there is no square root in the loss")
-def loss_root(x, y, importance):
-    """A root of the mean."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1).mean(-1).sqrt()
-
-
-@wrong("weighted_loss", says="each instance has its own importance: importance.unsqueeze(-2)")
-def loss_broadcast(x, y, importance):
-    """No dimension for the examples: right for one importance, silently wrong for as many instances
-    as examples.
-    """
-    return (importance * (x - y).square()).sum(-1).mean(-1)
-
-
-@wrong("weighted_loss", says="the importance weighs features, not examples")
-def loss_weighs_examples(x, y, importance):
-    """The dimension stands on the wrong side: only as many examples as features run."""
-    return (importance.unsqueeze(-1) * (x - y).square()).sum(-1).mean(-1)
-
-
-@wrong("weighted_loss", says="you divided by the sum of the importances")
-def loss_normalised(x, y, importance):
-    """Divides by the sum of the weights."""
-    weight = importance.unsqueeze(-2)
-    return (weight * (x - y).square()).sum(-1).mean(-1) / importance.sum(-1)
-
-
-@wrong(
-    "weighted_loss",
-    says="one number for each example is left; average over them, dim=-1 after the sum",
-)
-def loss_per_example(x, y, importance):
-    """Stops at the examples."""
-    return (importance.unsqueeze(-2) * (x - y).square()).sum(-1)
-
-
-@wrong("weighted_loss", says="you averaged over everything")
-def loss_mse(x, y, importance):
-    """torch's own, of everything."""
-    return F.mse_loss(importance.unsqueeze(-2).sqrt() * x, importance.unsqueeze(-2).sqrt() * y)
-
-
-@wrong(
-    "weighted_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
-)
-def loss_no_gradient(x, y, importance):
-    """Right values, but cut off."""
-    return loss_mean_features(x, y, importance).detach() * x.shape[-1]
-
-
 # --- feature_dimensionality -----------------------------------------------------------------------
 
 
@@ -711,22 +604,6 @@ def rec_linear_without_gradient(x, W, b, linear=False):
     return out.detach() if linear else out
 
 
-@wrong("weighted_loss", says="the gradient of")
-def loss_half_of_the_gradient(x, y, importance):
-    """The error times its own constant: half of the slope."""
-    error = x - y
-    return (importance.unsqueeze(-2) * error * error.detach()).sum(-1).mean(-1)
-
-
-@wrong(
-    "weighted_loss",
-    says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
-)
-def loss_as_a_number(x, y, importance):
-    """A new tensor of the numbers."""
-    return torch.tensor(toy_model.weighted_loss(x, y, importance).tolist(), dtype=x.dtype)
-
-
 # --- Dice that are none ---------------------------------------------------------------------------
 
 
@@ -796,3 +673,73 @@ def batch_dice_of_each_instance(S, batch, n_features, generator):
     shape = (len(S), batch, n_features)
     active = torch.rand(shape, generator=generator) >= S[:, None, None]
     return active * torch.rand(shape, generator=generator)
+
+
+# --- border ---------------------------------------------------------------------------------------
+
+
+def known(importance):
+    if importance <= 0:
+        raise ValueError("an importance is above 0")
+    return min(1, importance)
+
+
+@wrong("border", says="above importance 1 it is feature 0 that would be dropped")
+def border_one_side(importance):
+    """The formula for I up to 1, everywhere."""
+    known(importance)
+    return 4 * importance / (2 + 5 * importance)
+
+
+@wrong("border", says="yours is answered by 0")
+def border_answers_zero(importance):
+    """The mean square in place of the variance."""
+    return 2 * known(importance) / (1 + importance)
+
+
+@wrong("border", says="you left the importance out")
+def border_without_importance(importance):
+    """Each dropped feature costs its variance."""
+    known(importance)
+    return 4 / (5 + 2 * importance)
+
+
+@wrong("border", says="both features are wrong when they meet")
+def border_one_pays(importance):
+    """Only feature 0 pays at a meeting."""
+    least = known(importance)
+    return least / 3 / (least / 4 + 1 / 6)
+
+
+@wrong("border", says="whose mean square is 1/6; yours is 1/3")
+def border_whole_size(importance):
+    """As if both answers were 0 at each meeting."""
+    least = known(importance)
+    return least / 3 / (least / 4 + (1 + importance) / 3)
+
+
+@wrong("border", says="the less important feature is the one to drop")
+def border_drops_the_other(importance):
+    """Drops the more important one."""
+    most = max(known(importance), importance, 1)
+    return most / 3 / (most / 4 + (1 + importance) / 6)
+
+
+@wrong("border", says="1/12 is the variance of its size alone")
+def border_of_a_uniform_number(importance):
+    """Var of a uniform number, times p."""
+    return known(importance) / 12 / ((1 + importance) / 6)
+
+
+@wrong("border", says="that is the sparsity S")
+def border_as_sparsity(importance):
+    """Gives back 1 - p."""
+    known(importance)
+    return 1 - toy_model.border(importance)
+
+
+@wrong("border", says="must raise ValueError")
+def border_refuses_nothing(importance):
+    """An importance of 0 or below goes through."""
+    least = min(1, importance)
+    return 4 * least / (3 * least + 2 * (1 + importance) + 1e-30)

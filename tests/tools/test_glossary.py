@@ -7,6 +7,10 @@ from lint import SECOND
 
 # What each lesson of the second edition must explain.
 NEEDED = {
+    "06_superposition": {
+        "feature", "interference", "monosemantic", "polysemantic", "privileged basis", "sparsity",
+        "superposition",
+    },
     "10_inside_gpt2": {
         "cosine similarity", "excess kurtosis", "lesion", "participation ratio",
         "random-matrix baseline", "singular values",
