@@ -38,12 +38,13 @@ assert find_spec("course_utils") and __import__("course_utils").__version__.star
 # @title Imports
 import copy
 import time
+from collections.abc import Sequence
 
 import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from course_utils import exercises, instruction_tuning, lora
+from course_utils import exercises, instruction_tuning, lora, pretrained
 from course_utils.classroom import (
     COLORS, Claims, Diagram, Picture, Source, explore, generator, predict, reveal, show, subplots,
 )
@@ -109,7 +110,7 @@ claims.expect(
 claims.expect(
     "F15", "LoRA is faster", source=NOTES, published="faster",
     criterion="a step at rank 8 needs at most 0.9 of the FLOP, and at the best rate of each a share of "
-              "0.3 right is reached after no more steps in the mean of three seeds; partly if only "
+              "0.25 right is reached after no more steps in the mean of three seeds; partly if only "
               "one of the two",
     holds=lambda m: m["flop"] <= 0.9 and m["steps"] <= 1,
     partly=lambda m: m["flop"] <= 0.9 or m["steps"] <= 1,
@@ -124,7 +125,7 @@ claims.expect(
 )
 claims.expect(
     "F2", "full fine-tuning forgets; LoRA forgets less", source=NOTES, published="forgets less",
-    criterion="at a share of 0.3 right, each method at its best rate, the loss on stories has risen by "
+    criterion="at a share of 0.25 right, each method at its best rate, the loss on stories has risen by "
               "at least 0.1 nats with all weights, and with LoRA by less, the interval over three seeds "
               "without 0; partly if LoRA forgets less only at equal steps (rates 0.002 and 0.01)",
     holds=lambda m: m["rise"] >= 0.1 and m["gap"] > m["half"],
@@ -266,6 +267,9 @@ with torch.no_grad():
             places[f"{name}.lora_A.default.weight"].copy_(part.A)
             places[f"{name}.lora_B.default.weight"].copy_(part.B)
 
+# %% [markdown]
+# Now the same batch through the library's model, through your merged one, and, so that the test can fail, through the base:
+
 # %%
 tasks = instruction_tuning.instructions(seed=0, n=16)
 batch = instruction_tuning.task_batches(tasks, batch=16)(generator(0))  # inputs, targets, mask
@@ -285,7 +289,8 @@ with torch.no_grad():
 # @title Predict: less than one percent?
 predict(
     "lora.share",
-    "Rank 4, beside all matrices of the blocks. Of a model with 0.9 million numbers (width 128), LoRA trains …",
+    "Rank 4, beside all matrices of the blocks. Of a model with 0.9 million numbers (width 128), "
+    "LoRA trains …",
     {"under 1 %": (0, 0.01), "1 % to 10 %": (0.01, 0.1), "over 10 %": (0.1, 1.01)},
 )
 
@@ -317,8 +322,9 @@ reveal("lora.share", share["ours", 4], ".1%")
 # @title Predict: what a step keeps
 predict(
     "lora.memory",
-    "Weights, gradients, means and activations of a batch of 16 tasks, at rank 4. With LoRA a step of our model keeps …",
-    {"under a third": (0, 1 / 3), "a third to two thirds": (1 / 3, 2 / 3), "over two thirds": (2 / 3, 2)},
+    "Weights, gradients, means and activations of a batch of 16 tasks, at rank 4. "
+    "Of what a step of our model keeps with all weights, LoRA keeps …",
+    {"under a third": (0, 1 / 3), "a third to two thirds": (1 / 3, 2 / 3), "more": (2 / 3, 2)},
 )
 
 
@@ -341,8 +347,8 @@ kept = {"state": thin_state / whole_state, "all": thin_all / whole}
 assert kept["state"] < 0.4 < kept["all"]
 claims.measure(
     "F14", kept, shown=f"{kept['state']:.2f} without activations, {kept['all']:.2f} with them",
-    reason="With a small model and 16 long tasks the activations are most of it, and backward needs them "
-           "in any case. For a large model and few tokens the weights decide.",
+    reason="With a small model and 16 long tasks the activations are most of it, and backward needs "
+           "them in any case. For a large model and few tokens the weights decide.",
 )
 reveal("lora.memory", kept["all"], ".2f")
 
@@ -389,16 +395,18 @@ print(f"LoRA / all weights: {step_seconds(model) / step_seconds(base):.2f} of th
 # @title Predict: one α, sixteen times the rank
 predict(
     "lora.alpha",
-    "α = 16 for both. After three steps with Adam, the change of the matrices at rank 16 is, beside that at rank 1, …",
-    {"about a sixteenth": (0, 0.12), "about a quarter": (0.12, 0.5), "about as large": (0.5, 2), "larger": (2, 100)},
+    "α = 16 for both. After three steps with Adam, the change of the matrices at rank 16 is, "
+    "beside that at rank 1, …",
+    {"about a sixteenth": (0, 0.12), "about a quarter": (0.12, 0.5), "about as large": (0.5, 2),
+     "larger": (2, 100)},
 )
 
 # %%
-ranks = (1, 2, 4, 8, 16)
+ranks = (1, 4, 16)
 rules = {"α = 2 r": lambda r: 2.0 * r, "α = 16": lambda r: 16.0}
 change = {name: [lora.first_steps(r, rule(r)) for r in ranks] for name, rule in rules.items()}
-for name, sizes_of in change.items():
-    print(f"{name:<8}", *(f"{1e3 * size:6.2f}" for size in sizes_of), " thousandths, ranks 1 to 16")
+for name, (one, four, sixteen) in change.items():
+    print(f"{name:<8} rank 4: {four / one:.1f}, rank 16: {sixteen / one:.1f} times that of rank 1")
 
 # %% tags=["display"]
 # @title Measured: the change after three steps, by rank
@@ -416,7 +424,7 @@ claims.measure(
     reason="Adam makes steps of one size for each number; r of them add up like random numbers, as √r. "
            "Divided by r, the change falls as 1 / √r.",
 )
-show(fig, "With α = 2 r the change grows with the rank, with α = 16 it falls, both along straight lines.")
+show(fig, "With α = 2 r the change grows with the rank, with α = 16 it falls, both on straight lines.")
 reveal("lora.alpha", fixed, ".2f")
 
 
@@ -453,10 +461,10 @@ alpha_for = check("lora.alpha_for", alpha_for)
 
 # %%
 for r in ranks:
-    alpha = alpha_for(r, known_rank=8, known_alpha=16.0)
-    moved = lora.first_steps(r, alpha)
-    print(f"rank {r:>2}, α {alpha:5.1f}: {1e3 * moved:.1f} thousandths")
-    assert abs(moved / change["α = 16"][3] - 1) < 0.1
+    alpha = alpha_for(r, known_rank=4, known_alpha=8.0)
+    moved = lora.first_steps(r, alpha) / change["α = 2 r"][1]
+    print(f"rank {r:>2}, α {alpha:4.1f}: {moved:.1f} times the change at rank 4, α 8")
+    assert abs(moved - 1) < 0.1
 
 # %% [markdown]
 # This is rank-stabilised LoRA (Kalajdzievski 2023).
@@ -465,10 +473,10 @@ for r in ranks:
 #
 # Your layers learn to answer: 120 steps of 16 tasks, with a seed that the record does not have.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 run = lora.FineTuningRun(rank=8, lr=1e-2, seed=3)
-tuned, curve = lora.fine_tune(run, layer=YourLoRA)
-for mark in curve[1::2]:
+tuned, curve = lora.fine_tune(run, layer=YourLoRA, every=40)
+for mark in curve:
     print(f"step {mark['step']:>3}: {mark['accuracy']:.2f} right, stories {mark['story_loss']:.2f}")
 
 # %% tags=["display"]
@@ -499,7 +507,8 @@ show(fig, "Your run's two curves lie among those of the three recorded runs.")
 # @title Predict: at equal accuracy
 predict(
     "lora.forgets",
-    "When 0.3 of the answers are right, each method at its best rate, LoRA's loss on stories is, beside that of all weights, …",
+    "When 0.25 of the answers are right, each method at its best rate, LoRA's loss on stories is, "
+    "beside that of all weights, …",
     ["lower", "the same within the interval", "higher"],
 )
 
@@ -535,7 +544,7 @@ loss_at = check("lora.loss_at", loss_at)
 # Your function on all runs of the record: a mean over three seeds, with its interval. *nan* means that a seed never got there.
 
 # %%
-goal = 0.3
+goal = 0.25
 at_goal = {}
 for arm in lora.ARMS:
     values = torch.tensor([loss_at(row["curve"], goal) for row in lora.rows_of_arm(arm)])
@@ -570,7 +579,7 @@ def draw_goal(goal):
 
 explore(
     draw_goal,
-    goal=widgets.SelectionSlider(options=[0.2, 0.3, 0.4, 0.5], value=0.3, description="goal"),
+    goal=widgets.SelectionSlider(options=[0.2, 0.25, 0.3, 0.4, 0.5], value=0.25, description="goal"),
 )
 
 # %% [markdown]
@@ -595,6 +604,8 @@ print(f"after 120 steps, rates 0.002 and 0.01:  {at_end:+.2f} ± {half_end:.2f} 
 # %% tags=["display"]
 # @title Measured: forgetting, and the way to an accuracy
 rise = full.mean().item() - before
+replay = at_goal["all weights and stories, 0.001"]
+assert at_end > 0.3 > 0.2 > gap and replay.max() < thin_best.min()
 claims.measure(
     "F2",
     {"rise": rise, "gap": gap, "half": half, "equal steps": at_end, "half of that": half_end},
@@ -623,10 +634,14 @@ claims.measure(
     shown=f"{work:.2f} of the FLOP a step; {ratio:.1f} times the steps to {goal} right",
     reason="The gradients of the frozen matrices are left out; the way down through the model is not.",
 )
-reveal("lora.forgets", "lower" if gap > half else "higher" if gap < -half else "the same within the interval")
+same = "the same within the interval"
+reveal("lora.forgets", "lower" if gap > half else "higher" if gap < -half else same)
 
 
 # %% [markdown]
+# At equal steps LoRA looks half a nat better. At equal accuracy, each at its best rate, a tenth of a nat is left. Stories mixed into the
+# batches, the cure of lesson 18, keep more than either, with all weights. So the sentence holds here, and most of its usual size is the learning rate.
+#
 # ## What kind of update does full fine-tuning make?
 #
 # **Question.** If the update that training makes by itself had a low rank, LoRA would lose nothing. Train all weights, and cut the update afterwards.
@@ -658,23 +673,27 @@ low_rank = check("lora.low_rank", low_rank)
 # hint("lora.low_rank")
 # solution("lora.low_rank")
 
+# %% [markdown]
+# Cut the update of the stored assistant of lesson 18, all of whose weights were trained for long.
+
 # %% tags=["display"]
 # @title Predict: cut to rank 8
 predict(
     "lora.cut",
-    "All weights are trained at the rate 0.002. Each matrix's update is then cut to rank 8 of at most 128, and other parts go back. Of the answers that were right, it keeps …",
-    {"under a third": (0, 1 / 3), "a third to two thirds": (1 / 3, 2 / 3), "over two thirds": (2 / 3, 9)},
+    "Each matrix's update is cut to rank 8 of at most 128. Of the answers that the whole update of "
+    "the matrices gets right, the cut one keeps …",
+    {"under a quarter": (0, 0.25), "a quarter to two thirds": (0.25, 2 / 3), "more": (2 / 3, 9)},
 )
 
-# %%
-full_run = lora.FineTuningRun(lr=2e-3, seed=3)
-full_tuned, full_curve = lora.fine_tune(full_run)
+# %% tags=["nbval-ignore-output"]
+assistant = pretrained.assistant()
 marks = {}
-for rank in (1, 8, 32):
-    cut = lora.cut_update(full_tuned, base, rank, lora.NEW, cut=low_rank)
+for rank in (1, 8, 32, 128):
+    cut = lora.cut_update(assistant, base, rank, lora.NEW, cut=low_rank)
     marks[rank] = lora.marks_of(cut)
-    print(f"rank {rank:>2}: {marks[rank][0]:.2f} right, stories {marks[rank][1]:.2f}")
-print(f"uncut:   {full_curve[-1]['accuracy']:.2f} right, stories {full_curve[-1]['story_loss']:.2f}")
+    print(f"rank {rank:>3}: {marks[rank][0]:.1f} right, stories {marks[rank][1]:.1f}")
+right, nats = lora.marks_of(assistant)
+print(f"uncut:    {right:.1f} right, stories {nats:.1f}")
 
 # %% tags=["display"]
 # @title Cut afterwards, beside trained thin: three recorded seeds
@@ -697,7 +716,7 @@ for n, (ax, key) in enumerate(zip(axes, ("accuracy", "story_loss"), strict=True)
 axes[0].set(ylabel="share right, greedy", ylim=(0, 1))
 axes[1].set(ylabel="loss on stories, nats")
 axes[0].legend()
-kept_share = marks[8][0] / full_curve[-1]["accuracy"]
+kept_share = marks[8][0] / marks[128][0]
 
 
 def ends_of(arm):
@@ -707,20 +726,17 @@ def ends_of(arm):
 whole_right = ends_of("all weights, 0.002")
 cut_right = sum(row["cuts"]["8"][0] for row in lora.rows_of_arm("all weights, 0.002"))
 m = {"cut": cut_right / whole_right, "trained": ends_of("LoRA 8, 0.01") / whole_right}
-recorded_shares = [
-    row["cuts"]["8"][0] / row["curve"][-1]["accuracy"] for row in lora.rows_of_arm("all weights, 0.002")
-]
-assert min(recorded_shares) - 0.2 < kept_share < max(recorded_shares) + 0.2
+assert m["cut"] < 0.5 and kept_share < 0.6 and marks[32][0] > marks[8][0] + 0.1
 claims.measure(
-    "F17", m, shown=f"cut to rank 8 it keeps {m['cut']:.2f} of the right answers; LoRA trained at rank 8 gets "
-                    f"{m['trained']:.2f} of them",
+    "F17", m, shown=f"cut to rank 8 it keeps {m['cut']:.2f} of the right answers; LoRA trained at "
+                    f"rank 8 gets {m['trained']:.2f} of them",
     reason="An update of a low rank exists that does it. Training all weights does not find that one.",
 )
-show(fig, "Right answers and story loss by rank, for an update that was cut and for LoRA trained at this rank.")
+show(fig, "By rank: an update that was cut keeps few answers, LoRA trained at this rank gets many.")
 reveal("lora.cut", kept_share, ".2f")
 
 # %% [markdown]
-# What full training finds is spread over many directions, and cutting it loses most answers. LoRA of the same rank was *trained* to do without
+# *Uncut* has, besides the matrices, biases and embeddings of its own. What full training finds is spread over many directions, and cutting it loses most answers. LoRA of the same rank was *trained* to do without
 # the others. So "the update has a low rank" is the wrong reading; "an update of a low rank is enough" is the right one, for these tasks.
 #
 # ## And decoding?
@@ -728,14 +744,16 @@ reveal("lora.cut", kept_share, ".2f")
 # Every accuracy above is that of greedy answers. Drawn at a temperature, the same models do otherwise. Variety is the share of second answers that differ from the first.
 
 # %%
-for arm in ("all weights, 0.002", "all weights, 0.0005", "LoRA 8, 0.01", "all weights and stories, 0.001"):
+drawn = {}
+for arm in ("all weights, 0.002", "LoRA 8, 0.01", "LoRA 8, 0.0025", "all weights and stories, 0.001"):
     rows = lora.rows_of_arm(arm)
-    found = [sum(row[what][t] for row in rows) / len(rows)
-             for what in ("right", "variety") for t in ("1.0", "0.7", "0.5", "0.0")]
-    print(f"{arm:<31} right", *(f"{x:.2f}" for x in found[:4]), " variety", *(f"{x:.2f}" for x in found[4:]))
+    for what in ("right", "variety"):
+        drawn[arm, what] = [sum(row[what][t] for row in rows) / 3 for t in ("1.0", "0.7", "0.5", "0.0")]
+        print(f"{arm:<31}{what:<8}", *(f"{x:.2f}" for x in drawn[arm, what]))
 
 # %% [markdown]
-# The columns are temperature 1, 0.7, 0.5 and greedy. DECODING-PROSE
+# The columns are temperature 1, 0.7, 0.5 and greedy. A table at temperature 1 would rank methods by how sharp their answers are as
+# well as by what they know. At equal decoding LoRA at 0.01 and all weights at 0.002 are alike here, in right answers and in variety.
 #
 # ## What we verified
 
