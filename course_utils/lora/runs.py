@@ -108,9 +108,9 @@ def fine_tune(
     """Do a run: the model after it, in evaluation mode, and its curve, a mark each `every` steps:
     {step, accuracy (greedy), story_loss (nats a token)}.
 
-    >>> model, curve = fine_tune(FineTuningRun(rank=1, steps=1), every=2)
-    >>> curve
-    []
+    >>> model, curve = fine_tune(FineTuningRun(rank=1, steps=1), every=1)
+    >>> [mark["step"] for mark in curve]
+    [1]
     """
     draw = task_batches(_tasks(run.seed), BATCH)
     if run.replay:
@@ -174,8 +174,8 @@ def marks_of(model: GPT) -> list[float]:
     """[share of right answers (greedy), loss on unseen stories in nats a token] of a model.
 
     >>> right, nats = marks_of(base_with_chat())
-    >>> right, 0.5 < nats < 1.2
-    (0.0, True)
+    >>> right < 0.1, 0.5 < nats < 1.2
+    (True, True)
     """
     return [round(accuracy(model, exam())["all"], 3), round(story_loss(model), 3)]
 

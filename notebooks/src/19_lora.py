@@ -14,7 +14,7 @@
 # **Fine-tuning moves every weight a little. Is all of that freedom needed?** Two thin matrices are put beside each frozen one. You write
 # them and their merge, train a model with your own, and measure what they save, what they cost, and what the model forgets.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 60 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 64 minutes to read and do.
 #
 # **What you will be able to do**
 # - write LoRA and its merge, equal to the library's;
@@ -501,7 +501,7 @@ show(fig, "Your run's two curves lie among those of the three recorded runs.")
 # %% [markdown]
 # ## Does LoRA forget less?
 #
-# **Catastrophic forgetting** is the loss of old abilities while a network learns new ones. LoRA is said to forget less. But a run that has learnt less has also forgotten less, and a smaller rate does both. So compare at *equal accuracy*, and give each method its best rate.
+# Fine-tuning brings catastrophic forgetting, as lesson 18 measured. LoRA is said to forget less. But a run that has learnt less has also forgotten less, and a smaller rate does both. So compare at *equal accuracy*, and give each method its best rate.
 
 # %% tags=["display"]
 # @title Predict: at equal accuracy
