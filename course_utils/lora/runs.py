@@ -75,7 +75,10 @@ class FineTuningRun:
 
 ARMS = {
     **{f"all weights, {lr:g}": FineTuningRun(lr=lr) for lr in (2e-3, 1e-3, 7e-4, 5e-4)},
-    **{f"LoRA 8, {lr:g}": FineTuningRun(rank=8, lr=lr) for lr in (2e-2, 1e-2, 5e-3, 2.5e-3, 1.25e-3)},
+    **{
+        f"LoRA 8, {lr:g}": FineTuningRun(rank=8, lr=lr)
+        for lr in (2e-2, 1e-2, 5e-3, 2.5e-3, 1.25e-3)
+    },
     **{f"LoRA {rank}, 0.01": FineTuningRun(rank=rank, lr=1e-2) for rank in (1, 16)},
     "biases, 0.02": FineTuningRun(lr=2e-2, only=".bias"),
     "all weights and stories, 0.001": FineTuningRun(replay=True),
@@ -144,16 +147,19 @@ def fine_tune(
     return model.eval(), curve
 
 
-def measure_run(arm: str, seed: int) -> dict:
+def measure_run(arm: str, seed: int, steps: int = STEPS, n: int = 70) -> dict:
     """Do the run of an arm with a seed, and return its row: arm, seed, `trained` (numbers), `curve`,
     `right` and `variety` by temperature, and for all weights `cuts`: accuracy and story loss where
     the update of the blocks' matrices is cut to a rank.
 
-    Raises: KeyError for an arm that is not in ARMS.
+    n: tasks that are asked at each temperature. Raises: KeyError for an arm that is not in ARMS.
+
+    >>> measure_run("biases, 0.02", seed=0, steps=1, n=2)["trained"]
+    10368
     """
-    run = replace(ARMS[arm], seed=seed)
+    run = replace(ARMS[arm], seed=seed, steps=steps)
     model, curve = fine_tune(run)
-    tasks = exam()[:70]
+    tasks = exam()[:n]
     found = decodings(lambda **settings: answers(model, tasks, **settings), tasks)
     row = {
         "arm": arm,

@@ -147,7 +147,7 @@ claims.criteria()
 # **Question.** A matrix *W* of a trained model has *m* rows and *n* columns. Fine-tuning adds some update to it. Must the update have
 # *m n* free numbers?
 #
-# **Low-rank adaptation**, LoRA for short, adds a product of two thin trained matrices to a frozen one. *A* takes the input down to *r* numbers, *B* takes them up
+# A **low-rank adaptation**, LoRA for short, adds a product of two thin trained matrices to a frozen one. *A* takes the input down to *r* numbers, *B* takes them up
 # again (Hu and others 2021):
 #
 # $$y = W x + b + \frac{\alpha}{r}\, B A x$$

@@ -266,7 +266,8 @@ def test_only_the_named_parameters_and_the_new_rows_are_trained(tasks):
 
 
 def test_a_cut_update_keeps_what_it_may_and_nothing_else():
-    base, tuned = tiny(50), tiny(50)
+    base = tiny(50)
+    tuned = tiny(50)
     with torch.no_grad():
         for p in tuned.parameters():
             p += 0.1 * torch.randn(p.shape, generator=dice(p.numel()))
