@@ -155,7 +155,7 @@ def measure_run(arm: str, seed: int, steps: int = STEPS, n: int = 70) -> dict:
     n: tasks that are asked at each temperature. Raises: KeyError for an arm that is not in ARMS.
 
     >>> measure_run("biases, 0.02", seed=0, steps=1, n=2)["trained"]
-    10368
+    10240
     """
     run = replace(ARMS[arm], seed=seed, steps=steps)
     model, curve = fine_tune(run)
