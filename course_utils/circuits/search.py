@@ -174,15 +174,17 @@ class Effects(NamedTuple):
 
     total: nothing is held. mlps: later heads are held as in the corrupt run. heads: MLPs are held.
     direct: both are held, so that only the stream itself carries it to the end.
+    Shapes: (B,) each.
 
-    >>> round(Effects(total=0.6, mlps=0.45, heads=0.2, direct=0.13).total, 1)
-    0.6
+    >>> one = torch.ones(2)
+    >>> Effects(total=one, mlps=one, heads=one, direct=one).total
+    tensor([1., 1.])
     """
 
-    total: float
-    mlps: float
-    heads: float
-    direct: float
+    total: Tensor
+    mlps: Tensor
+    heads: Tensor
+    direct: Tensor
 
 
 @torch.no_grad()
@@ -191,14 +193,14 @@ def effects(
 ) -> Effects:
     """Put a head's clean output into the corrupt run, and hold later heads, MLPs, both or none.
 
-    Shapes: as in `kept`; the mean over the texts.
+    Shapes: as in `kept`.
     Source: Pearl 2001, "Direct and Indirect Effects"; Vig et al. 2020, "Investigating Gender Bias
     in Language Models Using Causal Mediation Analysis".
 
     >>> from course_utils.pretrained import storyteller
     >>> pairs = name_pairs(["Leo", "Tom"], ["ball"], 1, torch.Generator().manual_seed(0))
     >>> found = effects(storyteller(), *pairs, "head 3.0")
-    >>> found.heads == found.direct  # no head comes after the last layer
+    >>> torch.equal(found.mlps, found.total)  # no head comes after the last layer
     True
     """
     layer = int(head.removeprefix("head ").partition(".")[0])
@@ -211,7 +213,7 @@ def effects(
     shares = []
     for names in (set(), heads, mlps, heads | mlps):
         with patched(model, {**sent, **{name: held[name] for name in names}}):
-            shares.append(((metric(model(corrupt)) - bad) / (good - bad)).mean().item())
+            shares.append((metric(model(corrupt)) - bad) / (good - bad))
     return Effects(*shares)
 
 
@@ -240,12 +242,9 @@ def gradient_scores(
         gap = metric(model(clean)) - bad
     found = {}
     for (name, x), slope in zip(here.items(), slopes, strict=True):
-        guess = (slope * (there[name] - x)).sum((-1, -2)).detach()  # (B, H), or (B,) of an MLP
-        shares = (guess.mT / gap.detach()).mT if guess.ndim == 1 else guess / gap.detach()[:, None]
+        guess = (slope * (there[name] - x)).sum((-1, -2))  # (B, H) of heads, (B,) of an MLP
+        shares = (guess.view(len(guess), -1) / gap[:, None]).mean(0).tolist()
         layer = name.split(".")[1]
-        if guess.ndim == 1:
-            found[f"mlp {layer}"] = shares.mean().item()
-        else:
-            for head, share in enumerate(shares.mean(0).tolist()):
-                found[f"head {layer}.{head}"] = share
+        for head, share in enumerate(shares):
+            found[f"mlp {layer}" if name.endswith("mlp") else f"head {layer}.{head}"] = share
     return {part: found[part] for part in parts(model)}

@@ -23,7 +23,7 @@ from course_utils.architectures import runs as races
 from course_utils.attention import heads as attention
 from course_utils.attention import inside
 from course_utils.audit import detection as audit
-from course_utils.circuits import hooks
+from course_utils.circuits import hooks, search
 from course_utils.circuits import reading as circuits
 from course_utils.compression import distillation
 from course_utils.compression import shrinking as compression
@@ -786,6 +786,19 @@ def reading(d):
         circuits.head_scores(model, clean), circuits.head_scores(model, clean, circuits.previous_token_score), circuits.logit_lens(model, clean), parts, parts.total,
         circuits.patching_map(model, clean, corrupt, lambda logits: logits[:, -1, 5], ["h.0.in", "h.1.in"]),
         circuits.path_patch(model, clean, corrupt, (0, 1), (1, 0)),
+    )  # fmt: skip
+
+
+def searching(d):
+    model = tiny(d)
+    texts = ids(d), ids(d, seed=1)
+    metric = lambda logits: logits[:, -1, 5]
+    pairs = search.name_pairs(["Leo", "Tom"], ["ball"], 2, dice())
+    logits = torch.zeros(2, 3, len(search.ID)).to(d)
+    return (
+        search.kept(model, *texts, metric, ["head 0.1", "mlp 1"]), search.effects(model, *texts, metric, "head 0.0"),
+        list(search.gradient_scores(model, *texts, metric).values()), pairs.metric(logits), len(search.parts(model)),
+        search.prune(["a", "b"], len, 1.0), len(search.swaps(hooks.activations(model, texts[0], search.POINTS), ["mlp 0"])),
     )  # fmt: skip
 
 
