@@ -50,6 +50,11 @@ NEEDED = {
     "12_test_time_compute": {
         "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
     },
+    "14_circuits": {
+        "activation patching", "attribution patching", "circuit", "complete", "direct effect",
+        "direct logit attribution", "faithful", "hook", "indirect effect", "logit lens", "minimal",
+        "path patching", "total effect",
+    },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
