@@ -116,9 +116,8 @@ def swaps(cache: Mapping[str, Tensor], chosen: Collection[str]) -> dict[str, Pat
     return patches
 
 
-@torch.no_grad()
 def kept(
-    model: Transformer, clean: Tensor, corrupt: Tensor, metric: Metric, circuit: Collection[str]
+    model: Transformer, clean: Tensor, corrupt: Tensor, metric: Callable, circuit: Collection[str]
 ) -> Tensor:
     """Run the clean texts, while every part outside of the circuit gives what it gives on the
     corrupt ones: which share of the answer is kept?
@@ -137,10 +136,11 @@ def kept(
     1.0
     """
     outside = [part for part in parts(model) if part not in circuit]
-    good = metric(model(clean))
-    bad = metric(model(corrupt))
-    with patched(model, swaps(activations(model, corrupt, POINTS), outside)):
-        left = metric(model(clean))
+    with torch.no_grad():
+        good = metric(model(clean))
+        bad = metric(model(corrupt))
+        with patched(model, swaps(activations(model, corrupt, POINTS), outside)):
+            left = metric(model(clean))
     return (left - bad) / (good - bad)
 
 

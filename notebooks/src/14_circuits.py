@@ -540,9 +540,8 @@ for sender in ((0, 2), (1, 0)):
 # `circuits.swaps(cache, parts)` makes patches from a cache of the activations `circuits.POINTS`.
 
 # %% tags=["exercise"]
-@torch.no_grad()
 def kept(
-    model: Transformer, clean: Tensor, corrupt: Tensor, metric: Metric, circuit: Collection[str]
+    model: Transformer, clean: Tensor, corrupt: Tensor, metric: Callable, circuit: Collection[str]
 ) -> Tensor:
     """Run the clean texts, while every part outside of the circuit gives what it gives on the
     corrupt ones: which share of the answer is kept?
