@@ -117,19 +117,21 @@ claims.expect(
                   "minimality", "https://arxiv.org/abs/2211.00593"),
     published="26 of GPT-2's 144 heads keep 87 % of the answer; MLPs are left as they are",
     criterion="on texts not used to find it, with 95 % intervals: it keeps over 0.8 in both kinds of "
-              "story; all other parts keep under 0.1; each of its parts costs over 0.1; no random set "
-              "of its size, with MLP 0 in it, keeps as much. Partly: the first alone",
-    holds=lambda m: m[0] > 0.8 and m[1] < 0.1 and m[2] > 0.1 and m[3] < m[0],
+              "story; without any one of its parts it is within 0.2 of the whole model without that "
+              "part; each of its parts costs over 0.1; no random set of its size, with MLP 0 in it, "
+              "keeps as much. Partly: the first alone",
+    holds=lambda m: m[0] > 0.8 and m[1] < 0.2 and m[2] > 0.1 and m[3] < m[0],
     partly=lambda m: m[0] > 0.8,
 )
 claims.expect(
     "I15", "one gradient ranks the parts of a circuit",
     source=Source("Syed et al. 2023, Attribution Patching Outperforms Automated Circuit Discovery",
-                  "", "https://arxiv.org/abs/2310.10348"),
+                  "abstract", "https://arxiv.org/abs/2310.10348"),
     published="finds known circuits better than a search; for edges of larger models",
     criterion="as many parts as the circuit has, those with the highest scores, keep over 0.8 of the "
-              "answer with their interval",
-    holds=lambda low: low > 0.8,
+              "answer with their interval, for each draw of search texts. Partly: half as many more do",
+    holds=lambda lows: lows[0] > 0.8,
+    partly=lambda lows: lows[1] > 0.8,
 )
 claims.criteria()
 
@@ -238,7 +240,8 @@ def grid_of(ax, table, labels, rows, most=1.3):
     for row, values in enumerate(table.tolist()):
         for column, value in enumerate(values):
             shade = "white" if value > 0.55 * most else "black"
-            ax.text(column, row, labels(row, column), ha="center", va="center", fontsize=11, color=shade)
+            style = dict(ha="center", va="center", fontsize=11, color=shade)
+            ax.text(column, row, labels(row, column), **style)
     ax.set(yticks=range(len(rows)), yticklabels=rows)
     ax.grid(False)
 
@@ -273,20 +276,21 @@ torch.testing.assert_close(shares.total[:, -1], answer(logits), atol=1e-3, rtol=
 # @title Predict: the share of the strongest head
 predict(
     "circuits.share", "Of these nats, the strongest of the 16 heads wrote …",
-    {"under 0.25": (-1, 0.25), "0.25 to 0.5": (0.25, 0.5), "0.5 to 0.75": (0.5, 0.75), "over 0.75": (0.75, 2)},
+    {"under 0.25": (-1, 0.25), "0.25 to 0.5": (0.25, 0.5), "0.5 to 0.75": (0.5, 0.75),
+     "over 0.75": (0.75, 2)},
 )
 
 # %% tags=["display"]
 # @title Measured: shares of Leo above Tom, at the last word
 by_head, by_mlp = shares.heads[:, :, 0, -1], shares.mlps[:, 0, -1]  # (4, 4), (4,)
 fig, axes = subplots(1, 2, figsize=(10, 3.4), width_ratios=[2, 1])
-grid_of(axes[0], by_head, lambda row, column: f"{by_head[row, column] + 0.0:.1f}".replace("-0.0", "0.0"),
+grid_of(axes[0], by_head, lambda row, head: f"{by_head[row, head]:.1f}".replace("-0.0", "0.0"),
         [f"layer {i}" for i in range(4)], 6)
 axes[0].set(title="heads (nats)", xlabel="head", xticks=range(4))
 axes[1].barh(range(4), by_mlp, color=COLORS["blue"])
 axes[1].set(title="MLPs", xlabel="nats", yticks=range(4), ylabel="layer", xlim=(-1, 6))
 assert by_head.argmax() == 12 and by_mlp.sum() > by_head[3, 0] and by_mlp[2] > by_head[2, 0]
-show(fig, "Head 3.0 has the largest share of a head; the MLPs together have more, MLP 2 more than head 2.0.")
+show(fig, "Head 3.0 has the largest share of a head; the MLPs together more, MLP 2 more than head 2.0.")
 reveal("circuits.share", (by_head.max() / shares.total[0, -1]).item())
 
 # %% [markdown]
@@ -426,20 +430,20 @@ def map_view(swap, part, back):
     at = max(0, len(text) + back)
     fig, ax = subplots(figsize=(11.5, 3.8))
     rows = LEVEL_NAMES if part == "stream" else LEVEL_NAMES[1:]
-    grid_of(ax, table, lambda row, t: f"{table[row, t]:.1f}" if t == at else "", rows)
+    grid_of(ax, table, lambda row, t: "", rows)
     ax.axvspan(at - 0.5, at + 0.5, fill=False, color=COLORS["vermillion"], linewidth=2)
     ax.set_xticks(range(len(text)), text, rotation=90, fontsize=11)
     best = table[:, at].argmax().item()
-    said = f"{part} at “{text[at]}”: at most {table[best, at] + 0.0:.1f}, {rows[best]}"
+    said = f"{part} at “{text[at]}” repairs at most {table[best, at].clamp(min=0):.1f}, in {rows[best]}"
     ax.set_title(said)
-    return Picture(fig, f"{swap}; {said} of the answer repaired.")
+    return Picture(fig, f"{swap}; {said}.")
 
 
 explore(
     map_view,
     swap=widgets.Dropdown(options=list(SWAPS), description="swap"),
     part=widgets.Dropdown(options=list(KINDS), value="attention", description="part"),
-    back=widgets.IntSlider(-6, -10, -1, description="from the end"),
+    back=widgets.IntSlider(-6, -38, -1, description="from the end"),
 )
 
 # %% [markdown]
@@ -447,9 +451,10 @@ explore(
 #
 # **Question.** Direct attribution gives head 0.2 no share. Does it have no effect?
 #
-# A head's **total effect** is what its clean output repairs when you put it into the corrupt run. Its **direct effect** is
-# what is left of that when all later heads and MLPs are held at what they gave in the corrupt run: only the stream itself
-# carries the write to the end. The rest is its **indirect effect**, which goes through other parts.
+# The **total effect** of a head is what its clean output repairs when you put it into the corrupt run. The **direct effect**
+# of a head is what it repairs while all later heads and MLPs are held at what they gave in the corrupt run: only the stream
+# carries its write to the end. The **indirect effect** of a head is the rest of its total effect, which goes through other
+# parts.
 #
 # One text is an anecdote. We draw pairs of names and toys: some to search with, and others, without any of their names and
 # toys, to test with.
@@ -474,7 +479,7 @@ HEADS = ["head 0.2", "head 1.0", "head 2.0", "head 3.0"]
 found = {head: circuits.effects(teller, *test, head) for head in HEADS}
 for head, ways in found.items():
     total, direct = (mean_interval(x) for x in (ways.total, ways.direct))
-    print(f"{head}: total {total[0]:.2f} ± {total[1]:.2f}, direct {direct[0]:.2f} ± {direct[1]:.2f}")
+    print("{}: total {:.2f} ± {:.2f}, direct {:.2f} ± {:.2f}".format(head, *total, *direct))
 
 
 # %% tags=["display"]
@@ -495,8 +500,9 @@ ROWS = {"total": "total", "mlps": "later heads held", "heads": "MLPs held", "dir
 for m, (key, name) in enumerate([*ROWS.items(), ("", "direct attribution")]):
     bars = [mean_interval(getattr(found[h], key) if key else attributed[h]) for h in HEADS]
     color = list(COLORS.values())[m + 1]
-    ax.bar([i + 0.16 * (m - 2) for i in range(4)], [b[0] for b in bars], 0.15, yerr=[b[1] for b in bars],
-           capsize=3, color=color, hatch=["", "//", "..", "xx", ""][m], edgecolor="black", label=name)
+    ax.bar([i + 0.16 * (m - 2) for i in range(4)], [b[0] for b in bars], 0.15,
+           yerr=[b[1] for b in bars], capsize=3, color=color, edgecolor="black", label=name,
+           hatch=["", "//", "..", "xx", ""][m])
 ax.set(xticks=range(4), xticklabels=HEADS, ylabel="share of the answer")
 fig.legend(loc="outside lower center", ncols=3)
 mean = {h: {key: getattr(found[h], key).mean().item() for key in ROWS} for h in HEADS}
@@ -570,7 +576,7 @@ kept = check("circuits.kept", kept)
 # %% tags=["display"]
 # @title Predict: four heads
 predict(
-    "circuits.four", "Only the four heads above see the clean text; all other heads and all MLPs do not. Kept:",
+    "circuits.four", "Only these four heads see the clean text; all other heads, and the MLPs, do not. Kept:",
     {"under 0.1": (-1, 0.1), "0.1 to 0.9": (0.1, 0.9), "over 0.9": (0.9, 2)},
 )
 
@@ -643,25 +649,27 @@ def searched(pairs):
 runs = [searched(pairs) for pairs in progress(search, "searching")]
 for seed, (circuit, tried) in enumerate(runs):
     print(f"texts {seed}: {len(circuit)} parts:", ", ".join(circuit))
+circuit, tried = runs[0]
 
 # %% tags=["display"]
 # @title Choose a size: the best set that the search met, on new texts
-circuit, tried = runs[0]
 path = {}
 for chosen, value in tried.items():
     if value > tried.get(path.get(len(chosen)), -9):
         path[len(chosen)] = chosen
 SIZES = [n for n in sorted(path) if n < 14]
-curve = {n: [mean_interval(kept(teller, *pairs, path[n])) for pairs in (test, new_frame)] for n in SIZES}
+curve = {
+    n: [mean_interval(kept(teller, *pairs, path[n])) for pairs in (test, new_frame)] for n in SIZES
+}
 
 
 def size_view(size):
-    inside = torch.tensor([[part in path[size] for part in PARTS[5 * i : 5 * i + 5]] for i in range(4)])
+    inside = torch.tensor([part in path[size] for part in PARTS]).view(4, 5)
     fig, axes = subplots(1, 2, figsize=(11, 3.9), width_ratios=[1, 1.2])
     grid_of(axes[0], inside.float(), lambda row, column: PARTS[5 * row + column].split()[-1]
             if column < 4 else f"MLP {row}", [f"layer {i}" for i in range(4)])
     axes[0].set(title=f"the best {size} of 20 parts", xticks=[])
-    for k, (name, mark) in enumerate((("new names and toys", "o-"), ("another kind of story, too", "s--"))):
+    for k, name, mark in ((0, "new names and toys", "o-"), (1, "another kind of story, too", "s--")):
         y, e = zip(*(curve[n][k] for n in SIZES), strict=True)
         axes[1].errorbar(SIZES, y, e, fmt=mark, capsize=3, label=name)
     axes[1].axhline(0.85, color="black", linestyle=":")
@@ -680,9 +688,10 @@ explore(size_view, size=widgets.SelectionSlider(options=SIZES, value=n, descript
 #
 # **Question.** What would make you believe that this set is *the* circuit?
 #
-# Wang and others ask three things. A circuit is **faithful** if it alone gives the answer. It is **complete** if nothing
-# outside of it can give the answer without it. It is **minimal** if no part can be spared. And one more: a random set of its
-# size must do worse. Without MLP 0 nearly nothing works, so the fair random sets contain it.
+# Wang and others ask three things. A circuit is **faithful** if it alone gives the answer. A circuit is **complete** if it
+# still does what the whole model does when both lose the same part: nothing outside of it steps in. A circuit is **minimal**
+# if none of its parts can be spared. And one more: a random set of its size must do worse. Without MLP 0 nearly nothing
+# works, so the fair random sets contain it.
 
 # %% tags=["display"]
 # @title Predict: random circuits
@@ -691,78 +700,99 @@ predict(
     {"under 0.25": (-1, 0.25), "0.25 to 0.75": (0.25, 0.75), "over 0.75": (0.75, 2)},
 )
 
+
 # %%
+def lacking(chosen, part):
+    return kept(teller, *test, [other for other in chosen if other != part])
+
+
 whole = kept(teller, *test, circuit)  # (24,)
-rest = kept(teller, *test, [part for part in PARTS if part not in circuit])
-without = {part: whole - kept(teller, *test, [p for p in circuit if p != part]) for part in circuit}
+for part in circuit:
+    alone = lacking(circuit, part)
+    lost, apart = mean_interval(whole - alone), mean_interval(lacking(PARTS, part) - alone)
+    print("without {}: {:.2f} ± {:.2f} less; whole model {:+.2f} ± {:.2f}".format(part, *lost, *apart))
+
+# %% [markdown]
+# The second number is what the rest of the model puts in where the part is gone. Now the random sets.
+
+# %%
 dice, others = generator(9), [part for part in PARTS if part != "mlp 0"]
-chosen = [torch.randperm(19, generator=dice)[: len(circuit) - 1].tolist() for _ in range(40)]
-random = torch.tensor([kept(teller, *test, ["mlp 0", *(others[i] for i in row)]).mean() for row in chosen])
-for part, lost in without.items():
-    print(f"without {part}: {mean_interval(lost)[0]:.2f} ± {mean_interval(lost)[1]:.2f} less")
+drawn = [torch.randperm(19, generator=dice)[: len(circuit) - 1].tolist() for _ in range(40)]
+sets = [["mlp 0", *(others[i] for i in row)] for row in drawn]
+by_chance = torch.tensor([kept(teller, *test, chosen).mean() for chosen in sets])  # (40,)
+print(f"on average {by_chance.mean():.2f}, the best {by_chance.max():.2f}")
 
 # %% tags=["display"]
 # @title Measured: faithful, complete, minimal
-fig, axes = subplots(1, 2, figsize=(11, 3.9), width_ratios=[1.2, 1])
-told = {"circuit": whole, "in another story": kept(teller, *new_frame, circuit), "all others": rest,
-        **{f"without {part}": whole - lost for part, lost in without.items()}}
-bars = {name: mean_interval(values) for name, values in told.items()}
-axes[0].barh(list(bars), [b[0] for b in bars.values()], xerr=[b[1] for b in bars.values()], capsize=3,
-             color=[COLORS["blue"]] * 2 + [COLORS["orange"]] + [COLORS["sky"]] * len(circuit))
-axes[0].set(xlabel="share of the answer kept", xlim=(-0.05, 1.1))
+fig, axes = subplots(1, 2, figsize=(11.5, 4.2), width_ratios=[1.3, 1])
+told = {"whole": (kept(teller, *test, PARTS), whole),
+        **{f"without {part}": (lacking(PARTS, part), lacking(circuit, part)) for part in circuit}}
+for k, (name, color, hatch) in enumerate((("model", "#BBBBBB", ""), ("circuit", COLORS["blue"], "//"))):
+    bars = [mean_interval(pair[k]) for pair in told.values()]
+    axes[0].barh([i + 0.4 * k for i in range(len(told))], [b[0] for b in bars], 0.38, color=color,
+                 xerr=[b[1] for b in bars], capsize=2, label=name, hatch=hatch, edgecolor="black")
+axes[0].set(xlabel="share of the answer kept", xlim=(-0.05, 1.4))
+axes[0].set_yticks([i + 0.2 for i in range(len(told))], list(told))
 axes[0].invert_yaxis()
-axes[1].hist(random, bins=torch.linspace(-0.05, 1.05, 23).tolist(), color="#AAAAAA", label="40 random sets")
+axes[0].legend(loc="lower right")
+axes[1].hist(by_chance, bins=torch.linspace(-0.05, 1.05, 23).tolist(), color="#AAAAAA",
+             label="40 random sets")
 axes[1].axvline(whole.mean(), color=COLORS["blue"], label="the circuit")
 axes[1].set(xlabel="share of the answer kept", ylabel="sets")
 axes[1].legend(loc="upper center")
-assert random.max() < whole.mean() and bars["all others"][0] < 0.1
-assert max(b[0] for name, b in bars.items() if "without" in name) < 0.85
-show(fig, "The circuit keeps over 0.8, all others nothing; each part is missed; random sets keep less.")
-low_end = min(bars[name][0] - bars[name][1] for name in ("circuit", "in another story"))
-cheapest = min(without, key=lambda part: without[part].mean())
-cost = mean_interval(without[cheapest])
+stories = [mean_interval(kept(teller, *pairs, circuit)) for pairs in (test, new_frame)]
+faithful = min(mean - half for mean, half in stories)
+gaps = {part: mean_interval(told[f"without {part}"][0] - told[f"without {part}"][1]) for part in circuit}
+apart = max(gaps, key=lambda part: abs(gaps[part][0]))
+costs = {part: mean_interval(whole - told[f"without {part}"][1]) for part in circuit}
+spared = min(costs, key=lambda part: costs[part][0])
+helper = mean_interval(kept(teller, *test, [*circuit, "head 1.0"]))
+assert by_chance.max() < whole.mean() and costs[spared][0] > 0.1 and abs(gaps[apart][0]) > 0.05
+assert costs["mlp 0"][0] > 0.8 and helper[0] > stories[0][0]
+show(fig, "Left: the model and the circuit, whole and without one part. Right: random sets keep less.")
 claims.measure(
-    "I14", [low_end, sum(bars["all others"]), cost[0] - cost[1], random.max().item()],
-    shown=f"{len(circuit)} of 20 parts, MLPs counted, keep {bars['circuit'][0]:.2f} ± "
-          f"{bars['circuit'][1]:.2f} (24 new texts), {bars['in another story'][0]:.2f} in another kind of "
-          f"story; all others {abs(rest.mean()):.2f}; the least needed part, {cheapest}, costs {cost[0]:.1f}; "
-          f"best of 40 random sets {random.max():.1f}",
-    reason="Three draws of search texts find the same set." if len({tuple(c) for c, _ in runs}) == 1
-           else "Three draws of search texts differ in a part.",
+    "I14", [faithful, abs(gaps[apart][0]) + gaps[apart][1], costs[spared][0] - costs[spared][1],
+            by_chance.max().item()],
+    shown=f"{len(circuit)} of 20 parts, MLPs counted, keep {stories[0][0]:.2f} ± {stories[0][1]:.2f} (24 new "
+          f"texts), {stories[1][0]:.2f} ± {stories[1][1]:.2f} in another kind of story; farthest from the model "
+          f"without {apart}, {gaps[apart][0]:+.2f}; the least needed part, {spared}, costs "
+          f"{costs[spared][0]:.2f}; the best of 40 random sets keeps {by_chance.max():.2f}",
+    reason=f"Three draws of search texts find {len({tuple(c) for c, _ in runs})} set(s).",
 )
 assert claims.rows[-1].verdict == "reproduced"
-reveal("circuits.random", random.mean().item())
+reveal("circuits.random", by_chance.mean().item())
 
 # %% [markdown]
-# This is the answer to the question, drawn as we now know it. Head 1.0 does the same as 0.2, more weakly; with a limit of
+# The circuit is faithful and minimal, and complete within the limit that was set: where it loses head 2.0, the model does
+# better than the circuit, so something outside steps in. Head 1.0 is left out, though it feeds head 3.0, too: with a limit of
 # 0.85 it can be spared. What a circuit is depends on the limit, so state the limit with it.
+#
+# This is the answer to the question, drawn as we now know it.
 
 # %% tags=["display"]
 # @title The circuit, and the evidence for each arrow
 d = Diagram()
 name_box = d.box("“Leo”", 0, 0, color="yellow")
-stop_box = d.box("full stop", 6, 0, color="yellow")
-last_box = d.box("last word: “to”", 12.4, 0, width=3.2, color="yellow")
+stop_box = d.box("full stop", 5, 0, color="yellow")
+last_box = d.box("last word: “to”", 11, 0, width=3.2, color="yellow")
 m0 = d.box("MLP 0", 0, 2.4, color="orange")
-h02 = d.box("head 0.2", 6, 2.4, color="sky")
-h20 = d.box("head 2.0", 12.4, 4.4, color="sky")
-h30 = d.box("head 3.0", 12.4, 6.6, color="sky")
-m23 = d.box("MLP 2, MLP 3", 17.6, 5.5, width=3.2, color="orange")
-out = d.box("Leo", 17.6, 8.6, color="green")
-d.arrow(name_box, m0)
-d.arrow(name_box, h02, "looks one word back")
-d.arrow(stop_box, h02)
-d.arrow(last_box, h20)
-d.arrow(m0, h20, "fetched from “Leo”")
-d.arrow(h02, h30, "fetched from the full stop, by values")
-d.arrow(h20, m23, "indirect")
-d.arrow(h30, m23)
-d.arrow(h30, out, "direct")
-d.arrow(m23, out)
+h02 = d.box("head 0.2", 5, 4.8, color="sky")
+h20 = d.box("head 2.0", 11, 2.9, color="sky")
+h30 = d.box("head 3.0", 11, 7.4, color="sky")
+m23 = d.box("MLP 2, MLP 3", 17, 5.0, width=3.2, color="orange")
+out = d.box("Leo", 17, 7.9, color="green")
+for begin, end in ((name_box, m0), (name_box, h02), (stop_box, h02), (last_box, h20), (m0, h20), (h02, h30),
+                   (h20, m23), (h30, m23), (h30, out), (m23, out)):
+    d.arrow(begin, end)
+d.note("looks one word back", 1.2, 4.4)
+d.note("the name, by values", 6.4, 6.9)
+d.note("looks at “Leo”", 8.0, 2.2)
+d.note("direct", 14, 8.1)
+d.note("indirect", 14.6, 3.4)
 d.picture(
     "Head 0.2, at the full stop, looks back at Leo; head 3.0, at the last word, fetches the name from "
-    "the full stop by its values; head 2.0 fetches it from Leo, where MLP 0 has worked on it; MLPs 2 and 3 "
-    "turn what both wrote into more of the answer, Leo."
+    "the full stop by its values; head 2.0 fetches it from Leo, where MLP 0 has worked on it; MLPs 2 "
+    "and 3 turn what both wrote into more of the answer, Leo."
 )
 
 # %% [markdown]
@@ -777,27 +807,37 @@ d.picture(
 guess = circuits.gradient_scores(teller, *search[0])
 ranked = sorted(guess, key=guess.get, reverse=True)
 print(", ".join(f"{part} {guess[part]:.2f}" for part in ranked[:6]))
-by_gradient = kept(teller, *test, ranked[: len(circuit)])
+by_gradient = mean_interval(kept(teller, *test, ranked[: len(circuit)]))
+print("the first {} keep {:.2f} ± {:.2f}".format(len(circuit), *by_gradient))
 
 # %% tags=["display"]
 # @title Measured: what the parts with the steepest slopes keep
-fig, ax = subplots(figsize=(9.5, 3.4))
-first = [mean_interval(kept(teller, *test, ranked[:m])) for m in range(1, 13)]
-ax.errorbar(range(1, 13), [b[0] for b in first], [b[1] for b in first], fmt="^-", capsize=3, label="by gradient")
-ax.errorbar(SIZES, [curve[m][0][0] for m in SIZES], [curve[m][0][1] for m in SIZES], fmt="o-", capsize=3,
-            label="by search")
+steepest = []
+for pairs in search:
+    scores = circuits.gradient_scores(teller, *pairs)
+    line = sorted(PARTS, key=scores.get, reverse=True)
+    steepest.append([mean_interval(kept(teller, *test, line[:m])) for m in range(1, 13)])
+fig, ax = subplots(figsize=(9.5, 3.6))
+for seed, (row, mark) in enumerate(zip(steepest, "^vD", strict=True)):
+    ax.errorbar(range(1, 13), [b[0] for b in row], [b[1] for b in row], fmt=f"{mark}--", capsize=3,
+                label=f"by gradient, texts {seed}")
+ax.errorbar(SIZES, [curve[m][0][0] for m in SIZES], [curve[m][0][1] for m in SIZES], fmt="o-",
+            color="black", capsize=3, label="by search, texts 0")
 ax.set(xlabel="parts", ylabel="share kept", ylim=(-0.05, 1.15))
-ax.legend(loc="upper left")
-assert first[len(circuit) - 1][0] < 0.5 < curve[len(circuit)][0][0] and abs(guess["mlp 0"]) < 0.03
-show(fig, "With as many parts, those of the search keep much more than those of the gradient.")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+n, more = len(circuit), 3 * len(circuit) // 2
+lows = [min(row[m - 1][0] - row[m - 1][1] for row in steepest) for m in (n, more)]
+best = max(row[n - 1][0] for row in steepest)
+assert best < curve[n][0][0] - 0.1 and abs(guess["mlp 0"]) < 0.03
+show(fig, "With as many parts, those of the search keep more than those of the gradient.")
 claims.measure(
-    "I15", first[len(circuit) - 1][0] - first[len(circuit) - 1][1],
-    shown=f"the first {len(circuit)} by gradient keep {abs(by_gradient.mean()):.2f}, those of the search "
-          f"{whole.mean():.2f}",
-    reason="The slope of MLP 0 is near 0 in the corrupt run: what it says counts only where others, "
-           "which are held there, carry it on. They score edges in larger models, we score parts.",
+    "I15", lows,
+    shown=f"the first {n} by gradient keep at most {best:.2f} with three draws, those of the search "
+          f"{whole.mean():.2f}; the first {more} keep at least {lows[1]:.2f}",
+    reason="The slope at MLP 0 is near 0 in the corrupt run: what it says counts only where others, "
+           "whose slopes saturate, carry it on. The paper scores edges, we score parts.",
 )
-print(claims.rows[-1].measured)
+print(claims.rows[-1].verdict + ":", claims.rows[-1].measured)
 
 # %% [markdown]
 # The gradient finds the parts at the end of the way, and gives nearly nothing to MLP 0, without which all is lost. One
@@ -838,6 +878,9 @@ right, wrong = (int(real.encode(name)[0]) for name in names)
 print("The model is", real.note)
 
 
+# %% [markdown]
+# The lens, the map and the gradient, as above:
+
 # %%
 def gap(logits):
     return logits[:, -1, right] - logits[:, -1, wrong]
@@ -851,6 +894,9 @@ order = circuits.gradient_scores(real.model, one, two, gap)
 strong = sorted(order, key=order.get, reverse=True)[:5]
 print(f"{names[0]} to {names[-1]}; {ahead.count(1)} of {len(ahead)} levels put the right name first")
 print("steepest:", ", ".join(strong))
+
+# %% [markdown]
+# Read this map from the bottom up, like the one before. Where does the name travel here?
 
 # %% tags=["display"]
 # @title The patching map of this model
