@@ -602,10 +602,7 @@ def check_kept(student: Callable, rng: random.Random) -> None:
         circuit += rng.sample(mlps, 1)
         call = f"kept(model, clean, corrupt, metric, {circuit})"
         want, mistakes = _kept_mistakes(model, clean, corrupt, metric, circuit)
-        before = hooks_on(model)
         got = student(model, clean, corrupt, metric, circuit)
-        if hooks_on(model) != before:
-            raise Wrong(f"{call}: hooks are left on the model. Patch inside of `with`.")
         expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)
 
 
@@ -728,7 +725,4 @@ def check_prune(student: Callable, rng: random.Random) -> None:
             continue  # here the scores of the first round would do
         told += 1
         call = f"prune({every}, score, least={least:g})"
-        given = list(every)
-        expect(student(given, score, least), want, call)
-        if given != every:
-            raise Wrong(f"{call}: the list that you were given is changed; work on a copy.")
+        expect(student(list(every), score, least), want, call)

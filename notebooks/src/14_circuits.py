@@ -262,7 +262,7 @@ reveal("circuits.lens", f"block {first - 1} on")
 #
 # **Question.** The stream is a sum of what every part wrote. Can we share out the answer?
 #
-# The last LayerNorm divides by the spread of the whole sum. **Direct logit attribution** keeps that number as it is and then
+# The last LayerNorm divides by the spread of the whole sum. The method **direct logit attribution** keeps that number as it is and then
 # gives each write its own share of the logit; the shares add up.
 
 # %%
@@ -518,7 +518,7 @@ reveal("circuits.total", mean["head 0.2"]["total"])
 # Now the numbers fit together: the direct effect of each head is its direct attribution, within 0.05. Heads 0.2 and 1.0
 # act through others only. Head 2.0 acts more through the MLPs behind it than directly; head 3.0 does both.
 #
-# Which part feeds which? **Path patching** lets the clean output of one head, the *sender*, reach one later head, the
+# Which part feeds which? The method **path patching** lets the clean output of one head, the *sender*, reach one later head, the
 # *receiver*, in what it asks (queries q), in what it can find (keys k), or in what it carries over (values v).
 
 # %%
@@ -756,9 +756,9 @@ show(fig, "Left: the model and the circuit, whole and without one part. Right: r
 claims.measure(
     "I14", [faithful, abs(gaps[apart][0]) + gaps[apart][1], costs[spared][0] - costs[spared][1],
             by_chance.max().item()],
-    shown=f"{len(circuit)} of 20 parts, MLPs counted, keep {stories[0][0]:.2f} ± {stories[0][1]:.2f} (24 "
-          f"new texts), {stories[1][0]:.2f} ± {stories[1][1]:.2f} in another kind of story; farthest from "
-          f"the model without {apart}, {gaps[apart][0]:+.2f}; the least needed part, {spared}, costs "
+    shown=f"{len(circuit)} of 20 parts, MLPs counted, keep {stories[0][0]:.2f} ± {stories[0][1]:.2f} "
+          f"(24 new texts), {stories[1][0]:.2f} ± {stories[1][1]:.2f} in another kind of story; farthest "
+          f"from the model without {apart}, {gaps[apart][0]:+.2f}; the least needed part, {spared}, costs "
           f"{costs[spared][0]:.2f}; the best of 40 random sets keeps {by_chance.max():.2f}",
     reason="The three draws of search texts find the same set.",
 )
@@ -803,7 +803,7 @@ d.picture(
 #
 # **Question.** Two hundred trials are few. In a model with 10,000 parts a search is too slow. Can one gradient replace it?
 #
-# **Attribution patching** multiplies how much a part differs between the two runs with the slope of the answer in the corrupt
+# The method **attribution patching** multiplies how much a part differs between the two runs with the slope of the answer in the corrupt
 # run. It is a straight-line guess of each total effect, for all parts at once.
 
 # %%
