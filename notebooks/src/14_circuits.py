@@ -743,7 +743,9 @@ axes[1].set(xlabel="share of the answer kept", ylabel="sets")
 axes[1].legend(loc="upper center")
 stories = [mean_interval(kept(teller, *pairs, circuit)) for pairs in (test, new_frame)]
 faithful = min(mean - half for mean, half in stories)
-gaps = {part: mean_interval(told[f"without {part}"][0] - told[f"without {part}"][1]) for part in circuit}
+gaps = {
+    part: mean_interval(told[f"without {part}"][0] - told[f"without {part}"][1]) for part in circuit
+}
 apart = max(gaps, key=lambda part: abs(gaps[part][0]))
 costs = {part: mean_interval(whole - told[f"without {part}"][1]) for part in circuit}
 spared = min(costs, key=lambda part: costs[part][0])
