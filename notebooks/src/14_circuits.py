@@ -761,7 +761,8 @@ claims.measure(
     shown=f"{len(circuit)} of 20 parts, MLPs counted, keep {stories[0][0]:.2f} ± {stories[0][1]:.2f} "
           f"(24 new texts), {stories[1][0]:.2f} ± {stories[1][1]:.2f} in another kind of story; "
           f"farthest from the model without {apart}, {gaps[apart][0]:+.2f}; the least needed, "
-          f"{spared}, costs {costs[spared][0]:.2f}; the best of 40 random sets keeps {by_chance.max():.2f}",
+          f"{spared}, costs {costs[spared][0]:.2f}; the best of 40 random sets "
+          f"keeps {by_chance.max():.2f}",
     reason="The three draws of search texts find the same set.",
 )
 assert claims.rows[-1].verdict == "reproduced"
