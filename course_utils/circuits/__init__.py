@@ -13,21 +13,41 @@ from course_utils.circuits.reading import (
     path_patch,
     previous_token_score,
 )
+from course_utils.circuits.search import (
+    FRAMES,
+    POINTS,
+    effects,
+    gradient_scores,
+    kept,
+    name_pairs,
+    parts,
+    prune,
+    swaps,
+)
 
 __all__ = [
+    "FRAMES",
+    "POINTS",
     "ActivationCache",
     "activations",
     "attribution",
     "duplicate_token_score",
+    "effects",
+    "gradient_scores",
     "head_scores",
     "induction_score",
+    "kept",
     "logit_lens",
+    "name_pairs",
     "only",
+    "parts",
     "patched",
     "patching_map",
     "path_patch",
     "previous_token_score",
+    "prune",
     "record",
+    "swaps",
 ]
 
 LESSON = "14"

@@ -3,8 +3,10 @@ and scipy.
 """
 
 import itertools
+import operator
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from course_utils.checking import Exercises, Wrong, difference, expect, kind_of
 from course_utils.checking.inputs import different, normal
-from course_utils.circuits import hooks
+from course_utils.circuits import hooks, search
 from course_utils.circuits import reading as circuits
 from course_utils.transformer_block.block import TransformerConfig
 from course_utils.transformer_block.transformer import Transformer
@@ -158,7 +160,7 @@ LOOP = (
 @EXERCISES.add(
     hooks.record,
     difficulty=2,
-    minutes=15,
+    minutes=10,
     hints=[
         "A hook is a function of (module, args, output). Where does it put the output, so that you can return it later?",
         "model.get_submodule(name).register_forward_hook(keep) returns a handle; handle.remove() takes the hook off. In a loop, write "
@@ -420,7 +422,7 @@ def _patching_mistakes(
 @EXERCISES.add(
     circuits.patching_map,
     difficulty=3,
-    minutes=20,
+    minutes=15,
     hints=[
         "Two runs without patches give the ends of the scale, clean and corrupt. activations(model, clean, names) gives what to patch in.",
         "For one name and position: `with patched(model, {name: only(source, slice(None), t)}): metric(model(corrupt))`. Loop, or run T copies of the "
@@ -461,3 +463,266 @@ def check_patching_map(student: Callable, rng: random.Random) -> None:
                 )
         mistakes = _patching_mistakes(table, clean, corrupt, good, bad)
         expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)
+
+
+# --- kept -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _replaced(model: Watched, parts: list[str], run: dict | None) -> Iterator[None]:
+    """While inside, these heads and MLPs give what they gave in a run, or 0: by hooks on their
+    modules, one part after the other.
+    """
+    handles = []
+    d = model.config.n_embd // model.config.n_head
+    for part in parts:
+        kind, _, place = part.partition(" ")
+        layer, _, head = place.partition(".")
+        block = model.h[int(layer)]
+        given = None if run is None else run[kind, int(layer)]
+        if kind == "mlp":
+
+            def whole(module, args, output, given=given):
+                return torch.zeros_like(output) if given is None else given
+
+            handles.append(block.mlp.register_forward_hook(whole))
+        else:
+            columns = slice(int(head) * d, int(head) * d + d)
+
+            def one(module, args, given=given, columns=columns):
+                x = args[0].clone()
+                x[..., columns] = 0 if given is None else given[..., columns]
+                return (x,)
+
+            handles.append(block.attn.c_proj.register_forward_pre_hook(one))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _parts_given(model: Watched, ids: Tensor) -> dict:
+    """What goes into each W_O (the heads side by side), and what each MLP gives."""
+    found = {}
+    handles = []
+    for layer, block in enumerate(model.h):
+
+        def heads(module, args, layer=layer):
+            found["head", layer] = args[0].clone()
+
+        def mlp(module, args, output, layer=layer):
+            found["mlp", layer] = output.clone()
+
+        handles.append(block.attn.c_proj.register_forward_pre_hook(heads))
+        handles.append(block.mlp.register_forward_hook(mlp))
+    model(ids)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@torch.no_grad()
+def _metric_with(
+    model: Watched, ids: Tensor, metric: Callable, parts: list[str], run: dict | None
+) -> Tensor:
+    with _replaced(model, parts, run):
+        return metric(model(ids))
+
+
+def _kept_mistakes(
+    model: Watched, clean: Tensor, corrupt: Tensor, metric: Callable, circuit: list[str]
+) -> tuple[Tensor, dict]:
+    """The right shares, and what the usual slips make of them."""
+    everything = search.parts(model)
+    outside = [part for part in everything if part not in circuit]
+    good = _metric_with(model, clean, metric, [], None)
+    bad = _metric_with(model, corrupt, metric, [], None)
+    theirs = _parts_given(model, corrupt)
+    ours = _parts_given(model, clean)
+
+    def share(ids: Tensor, parts: list[str], run: dict | None) -> Tensor:
+        return (_metric_with(model, ids, metric, parts, run) - bad) / (good - bad)
+
+    raw = _metric_with(model, clean, metric, outside, theirs)
+    want = (raw - bad) / (good - bad)
+    return want, {
+        "the circuit keeps the clean text, and all other parts are replaced; yours is the other way round": share(
+            clean, circuit, theirs
+        ),
+        "run the clean texts; you ran the corrupt ones, which hold nothing of the answer": torch.zeros_like(
+            want
+        ),
+        "run the clean texts and replace what is outside; you ran the corrupt ones and put the circuit in": share(
+            corrupt, circuit, ours
+        ),
+        "what is outside comes from the corrupt run; yours comes from the clean run, and nothing changes": torch.ones_like(
+            want
+        ),
+        "what is outside gives what it gives on the corrupt text; you set it to 0": share(
+            clean, outside, None
+        ),
+        "MLPs are parts, too: replace those that are outside": share(
+            clean, [part for part in outside if part.startswith("head")], theirs
+        ),
+        "heads are parts, too: replace those that are outside": share(
+            clean, [part for part in outside if part.startswith("mlp")], theirs
+        ),
+        "bring it to a scale: (metric - corrupt) / (clean - corrupt)": raw,
+        "divide by clean - corrupt": raw - bad,
+        "subtract the corrupt run's metric first": raw / (good - bad),
+        "1 should mean kept; yours is 1 where all is lost": 1 - want,
+        "give one number for each text, not their mean": want.mean(),
+    }
+
+
+@EXERCISES.add(
+    search.kept,
+    difficulty=2,
+    minutes=12,
+    hints=[
+        "Three runs: the clean texts, the corrupt ones, and the clean ones with patches. The first two are the ends of the scale.",
+        "circuits.parts(model) names all parts; those that are not in the circuit are outside. "
+        "circuits.activations(model, corrupt, circuits.POINTS) is the cache that circuits.swaps needs.",
+        "`with circuits.patched(model, circuits.swaps(cache, outside)): left = metric(model(clean))`, then (left - bad) / (good - bad). "
+        "Measure good and bad outside of `with`.",
+    ],
+)
+def check_kept(student: Callable, rng: random.Random) -> None:
+    for n_layer, size in ((2, 4), (3, 5), (2, 8)):
+        model = watched(rng, n_layer).eval()
+        rows = [_two_texts(rng, 6) for _ in range(2)]
+        clean, corrupt = (torch.cat(texts) for texts in zip(*rows, strict=True))
+        metric = _difference_of_logits(*rng.sample(range(13), 2))
+        heads = [part for part in search.parts(model) if part.startswith("head")]
+        mlps = [part for part in search.parts(model) if part.startswith("mlp")]
+        # a head and an MLP are inside, and others outside
+        circuit = rng.sample(heads, size - 1 if size < len(heads) else len(heads) - 1)
+        circuit += rng.sample(mlps, 1)
+        call = f"kept(model, clean, corrupt, metric, {circuit})"
+        want, mistakes = _kept_mistakes(model, clean, corrupt, metric, circuit)
+        got = student(model, clean, corrupt, metric, circuit)
+        expect(got, want, call, mistakes=different(mistakes, want), tol=1e-3)
+
+
+# --- prune ----------------------------------------------------------------------------------------
+
+
+def _greedy(
+    every: list[str],
+    score: Callable[[list[str]], float],
+    least: float,
+    choose: Callable = max,
+    enough: Callable = operator.ge,
+) -> list[str]:
+    """One part out at a time; `choose` picks among the scores, the first of equals goes."""
+    left = tuple(every)
+    while left:
+        fewer = [left[:i] + left[i + 1 :] for i in range(len(left))]
+        found = [score(list(chosen)) for chosen in fewer]
+        picked = choose(found)
+        if not enough(picked, least):
+            return list(left)
+        left = fewer[found.index(picked)]
+    return []
+
+
+def _one_too_many(every: list[str], score: Callable, least: float) -> list[str]:
+    """Takes the part out before it looks at the score."""
+    left = list(every)
+    while left and score(left) >= least:
+        left.remove(max(left, key=lambda part: score([p for p in left if p != part])))
+    return left
+
+
+def _by_first_scores(every: list[str], score: Callable, least: float) -> list[str]:
+    """Sorts the parts once, by what each costs alone, and takes them out in this order."""
+    left = list(every)
+    for part in sorted(every, key=lambda part: -score([p for p in every if p != part])):
+        fewer = [other for other in left if other != part]
+        if score(fewer) < least:
+            break
+        left = fewer
+    return left
+
+
+def _one_pass(every: list[str], score: Callable, least: float) -> list[str]:
+    """Goes through the parts once, and drops each that can be spared."""
+    left = list(every)
+    for part in every:
+        fewer = [other for other in left if other != part]
+        if score(fewer) >= least:
+            left = fewer
+    return left
+
+
+def _best_alone(every: list[str], score: Callable, least: float) -> list[str]:
+    """Takes the parts that score highest alone, until it is enough."""
+    chosen = []
+    for part in sorted(every, key=lambda part: -score([part])):
+        if score(chosen) >= least:
+            break
+        chosen.append(part)
+    return [part for part in every if part in chosen]
+
+
+@EXERCISES.add(
+    search.prune,
+    difficulty=2,
+    minutes=10,
+    hints=[
+        "In each round, score what is left without each part in turn. Which part goes, and when do you stop?",
+        "Keep a list `left`. In a round: scores = [score([p for p in left if p != part]) for part in left]. The part with the highest of "
+        "them goes, if that score is at least `least`.",
+        "best = max(range(len(left)), key=scores.__getitem__) is the first of equals. `break` where scores[best] < least, else "
+        "del left[best]. Raise the ValueError before the first round. Copy `every` first.",
+    ],
+    refuses=[(["a", "b"], len, 3.0)],
+    mistakes={
+        "you took out the part that costs most; the one that costs least goes": lambda every, score, least: (
+            _greedy(every, score, least, choose=min)
+        ),
+        "one part too many is gone: look at the score before you take it out": _one_too_many,
+        "score the parts anew in each round: what a part costs depends on what is gone already": _by_first_scores,
+        "you dropped each part that can be spared, in their order; in each round the cheapest of all goes": _one_pass,
+        "you collected the parts that score highest alone; take parts out of the whole instead": _best_alone,
+        "a score of just `least` is enough": lambda every, score, least: _greedy(
+            every, score, least, enough=operator.gt
+        ),
+        "those are the parts that you took out; return what is left": lambda every, score, least: [
+            part for part in every if part not in _greedy(every, score, least)
+        ],
+        "keep the order of `every`": lambda every, score, least: sorted(
+            _greedy(every, score, least), key=every.index, reverse=True
+        ),
+        "nothing was taken out": lambda every, score, least: list(every),
+        "only one part was taken out; go on as long as the score allows it": lambda every, score, least: [
+            part for part in every if part != max(
+                every, key=lambda part: score([other for other in every if other != part])
+            )
+        ],
+    },
+)  # fmt: skip
+def check_prune(student: Callable, rng: random.Random) -> None:
+    told = 0
+    while told < 4:
+        every = rng.sample([f"head {i}.{j}" for i in range(3) for j in range(3)], 7)
+        worth = dict(zip(every, rng.sample(range(1, 30), 7), strict=True))
+        partners = list(zip(rng.sample(every, 4), rng.sample(every, 4), strict=True))
+
+        # where both of a pair are gone, much more is lost than by each of them
+        def score(chosen: list[str], worth: dict = worth, partners: list = partners) -> float:
+            lost = sum(a not in chosen and b not in chosen for a, b in partners)
+            return float(sum(worth[part] for part in chosen) - 15 * lost)
+
+        left = every
+        for _ in range(3):  # what three rounds leave is just enough
+            left = max(([p for p in left if p != part] for part in left), key=score)
+        least = score(left)
+        want = _greedy(every, score, least)
+        if score(every) < least or _by_first_scores(every, score, least) == want:
+            continue  # here the scores of the first round would do
+        told += 1
+        call = f"prune({every}, score, least={least:g})"
+        expect(student(list(every), score, least), want, call)

@@ -1,6 +1,6 @@
 """Right answers of another style to the exercises on circuits."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from answers import Answers
 from torch.nn.modules.module import register_module_forward_hook
 
+from course_utils.circuits import search
 from course_utils.circuits.hooks import ActivationCache, activations, only, patched, record
 
 right = Answers()
@@ -244,3 +245,104 @@ def with_hooks_of_its_own(model, clean, corrupt, metric, names):
         with handle:
             rows.append((metric(model(corrupt.expand(T, T))) - bad) / (good - bad))
     return torch.stack(rows)
+
+
+# --- kept -----------------------------------------------------------------------------------------
+
+
+@right("kept")
+@torch.no_grad()
+def kept_text_by_text(model, clean, corrupt, metric, circuit):
+    """Each part has a patch of its own, one inside the other."""
+    cache = activations(model, corrupt, search.POINTS)
+    with ExitStack() as stack:
+        for part in search.parts(model):
+            if part not in set(circuit):
+                stack.enter_context(patched(model, search.swaps(cache, [part])))
+        middle = metric(model(clean))
+    ends = [metric(model(ids)) for ids in (corrupt, clean)]
+    return (middle - ends[0]) / (ends[1] - ends[0])
+
+
+@right("kept")
+def kept_by_functions(model, clean, corrupt, metric, circuit):
+    """Mixes the heads of both runs by a mask."""
+    with torch.no_grad():
+        high = metric(model(clean))
+        low = metric(model(corrupt))
+        cache = activations(model, corrupt, search.POINTS)
+
+        def mixed(name):
+            layer = name.split(".")[1]
+            if name.endswith("mlp"):
+                return lambda x: x if f"mlp {layer}" in circuit else cache[name]
+            stays = torch.tensor(
+                [f"head {layer}.{head}" in circuit for head in range(cache[name].size(1))]
+            )
+            return lambda x: torch.where(stays[:, None, None], x, cache[name])
+
+        with patched(model, {name: mixed(name) for name in cache}):
+            left = metric(model(clean))
+    return 1 - (high - left) / (high - low)
+
+
+@right("kept")
+@torch.no_grad()
+def kept_with_a_set(model, clean, corrupt, metric, circuit):
+    bad = metric(model(corrupt))
+    good = metric(model(clean))
+    others = sorted(set(search.parts(model)).difference(circuit))
+    replaced = search.swaps(activations(model, corrupt, ["h.*.mlp", "h.*.attn.heads"]), others)
+    with patched(model, replaced) as changed:
+        return (metric(changed(clean)) - bad).div(good - bad)
+
+
+# --- prune ----------------------------------------------------------------------------------------
+
+
+@right("prune")
+def prune_by_recursion(every, score, least):
+    if score(list(every)) < least:
+        raise ValueError("too little from the start")
+    fewer = [[p for p in every if p != part] for part in every]
+    if not fewer:
+        return []
+    best = max(fewer, key=score)
+    return prune_by_recursion(best, score, least) if score(best) >= least else list(every)
+
+
+@right("prune")
+def prune_with_pops(every, score, least):
+    left = list(every)
+    now = score(left)
+    if now < least:
+        raise ValueError("too little from the start")
+    while left:
+        rows = []
+        for i in range(len(left)):
+            fewer = left.copy()
+            fewer.pop(i)
+            rows.append((score(fewer), -i, fewer))
+        now, _, fewer = max(rows)
+        if now < least:
+            return left
+        left = fewer
+    return left
+
+
+@right("prune")
+def prune_what_is_gone(every, score, least):
+    """Collects what goes."""
+    gone = set()
+
+    def rest(more=()):
+        return [part for part in every if part not in gone and part not in more]
+
+    if score(rest()) < least:
+        raise ValueError("too little from the start")
+    for _ in range(len(every)):
+        cost, first = min((-score(rest((part,))), i) for i, part in enumerate(rest()))
+        if -cost < least:
+            break
+        gone.add(rest()[first])
+    return rest()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from answers import WrongAnswers
 
-from course_utils.circuits import hooks
+from course_utils.circuits import hooks, search
 
 wrong = WrongAnswers()
 
@@ -562,3 +562,254 @@ def map_sorted_names(model, clean, corrupt, metric, names):
     good, bad = ends(model, clean, corrupt, metric)
     order = sorted(names) if sorted(names) != list(names) else sorted(names, reverse=True)
     return (grid(model, corrupt, clean, metric, order, each) - bad) / (good - bad)
+
+
+# --- kept -----------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def share(model, clean, corrupt, metric, chosen, ran=None, source=None, scale=True):
+    """The share that is kept when the chosen parts of a run give what they give in another."""
+    cache = hooks.activations(model, corrupt if source is None else source, search.POINTS)
+    bad = metric(model(corrupt))
+    good = metric(model(clean))
+    with hooks.patched(model, search.swaps(cache, chosen)):
+        left = metric(model(clean if ran is None else ran))
+    return (left - bad) / (good - bad) if scale else left
+
+
+def others(model, circuit):
+    return [part for part in search.parts(model) if part not in circuit]
+
+
+@wrong("kept", says="yours is the other way round")
+def kept_without(model, clean, corrupt, metric, circuit):
+    """Replaces the circuit."""
+    return share(model, clean, corrupt, metric, circuit)
+
+
+@wrong("kept", says="you ran the corrupt ones, which hold nothing of the answer")
+def kept_of_corrupt(model, clean, corrupt, metric, circuit):
+    """Runs the corrupt texts."""
+    return share(model, clean, corrupt, metric, others(model, circuit), ran=corrupt)
+
+
+@wrong("kept", says="you ran the corrupt ones and put the circuit in")
+def kept_put_in(model, clean, corrupt, metric, circuit):
+    """The other experiment: what does the circuit repair?"""
+    return share(model, clean, corrupt, metric, circuit, ran=corrupt, source=clean)
+
+
+@wrong("kept", says="yours comes from the clean run, and nothing changes")
+def kept_own(model, clean, corrupt, metric, circuit):
+    """Records the wrong run."""
+    return share(model, clean, corrupt, metric, others(model, circuit), source=clean)
+
+
+@wrong("kept", says="you set it to 0")
+@torch.no_grad()
+def kept_zeroed(model, clean, corrupt, metric, circuit):
+    """Zero ablation."""
+    cache = hooks.activations(model, corrupt, search.POINTS)
+    empty = {name: torch.zeros_like(x) for name, x in cache.items()}
+    bad = metric(model(corrupt))
+    good = metric(model(clean))
+    with hooks.patched(model, search.swaps(empty, others(model, circuit))):
+        return (metric(model(clean)) - bad) / (good - bad)
+
+
+@wrong("kept", says="MLPs are parts, too")
+def kept_heads_only(model, clean, corrupt, metric, circuit):
+    """Leaves the MLPs as they are."""
+    heads = [part for part in others(model, circuit) if "head" in part]
+    return share(model, clean, corrupt, metric, heads)
+
+
+@wrong("kept", says="heads are parts, too")
+def kept_mlps_only(model, clean, corrupt, metric, circuit):
+    """Leaves the heads as they are."""
+    mlps = [part for part in others(model, circuit) if "mlp" in part]
+    return share(model, clean, corrupt, metric, mlps)
+
+
+@wrong("kept", says="bring it to a scale: (metric - corrupt) / (clean - corrupt)")
+def kept_raw(model, clean, corrupt, metric, circuit):
+    """No scale."""
+    return share(model, clean, corrupt, metric, others(model, circuit), scale=False)
+
+
+@wrong("kept", says="divide by clean - corrupt")
+def kept_difference(model, clean, corrupt, metric, circuit):
+    """Half a scale."""
+    raw = share(model, clean, corrupt, metric, others(model, circuit), scale=False)
+    return raw - ends_of(model, clean, corrupt, metric)[1]
+
+
+@wrong("kept", says="subtract the corrupt run's metric first")
+def kept_ratio(model, clean, corrupt, metric, circuit):
+    """The other half."""
+    good, bad = ends_of(model, clean, corrupt, metric)
+    raw = share(model, clean, corrupt, metric, others(model, circuit), scale=False)
+    return raw / (good - bad)
+
+
+@wrong("kept", says="yours is 1 where all is lost")
+def kept_lost(model, clean, corrupt, metric, circuit):
+    """What is lost."""
+    return 1 - share(model, clean, corrupt, metric, others(model, circuit))
+
+
+@wrong("kept", says="give one number for each text, not their mean")
+def kept_mean(model, clean, corrupt, metric, circuit):
+    """The mean over the texts."""
+    return share(model, clean, corrupt, metric, others(model, circuit)).mean()
+
+
+@wrong("kept", says="hooks")
+@torch.no_grad()
+def kept_never_taken_off(model, clean, corrupt, metric, circuit):
+    """Patches stay on the model."""
+    bad = metric(model(corrupt))
+    good = metric(model(clean))
+    cache = hooks.activations(model, corrupt, search.POINTS)
+    inside = hooks.patched(model, search.swaps(cache, others(model, circuit)))
+    inside.__enter__()
+    STAYING.append(inside)
+    return (metric(model(clean)) - bad) / (good - bad)
+
+
+STAYING = []  # else the patches would go with their context manager
+
+
+@torch.no_grad()
+def ends_of(model, clean, corrupt, metric):
+    return metric(model(clean)), metric(model(corrupt))
+
+
+# --- prune ----------------------------------------------------------------------------------------
+
+
+def without(left, part):
+    return [other for other in left if other != part]
+
+
+def pruned(every, score, least):
+    """Right, for what is wrong in another way."""
+    if score(list(every)) < least:
+        raise ValueError("too little from the start")
+    return search.prune(every, score, least)
+
+
+def checked(every, score, least):
+    if score(list(every)) < least:
+        raise ValueError("too little from the start")
+
+
+@wrong("prune", says="you took out the part that costs most; the one that costs least goes")
+def prune_dearest(every, score, least):
+    """The minimum of the scores."""
+    checked(every, score, least)
+    left = list(every)
+    while left:
+        part = min(left, key=lambda part: score(without(left, part)))
+        if score(without(left, part)) < least:
+            break
+        left.remove(part)
+    return left
+
+
+@wrong("prune", says="one part too many is gone: look at the score before you take it out")
+def prune_late(every, score, least):
+    """Takes out, then looks."""
+    checked(every, score, least)
+    left = list(every)
+    while left and score(left) >= least:
+        left = without(left, max(left, key=lambda part: score(without(left, part))))
+    return left
+
+
+@wrong("prune", says="score the parts anew in each round")
+def prune_once_sorted(every, score, least):
+    """Scores the parts once."""
+    checked(every, score, least)
+    left = list(every)
+    costs = {part: score(without(every, part)) for part in every}
+    for part in sorted(every, key=costs.get, reverse=True):
+        if score(without(left, part)) < least:
+            return left
+        left = without(left, part)
+    return left
+
+
+@wrong("prune", says="in each round the cheapest of all goes")
+def prune_in_order(every, score, least):
+    """One pass."""
+    checked(every, score, least)
+    left = list(every)
+    for part in every:
+        if score(without(left, part)) >= least:
+            left = without(left, part)
+    return left
+
+
+@wrong("prune", says="take parts out of the whole instead")
+def prune_alone(every, score, least):
+    """The best ones alone."""
+    checked(every, score, least)
+    order = sorted(every, key=lambda part: score([part]), reverse=True)
+    n = next(n for n in range(len(order) + 1) if score(order[:n]) >= least)
+    return [part for part in every if part in order[:n]]
+
+
+@wrong("prune", says="a score of just `least` is enough")
+def prune_strict(every, score, least):
+    """More than the least."""
+    checked(every, score, least)
+    left = list(every)
+    while left:
+        part = max(left, key=lambda part: score(without(left, part)))
+        if score(without(left, part)) <= least:
+            break
+        left.remove(part)
+    return left
+
+
+@wrong("prune", says="those are the parts that you took out; return what is left")
+def prune_gone(every, score, least):
+    """What went."""
+    left = pruned(every, score, least)
+    return [part for part in every if part not in left]
+
+
+@wrong("prune", says="keep the order of `every`")
+def prune_backwards(every, score, least):
+    """The last first."""
+    return pruned(every, score, least)[::-1]
+
+
+@wrong("prune", says="nothing was taken out")
+def prune_nothing(every, score, least):
+    """All of them."""
+    checked(every, score, least)
+    return list(every)
+
+
+@wrong("prune", says="only one part was taken out; go on as long as the score allows it")
+def prune_one(every, score, least):
+    """One round."""
+    checked(every, score, least)
+    return without(every, max(every, key=lambda part: score(without(every, part))))
+
+
+@wrong("prune", says="chang")
+def prune_in_place(every, score, least):
+    """Works on the list that it was given."""
+    left = pruned(every, score, least)
+    every[:] = left
+    return every
+
+
+@wrong("prune", says="ValueError")
+def prune_never_refuses(every, score, least):
+    """Returns all where even all are too little."""
+    return search.prune(every, score, min(least, score(list(every))))

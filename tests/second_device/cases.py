@@ -25,6 +25,7 @@ from course_utils.attention import inside
 from course_utils.audit import detection as audit
 from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
+from course_utils.circuits import search as circuit_search
 from course_utils.compression import distillation
 from course_utils.compression import shrinking as compression
 from course_utils.gpt2 import building, static, timing
@@ -787,6 +788,19 @@ def reading(d):
         circuits.head_scores(model, clean), circuits.head_scores(model, clean, circuits.previous_token_score), circuits.logit_lens(model, clean), parts, parts.total,
         circuits.patching_map(model, clean, corrupt, lambda logits: logits[:, -1, 5], ["h.0.in", "h.1.in"]),
         circuits.path_patch(model, clean, corrupt, (0, 1), (1, 0)),
+    )  # fmt: skip
+
+
+def searching(d):
+    model = tiny(d)
+    texts = ids(d), ids(d, seed=1)
+    metric = lambda logits: logits[:, -1, 5]
+    pairs = circuit_search.name_pairs(["Leo", "Tom"], ["ball"], 2, dice())
+    logits = torch.zeros(2, 3, len(circuit_search.ID)).to(d)
+    return (
+        circuit_search.kept(model, *texts, metric, ["head 0.1", "mlp 1"]), circuit_search.effects(model, *texts, metric, "head 0.0"),
+        list(circuit_search.gradient_scores(model, *texts, metric).values()), pairs.metric(logits), len(circuit_search.parts(model)),
+        circuit_search.prune(["a", "b"], len, 1.0), len(circuit_search.swaps(hooks.activations(model, texts[0], circuit_search.POINTS), ["mlp 0"])),
     )  # fmt: skip
 
 

@@ -54,6 +54,10 @@ NEEDED = {
     "18_instruction_tuning": {
         "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
         "replay", "supervised fine-tuning", "synthetic data",
+    "14_circuits": {
+        "activation patching", "attribution patching", "circuit", "complete", "direct effect",
+        "direct logit attribution", "faithful", "hook", "indirect effect", "logit lens", "minimal",
+        "path patching", "total effect",
     },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
