@@ -135,6 +135,7 @@ class Growth:
     loss, accuracy       (S,)             over the targets that can be known; the loss in nats
     previous, induction  (S, L, H)        scores of each head, as in `circuits.reading`
     patterns             (S, L, H, T, T)  the attention of all heads to the first sequence
+    early                (S,)             accuracy over each text's first 16 known targets
     streaks              (S, B)           known targets that were right in a row, from the first on
 
     >>> growth = Growth()
@@ -150,6 +151,7 @@ class Growth:
     previous: Tensor = field(default_factory=lambda: torch.empty(0))
     induction: Tensor = field(default_factory=lambda: torch.empty(0))
     patterns: Tensor = field(default_factory=lambda: torch.empty(0))
+    early: Tensor = field(default_factory=lambda: torch.empty(0))
     streaks: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def add(self, step: int, **values: Tensor) -> None:
@@ -177,6 +179,7 @@ def look(model: Transformer, batch: Batch) -> dict[str, Tensor]:
     return dict(
         loss=F.cross_entropy(logits[known], targets[known]),
         accuracy=right[known].float().mean(),
+        early=right[known & (known.cumsum(-1) <= 16)].float().mean(),
         previous=torch.stack([previous_token_score(pattern).mean(0) for pattern in patterns]),
         induction=torch.stack([induction_score(pattern, inputs) for pattern in patterns]),
         patterns=torch.stack([pattern[0] for pattern in patterns]),

@@ -72,6 +72,9 @@ def summary(model: Transformer, growth: heads.Growth) -> dict[str, float | list[
     def mean_score(circuits):
         return sum(weights.copying_score(c).item() for c in circuits) / 4
 
+    def strength(which):
+        return sum(_raised(weights.qk_circuit(model, h, which)) for h in layer1) / 4
+
     return {
         "loss": growth.loss[-1].item(),
         "two out": ablation.harm(model, batch, pair),
@@ -89,6 +92,8 @@ def summary(model: Transformer, growth: heads.Growth) -> dict[str, float | list[
         "OV": mean_score(weights.ov_circuit(model, h) for h in layer1),
         "QK": mean_score(weights.qk_circuit(model, h, pair) for h in layer1),
         "QK, others": mean_score(weights.qk_circuit(model, h, others) for h in layer1),
+        "QK strength": strength(pair),
+        "QK strength, others": strength(others),
         "previous": growth.previous[-1, 0].sort(descending=True).values.tolist(),
         "induction": growth.induction[-1, 1].tolist(),
     }  # fmt: skip
@@ -136,6 +141,7 @@ def measure_seed(seed: int, steps: int = 700) -> dict:
         "induction": growth.induction[:, 1].amax(-1),
         "previous": growth.previous[:, 0].amax(-1),
         "accuracy": growth.accuracy,
+        "early accuracy": growth.early,
         "exact match": (growth.streaks >= 16).double().mean(-1),
     }
     return {
@@ -145,6 +151,11 @@ def measure_seed(seed: int, steps: int = 700) -> dict:
         "summary": _short(summary(model, growth)),
         "R2": _short({name: ablation.explained(found, x) for name, x in told.items()}),
     }
+
+
+def _raised(circuit: torch.Tensor) -> float:
+    """How far the diagonal of a circuit lies above the mean of the circuit."""
+    return (circuit.diagonal().mean() - circuit.mean()).item()
 
 
 def _short(value):

@@ -245,7 +245,8 @@ def refuse(pattern, heads, start):
 def back_by_index(pattern, heads, start):
     refuse(pattern, heads, start)
     out = pattern.clone()
-    t = torch.arange(start, pattern.size(-1))
+    t = torch.arange(1, pattern.size(-1))
+    t = t[t >= start]
     for h in heads:
         out[:, h, start:] = 0
         out[:, h, t, t - 1] = 1
