@@ -14,7 +14,7 @@
 # **Can you grow a circuit, cut it, and say beforehand where it breaks?** Heads that work together let a model copy what it
 # has seen once. You train a model until they appear, read them from the weights, cut every link, and mend a failure.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 60 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 73 minutes to read and do.
 #
 # **What you will be able to do**
 # - score heads by what they look at, read their circuits from the weights, and know what each score cannot tell;
@@ -87,15 +87,16 @@ explore(
 
 # %% tags=["display"]
 # @title What will count, set before anything is measured
-FRAMEWORK = "https://transformer-circuits.pub/2021/framework/index.html"
-IN_CONTEXT = "https://transformer-circuits.pub/2022/in-context-learning-and-induction-heads/index.html"
+THREADS = "https://transformer-circuits.pub"
+FRAMEWORK = f"{THREADS}/2021/framework/index.html"
+IN_CONTEXT = f"{THREADS}/2022/in-context-learning-and-induction-heads/index.html"
 claims.expect(
     "I2", "interpretability maps behaviour onto circuits",
     source=Source("Elhage et al. 2021, A Mathematical Framework for Transformer Circuits",
                   "induction heads", FRAMEWORK),
     published="previous-token head → keys → induction head → output",
     criterion="with each of five seeds every arrow, cut, costs over 4 nats and its control under 0.2, "
-              "and the same number of heads, two, carries the first arrow; partly: the arrows only",
+              "and so does taking out the two best previous-token heads; partly: the arrows only",
     holds=lambda x: min(x[0], x[2]) > 4 and x[1] < 0.2,
     partly=lambda x: x[0] > 4 and x[1] < 0.2,
 )
@@ -110,7 +111,7 @@ claims.expect(
 )
 claims.expect(
     "I5", "understanding parts does not give the whole (emergence)",
-    source=Source("Olah et al. 2020, Zoom In, and Schaeffer et al. 2023, Are Emergent Abilities a Mirage?",
+    source=Source("Olah et al. 2020, Zoom In; Schaeffer et al. 2023, Are Emergent Abilities … a Mirage?",
                   "circuits; metrics", "https://arxiv.org/abs/2304.15004"),
     published="parts do not add up; a harsh metric can make a jump",
     criterion="with each of five seeds a sum over heads explains under 0.5 of the harm of other sets, "
@@ -194,16 +195,18 @@ reveal("induction.teller", "none")
 # %% tags=["display"]
 # @title The circuit, as proposed
 d = Diagram()
-tokens = d.box("tokens  … B  Q  K  F  R  B", 0, 0, width=5.4, color="yellow")
-previous = d.box("layer 0: previous-token head", -2.9, 2.2, width=5.4, color="sky")
-match = d.box("layer 1: does a key match my query?", 0, 4.4, width=6.6, color="orange")
-copy = d.box("layer 1: copy the token there", 0, 6.6, width=5.6, color="orange")
-out = d.box("next token: Q", 0, 8.8, width=3.4, color="green")
-d.arrow(tokens, previous, "the token before")
+before = d.box("the token before", -4.8, 0, width=3.4, color="yellow")
+current = d.box("the current token", 0, 0, width=3.4, color="yellow")
+looked_at = d.box("the token looked at", 4.8, 0, width=3.8, color="yellow")
+previous = d.box("layer 0: previous-token head", -4.8, 2.2, width=5.4, color="sky")
+match = d.box("layer 1: does a key match?", 0, 4.4, width=5.0, color="orange")
+copy = d.box("layer 1: copy", 2.4, 6.6, width=3.4, color="orange")
+out = d.box("next token", 2.4, 8.6, width=3.4, color="green")
+d.arrow(before, previous)
 d.arrow(previous, match, "1 · keys")
-d.arrow(tokens, match, "2 · queries")
+d.arrow(current, match, "2 · queries")
+d.arrow(looked_at, copy, "3 · values")
 d.arrow(match, copy, "where")
-d.arrow(tokens, copy, "3 · values", bend=0.35)
 d.arrow(copy, out)
 d.picture(
     "A previous-token head of layer 0 writes into each position which token stood before. Arrow 1: the "
@@ -273,10 +276,11 @@ runs = {"two layers": run, "one layer": one_run, "one period": fixed_run}
 fig, axes = subplots(1, 3, figsize=(11, 3.8), sharey=True)
 for ax, (name, r) in zip(axes, runs.items(), strict=True):
     ax.plot(r.steps, r.loss / r.loss[0], color=COLORS["black"], label="loss, as a share")
-    ax.plot(r.steps, r.previous[:, 0].amax(-1), "--", color=COLORS["orange"], label="previous token, layer 0")
-    ax.plot(r.steps, r.induction[:, -1].amax(-1), "-.", color=COLORS["blue"], label="induction, last layer")
+    scores = r.previous.flatten(1).amax(-1), r.induction.flatten(1).amax(-1)  # (S,) each
+    ax.plot(r.steps, scores[0], "--", color=COLORS["orange"], label="best previous-token score")
+    ax.plot(r.steps, scores[1], "-.", color=COLORS["blue"], label="best induction-head score")
     ax.set(title=name, xlabel="step", ylim=(0, 1.05))
-axes[0].set_ylabel("share, or best score")
+axes[0].set_ylabel("share, or score")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 end = {name: r.loss[-1].item() for name, r in runs.items()}
 assert max(end["two layers"], end["one period"]) < 0.05 and end["one layer"] > 2
@@ -387,7 +391,8 @@ for name, m in (("trained", model), ("untrained", untrained)):
 predict(
     "induction.control",
     "The copying score of the QK circuits through the two heads that do not look at the token before is …",
-    {"below 0.3, as untrained": (-1, 0.3), "in between": (0.3, 0.9), "above 0.9, as through the pair": (0.9, 1.01)},
+    {"below 0.3, as untrained": (-1, 0.3), "in between": (0.3, 0.9),
+     "above 0.9, as through the pair": (0.9, 1.01)},
 )
 
 # %%
@@ -404,13 +409,14 @@ fig, axes = subplots(1, 3, figsize=(11, 3.9))
 for ax, (name, table) in zip(axes, tables.items(), strict=True):
     most = (tables["OV"] if name == "OV" else tables["QK through the pair"]).abs().max()
     ax.imshow(table, cmap="RdBu", vmin=-most, vmax=most)
-    ax.set(title=name, xlabel="token", ylabel="token")
+    labels = ("is raised", "is looked at") if name == "OV" else ("was written", "looks")
+    ax.set(title=name, xlabel=f"token that {labels[0]}", ylabel=f"token that {labels[1]}")
     ax.grid(False)
 of_seeds = [r["summary"]["QK, others"] for r in seeds]
 strength = [(r["summary"]["QK strength"], r["summary"]["QK strength, others"]) for r in seeds]
 ratio = [a / b for a, b in strength]
 assert min(of_seeds) > 0.9 and through_others > 0.9 and min(ratio) > 2
-show(fig, "The diagonal stands out in the OV circuit and in QK through the pair, faintly through the others.")
+show(fig, "The diagonal stands out in OV and in QK through the pair, and hardly through the others.")
 reveal("induction.control", through_others, ".1f")
 print(f"five seeds: through the others at least {min(of_seeds):.2f}")
 print(f"the diagonal through the pair is {min(ratio):.1f} to {max(ratio):.1f} times as strong")
@@ -477,7 +483,8 @@ KEYS = {"pair": "two out", "others": "others out", "three best": "three out", "l
 fig, ax = subplots(figsize=(9, 3.6))
 marks = "osD^v"
 for r, mark in zip(seeds, marks, strict=True):
-    ax.plot([r["summary"][k] for k in KEYS.values()], range(4), mark, markersize=9, label=f"seed {r['seed']}")
+    values = [r["summary"][k] for k in KEYS.values()]
+    ax.plot(values, range(4), mark, markersize=9, label=f"seed {r['seed']}")
 ax.plot(harms.values(), range(4), "x", color=COLORS["black"], markersize=11, label="yours")
 ax.set(yticks=range(4), yticklabels=KEYS, xlabel="rise of the loss (nats)", ylim=(3.5, -0.5))
 fig.legend(loc="outside right upper")
@@ -496,8 +503,9 @@ for r in seeds:
 # No single head of layer 1 is missed: the four stand in for each other. And **seed 3 grew another circuit**: three heads of
 # its layer 0 look back, so that the loss of two is partly made good by the third. "Two heads" is one way to build it.
 #
-# **Now every arrow.** For arrow 1, layer 1 reads keys computed as if layer 0 were mean-ablated; the controls are its
-# queries and values. For arrows 2 and 3, and again 1, texts swap one of queries, keys and values.
+# **Now every arrow.** *Arrow 1*: one of queries, keys and values of layer 1 is computed as if layer 0 were mean-ablated. The
+# keys are the cut, the other two its control. *Arrows 2 and 3*: the queries, or the values, come from another text. Their control: the same
+# queries, or values, without layer 0, so that only the token remains.
 
 # %% tags=["display"]
 # @title Predict: which arrow needs layer 0?
@@ -518,7 +526,8 @@ print(f"{'nats, five seeds':18}{'queries':>16}{'keys':>16}{'values':>16}")
 for name, (key, live) in rows.items():
     of = {x: [r["summary"][f"{key} {x}"] for r in seeds] for x in "qkv"}
     assert all(min(v) / 2 - 0.2 < live[x] < 1.5 * max(v) + 0.2 for x, v in of.items())
-    print(f"{name:18}" + "".join(f"{f'{abs(min(v)):.1f} to {abs(max(v)):.1f}':>16}" for v in of.values()))
+    shown = [f"{abs(min(v)):.1f} to {abs(max(v)):.1f}" for v in of.values()]
+    print(f"{name:18}" + "".join(f"{text:>16}" for text in shown))
 arrows = [r["summary"][k] for r in seeds for k in ("layer 0 through k", "swapped q", "swapped v")]
 controls = [abs(r["summary"][k]) for r in seeds
             for k in ("layer 0 through q", "layer 0 through v", "others through k")]
@@ -544,7 +553,7 @@ with circuits.patched(model, {"h.1.attn.c_attn": lambda x: induction.swapped(x, 
 other = texts.roll(1, 0)
 copied = (said == other[:, 1:-11]).float().mean().item()
 own = (said == texts[:, 1:-11]).float().mean().item()
-print(f"says the other text's token: {copied:.0%}; its own: {own:.0%}")
+print(f"share of the other text's token: {copied:.1f}; of its own: {own:.1f}")
 
 # %% tags=["display"]
 # @title Copied from the other text
@@ -560,6 +569,10 @@ show(fig, "With another text's values the model says the other text's token.")
 # **Question.** The model with one period has a high induction-head score even in layer 0. Has it a shorter circuit?
 
 # %%
+always_16, _ = repeated_sequences(64, 48, 64, (16, 16), generator(6))
+lying = circuits.head_scores(fixed, always_16, induction_score)[0].max()
+print(f"best score in layer 0 of the model with one period: {lying:.1f}")
+
 PERIODS = (4, 8, 12, 16, 20, 24, 32)
 right = {"8 to 24": [], "16 alone": []}
 for p in PERIODS:
@@ -597,7 +610,7 @@ fig, ax = subplots(figsize=(8, 3.2))
 for (_, h), style in zip(pair, ("-", "--"), strict=True):
     ax.plot(range(1, 48), stripe[h], style, label=f"head 0.{h}")
 ax.axvline(24, color=COLORS["vermillion"], linewidth=1)
-ax.set(xlabel="position that looks", ylabel="attention to the token before", ylim=(0, 1.05))
+ax.set(xlabel="position that looks", ylabel="attention one back", ylim=(0, 1.05))
 ax.legend()
 assert stripe[pair[0][1], :20].mean() > 0.8 and stripe[pair[0][1], 30:].mean() < 0.3
 show(fig, "The pair looks at the token before up to about position 24, the vermilion line, and not later.")
@@ -637,6 +650,9 @@ look_back = check("induction.look_back", look_back)
 # hint("induction.look_back")
 # solution("induction.look_back")
 
+# %% [markdown]
+# Your function at work: from position 24 on, the pair must look back. The control forces the `others`.
+
 # %%
 def late(which=()):
     forced = [h for _, h in which]
@@ -646,7 +662,7 @@ def late(which=()):
 
 broken, rescued, control = late(), late(pair), late(others)
 for row in zip(induction.STARTS, broken, rescued, control, strict=True):
-    print("start {}: {:.1f}, pair forced {:.1f}, others forced {:.1f}".format(*row))
+    print("start {}: {:.0f} nats, pair forced {:.0f}, others forced {:.0f}".format(*row))
 
 # %% tags=["display"]
 # @title Measured: broken, and rescued
@@ -666,6 +682,10 @@ assert min(at["late"]) > 10 and max(at["late, rescued"]) < 0.5
 assert min(at["late, others forced"]) > 4 and broken[-1] > 6 and rescued[-1] < 0.5 and control[-1] > 4
 show(fig, "Late blocks fail with every seed; forcing the pair mends it, forcing the others does not.")
 reveal("induction.late", broken[-1], ".0f")
+for key, values in parts.items():
+    early_start, last = ([r["summary"][values[0]][k] for r in seeds] for k in (3, 4))
+    print(f"{key}: start 18 {min(early_start):.2f} to {max(early_start):.2f} nats, "
+          f"start 24 {min(last):.2f} to {max(last):.2f}")
 
 # %% [markdown]
 # The model is then not ignorant but *sure of something false*: the loss is far above guessing (the dotted line). The rescue is the decisive test: a
@@ -688,7 +708,8 @@ predict(
 # %%
 def timing(row):
     """Suddenness, and the step of half of the way, for score and loss."""
-    curves = row["curves"]["induction"], [1 - x / row["curves"]["loss"][0] for x in row["curves"]["loss"]]
+    loss = row["curves"]["loss"]
+    curves = row["curves"]["induction"], [1 - x / loss[0] for x in loss]
     ratio = [grokking.suddenness(row["steps"], c) for c in curves]
     return ratio, [grokking.reaches(row["steps"], c, 0.5) for c in curves]
 
@@ -708,12 +729,13 @@ apart = max(abs(a / b - 1) for a, b in halves)
 mine = timing({"steps": run.steps, "curves": {"induction": run.induction[:, 1].amax(-1).tolist(),
                                               "loss": run.loss.tolist()}})[0]
 grok = [grokking.suddenness(r["steps"], r["curves"]["new pairs"]) for r in grokking.recorded(1.0)]
-assert all(min(x) - 0.25 < y < max(x) + 0.25 for x, y in zip(zip(*ratios, strict=True), mine, strict=True))
+of_kind = zip(zip(*ratios, strict=True), mine, strict=True)
+assert all(min(x) - 0.25 < y < max(x) + 0.25 for x, y in of_kind)
 assert max(grok) < min(r[0] for r in ratios)
 claims.measure(
     "I7", [*worst, apart],
-    shown=f"with five seeds 0.8 after at most {worst[0]:.2f} (score) and {worst[1]:.2f} (loss) times the "
-          f"steps of 0.2; half-way at most {apart:.0%} apart",
+    shown=f"with five seeds 0.8 after at most {worst[0]:.2f} (score) and {worst[1]:.2f} (loss) times "
+          f"the steps of 0.2; half-way at most {apart:.0%} apart",
 )
 reveal("induction.sudden", worst[0])
 
@@ -744,11 +766,11 @@ scores = {name: induction.explained(found, values) for name, values in told.item
 
 # %% tags=["display"]
 # @title Measured: four theories
-fig, axes = subplots(2, 2, figsize=(9, 6.4), sharex=True, sharey=True)
+fig, axes = subplots(2, 2, figsize=(10.5, 6.8), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, told.items(), strict=True):
     ax.plot(values, found, "o", color=COLORS["blue"], alpha=0.35, markersize=5)
     ax.plot([0, 14], [0, 14], color=COLORS["black"], linewidth=1)
-    ax.set(title=name)
+    ax.set(title=name.replace(", ", ",\n"))
 for ax in axes[1]:
     ax.set_xlabel("predicted harm (nats)")
 for ax in axes[:, 0]:
@@ -761,7 +783,7 @@ assert all(a < b < c for a, b, c in zip(naive, fitted, fitted_pairs, strict=True
 show(fig, "Sums from single ablations miss; fitted sums come nearer, and with pairs near the line.")
 for name, values in r2.items():
     print(f"{name:40} R² {min(values):5.2f} to {max(values):.2f} with five seeds")
-reveal("induction.additive", scores["heads, from the intact model"], ".1f")
+reveal("induction.additive", naive[0], ".1f")
 
 # %% [markdown]
 # Adding up what single ablations cost explains next to nothing: in the intact model the heads stand in for each other. But
@@ -798,7 +820,8 @@ predict(
 
 # %%
 def gaps(curves):
-    exact, same, every = (torch.tensor(curves[k]) for k in ("exact match", "early accuracy", "accuracy"))
+    names = ("exact match", "early accuracy", "accuracy")
+    exact, same, every = (torch.tensor(curves[k]) for k in names)
     return [(exact - p**16).abs().max().item() for p in (same, every)]
 
 
@@ -824,7 +847,7 @@ assert max(off) < 0.1 and mine_off < 0.15 and min(off_all) > 0.15
 assert all(a < r[1] < 2 for a, r in zip(sharp, ratios, strict=True))
 claims.measure(
     "I5", [max(naive), max(fitted), max(off)],
-    shown=f"R² of summed heads with five seeds: from the intact model {min(naive):.1f} to {max(naive):.1f}, "
+    shown=f"R² of summed heads, five seeds: from the intact model {min(naive):.1f} to {max(naive):.1f}, "
           f"fitted {min(fitted):.1f} to {max(fitted):.1f}, with pairs {min(fitted_pairs):.1f} or more; "
           f"measured exact match is off p to the 16 by at most {max(off):.2f}",
     reason="The sum of single ablations fails, and a fitted sum explains over half: the parts say more "
