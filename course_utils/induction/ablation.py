@@ -253,15 +253,15 @@ def fitted_harm(members: Tensor, harms: Tensor, new: Tensor, order: int) -> Tens
     tensor([0., 1., 2., 7.])
     """
 
-    def columns(sets: Tensor) -> Tensor:
-        sets = sets.double()
+    def columns(sets: Tensor) -> Tensor:  # on the CPU, which has float64
+        sets = sets.cpu().double()
         groups = [g for n in range(1, order + 1) for g in combinations(range(sets.size(1)), n)]
         return torch.stack(
             [torch.ones_like(sets[:, 0]), *(sets[:, list(g)].prod(-1) for g in groups)], dim=-1
         )
 
-    effects = torch.linalg.lstsq(columns(members), harms.double()[:, None]).solution
-    return (columns(new) @ effects)[:, 0].to(harms.dtype)
+    effects = torch.linalg.lstsq(columns(members), harms.cpu().double()[:, None]).solution
+    return (columns(new) @ effects)[:, 0].to(harms.dtype).to(harms.device)
 
 
 def explained(found: Tensor, told: Tensor) -> float:

@@ -518,7 +518,11 @@ def check_copying_score(student: Callable, rng: random.Random) -> None:
         want = torch.tensor(values.sum().real / np.abs(values).sum()).float()
         mistakes = different(_copying_mistakes(circuit), want)
         expect(
-            student(circuit), want, f"copying_score(circuit), {V} tokens", mistakes=mistakes, tol=1e-3
+            student(circuit),
+            want,
+            f"copying_score(circuit), {V} tokens",
+            mistakes=mistakes,
+            tol=1e-3,
         )
 
 

@@ -65,9 +65,7 @@ def summary(model: Transformer, growth: heads.Growth) -> dict[str, float | list[
     layer1 = [(1, h) for h in range(4)]
 
     def forced(which):
-        return {
-            "h.0.attn.pattern": lambda x: ablation.look_back(x, [h for _, h in which], 24)
-        }
+        return {"h.0.attn.pattern": lambda x: ablation.look_back(x, [h for _, h in which], 24)}
 
     def mean_score(circuits):
         return sum(weights.copying_score(c).item() for c in circuits) / 4
@@ -99,7 +97,9 @@ def summary(model: Transformer, growth: heads.Growth) -> dict[str, float | list[
     }  # fmt: skip
 
 
-def theories(model: Transformer, batch: heads.Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def theories(
+    model: Transformer, batch: heads.Batch
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The harm of all sets of heads that were not used to fit, and what four theories predict.
 
     A seeded half of the sets fits the theories that are fitted; the other half is predicted.

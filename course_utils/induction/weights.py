@@ -34,9 +34,10 @@ def copying_score(circuit: Tensor) -> Tensor:
     """
     if circuit.ndim != 2 or circuit.size(0) != circuit.size(1):
         raise ValueError(f"a circuit is (V, V), from tokens to tokens; yours is {circuit.shape}")
-    # Many eigenvalues are 0 but for rounding: in double precision they do not count.
-    eigenvalues = torch.linalg.eigvals(circuit.double())  # (V,), complex
-    return (eigenvalues.real.sum() / eigenvalues.abs().sum()).to(circuit.dtype)
+    # Many eigenvalues are 0 but for rounding: in double precision, which the CPU has, they do not
+    # count.
+    eigenvalues = torch.linalg.eigvals(circuit.cpu().double())  # (V,), complex
+    return (eigenvalues.real.sum() / eigenvalues.abs().sum()).to(circuit.dtype).to(circuit.device)
 
 
 def _parts(model: Transformer, head: Head) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -129,7 +129,7 @@ claims.criteria()
 # **Question.** A large model has thousands of heads. Which number replaces a look at each picture?
 #
 # A head does **prefix matching** if it looks at the token that came after an earlier copy of the current one, as if to say: last
-# time it went on like this. Its share of the attention is the head's **induction-head score**.
+# time it went on like this. The **induction-head score** of a head is the share of its attention that goes to such tokens.
 #
 # ### Exercise 1 · the induction-head score
 #
@@ -390,7 +390,8 @@ for name, m in (("trained", model), ("untrained", untrained)):
 # @title Predict: the control
 predict(
     "induction.control",
-    "The copying score of the QK circuits through the two heads that do not look at the token before is …",
+    "The copying score of the QK circuits through the `others`, which hardly look at the token before, "
+    "is …",
     {"below 0.3, as untrained": (-1, 0.3), "in between": (0.3, 0.9),
      "above 0.9, as through the pair": (0.9, 1.01)},
 )
@@ -558,7 +559,8 @@ print(f"share of the other text's token: {copied:.1f}; of its own: {own:.1f}")
 # %% tags=["display"]
 # @title Copied from the other text
 fig, ax = subplots(figsize=(6, 1.9))
-ax.barh(["the other text's token", "its own text's token"], [copied, own], color=COLORS["blue"], height=0.5)
+names = ["the other text's token", "its own text's token"]
+ax.barh(names, [copied, own], color=COLORS["blue"], height=0.5)
 ax.set(xlabel="share of positions", xlim=(0, 1))
 assert copied > 0.9 and own < 0.2
 show(fig, "With another text's values the model says the other text's token.")
@@ -613,7 +615,7 @@ ax.axvline(24, color=COLORS["vermillion"], linewidth=1)
 ax.set(xlabel="position that looks", ylabel="attention one back", ylim=(0, 1.05))
 ax.legend()
 assert stripe[pair[0][1], :20].mean() > 0.8 and stripe[pair[0][1], 30:].mean() < 0.3
-show(fig, "The pair looks at the token before up to about position 24, the vermilion line, and not later.")
+show(fig, "The pair looks at the token before up to about position 24, the line, and not later.")
 predict(
     "induction.late",
     "A block of 12 begins at position 24, after other tokens, and repeats. The loss is …",
@@ -716,7 +718,8 @@ def timing(row):
 
 for row in seeds:
     (score, loss), half = timing(row)
-    print(f"seed {row['seed']}: score {score:.2f}, loss {loss:.2f}; half-way {half[0]:.0f}, {half[1]:.0f}")
+    steps = " and ".join(f"{x:.0f}" for x in half)
+    print(f"seed {row['seed']}: score {score:.2f}, loss {loss:.2f}; half-way at {steps}")
 for row in grokking.recorded(1.0):
     ratio = grokking.suddenness(row["steps"], row["curves"]["new pairs"])
     print(f"grokking, seed {row['seed']}: {ratio:.2f}")
