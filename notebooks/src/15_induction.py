@@ -501,7 +501,7 @@ for r in seeds:
     print(f"seed {r['seed']}: " + ", ".join(f"{x:.2f}" for x in r["summary"]["previous"]))
 
 # %% [markdown]
-# No single head of layer 1 is missed: the four stand in for each other. And **seed 3 grew another circuit**: three heads of
+# No single head of layer 1 is missed: the four stand in for each other. And seed 3 grew *another circuit*: three heads of
 # its layer 0 look back, so that the loss of two is partly made good by the third. "Two heads" is one way to build it.
 #
 # **Now every arrow.** *Arrow 1*: one of queries, keys and values of layer 1 is computed as if layer 0 were mean-ablated. The
