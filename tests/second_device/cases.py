@@ -833,7 +833,7 @@ def studying(d):
     batch = tuple(x.to(d) for x in induction.repeat_batches(4, 48, 64, (8, 24))(dice()))
     one = induction.attention_only(1, T=48, generator=dice()).to(d)
     return (
-        study.previous_heads(growth), study.late_losses(model), study.summary(model, growth), study.theories(one, batch), study.all_sets(2), study.measure_seed(0, steps=1),
+        study.previous_heads(growth), study.late_losses(model), study.summary(model, growth), study.theories(one, batch)[0], study.all_sets(2), study.measure_seed(0, steps=1),
     )  # fmt: skip
 
 
