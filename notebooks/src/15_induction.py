@@ -328,7 +328,7 @@ explore(
 #
 # **Question.** Patterns show where a head looks on *these* texts. What do its weights say, without any text?
 #
-# The **QK circuit** of a head is the table that says, for each pair of tokens, how strongly the one looks for the other. The **OV circuit**
+# The **query-key circuit** (QK circuit) of a head is the table that says, for each pair of tokens, how strongly the one looks for the other. The **output-value circuit** (OV circuit)
 # of a head is the table that says which tokens it raises where it looks at a token. Where a later head reads what an earlier
 # one wrote, that is **composition**. For arrow 1 the token goes through the earlier head's OV circuit into the keys.
 #

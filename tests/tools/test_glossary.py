@@ -8,8 +8,8 @@ from lint import SECOND
 # What each lesson of the second edition must explain.
 NEEDED = {
     "15_induction": {
-        "OV circuit", "QK circuit", "ablation", "additive", "composition", "induction-head score",
-        "mean ablation", "prefix matching",
+        "ablation", "additive", "composition", "induction-head score",
+        "mean ablation", "output-value circuit", "prefix matching", "query-key circuit",
     },
     "10_inside_gpt2": {
         "cosine similarity", "excess kurtosis", "lesion", "participation ratio",
