@@ -109,6 +109,59 @@ def all_heads(model: Transformer) -> list[Head]:
     ]
 
 
+def look_back(pattern: Tensor, heads: Sequence[int], start: int) -> Tensor:
+    """Force some heads to look at the token before, from a position on.
+
+    Their rows from `start` on have 1 at the column before and 0 elsewhere; all else stays.
+    Shapes: pattern (B, H, T, T), the row looks -> (B, H, T, T); the pattern stays as it is.
+    Raises: ValueError for a head that is not there, and for a start below 1: position 0 has nothing
+    before it.
+
+    >>> pattern = torch.full((1, 1, 3, 3), 1 / 3).tril()
+    >>> look_back(pattern, [0], 2)[0, 0, 2]
+    tensor([0., 1., 0.])
+    """
+    if start < 1:
+        raise ValueError(f"start={start}: position 0 has nothing before it, so begin at 1 or later")
+    if odd := [h for h in heads if not 0 <= h < pattern.size(1)]:
+        raise ValueError(f"no heads {odd}: they go from 0 to {pattern.size(1) - 1}")
+    out = pattern.clone()
+    before = torch.eye(pattern.size(-1)).roll(-1, -1).to(pattern)  # row t has its 1 at t - 1
+    for h in heads:
+        out[:, h, start:] = before[start:]
+    return out
+
+
+@torch.no_grad()
+def harm_swapped(model: Transformer, batch: Batch, reads: str, layer: int = 1) -> float:
+    """How much the loss rises when one layer's queries, keys or values ("q", "k" or "v") are those
+    of the next text of the batch. Raises: ValueError for other letters.
+
+    >>> from course_utils.induction import attention_only, repeat_batches
+    >>> model = attention_only(2, T=12, generator=torch.Generator().manual_seed(0))
+    >>> batch = repeat_batches(4, 12, 64, (3, 5))(torch.Generator().manual_seed(0))
+    >>> abs(harm_swapped(model, batch, "q")) < 0.1  # nothing was learned yet
+    True
+    """
+    if reads not in ("q", "k", "v"):
+        raise ValueError(f"reads={reads!r}: choose q, k or v")
+    whole = token_losses(model, batch).nanmean()
+    with patched(model, {f"h.{layer}.attn.c_attn": lambda qkv: swapped(qkv, reads)}):
+        return (token_losses(model, batch).nanmean() - whole).item()
+
+
+def swapped(qkv: Tensor, reads: str) -> Tensor:
+    """Queries, keys and values side by side, with one of the three taken from the next text.
+
+    Shapes: qkv (B, T, 3 · d_model) -> the same.
+
+    >>> swapped(torch.tensor([[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]), "v").tolist()
+    [[[1.0, 2.0, 6.0]], [[4.0, 5.0, 3.0]]]
+    """
+    parts = zip("qkv", qkv.chunk(3, dim=-1), strict=True)
+    return torch.cat([x.roll(1, 0) if name == reads else x for name, x in parts], dim=-1)
+
+
 @torch.no_grad()
 def harm_through(
     model: Transformer, batch: Batch, heads: Sequence[Head], reads: str, layer: int = 1
@@ -187,3 +240,35 @@ def predicted_harm(
     """
     heads = sorted(set(heads))
     return sum(parts[group] for n in range(1, order + 1) for group in combinations(heads, n))
+
+
+def fitted_harm(members: Tensor, harms: Tensor, new: Tensor, order: int) -> Tensor:
+    """Predict the harm of sets by the best sum of effects of heads (and of pairs, with order 2).
+
+    The effects are fitted by least squares to sets whose harm is known, not read from the intact
+    model. Shapes: members (n, H) and new (m, H), 1 where a head is out; harms (n,) -> (m,).
+
+    >>> sets = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> fitted_harm(sets, torch.tensor([0.0, 1.0, 2.0, 7.0]), sets, 2).round().abs()
+    tensor([0., 1., 2., 7.])
+    """
+
+    def columns(sets: Tensor) -> Tensor:  # on the CPU, which has float64
+        sets = sets.cpu().double()
+        groups = [g for n in range(1, order + 1) for g in combinations(range(sets.size(1)), n)]
+        return torch.stack(
+            [torch.ones_like(sets[:, 0]), *(sets[:, list(g)].prod(-1) for g in groups)], dim=-1
+        )
+
+    effects = torch.linalg.lstsq(columns(members), harms.cpu().double()[:, None]).solution
+    return (columns(new) @ effects)[:, 0].to(harms.dtype).to(harms.device)
+
+
+def explained(found: Tensor, told: Tensor) -> float:
+    """R², the share of the differences that a theory explains: 1 is perfect, 0 is as good as the
+    mean, and below 0 is worse. Shapes: (n,) each.
+
+    >>> explained(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 2.0, 2.0]))
+    0.0
+    """
+    return (1 - (found - told).square().sum() / (found - found.mean()).square().sum()).item()

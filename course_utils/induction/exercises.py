@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from course_utils.circuits import reading as circuits
 from course_utils.circuits.exercises import whole
 from course_utils.induction import ablation as induction
 from course_utils.induction import heads as induction_heads
+from course_utils.induction import weights
 
 EXERCISES = Exercises()
 
@@ -463,3 +465,156 @@ def check_mean_ablate(student: Callable, rng: random.Random) -> None:
         "mean_ablate(z, (1,)) in torch.float64",
         tol=1e-10,
     )
+
+
+# --- copying_score --------------------------------------------------------------------------------
+
+
+def _copying_mistakes(circuit: Tensor) -> dict[str, Tensor]:
+    """What the usual slips make of a circuit, by what they are."""
+    x = circuit.double()
+    values = torch.linalg.eigvals(x)
+    singular = torch.linalg.svdvals(x)
+    symmetric = torch.linalg.eigvalsh(x)
+    trace = x.diagonal().sum()
+    own = (x.argmax(-1) == torch.arange(len(x))).double().mean()
+    found = {
+        "divide by the sum of the sizes of the eigenvalues": values.real.sum(),
+        "the size of a complex eigenvalue is its absolute value; you dropped the imaginary part": (
+            values.real.sum() / values.real.abs().sum()
+        ),
+        "you divided by the singular values; take the sizes of the eigenvalues": trace
+        / singular.sum(),
+        "eigvalsh is for symmetric matrices; a circuit is not symmetric, so take eigvals": (
+            symmetric.sum() / symmetric.abs().sum()
+        ),
+        "you used the diagonal in place of the eigenvalues; divide by the sizes of the eigenvalues": (
+            trace / x.diagonal().abs().sum()
+        ),
+        "that is the share of tokens that raise themselves most; use the eigenvalues": own,
+        "you lost the signs: add the eigenvalues up as they are, above the line": torch.ones(()),
+        "you counted the eigenvalues; weight each by its size": (values.real > 0).double().mean(),
+        "divide by the sum of the sizes, not by the size of the sum": trace / trace.abs(),
+    }
+    return {sentence: value.to(circuit.dtype) for sentence, value in found.items()}
+
+
+@EXERCISES.add(
+    weights.copying_score,
+    difficulty=2,
+    minutes=6,
+    gradients=False,  # a measurement
+    hints=[
+        "An eigenvector is a mix of tokens which the circuit gives back, scaled by its eigenvalue. Positive: it is raised.",
+        "torch.linalg.eigvals gives the eigenvalues, which may be complex. Their imaginary parts come in pairs and cancel in the sum.",
+        "values.real.sum() / values.abs().sum(), after a ValueError for a circuit that is not square.",
+    ],
+    refuses=[(torch.ones(2, 3),), (torch.ones(3),)],
+)
+def check_copying_score(student: Callable, rng: random.Random) -> None:
+    for V, shift in ((6, 0.5), (9, -0.8), (12, 0.1), (5, 1.0)):
+        circuit = normal(rng, V, V) + shift * torch.eye(V)
+        values = np.linalg.eigvals(circuit.double().numpy())
+        want = torch.tensor(values.sum().real / np.abs(values).sum()).float()
+        mistakes = different(_copying_mistakes(circuit), want)
+        expect(
+            student(circuit),
+            want,
+            f"copying_score(circuit), {V} tokens",
+            mistakes=mistakes,
+            tol=1e-3,
+        )
+
+
+# --- look_back ------------------------------------------------------------------------------------
+
+
+def look_back_oracle(pattern: Tensor, heads: Sequence[int], start: int) -> Tensor:
+    B, H, T, _ = pattern.shape
+    out = pattern.clone()
+    for b, h, t, s in itertools.product(range(B), heads, range(start, T), range(T)):
+        out[b, h, t, s] = float(s == t - 1)
+    return out
+
+
+def _look_back_mistakes(pattern: Tensor, heads: Sequence[int], start: int) -> dict[str, Tensor]:
+    """What the usual slips make of a pattern, by what they are."""
+    H, T = pattern.shape[1:3]
+    eye = torch.eye(T).to(pattern)
+    right = look_back_oracle(pattern, heads, start)
+    forced = eye.roll(-1, -1)
+
+    def put(rows: Tensor, first: int, which: Sequence[int] = heads) -> Tensor:
+        out = pattern.clone()
+        for h in which:
+            out[:, h, first:] = rows[first:]
+        return out
+
+    added = pattern.clone()
+    columns = pattern.clone()
+    for h in heads:
+        added[:, h, start:] += forced[start:]
+        columns[:, h, :, start:] = forced[:, start:]
+    early = pattern.clone()
+    for h in heads:
+        early[:, h, 1:start] = forced[1:start]
+    kept = pattern.clone()
+    for h in heads:
+        for t in range(start, T):
+            kept[:, h, t, t - 1] = 1
+    return {
+        "the heads look at their own position; the token before stands at t - 1": put(eye, start),
+        "the heads look at the next token; the token before stands at t - 1": put(
+            eye.roll(1, -1), start
+        ),
+        "the change begins one position too late; start itself looks back, too": put(
+            forced, start + 1
+        ),
+        "you changed all rows from 1 on; leave those before start": put(forced, 1),
+        "you changed the rows before start; change those from start on": early,
+        "all heads look back; change only the heads that were asked for": put(
+            forced, start, range(H)
+        ),
+        "the heads that were asked for stay, and the others look back": put(
+            forced, start, [h for h in range(H) if h not in heads]
+        ),
+        "a row must sum to 1: put 0 in its other columns": kept,
+        "you added the new attention to the old; put it in its place": added,
+        "the row looks, the column is looked at: you changed columns": columns,
+        "only the first of these heads looks back": look_back_oracle(pattern, heads[:1], start),
+        "nothing was changed": pattern.clone(),
+        "you changed the first text only; change all texts": torch.cat([right[:1], pattern[1:]]),
+    }
+
+
+@EXERCISES.add(
+    induction.look_back,
+    difficulty=2,
+    minutes=8,
+    gradients=False,  # an experiment on a trained model
+    hints=[
+        "The row is the position that looks. Which rows change, and in which column does each get its 1?",
+        "Row t gets its 1 at column t - 1. Work on a copy, pattern.clone(), and set the rows to 0 first.",
+        "t = torch.arange(start, T); for each head h: out[:, h, start:] = 0, then out[:, h, t, t - 1] = 1. Before that, raise a ValueError for start < 1 "
+        "and for a head that is not there.",
+    ],
+    refuses=[
+        (torch.ones(2, 3, 4, 4), [0], 0),
+        (torch.ones(2, 3, 4, 4), [3], 1),
+        (torch.ones(2, 3, 4, 4), [-1], 2),
+    ],
+)
+def check_look_back(student: Callable, rng: random.Random) -> None:
+    for (B, H, T), count, start in (
+        ((3, 4, 7), 2, 3),
+        ((2, 5, 6), 1, 2),
+        ((2, 3, 9), 2, 6),
+        ((2, 2, 5), 1, 1),
+        ((2, 2, 5), 1, 5),
+    ):
+        pattern = normal(rng, B, H, T, T).softmax(-1)
+        heads = rng.sample(range(H), count)
+        want = look_back_oracle(pattern, heads, start)
+        mistakes = different(_look_back_mistakes(pattern, heads, start), want)
+        call = f"look_back(pattern, {heads}, start={start}) with a pattern of shape {(B, H, T, T)}"
+        expect(student(pattern, heads, start), want, call, mistakes=mistakes)

@@ -55,12 +55,16 @@ def repeated_sequences(
 
 
 def repeat_batches(
-    B: int, T: int, vocab_size: int, periods: tuple[int, int]
+    B: int,
+    T: int,
+    vocab_size: int,
+    periods: tuple[int, int],
+    texts: Callable[..., tuple[Tensor, Tensor]] = repeated_sequences,
 ) -> Callable[[torch.Generator], Batch]:
     """Return a function that draws batches for `training.train`: inputs and targets, (B, T) each.
 
     A target counts where the input token was there before; all others are UNKNOWN, and no loss is
-    taken.
+    taken. texts: what draws sequences and periods, as `repeated_sequences` does.
 
     >>> inputs, targets = repeat_batches(1, 6, 10, (3, 3))(torch.Generator().manual_seed(0))
     >>> (targets != UNKNOWN).int().tolist(), torch.equal(targets[0, 3:-1], inputs[0, 4:])
@@ -68,7 +72,7 @@ def repeat_batches(
     """
 
     def draw(generator: torch.Generator) -> Batch:
-        ids, period = repeated_sequences(B, T + 1, vocab_size, periods, generator)
+        ids, period = texts(B, T + 1, vocab_size, periods, generator)
         # (B, T): the input token was there one period before
         known = torch.arange(T) >= period[:, None]
         return ids[:, :-1], ids[:, 1:].masked_fill(~known, UNKNOWN)
@@ -131,6 +135,7 @@ class Growth:
     loss, accuracy       (S,)             over the targets that can be known; the loss in nats
     previous, induction  (S, L, H)        scores of each head, as in `circuits.reading`
     patterns             (S, L, H, T, T)  the attention of all heads to the first sequence
+    early                (S,)             accuracy over each text's first 16 known targets
     streaks              (S, B)           known targets that were right in a row, from the first on
 
     >>> growth = Growth()
@@ -146,6 +151,7 @@ class Growth:
     previous: Tensor = field(default_factory=lambda: torch.empty(0))
     induction: Tensor = field(default_factory=lambda: torch.empty(0))
     patterns: Tensor = field(default_factory=lambda: torch.empty(0))
+    early: Tensor = field(default_factory=lambda: torch.empty(0))
     streaks: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def add(self, step: int, **values: Tensor) -> None:
@@ -173,6 +179,7 @@ def look(model: Transformer, batch: Batch) -> dict[str, Tensor]:
     return dict(
         loss=F.cross_entropy(logits[known], targets[known]),
         accuracy=right[known].float().mean(),
+        early=right[known & (known.cumsum(-1) <= 16)].float().mean(),
         previous=torch.stack([previous_token_score(pattern).mean(0) for pattern in patterns]),
         induction=torch.stack([induction_score(pattern, inputs) for pattern in patterns]),
         patterns=torch.stack([pattern[0] for pattern in patterns]),
@@ -190,6 +197,7 @@ def grow(
     every: int = 20,
     seed: int = 0,
     progress: bool = True,
+    texts: Callable[..., tuple[Tensor, Tensor]] = repeated_sequences,
 ) -> Growth:
     """Train a model in place on repeated sequences, and look inside every `every` steps.
 
@@ -215,7 +223,7 @@ def grow(
 
     train(
         model,
-        repeat_batches(B, T, V, periods),
+        repeat_batches(B, T, V, periods, texts),
         steps,
         lr=lr,
         warmup=0.05,

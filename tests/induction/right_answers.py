@@ -204,3 +204,72 @@ def less_what_varies(z, heads):
     mark = torch.zeros(z.shape[1], dtype=z.dtype)
     mark[list(heads)] = 1
     return z - torch.einsum("h,bhtd->bhtd", mark, z - z.mean(0))
+
+
+# --- copying_score --------------------------------------------------------------------------------
+
+
+@right("copying_score")
+def copying_by_numpy(circuit):
+    if circuit.ndim != 2 or circuit.shape[0] != circuit.shape[1]:
+        raise ValueError("not square")
+    values = np.linalg.eigvals(circuit.double().numpy())
+    return torch.tensor(values.sum().real / np.abs(values).sum(), dtype=circuit.dtype)
+
+
+@right("copying_score")
+def copying_by_the_trace(circuit):
+    if circuit.ndim != 2 or len(set(circuit.shape)) != 1:
+        raise ValueError("not square")
+    sizes = torch.linalg.eigvals(circuit.double()).abs()
+    return (circuit.double().trace() / sizes.sum()).to(circuit.dtype)
+
+
+@right("copying_score")
+def copying_by_pythagoras(circuit):
+    if circuit.ndim != 2 or circuit.size(0) != circuit.size(1):
+        raise ValueError("not square")
+    values = torch.view_as_real(torch.linalg.eig(circuit.double()).eigenvalues)
+    return (values[:, 0].sum() / values.square().sum(-1).sqrt().sum()).to(circuit.dtype)
+
+
+# --- look_back ------------------------------------------------------------------------------------
+
+
+def refuse(pattern, heads, start):
+    if start < 1 or any(h not in range(pattern.size(1)) for h in heads):
+        raise ValueError((heads, start))
+
+
+@right("look_back")
+def back_by_index(pattern, heads, start):
+    refuse(pattern, heads, start)
+    out = pattern.clone()
+    t = torch.arange(1, pattern.size(-1))
+    t = t[t >= start]
+    for h in heads:
+        out[:, h, start:] = 0
+        out[:, h, t, t - 1] = 1
+    return out
+
+
+@right("look_back")
+def back_by_where(pattern, heads, start):
+    refuse(pattern, heads, start)
+    T = pattern.size(-1)
+    chosen = torch.zeros(pattern.size(1), 1, 1, dtype=torch.bool)
+    chosen[list(heads)] = True
+    late = torch.arange(T)[:, None] >= start
+    before = torch.diag(torch.ones(T - 1), -1).to(pattern)
+    return torch.where(chosen & late, before, pattern)
+
+
+@right("look_back")
+def back_in_loops(pattern, heads, start):
+    refuse(pattern, heads, start)
+    out = pattern.detach().clone()
+    for h in heads:
+        for t in range(start, pattern.size(-1)):
+            out[:, h, t] = 0
+            out[:, h, t, t - 1] = 1
+    return out

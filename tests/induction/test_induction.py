@@ -4,14 +4,19 @@ tiny runs.
 
 import itertools
 import math
+import runpy
 
 import pytest
 import torch
 import torch.nn.functional as F
+from common import ROOT
 
+from course_utils import assets
 from course_utils.attention.heads import attention, causal_mask, merge_heads, split_heads
+from course_utils.circuits.hooks import patched
 from course_utils.induction import ablation as induction
 from course_utils.induction import heads as induction_heads
+from course_utils.induction import study, weights
 
 
 def dice(seed=0):
@@ -248,3 +253,102 @@ def test_heads_that_are_not_there_or_not_earlier_are_refused_and_one_given_twice
     with pytest.raises(ValueError, match="not before layer 1"):
         induction.harm_through(net, seen, [(1, 0)], "k")
     assert induction.predicted_harm({((0, 0),): 1.5}, [(0, 0), (0, 0)], 2) == 1.5
+
+
+# --- From the weights -----------------------------------------------------------------------------
+
+
+def test_circuits_are_products_of_the_weights_token_by_token():
+    net = model()
+    read = net.wte.weight - net.wte.weight.mean(-1, keepdim=True)
+    parts = [net.h[n].attn.c_attn.weight * net.h[n].ln_1.weight for n in (0, 1)]
+    d = 6  # features a head
+
+    def written(layer, h, token):
+        w_v = parts[layer][24 + h * d : 24 + (h + 1) * d]
+        return net.h[layer].attn.c_proj.weight[:, h * d : (h + 1) * d] @ (w_v @ read[token])
+
+    ov = weights.ov_circuit(net, (1, 1))
+    qk = weights.qk_circuit(net, (1, 0), [(0, 0), (0, 1)])
+    for a, b in itertools.product((0, 4, 9), repeat=2):
+        raised = net.lm_head.weight[b] * net.ln_f.weight @ written(1, 1, a)
+        assert ov[a, b].item() == pytest.approx(raised.item(), abs=1e-4)
+        query = parts[1][:d] @ read[a]
+        key = parts[1][12 : 12 + d] @ (written(0, 0, b) + written(0, 1, b))
+        assert qk[a, b].item() == pytest.approx((query @ key).item(), abs=1e-4)
+
+
+def test_a_copying_score_is_one_for_positive_minus_one_for_negative_and_small_for_random_tables():
+    x = torch.randn(40, 8, generator=dice())
+    assert weights.copying_score(x @ x.T).item() == pytest.approx(1, abs=1e-5)
+    assert weights.copying_score(-x @ x.T).item() == pytest.approx(-1, abs=1e-5)
+    assert abs(weights.copying_score(torch.randn(60, 60, generator=dice()))) < 0.2
+
+
+# --- Swapped, forced, fitted ----------------------------------------------------------------------
+
+
+def test_swapped_parts_come_from_the_next_text_and_a_single_text_is_its_own_next():
+    qkv = torch.randn(3, 4, 6, generator=dice())
+    for n, name in enumerate("qkv"):
+        got = induction.swapped(qkv, name)
+        want = qkv.clone()
+        want[:, :, 2 * n : 2 * n + 2] = qkv[[2, 0, 1], :, 2 * n : 2 * n + 2]
+        assert torch.equal(got, want)
+    assert induction.harm_swapped(model(), batch(B=1), "v") == 0
+    with pytest.raises(ValueError, match="choose q, k or v"):
+        induction.harm_swapped(model(), batch(), "qk")
+
+
+def test_heads_that_look_back_give_what_stands_one_place_before():
+    net = model()
+    with patched(net, {"h.0.attn.pattern": lambda x: induction.look_back(x, [1], 5)}):
+        forced = net(batch()[0])
+    values = split_heads(
+        net.h[0]
+        .attn.c_attn(net.h[0].ln_1(net.wte(batch()[0]) + net.wpe.weight[:14]))
+        .chunk(3, -1)[2],
+        2,
+    )
+
+    def give(z):
+        z = z.clone()
+        z[:, 1, 5:] = values[:, 1, 4:-1]
+        return z
+
+    with patched(net, {"h.0.attn.heads": give}):
+        torch.testing.assert_close(net(batch()[0]), forced, rtol=1e-4, atol=1e-4)
+
+
+def test_a_fitted_sum_finds_the_effects_of_which_harm_is_made():
+    sets = study.all_sets(5)
+    effects = torch.randn(5, generator=dice())
+    harms = sets @ effects + 3 * sets[:, 1] * sets[:, 4] + 1
+    order = torch.randperm(32, generator=dice())
+    told = induction.fitted_harm(sets[order[:20]], harms[order[:20]], sets[order[20:]], 2)
+    torch.testing.assert_close(told, harms[order[20:]], rtol=1e-4, atol=1e-4)
+    first = induction.fitted_harm(sets, harms, sets, 1)
+    assert 0.3 < induction.explained(harms, first) < 0.95
+
+
+# --- The record -----------------------------------------------------------------------------------
+
+
+def test_the_record_has_five_seeds_and_what_a_new_run_measures():
+    rows = study.recorded()
+    assert [row["seed"] for row in rows] == [0, 1, 2, 3, 4]
+    new = study.measure_seed(0, steps=2)
+    for row in rows:
+        assert row.keys() == new.keys() and row["summary"].keys() == new["summary"].keys()
+        assert row["R2"].keys() == new["R2"].keys()
+        assert all(len(values) == len(row["steps"]) for values in row["curves"].values())
+
+
+def test_the_recorder_trains_nothing_that_the_file_holds(tmp_path):
+    file = tmp_path / "seeds.json"
+    file.write_bytes(assets.path(study.ASSET).read_bytes())
+    assert (
+        runpy.run_path(str(ROOT / "tools/record/grow_induction.py"))["main"](["--out", str(file)])
+        == 0
+    )
+    assert file.read_bytes() == assets.path(study.ASSET).read_bytes()

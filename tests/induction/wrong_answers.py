@@ -673,3 +673,240 @@ def repeats_ends_half(n, T, vocab_size, periods, generator):
     period = (low + torch.rand(n, generator=generator) * (high - low)).round().long()
     blocks = torch.rand(n, vocab_size, generator=generator).argsort(-1)
     return blocks.gather(1, torch.arange(T) % period[:, None]), period
+
+
+# --- copying_score --------------------------------------------------------------------------------
+
+
+def square(circuit):
+    if circuit.ndim != 2 or circuit.size(0) != circuit.size(1):
+        raise ValueError("not square")
+    return circuit.double()
+
+
+@wrong("copying_score", says="divide by the sum of the sizes of the eigenvalues")
+def copying_trace(circuit):
+    """The sum alone: it grows with the weights."""
+    return square(circuit).trace().float()
+
+
+@wrong("copying_score", says="you dropped the imaginary part")
+def copying_real_parts(circuit):
+    """Sizes of the real parts."""
+    values = torch.linalg.eigvals(square(circuit)).real
+    return (values.sum() / values.abs().sum()).float()
+
+
+@wrong("copying_score", says="you divided by the singular values")
+def copying_singular(circuit):
+    """Singular values below the line."""
+    x = square(circuit)
+    return (x.trace() / torch.linalg.svdvals(x).sum()).float()
+
+
+@wrong("copying_score", says="eigvalsh is for symmetric matrices")
+def copying_symmetric(circuit):
+    """The function for symmetric matrices, which reads one half only."""
+    values = torch.linalg.eigvalsh(square(circuit))
+    return (values.sum() / values.abs().sum()).float()
+
+
+@wrong("copying_score", says="you used the diagonal in place of the eigenvalues")
+def copying_diagonal(circuit):
+    """The diagonal for the eigenvalues."""
+    own = square(circuit).diagonal()
+    return (own.sum() / own.abs().sum()).float()
+
+
+@wrong("copying_score", says="that is the share of tokens that raise themselves most")
+def copying_largest(circuit):
+    """How often the token itself gets the most."""
+    return (square(circuit).argmax(-1) == torch.arange(len(circuit))).float().mean()
+
+
+@wrong("copying_score", says="you lost the signs")
+def copying_no_signs(circuit):
+    """Sizes above the line, too."""
+    sizes = torch.linalg.eigvals(square(circuit)).abs()
+    return (sizes.sum() / sizes.sum()).float()
+
+
+@wrong("copying_score", says="you counted the eigenvalues")
+def copying_count(circuit):
+    """The share of positive eigenvalues."""
+    return (torch.linalg.eigvals(square(circuit)).real > 0).float().mean()
+
+
+@wrong("copying_score", says="divide by the sum of the sizes, not by the size of the sum")
+def copying_size_of_sum(circuit):
+    """The size of the sum."""
+    total = square(circuit).trace()
+    return (total / total.abs()).float()
+
+
+@wrong("copying_score", says="must raise ValueError")
+def copying_unchecked(circuit):
+    """Cuts what is not square."""
+    if circuit.ndim < 2:
+        circuit = circuit[:, None]
+    n = min(circuit.shape)
+    values = torch.linalg.eigvals(circuit[:n, :n].double())
+    return (values.real.sum() / values.abs().sum()).float()
+
+
+# --- look_back ------------------------------------------------------------------------------------
+
+
+def parts_of(pattern, heads, start):
+    if start < 1 or any(not 0 <= h < pattern.size(1) for h in heads):
+        raise ValueError((heads, start))
+    return pattern.clone(), torch.arange(start, pattern.size(-1))
+
+
+@wrong("look_back", says="the heads look at their own position")
+def back_self(pattern, heads, start):
+    """The diagonal."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, start:] = 0
+        out[:, h, t, t] = 1
+    return out
+
+
+@wrong("look_back", says="the heads look at the next token")
+def back_next(pattern, heads, start):
+    """The wrong way."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, start:] = 0
+        out[:, h, t, (t + 1) % pattern.size(-1)] = 1
+    return out
+
+
+@wrong("look_back", says="the change begins one position too late")
+def back_late(pattern, heads, start):
+    """After start only."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, start + 1 :] = 0
+        out[:, h, t[1:], t[1:] - 1] = 1
+    return out
+
+
+@wrong("look_back", says="you changed all rows from 1 on")
+def back_all_rows(pattern, heads, start):
+    """All rows."""
+    out, _ = parts_of(pattern, heads, start)
+    t = torch.arange(1, pattern.size(-1))
+    for h in heads:
+        out[:, h, 1:] = 0
+        out[:, h, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="you changed the rows before start")
+def back_before(pattern, heads, start):
+    """The other rows."""
+    out, _ = parts_of(pattern, heads, start)
+    t = torch.arange(1, start)
+    for h in heads:
+        out[:, h, 1:start] = 0
+        out[:, h, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="all heads look back")
+def back_all_heads(pattern, heads, start):
+    """All heads."""
+    out, t = parts_of(pattern, heads, start)
+    out[:, :, start:] = 0
+    out[:, :, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="the heads that were asked for stay")
+def back_others(pattern, heads, start):
+    """The other heads."""
+    out, t = parts_of(pattern, heads, start)
+    for h in set(range(pattern.size(1))) - set(heads):
+        out[:, h, start:] = 0
+        out[:, h, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="a row must sum to 1")
+def back_kept(pattern, heads, start):
+    """Leaves the rest of the row."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="you added the new attention to the old")
+def back_added(pattern, heads, start):
+    """Adds."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, t, t - 1] += 1
+    return out
+
+
+@wrong("look_back", says="you changed columns")
+def back_columns(pattern, heads, start):
+    """Columns for rows."""
+    out, t = parts_of(pattern, heads, start)
+    T = pattern.size(-1)
+    for h in heads:
+        out[:, h, :, start:] = torch.eye(T).roll(-1, -1)[:, start:]
+    return out
+
+
+@wrong("look_back", says="only the first of these heads looks back")
+def back_first_head(pattern, heads, start):
+    """Returns from inside of the loop."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[:, h, start:] = 0
+        out[:, h, t, t - 1] = 1
+        return out
+
+
+@wrong("look_back", says="nothing was changed")
+def back_of_a_copy(pattern, heads, start):
+    """Changes a copy and returns another."""
+    out, t = parts_of(pattern, heads, start)
+    out.clone()[:, list(heads), start:] = 0
+    return out
+
+
+@wrong("look_back", says="you changed the first text only")
+def back_first_text(pattern, heads, start):
+    """The first text."""
+    out, t = parts_of(pattern, heads, start)
+    for h in heads:
+        out[0, h, start:] = 0
+        out[0, h, t, t - 1] = 1
+    return out
+
+
+@wrong("look_back", says="changed its argument in place")
+def back_in_place(pattern, heads, start):
+    """Changes what it was given."""
+    _, t = parts_of(pattern, heads, start)
+    for h in heads:
+        pattern[:, h, start:] = 0
+        pattern[:, h, t, t - 1] = 1
+    return pattern
+
+
+@wrong("look_back", says="must raise ValueError")
+def back_unchecked(pattern, heads, start):
+    """No head and no start is refused."""
+    out = pattern.clone()
+    t = torch.arange(start, pattern.size(-1))
+    for h in heads:
+        if h < pattern.size(1):
+            out[:, h, start:] = 0
+            out[:, h, t, t - 1] = 1
+    return out

@@ -35,8 +35,9 @@ from course_utils.grokking import measures as grokking_measures
 from course_utils.grokking import modular_addition as grokking
 from course_utils.guard_rails import defences as guard_rails
 from course_utils.guard_rails import leakage
-from course_utils.induction import ablation
+from course_utils.induction import ablation, study
 from course_utils.induction import heads as induction
+from course_utils.induction import weights as circuit_weights
 from course_utils.inside_gpt2 import breaking, weights
 from course_utils.instruction_tuning import chat, fine_tuning, measures, talks
 from course_utils.instruction_tuning import runs as tuning
@@ -846,6 +847,19 @@ def ablating(d):
     return (
         out, ablation.harm(model, batch, [(1, 0)]), ablation.harm_through(model, batch, [(0, 1)], "k"), ablation.mean_ablate(z, [1]), ablation.zero_ablate(z, [0]),
         list(ablation.interactions(model, batch, order=1).values()), ablation.all_heads(model),
+        ablation.harm_swapped(model, batch, "v"), ablation.swapped(noise(2, 3, 6).to(d), "q"), ablation.look_back(noise(1, 2, 4, 4).to(d), [1], 2),
+        ablation.fitted_harm(torch.eye(3).to(d), torch.ones(3).to(d), torch.eye(3).to(d), 1), ablation.explained(noise(4).to(d), noise(4).to(d)),
+        circuit_weights.ov_circuit(model, (1, 0)), circuit_weights.qk_circuit(model, (1, 0), [(0, 1)]), circuit_weights.copying_score(noise(4, 4).to(d)),
+    )  # fmt: skip
+
+
+def studying(d):
+    model = induction.attention_only(2, T=48, generator=dice()).to(d)
+    growth = induction.grow(model, (8, 24), steps=1, B=4, every=1, progress=False)
+    batch = tuple(x.to(d) for x in induction.repeat_batches(4, 48, 64, (8, 24))(dice()))
+    one = induction.attention_only(1, T=48, generator=dice()).to(d)
+    return (
+        study.previous_heads(growth), study.late_losses(model), study.summary(model, growth), study.theories(one, batch)[0], study.all_sets(2), study.measure_seed(0, steps=1),
     )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ NEEDED = {
     "06_superposition": {
         "feature", "interference", "monosemantic", "polysemantic", "privileged basis", "sparsity",
         "superposition",
+    "15_induction": {
+        "ablation", "additive", "composition", "induction-head score",
+        "mean ablation", "output-value circuit", "prefix matching", "query-key circuit",
     },
     "10_inside_gpt2": {
         "cosine similarity", "excess kurtosis", "lesion", "participation ratio",
