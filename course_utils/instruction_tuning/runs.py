@@ -225,7 +225,16 @@ FROM_ASSISTANT = ("edge cases", "ordinary", "talks", "absent toys")
 
 
 def make(arm: str, seed: int) -> GPT:
-    """The model of one run: an arm of FROM_STORYTELLER or FROM_ASSISTANT, and its seed."""
+    """The model of one run: an arm of FROM_STORYTELLER or FROM_ASSISTANT, and its seed.
+
+    Raises: ValueError for another arm.
+
+    >>> make("songs", seed=0)
+    Traceback (most recent call last):
+    ValueError: 'songs' is no arm of the record
+    """
+    if arm not in FROM_STORYTELLER + FROM_ASSISTANT:
+        raise ValueError(f"{arm!r} is no arm of the record")
     more = arm in FROM_ASSISTANT
     return tune(assistant() if more else base_with_chat(), _draw(arm, seed), seed, more)
 

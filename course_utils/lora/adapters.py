@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,9 @@ class LoRALinear(nn.Module):
     / r) B A x.
 
     A is (rank, in), drawn as torch draws a linear layer's weight; B is (out, rank) and starts at 0,
-    so that at first nothing changes. Shapes: x (..., in) -> (..., out). Raises: TypeError for
-    another layer, ValueError for a rank below 1 or above both sizes.
+    so that at first nothing changes. A class of its own may put other functions in the places of
+    `compute` and `merged`. Shapes: x (..., in) -> (..., out). Raises: TypeError for another layer,
+    ValueError for a rank below 1 or above both sizes.
     Source: Hu et al. 2021, "LoRA", section 4.1.
 
     >>> linear, x = nn.Linear(6, 4), torch.randn(2, 6)
@@ -56,15 +57,27 @@ class LoRALinear(nn.Module):
         self.A = nn.Parameter(1 / math.sqrt(linear.in_features) * draw)
         self.B = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))  # (out, rank)
 
+    @staticmethod
+    def compute(
+        x: Tensor, W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float
+    ) -> Tensor:
+        """What the layer does: `lora_forward`."""
+        return lora_forward(x, W, b, A, B, alpha)
+
+    @staticmethod
+    def merged(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+        """What its weight becomes at the end: `lora_merge`."""
+        return lora_merge(W, A, B, alpha)
+
     def forward(self, x: Tensor) -> Tensor:
-        return lora_forward(x, self.linear.weight, self.linear.bias, self.A, self.B, self.alpha)
+        return self.compute(x, self.linear.weight, self.linear.bias, self.A, self.B, self.alpha)
 
     @torch.no_grad()
     def merge(self) -> nn.Linear:
         """Return one linear layer that computes the same; this one stays as it is."""
-        merged = copy.deepcopy(self.linear)
-        merged.weight.copy_(lora_merge(self.linear.weight, self.A, self.B, self.alpha))
-        return merged
+        linear = copy.deepcopy(self.linear)
+        linear.weight.copy_(self.merged(self.linear.weight, self.A, self.B, self.alpha))
+        return linear
 
 
 def lora_forward(
@@ -109,8 +122,9 @@ def add_lora(
     where: Iterable[str] = MATRICES,
     new_tokens: int = 0,
     generator: torch.Generator | None = None,
+    layer: type[LoRALinear] = LoRALinear,
 ) -> GPT:
-    """Return a copy of the model, all frozen, with a LoRALinear in the place of each linear layer
+    """Return a copy of the model, all frozen, with a `layer` in the place of each linear layer
     named in `where`.
 
     alpha: 2 · rank by default. new_tokens: the last rows of the embedding, which are trained as
@@ -137,12 +151,104 @@ def add_lora(
             "and merge_lora first where the model has LoRA already"
         )
     for parent, name in places:
-        setattr(parent, name, LoRALinear(getattr(parent, name), rank, alpha, generator))
+        setattr(parent, name, layer(getattr(parent, name), rank, alpha, generator))
     if new_tokens:
-        new = torch.arange(model.config.vocab_size) >= model.config.vocab_size - new_tokens  # (V,)
-        model.wte.weight.requires_grad_(True).register_hook(
-            lambda gradient: gradient * new.to(gradient)[:, None]
-        )
+        _train_new_rows(model, new_tokens)
+    return model
+
+
+def _train_new_rows(model: GPT, new_tokens: int) -> None:
+    new = torch.arange(model.config.vocab_size) >= model.config.vocab_size - new_tokens  # (V,)
+    model.wte.weight.requires_grad_(True).register_hook(
+        lambda gradient: gradient * new.to(gradient)[:, None]
+    )
+
+
+def train_only(model: GPT, ending: str, new_tokens: int = 0) -> GPT:
+    """Return a copy of the model in which only the parameters whose names end so are trained, and
+    the last rows of the embedding: a baseline for LoRA.
+
+    Raises: ValueError where no parameter's name ends so. Source: for the biases Ben Zaken et al.
+    2022, "BitFit".
+
+    >>> from course_utils.pretrained import storyteller
+    >>> sum(p.numel() for p in train_only(storyteller(), ".bias").parameters() if p.requires_grad)
+    5760
+    """
+    model = copy.deepcopy(model).requires_grad_(False)
+    chosen = [p for name, p in model.named_parameters() if name.endswith(ending)]
+    if not chosen:
+        raise ValueError(f"no parameter's name ends in {ending!r}; try '.bias'")
+    for parameter in chosen:
+        parameter.requires_grad_(True)
+    if new_tokens:
+        _train_new_rows(model, new_tokens)
+    return model
+
+
+def alpha_for(rank: int, known_rank: int, known_alpha: float) -> float:
+    """Say which α moves the matrices at this rank as far, in the first steps, as a known α did at
+    a known rank.
+
+    The thin part is multiplied by α / rank. Raises: ValueError for a rank below 1.
+    Source: Kalajdzievski 2023, "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA".
+
+    >>> alpha_for(8, known_rank=8, known_alpha=16.0)
+    16.0
+    """
+    if rank < 1 or known_rank < 1:
+        raise ValueError(f"ranks {rank} and {known_rank}: both at least 1")
+    return known_alpha * math.sqrt(rank / known_rank)
+
+
+# --- The update that full fine-tuning makes -------------------------------------------------------
+
+
+def low_rank(update: Tensor, rank: int) -> Tensor:
+    """Return the matrix of this rank that lies nearest to the update, by the sum of squared
+    differences.
+
+    The largest `rank` singular values stay with their vectors, the others become 0. A rank above
+    the smaller side changes nothing. Shapes: update (m, n) -> (m, n). Raises: ValueError for a rank
+    below 1.
+    Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank".
+
+    >>> low_rank(torch.diag(torch.tensor([3.0, 2.0, 1.0])), rank=2)
+    tensor([[3., 0., 0.],
+            [0., 2., 0.],
+            [0., 0., 0.]])
+    """
+    if rank < 1:
+        raise ValueError(f"rank {rank}: at least 1")
+    U, S, Vh = torch.linalg.svd(update, full_matrices=False)  # (m, k), (k,), (k, n)
+    return U[:, :rank] * S[:rank] @ Vh[:rank]  # (m, n)
+
+
+@torch.no_grad()
+def cut_update(
+    tuned: GPT,
+    base: GPT,
+    rank: int,
+    new_tokens: int = 0,
+    cut: Callable[[Tensor, int], Tensor] = low_rank,
+) -> GPT:
+    """Return a copy of the base with the tuned model's update of each matrix of the blocks, cut to
+    a rank, and its rows of the new words: what is left of full fine-tuning where LoRA would train.
+
+    >>> from course_utils.pretrained import storyteller
+    >>> base, tuned = storyteller(), storyteller()
+    >>> tuned.h[0].mlp.c_fc.weight.data += torch.ones(512, 128)  # an update of rank 1
+    >>> cut = cut_update(tuned, base, rank=1)
+    >>> torch.allclose(cut.h[0].mlp.c_fc.weight, tuned.h[0].mlp.c_fc.weight, atol=1e-4)
+    True
+    """
+    model = copy.deepcopy(base)
+    after = dict(tuned.named_parameters())
+    for name, weight in model.named_parameters():
+        if any(name.endswith(f"{matrix}.weight") for matrix in MATRICES):
+            weight += cut(after[name] - weight, rank)
+    if new_tokens:
+        model.wte.weight[-new_tokens:] = tuned.wte.weight[-new_tokens:]
     return model
 
 

@@ -4,13 +4,14 @@ import math
 import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.checking import Exercises, expect
 from course_utils.checking.inputs import check_gradient, normal
-from course_utils.lora import adapters
+from course_utils.lora import adapters, runs
 
 EXERCISES = Exercises()
 
@@ -210,3 +211,219 @@ def check_lora_merge(student: Callable, rng: random.Random) -> None:
         "x @ lora_merge(…).T",
         tol=1e-4,
     )
+
+
+# --- alpha_for ------------------------------------------------------------------------------------
+
+
+@EXERCISES.add(
+    adapters.alpha_for,
+    difficulty=2,
+    minutes=8,
+    gradients=False,
+    hints=[
+        "Read the three lines: with α = 2 r the change grows with the rank, with a fixed α it falls.",
+        "From rank 1 to rank 16 the change at a fixed α falls to a quarter. Which power of 16 is a quarter?",
+        "α must grow with the root of the rank, and it is known_alpha where rank is known_rank.",
+    ],
+    refuses=[(0, 8, 16.0), (8, 0, 16.0), (-2, 8, 16.0)],
+    mistakes={
+        "a constant α / r moves more at a higher rank, as the first line shows": lambda r, k, a: (
+            a * r / k
+        ),
+        "a constant α moves less at a higher rank, as the second line shows": lambda r, k, a: float(
+            a
+        ),
+        "it is the wrong way round: at a higher rank α must be higher": lambda r, k, a: (
+            a * math.sqrt(k / r)
+        ),
+        "that is 2 √r; the known α at the known rank must come out again": lambda r, k, a: (
+            2 * math.sqrt(r)
+        ),
+        "that is the factor α / r; return α itself": lambda r, k, a: a * math.sqrt(r / k) / r,
+        "the root belongs around the ranks only, not around α": lambda r, k, a: math.sqrt(
+            a * r / k
+        ),
+    },
+)
+def check_alpha_for(student: Callable, rng: random.Random) -> None:
+    for _ in range(3):
+        known = rng.choice([2, 3, 8])
+        alpha = rng.choice([5.0, 12.0, 33.0])
+        rank = rng.choice([5, 6, 24, 32])
+        call = f"alpha_for({rank}, known_rank={known}, known_alpha={alpha:g})"
+        expect(student(rank, known, alpha), alpha * (rank / known) ** 0.5, call)
+        expect(student(known, known, alpha), alpha, f"alpha_for({known}, {known}, {alpha:g})")
+    expect(student(2, 32, 8.0), 2.0, "alpha_for(2, known_rank=32, known_alpha=8)")
+
+
+# --- low_rank -------------------------------------------------------------------------------------
+
+
+def _svd(update: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.linalg.svd(update, full_matrices=False)
+
+
+def _smallest(update: Tensor, rank: int) -> Tensor:
+    U, S, Vh = _svd(update)
+    return U[:, -rank:] * S[-rank:] @ Vh[-rank:]
+
+
+def _columns(update: Tensor, rank: int) -> Tensor:
+    return torch.cat([update[:, :rank], torch.zeros_like(update[:, rank:])], 1)
+
+
+def _unscaled(update: Tensor, rank: int) -> Tensor:
+    U, _, Vh = _svd(update)
+    return U[:, :rank] @ Vh[:rank]
+
+
+def _squared(update: Tensor, rank: int) -> Tensor:
+    U, S, Vh = _svd(update)
+    return U[:, :rank] * S[:rank] ** 2 @ Vh[:rank]
+
+
+def _one_alone(update: Tensor, rank: int) -> Tensor:
+    U, S, Vh = _svd(update)
+    k = min(rank, len(S)) - 1
+    return S[k] * torch.outer(U[:, k], Vh[k])
+
+
+def _largest_numbers(update: Tensor, rank: int) -> Tensor:
+    kept = update.abs().flatten().topk(min(update.numel(), rank * sum(update.shape))).values[-1]
+    return torch.where(update.abs() >= kept, update, 0.0)
+
+
+@EXERCISES.add(
+    adapters.low_rank,
+    difficulty=2,
+    minutes=8,
+    gradients=False,
+    hints=[
+        "torch.linalg.svd(update, full_matrices=False) gives U (m, k), S (k,), largest first, and Vh (k, n).",
+        "update is U * S @ Vh. Keep the first `rank` columns of U, numbers of S and rows of Vh.",
+        "U[:, :rank] * S[:rank] @ Vh[:rank], after a ValueError for a rank below 1.",
+    ],
+    refuses=[(torch.eye(3), 0), (torch.eye(3), -1)],
+    mistakes={
+        "you kept the smallest singular values; keep the largest": _smallest,
+        "you kept some columns of the update; keep its largest singular values": _columns,
+        "the singular values themselves are missing": _unscaled,
+        "you squared the singular values; each counts once": _squared,
+        "you kept one singular value alone; keep the first `rank` of them": _one_alone,
+        "you kept the largest numbers, and the rank stays high; keep the largest singular values": _largest_numbers,
+        "one singular value too few is left": lambda update, rank: (
+            adapters.low_rank(update, rank - 1) if rank > 1 else torch.zeros_like(update)
+        ),
+        "one singular value too many is left": lambda update, rank: adapters.low_rank(
+            update, rank + 1
+        ),
+    },
+)
+def check_low_rank(student: Callable, rng: random.Random) -> None:
+    for m, n, rank in ((5, 4, 2), (6, 9, 3), (7, 7, 1), (4, 6, 9)):
+        k = min(m, n)
+        left = torch.linalg.qr(normal(rng, m, k)).Q  # (m, k), columns of length 1
+        right = torch.linalg.qr(normal(rng, n, k)).Q
+        sizes = torch.tensor(
+            [3.0 * 0.6**i for i in range(k)]
+        )  # far apart, so that one is the largest
+        update = left * sizes @ right.T
+        want = left[:, :rank] * sizes[:rank] @ right[:, :rank].T
+        call = f"low_rank(update of ({m}, {n}), rank={rank})"
+        expect(student(update, rank), want, call, tol=1e-4)
+
+
+# --- loss_at --------------------------------------------------------------------------------------
+
+
+def _marks(pairs: list[tuple[float, float]]) -> list[dict]:
+    return [
+        {"step": 20 * i, "accuracy": right, "story_loss": nats}
+        for i, (right, nats) in enumerate(pairs, 1)
+    ]
+
+
+def _first_above(curve: list[dict], goal: float) -> float:
+    return next((m["story_loss"] for m in curve if m["accuracy"] >= goal), math.nan)
+
+
+def _last_below(curve: list[dict], goal: float) -> float:
+    reached = [n for n, mark in enumerate(curve) if mark["accuracy"] >= goal]
+    if not reached or not reached[0]:
+        return runs.loss_at(curve, goal)
+    return curve[reached[0] - 1]["story_loss"]
+
+
+def _nearest(curve: list[dict], goal: float) -> float:
+    if max(m["accuracy"] for m in curve) < goal:
+        return math.nan
+    return min(curve, key=lambda m: abs(m["accuracy"] - goal))["story_loss"]
+
+
+def _halfway(curve: list[dict], goal: float) -> float:
+    for a, b in zip(curve, curve[1:], strict=False):
+        if a["accuracy"] < goal <= b["accuracy"]:
+            return (a["story_loss"] + b["story_loss"]) / 2
+    return runs.loss_at(curve, goal)
+
+
+def _last_crossing(curve: list[dict], goal: float) -> float:
+    for n in range(len(curve) - 1, 0, -1):
+        if curve[n - 1]["accuracy"] < goal <= curve[n]["accuracy"]:
+            return runs.loss_at(curve[n - 1 :], goal)
+    return runs.loss_at(curve, goal)
+
+
+@EXERCISES.add(
+    runs.loss_at,
+    difficulty=2,
+    minutes=12,
+    gradients=False,
+    hints=[
+        "Go through the marks in order, and keep the one before. Stop at the first whose accuracy reaches the goal.",
+        "part = (goal - before's accuracy) / (this accuracy - before's): how far between the two marks the goal lies.",
+        "before's loss + part * (this loss - before's loss); where there is no mark before, this mark's loss; nan at the end.",
+    ],
+    refuses=[([], 0.5)],
+    mistakes={
+        "you took the first mark that reaches the goal; go along the line from the mark before": _first_above,
+        "you took the last mark below the goal; go along the line to the next": _last_below,
+        "you took the mark nearest to the goal; go along the line between two": _nearest,
+        "you took the middle between two marks; how far along the line does the goal lie?": _halfway,
+        "where the accuracy falls and rises again, the first time counts": _last_crossing,
+        "a run that never reaches the goal has no such loss: return nan": lambda curve, goal: (
+            runs.loss_at(curve, goal)
+            if max(m["accuracy"] for m in curve) >= goal
+            else curve[-1]["story_loss"]
+        ),
+        "where the first mark reaches the goal, its loss is the answer": lambda curve, goal: (
+            math.nan if curve[0]["accuracy"] >= goal else runs.loss_at(curve, goal)
+        ),
+        "that is the step at which the goal is reached; return the loss on stories": lambda curve, goal: (
+            runs.loss_at([m | {"story_loss": float(m["step"])} for m in curve], goal)
+        ),
+    },
+)
+def check_loss_at(student: Callable, rng: random.Random) -> None:
+    a, b, c = sorted(rng.uniform(0.8, 3.0) for _ in range(3))
+    rising = _marks([(0.1, a), (0.3, b), (0.8, c)])
+    shaking = _marks([(0.2, a), (0.6, b), (0.4, c), (0.7, c + 0.5)])
+    for name, curve, goals in (
+        ("rising curve", rising, (0.25, 0.35, 0.72, 0.8, 0.05, 0.9)),
+        ("curve that falls on the way", shaking, (0.5, 0.55, 0.65, 0.21)),
+    ):
+        for goal in goals:
+            before = None
+            want = math.nan
+            for mark in curve:
+                if mark["accuracy"] >= goal:
+                    want = mark["story_loss"]
+                    if before is not None:
+                        x = [before["accuracy"], mark["accuracy"]]
+                        y = [before["story_loss"], mark["story_loss"]]
+                        want = float(np.interp(goal, x, y))
+                    break
+                before = mark
+            pairs = [(mark["accuracy"], round(mark["story_loss"], 2)) for mark in curve]
+            expect(student(curve, goal), want, f"loss_at of a {name} {pairs}, goal {goal}")

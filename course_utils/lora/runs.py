@@ -1,20 +1,17 @@
-"""Fine-tuning runs that lesson 19 compares: one recipe, a few things changed; the record of the
-longer ones.
+"""Fine-tuning runs that lesson 19 compares: one recipe, a few things changed; and their record.
 
-All runs draw the same tasks with the same seed, and take `steps` steps of 16 tasks.
+All runs draw the tasks of their seed, and take the same number of steps of BATCH tasks.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from course_utils import assets
 from course_utils.gpt2.model import GPT
@@ -22,181 +19,250 @@ from course_utils.instruction_tuning.chat import CHAT_VOCAB
 from course_utils.instruction_tuning.fine_tuning import (
     accuracy,
     answer_loss,
+    answers,
     base_with_chat,
     story_loss,
     task_batches,
 )
-from course_utils.instruction_tuning.tasks import TASKS, instructions
-from course_utils.lora.adapters import add_lora, lora_size
+from course_utils.instruction_tuning.measures import decodings
+from course_utils.instruction_tuning.runs import with_replay
+from course_utils.instruction_tuning.tasks import Task, instructions
+from course_utils.lora.adapters import LoRALinear, add_lora, cut_update, train_only
 from course_utils.pretrained import UNSEEN
 from course_utils.stories.corpus import stories
 from course_utils.stories.grammar import VOCAB
-from course_utils.training import Batch, History, language_loss, token_batches, train
+from course_utils.training import History, train
 
 ASSET = assets.path("lora/fine_tuning.json")
 BATCH = 16
+TASKS = 4800  # a run may draw from these many
 NEW = len(CHAT_VOCAB) - len(VOCAB)
-LOSSES = ("answer", "everything", "answer and stories")
+STEPS = 120
+EVERY = 20  # steps between two marks of a curve
+CUTS = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
 class FineTuningRun:
-    """One run: all weights (rank 0) or LoRA of this rank and the new words' rows, on n tasks.
+    """One way to fine-tune.
 
-    loss: on the answer's tokens, on everything, or on the answer and, as much, on a window of plain
-    stories a step.
-    templates: wordings of each kind (None: all six). without: a kind of task that is left out.
-    Raises: ValueError for a loss or a task that there is not, and for a negative rank.
-
-    >>> FineTuningRun(rank=4, lr=1e-2).trained
-    37248
+    rank: LoRA of this rank, 0 for none. only: the parameters whose names end so ("" for all); both
+    train the new words' rows as well. replay: two rows of plain stories in each batch. lr: the
+    highest rate. Raises: ValueError for a negative rank, or a rank and `only` together.
     """
 
     rank: int = 0
-    lr: float = 2e-3
-    steps: int = 300
-    n: int = 4800
-    loss: str = "answer"
-    templates: int | None = None
-    without: str | None = None
+    lr: float = 1e-3
+    only: str = ""
+    replay: bool = False
     seed: int = 0
+    steps: int = STEPS
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES or self.rank < 0 or self.without not in (None, *TASKS):
-            raise ValueError(
-                f"{self}: the loss is one of {LOSSES}, the rank 0 or more, the task one of {TASKS}"
-            )
+        if self.rank < 0 or (self.rank and self.only):
+            raise ValueError(f"{self}: a rank of 0 or more, and `only` without a rank")
 
-    @property
-    def trained(self) -> int:
-        """Numbers that are trained: all of them, or LoRA's and the rows of the new words."""
-        base = base_with_chat()
-        if self.rank == 0:
-            return sum(p.numel() for p in base.parameters())
-        return (
-            lora_size(base.config.n_embd, base.config.n_layer, self.rank) + NEW * base.config.n_embd
-        )
+    def model(self, layer: type[LoRALinear] = LoRALinear) -> GPT:
+        """The model that the run starts from; `layer` is the class of LoRA's layers.
+
+        >>> sum(p.numel() for p in FineTuningRun(rank=4).model().h.parameters() if p.requires_grad)
+        32768
+        """
+        if self.rank:
+            return add_lora(base_with_chat(), self.rank, new_tokens=NEW, layer=layer)
+        return train_only(base_with_chat(), self.only, NEW) if self.only else base_with_chat()
 
 
-def mixed(batches: Callable, text: Callable) -> Callable[[torch.Generator], Batch]:
-    """Batches of both kinds: inputs, targets and mask of tasks, then inputs and targets of stories.
+ARMS = {
+    **{f"all weights, {lr:g}": FineTuningRun(lr=lr) for lr in (2e-3, 1e-3, 7e-4, 5e-4)},
+    **{
+        f"LoRA 8, {lr:g}": FineTuningRun(rank=8, lr=lr)
+        for lr in (2e-2, 1e-2, 5e-3, 2.5e-3, 1.25e-3)
+    },
+    **{f"LoRA {rank}, 0.01": FineTuningRun(rank=rank, lr=1e-2) for rank in (1, 16)},
+    "biases, 0.02": FineTuningRun(lr=2e-2, only=".bias"),
+    "all weights and stories, 0.001": FineTuningRun(replay=True),
+}
+SEEDS = (0, 1, 2)
+METHODS = {
+    name: tuple(arm for arm in ARMS if arm.startswith(start))
+    for name, start in (("all weights", "all weights,"), ("LoRA, rank 8", "LoRA 8,"))
+}
 
-    >>> two = mixed(lambda generator: (1, 2, 3), lambda generator: (4, 5))
-    >>> two(None)
-    (1, 2, 3, 4, 5)
+
+@lru_cache(maxsize=1)
+def exam(n: int = 140) -> list[Task]:
+    """n unseen tasks of all kinds, on which every run is marked.
+
+    >>> len(exam(7))
+    7
     """
-    return lambda generator: (*batches(generator), *text(generator))
+    return instructions(UNSEEN, n)
 
 
-def mixed_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """The loss on the answers plus the loss on plain stories, from a batch of `mixed`.
-
-    >>> uniform = lambda ids: torch.zeros(*ids.shape, 8)
-    >>> ids, mask = torch.ones(1, 4).long(), torch.ones(1, 4).bool()
-    >>> round(mixed_loss(uniform, (ids, ids, mask, ids, ids)).item(), 3)  # 2 log 8
-    4.159
-    """
-    return answer_loss(model, batch[:3]) + language_loss(model, batch[3:])
+@lru_cache(maxsize=4)
+def _tasks(seed: int) -> list[Task]:
+    return instructions(seed, TASKS)
 
 
 def fine_tune(
-    run: FineTuningRun, on_steps: Callable[[GPT, History], object] | None = None, every: int = 50
-) -> tuple[GPT, History]:
-    """Do a run: the model after it, in evaluation mode, and the history. on_steps(model, history)
-    is called on the way.
+    run: FineTuningRun, layer: type[LoRALinear] = LoRALinear, every: int = EVERY
+) -> tuple[GPT, list[dict]]:
+    """Do a run: the model after it, in evaluation mode, and its curve, a mark each `every` steps:
+    {step, accuracy (greedy), story_loss (nats a token)}.
 
-    >>> model, history = fine_tune(FineTuningRun(rank=1, steps=1, n=7))
-    >>> len(history.losses)
-    1
+    >>> model, curve = fine_tune(FineTuningRun(rank=1, steps=1), every=1)
+    >>> [mark["step"] for mark in curve]
+    [1]
     """
-    names = [name for name in TASKS if name != run.without]
-    batches = task_batches(
-        instructions(run.seed, run.n, tasks=names, templates=run.templates),
-        BATCH,
-        run.loss == "everything",
-    )
-    loss_fn = answer_loss
-    if run.loss == "answer and stories":
-        text = stories(run.seed, 300_000)
-        batches = mixed(batches, token_batches(text.tokens, 4, 256, text.starts))
-        loss_fn = mixed_loss
-    model = base_with_chat()
-    if run.rank:
-        model = add_lora(model, run.rank, new_tokens=NEW)
-    history = train(
+    draw = task_batches(_tasks(run.seed), BATCH)
+    if run.replay:
+        draw = with_replay(draw, stories(run.seed, 100_000).tokens)
+    model = run.model(layer)
+    curve = []
+
+    def mark(history: History) -> None:
+        model.eval()
+        right = accuracy(model, exam())["all"]
+        curve.append(
+            {
+                "step": len(history.losses),
+                "accuracy": round(right, 3),
+                "story_loss": round(story_loss(model), 3),
+            }
+        )
+        model.train()
+
+    train(
         model,
-        batches,
+        draw,
         run.steps,
         lr=run.lr,
         weight_decay=0.0,
-        loss_fn=loss_fn,
+        loss_fn=answer_loss,
         seed=run.seed,
         every=every,
-        on_steps=on_steps and (lambda history: on_steps(model, history)),
+        on_steps=mark,
     )
-    return model.eval(), history
+    return model.eval(), curve
 
 
-def measure_run(
-    run: FineTuningRun, splits: Sequence[str] = ("train",), n_test: int = 280, every: int = 100
-) -> dict:
-    """Do a run and return its row: the run, `curve` (step, accuracy, story loss), `shares` a split,
-    seconds on the way.
+def measure_run(arm: str, seed: int, steps: int = STEPS, n: int = 70) -> dict:
+    """Do the run of an arm with a seed, and return its row: arm, seed, `trained` (numbers), `curve`,
+    `right` and `variety` by temperature, and for all weights `cuts`: accuracy and story loss where
+    the update of the blocks' matrices is cut to a rank.
 
-    every: how often the curve is measured, in steps, on 140 tasks; the last shares are of n_test
-    tasks a split, for each kind of task and over "all". Losses are in nats a token.
-    Raises: ValueError for an unknown split, and FloatingPointError where the run diverges.
+    n: tasks that are asked at each temperature. Raises: KeyError for an arm that is not in ARMS.
 
-    >>> # a single step, then a single question
-    >>> row = measure_run(FineTuningRun(rank=1, steps=1, n=7), n_test=1)
-    >>> row["rank"], row["trained"], row["curve"], row["shares"]
-    (1, 12672, [], {'train': {'who': 0.0, 'all': 0.0}})
+    >>> measure_run("biases, 0.02", seed=0, steps=1, n=2)["trained"]
+    10240
     """
-    curve = []
-    begun = time.perf_counter()
-    test = instructions(UNSEEN, 140)
-
-    def mark(model: GPT, history: History) -> None:
-        if len(history.losses) % every == 0:
-            model.eval()
-            curve.append(
-                {
-                    "step": len(history.losses),
-                    "accuracy": round(accuracy(model, test)["all"], 3),
-                    "story_loss": round(story_loss(model), 3),
-                }
-            )
-            model.train()
-
-    model, _ = fine_tune(run, mark, every)
-    shares = {
-        split: {
-            name: round(share, 3)
-            for name, share in accuracy(model, instructions(UNSEEN, n_test, split)).items()
-        }
-        for split in splits
+    run = replace(ARMS[arm], seed=seed, steps=steps)
+    model, curve = fine_tune(run)
+    tasks = exam()[:n]
+    found = decodings(lambda **settings: answers(model, tasks, **settings), tasks)
+    row = {
+        "arm": arm,
+        "seed": seed,
+        "trained": trained_numbers(run.model()),
+        "curve": curve,
+        "right": {str(t): round(right.mean().item(), 3) for t, (right, _) in found.items()},
+        "variety": {str(t): round(new.float().mean().item(), 3) for t, (_, new) in found.items()},
     }
-    return asdict(run) | {"trained": run.trained, "story_loss": round(story_loss(model), 3), "curve": curve,
-                          "shares": shares, "seconds": round(time.perf_counter() - begun, 1)}  # fmt: skip
+    if arm.startswith("all weights,"):
+        row["cuts"] = {
+            str(rank): marks_of(cut_update(model, base_with_chat(), rank, NEW)) for rank in CUTS
+        }
+    return row
+
+
+def marks_of(model: GPT) -> list[float]:
+    """[share of right answers (greedy), loss on unseen stories in nats a token] of a model.
+
+    >>> right, nats = marks_of(base_with_chat())
+    >>> right < 0.1, 0.5 < nats < 1.2
+    (True, True)
+    """
+    return [round(accuracy(model, exam())["all"], 3), round(story_loss(model), 3)]
+
+
+def trained_numbers(model: GPT) -> int:
+    """How many numbers training may change: of the embedding only the new words' rows where the
+    blocks are not trained as a whole.
+
+    >>> trained_numbers(FineTuningRun(rank=4).model()), trained_numbers(FineTuningRun().model())
+    (37248, 920064)
+    """
+    frozen = any(not p.requires_grad for p in model.parameters())
+    blocks = sum(
+        p.numel()
+        for name, p in model.named_parameters()
+        if p.requires_grad and not (frozen and "wte" in name)
+    )
+    return blocks + frozen * NEW * model.config.n_embd
+
+
+def loss_at(curve: Sequence[dict], goal: float) -> float:
+    """The loss on stories at which a run first reaches a share of right answers: on the straight
+    line between the last mark below the goal and the first one that reaches it.
+
+    curve: marks {accuracy, story_loss} in the order of the steps; nan where no mark reaches the
+    goal. Where the first mark reaches it, that mark's loss. Raises: ValueError for an empty curve.
+
+    >>> curve = [dict(accuracy=0.2, story_loss=1.0), dict(accuracy=0.6, story_loss=2.0)]
+    >>> loss_at(curve, 0.5), loss_at(curve, 0.1), loss_at(curve, 0.7)
+    (1.75, 1.0, nan)
+    """
+    if not curve:
+        raise ValueError("the curve has no marks")
+    before = None
+    for mark in curve:
+        if mark["accuracy"] >= goal:
+            if before is None:
+                return mark["story_loss"]
+            part = (goal - before["accuracy"]) / (mark["accuracy"] - before["accuracy"])
+            return before["story_loss"] + part * (mark["story_loss"] - before["story_loss"])
+        before = mark
+    return float("nan")
 
 
 @lru_cache(maxsize=1)
 def recorded(file: Path = ASSET) -> dict:
-    """What tools/record/sweep_fine_tuning.py measured: command, date, versions; rows by part.
+    """What tools/record/sweep_fine_tuning.py measured: command, date, versions, `rows`.
 
-    >>> sorted(recorded()["parts"])
-    ['generalise', 'loss', 'methods', 'short']
+    >>> sorted({row["seed"] for row in recorded()["rows"]})
+    [0, 1, 2]
     """
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def find(run: FineTuningRun) -> dict:
-    """The recorded row of this very run. Raises: ValueError where there is none.
+def rows_of_arm(arm: str) -> list[dict]:
+    """The recorded rows of an arm, a seed each. Raises: KeyError where there is no such arm.
 
-    >>> find(FineTuningRun(rank=8, lr=1e-2, steps=60))["trained"]
-    70016
+    >>> [row["seed"] for row in rows_of_arm("LoRA 8, 0.01")]
+    [0, 1, 2]
     """
-    for row in (row for rows in recorded()["parts"].values() for row in rows):
-        if all(row[name] == value for name, value in asdict(run).items()):
-            return row
-    raise ValueError(f"{run} is not in the record: see PARTS in tools/record/sweep_fine_tuning.py")
+    rows = [row for row in recorded()["rows"] if row["arm"] == arm]
+    if not rows:
+        raise KeyError(f"{arm!r} is not in the record; there are {', '.join(ARMS)}")
+    return rows
+
+
+def first_steps(rank: int, alpha: float, steps: int = 3, lr: float = 1e-2) -> float:
+    """How far LoRA moves the matrices in its first steps: the root mean square of (α/r) B A over
+    all wrapped matrices, with the same tasks for each rank.
+
+    >>> first_steps(rank=1, alpha=2.0, steps=1) > 0
+    True
+    """
+    model = add_lora(base_with_chat(), rank, alpha, new_tokens=NEW)
+    draw = task_batches(_tasks(0), BATCH)
+    train(
+        model, draw, steps, lr=lr, weight_decay=0.0, loss_fn=answer_loss, warmup=0, progress=False
+    )
+    moved = [
+        (part.alpha / part.rank * part.B @ part.A).flatten()
+        for part in model.modules()
+        if isinstance(part, LoRALinear)
+    ]
+    return torch.cat(moved).square().mean().sqrt().item()

@@ -37,6 +37,7 @@ BY_OTHERS = [
     "output_timeout",
     "PreTrained*",  # in annotations that are text
     "pre_tokenizer",
+    "normalizer",  # of tokenizers
     "pytest_*",
     "quit",
     "report_failure",

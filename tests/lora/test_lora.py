@@ -1,7 +1,6 @@
 """LoRA against peft, the merge against the forward pass, and the recorded runs."""
 
 import copy
-from dataclasses import asdict
 
 import pytest
 import sweep_fine_tuning
@@ -199,8 +198,8 @@ def test_merging_twice_gives_the_same_without_a_bias_and_in_double_precision():
             ),
             "marks no token",
         ),
-        (lambda: runs.FineTuningRun(loss="all"), "loss"),
-        (lambda: runs.FineTuningRun(without="sing"), "task"),
+        (lambda: runs.FineTuningRun(rank=-1), "rank of 0"),
+        (lambda: runs.FineTuningRun(rank=2, only=".bias"), "without a rank"),
     ],
 )
 def test_bad_requests_are_refused(call, said):
@@ -208,45 +207,111 @@ def test_bad_requests_are_refused(call, said):
         call()
 
 
-def test_the_record_says_how_it_was_made_and_holds_every_run():
-    record = runs.recorded()
-    assert record["command"].endswith("tools/record/sweep_fine_tuning.py") and {
-        "torch",
-        "python",
-    } <= set(record["versions"])
-    ranks = {row["rank"]: row for row in record["parts"]["methods"]}
-    assert set(ranks) == {0, 1, 2, 4, 8, 16}
-    for row in [row for rows in record["parts"].values() for row in rows]:
-        run = runs.FineTuningRun(
-            **{name: row[name] for name in runs.FineTuningRun.__dataclass_fields__}
-        )
-        assert (
-            run.trained == row["trained"]
-            and 0 <= row["shares"]["train"]["all"] <= 1 < 100 * row["story_loss"]
-        )
-        assert row["curve"][-1]["step"] == run.steps
+@pytest.fixture(scope="module")
+def rows():
+    return runs.recorded()["rows"]
 
 
-def test_the_tools_parts_are_all_recorded():
+def test_the_record_says_how_it_was_made_and_holds_every_arm_with_three_seeds(rows):
     record = runs.recorded()
-    wanted = {name: [asdict(run) for run in part] for name, part in sweep_fine_tuning.PARTS.items()}
-    names = list(runs.FineTuningRun.__dataclass_fields__)
-    kept = {
-        name: [{key: row[key] for key in names} for row in rows]
-        for name, rows in record["parts"].items()
+    assert record["command"].endswith("tools/record/sweep_fine_tuning.py")
+    assert {"torch", "python"} <= set(record["versions"])
+    assert {(row["arm"], row["seed"]) for row in rows} == {
+        (arm, seed) for arm in runs.ARMS for seed in runs.SEEDS
     }
-    assert kept == wanted
-    with pytest.raises(ValueError, match="not in the record"):
-        runs.find(runs.FineTuningRun(steps=7))
+    for row in rows:
+        assert row["trained"] == runs.trained_numbers(runs.ARMS[row["arm"]].model())
+        steps = [mark["step"] for mark in row["curve"]]
+        assert steps == list(range(runs.EVERY, runs.STEPS + 1, runs.EVERY))
+        assert ("cuts" in row) == row["arm"].startswith("all weights,")
+    assert {arm for arms in runs.METHODS.values() for arm in arms} <= set(runs.ARMS)
 
 
-def test_a_batch_of_both_kinds_gives_both_losses(tasks):
-    model = tiny()
-    ids = torch.randint(699, (2, 9), generator=dice())
-    batch = runs.mixed(
-        instruction_tuning.task_batches(tasks, 3), lambda generator: (ids[:, :-1], ids[:, 1:])
-    )(dice(1))
-    plain = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-    torch.testing.assert_close(
-        runs.mixed_loss(model, batch), instruction_tuning.answer_loss(model, batch[:3]) + plain
+def test_an_arm_that_was_not_run_is_refused():
+    with pytest.raises(KeyError, match="LoRA 8, 0.01"):
+        runs.rows_of_arm("LoRA 3, 1")
+
+
+def test_the_recorder_keeps_what_it_has_and_adds_what_is_missing(tmp_path, monkeypatch, capsys):
+    done = []
+
+    def measured(arm, seed):
+        done.append((arm, seed))
+        return {"arm": arm, "seed": seed, "curve": [{"step": 1}]}
+
+    monkeypatch.setattr(sweep_fine_tuning, "measure_run", measured)
+    out = tmp_path / "record.json"
+    arm = "biases, 0.02"
+    assert sweep_fine_tuning.main(["--out", str(out), arm]) == 0
+    assert done == [(arm, seed) for seed in runs.SEEDS]
+    assert sweep_fine_tuning.main(["--out", str(out), arm]) == 0 and len(done) == 3
+
+
+def test_only_the_named_parameters_and_the_new_rows_are_trained(tasks):
+    base = instruction_tuning.base_with_chat()
+    model = adapters.train_only(base, ".bias", runs.NEW)
+    assert (
+        runs.trained_numbers(model)
+        == sum(p.numel() for name, p in base.named_parameters() if name.endswith(".bias"))
+        + runs.NEW * base.config.n_embd
     )
+    draw = instruction_tuning.task_batches(tasks, 4)
+    train(model, draw, 2, lr=1e-2, weight_decay=0.0, loss_fn=instruction_tuning.answer_loss, progress=False)  # fmt: skip
+    for (name, after), before in zip(model.named_parameters(), base.parameters(), strict=True):
+        assert torch.equal(after, before) == (not name.endswith(".bias") and "wte" not in name), (
+            name
+        )
+    with pytest.raises(ValueError, match="ends in"):
+        adapters.train_only(base, ".gain")
+
+
+def test_a_cut_update_keeps_what_it_may_and_nothing_else():
+    base = tiny(50)
+    tuned = tiny(50)
+    with torch.no_grad():
+        for p in tuned.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=dice(p.numel()))
+    whole = adapters.cut_update(tuned, base, 99, new_tokens=3)
+    torch.testing.assert_close(whole.h[0].mlp.c_fc.weight, tuned.h[0].mlp.c_fc.weight)
+    assert torch.equal(whole.wte.weight[-3:], tuned.wte.weight[-3:])
+    assert torch.equal(whole.wte.weight[:-3], base.wte.weight[:-3])
+    assert torch.equal(whole.ln_f.weight, base.ln_f.weight)
+    thin = adapters.cut_update(tuned, base, 2)
+    change = thin.h[1].attn.c_attn.weight - base.h[1].attn.c_attn.weight
+    assert torch.linalg.matrix_rank(change, rtol=1e-4) == 2
+    asked = []
+    adapters.cut_update(tuned, base, 2, cut=lambda update, rank: asked.append(rank) or update)
+    assert asked == [2] * 8
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+def test_no_other_matrix_of_that_rank_lies_nearer(rank):
+    update = torch.randn(8, 6, generator=dice(), dtype=torch.float64)
+    best = (adapters.low_rank(update, rank) - update).square().sum()
+    assert best.item() == pytest.approx(torch.linalg.svdvals(update)[rank:].square().sum().item())
+    for seed in range(5):
+        left = torch.randn(8, rank, generator=dice(seed), dtype=torch.float64)
+        other = left @ torch.linalg.lstsq(left, update).solution
+        assert (other - update).square().sum() >= best - 1e-12
+
+
+def test_a_class_of_ones_own_computes_and_merges():
+    class Doubled(adapters.LoRALinear):
+        compute = staticmethod(
+            lambda x, W, b, A, B, alpha: 2 * adapters.lora_forward(x, W, b, A, B, alpha)
+        )
+        merged = staticmethod(lambda W, A, B, alpha: 2 * W)
+
+    model = adapters.add_lora(tiny(50), 2, layer=Doubled)
+    layer = model.h[0].mlp.c_fc
+    x = torch.randn(3, 16, generator=dice())
+    assert torch.equal(layer(x), 2 * layer.linear(x))
+    merged = adapters.merge_lora(model).h[0].mlp.c_fc
+    assert torch.equal(merged.weight, 2 * layer.linear.weight)
+
+
+def test_the_change_of_the_first_steps_follows_alpha_by_the_root_of_the_rank():
+    known = runs.first_steps(4, 8.0)
+    for rank in (1, 16):
+        moved = runs.first_steps(rank, adapters.alpha_for(rank, 4, 8.0))
+        assert moved == pytest.approx(known, rel=0.1)

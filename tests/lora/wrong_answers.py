@@ -2,6 +2,7 @@
 every one.
 """
 
+import torch
 import torch.nn.functional as F
 from answers import WrongAnswers
 
@@ -273,3 +274,217 @@ def lora_frozen_start(x, W, b, A, B, alpha):
 def lora_half_trained(x, W, b, A, B, alpha):
     """B learns, A does not."""
     return adapters.lora_forward(x, W, b, A.detach(), B, alpha)
+
+
+# --- alpha_for ------------------------------------------------------------------------------------
+
+
+@wrong("alpha_for", says="a constant α / r moves more at a higher rank")
+def alpha_in_proportion(rank, known_rank, known_alpha):
+    """Keeps α / r, as libraries do."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return known_alpha / known_rank * rank
+
+
+@wrong("alpha_for", says="a constant α moves less at a higher rank")
+def alpha_as_it_is(rank, known_rank, known_alpha):
+    """Keeps α, as the paper does."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return known_alpha * 1.0
+
+
+@wrong("alpha_for", says="it is the wrong way round: at a higher rank α must be higher")
+def alpha_upside_down(rank, known_rank, known_alpha):
+    """The root of the inverse."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return known_alpha / (rank / known_rank) ** 0.5
+
+
+@wrong("alpha_for", says="that is 2 √r; the known α at the known rank must come out again")
+def alpha_of_the_rank_alone(rank, known_rank, known_alpha):
+    """Forgets what is known."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return 2 * rank**0.5
+
+
+@wrong("alpha_for", says="that is the factor α / r; return α itself")
+def alpha_over_rank(rank, known_rank, known_alpha):
+    """Returns the factor."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return known_alpha * (rank / known_rank) ** 0.5 / rank
+
+
+@wrong("alpha_for", says="the root belongs around the ranks only, not around α")
+def alpha_in_the_root(rank, known_rank, known_alpha):
+    """√(α r / known)."""
+    if min(rank, known_rank) < 1:
+        raise ValueError("ranks are 1 or more")
+    return (known_alpha * rank / known_rank) ** 0.5
+
+
+# --- low_rank -------------------------------------------------------------------------------------
+
+
+def parts_of(update, rank):
+    if rank < 1:
+        raise ValueError("a rank is 1 or more")
+    return torch.linalg.svd(update, full_matrices=False)
+
+
+@wrong("low_rank", says="you kept the smallest singular values; keep the largest")
+def the_smallest(update, rank):
+    """Singular values come largest first."""
+    U, S, Vh = parts_of(update, rank)
+    return U[:, -rank:] @ S[-rank:].diag() @ Vh[-rank:]
+
+
+@wrong("low_rank", says="you kept some columns of the update")
+def some_columns(update, rank):
+    """Has that rank, and is not the nearest."""
+    parts_of(update, rank)
+    kept = update.clone()
+    kept[:, rank:] = 0
+    return kept
+
+
+@wrong("low_rank", says="the singular values themselves are missing")
+def no_values(update, rank):
+    """U @ Vh."""
+    U, _, Vh = parts_of(update, rank)
+    return U[:, :rank] @ Vh[:rank]
+
+
+@wrong("low_rank", says="you squared the singular values; each counts once")
+def values_twice(update, rank):
+    """S on both sides."""
+    U, S, Vh = parts_of(update, rank)
+    return (U[:, :rank] * S[:rank]) @ (S[:rank, None] * Vh[:rank])
+
+
+@wrong("low_rank", says="you kept one singular value alone; keep the first `rank` of them")
+def one_value(update, rank):
+    """The one at place rank."""
+    U, S, Vh = parts_of(update, rank)
+    k = min(rank, S.numel()) - 1
+    return U[:, k : k + 1] * S[k] @ Vh[k : k + 1]
+
+
+@wrong("low_rank", says="you kept the largest numbers, and the rank stays high")
+def largest_numbers(update, rank):
+    """As many numbers as LoRA trains, wherever they stand."""
+    parts_of(update, rank)
+    n = min(update.numel(), rank * (update.size(0) + update.size(1)))
+    kept = torch.zeros(update.numel())
+    where = update.abs().flatten().topk(n).indices
+    kept[where] = update.flatten()[where]
+    return kept.view_as(update)
+
+
+@wrong("low_rank", says="one singular value too few is left")
+def one_too_few(update, rank):
+    """Up to rank - 1."""
+    U, S, Vh = parts_of(update, rank)
+    return U[:, : rank - 1] * S[: rank - 1] @ Vh[: rank - 1]
+
+
+@wrong("low_rank", says="one singular value too many is left")
+def one_too_many(update, rank):
+    """Up to rank + 1."""
+    U, S, Vh = parts_of(update, rank)
+    return U[:, : rank + 1] * S[: rank + 1] @ Vh[: rank + 1]
+
+
+# --- loss_at --------------------------------------------------------------------------------------
+
+
+def steps_of(curve):
+    if not curve:
+        raise ValueError("the curve is empty")
+    return [mark["accuracy"] for mark in curve], [mark["story_loss"] for mark in curve]
+
+
+@wrong("loss_at", says="you took the first mark that reaches the goal")
+def the_first_above(curve, goal):
+    """Its loss as it is."""
+    right, nats = steps_of(curve)
+    return next((y for x, y in zip(right, nats, strict=True) if x >= goal), float("nan"))
+
+
+@wrong("loss_at", says="you took the last mark below the goal")
+def the_last_below(curve, goal):
+    """The loss of the mark before."""
+    right, nats = steps_of(curve)
+    for n, x in enumerate(right):
+        if x >= goal:
+            return nats[max(0, n - 1)]
+    return float("nan")
+
+
+@wrong("loss_at", says="you took the mark nearest to the goal")
+def the_nearest(curve, goal):
+    """No line between two marks."""
+    right, nats = steps_of(curve)
+    if max(right) < goal:
+        return float("nan")
+    return nats[min(range(len(right)), key=lambda n: abs(right[n] - goal))]
+
+
+@wrong("loss_at", says="you took the middle between two marks")
+def the_middle(curve, goal):
+    """Half-way, wherever the goal lies."""
+    right, nats = steps_of(curve)
+    for n, x in enumerate(right):
+        if x >= goal:
+            return (nats[n] + nats[n - 1]) / 2 if n else nats[0]
+    return float("nan")
+
+
+@wrong("loss_at", says="where the accuracy falls and rises again, the first time counts")
+def the_last_time(curve, goal):
+    """Walks from the end."""
+    right, nats = steps_of(curve)
+    for n in range(len(right) - 1, 0, -1):
+        if right[n - 1] < goal <= right[n]:
+            part = (goal - right[n - 1]) / (right[n] - right[n - 1])
+            return nats[n - 1] + part * (nats[n] - nats[n - 1])
+    return nats[0] if right[0] >= goal else float("nan")
+
+
+@wrong("loss_at", says="a run that never reaches the goal has no such loss: return nan")
+def never_is_the_end(curve, goal):
+    """Gives the last loss where the goal is out of reach."""
+    right, nats = steps_of(curve)
+    for n, x in enumerate(right):
+        if x >= goal:
+            part = (goal - right[n - 1]) / (right[n] - right[n - 1]) if n else 1
+            return nats[n - 1] + part * (nats[n] - nats[n - 1]) if n else nats[0]
+    return nats[-1]
+
+
+@wrong("loss_at", says="where the first mark reaches the goal, its loss is the answer")
+def the_first_mark_has_none(curve, goal):
+    """nan where there is no mark before."""
+    right, nats = steps_of(curve)
+    for n in range(1, len(right)):
+        if right[n - 1] < goal <= right[n]:
+            part = (goal - right[n - 1]) / (right[n] - right[n - 1])
+            return nats[n - 1] + part * (nats[n] - nats[n - 1])
+    return float("nan")
+
+
+@wrong("loss_at", says="that is the step at which the goal is reached")
+def the_step(curve, goal):
+    """When, not how much."""
+    right, _ = steps_of(curve)
+    for n, x in enumerate(right):
+        if x >= goal:
+            if n == 0:
+                return float(curve[0]["step"])
+            part = (goal - right[n - 1]) / (right[n] - right[n - 1])
+            return curve[n - 1]["step"] + part * (curve[n]["step"] - curve[n - 1]["step"])
+    return float("nan")

@@ -970,16 +970,10 @@ def low_rank(d):
         adapters.lora_forward(noise(3, 6).to(d), W, None, A, B, 2.0),
         adapters.lora_merge(W, A, B, 2.0),
         layer.merge()(noise(2, 6).to(d)).shape,
+        lora.trained_numbers(adapters.train_only(tiny(d), ".bias", 3)),
+        adapters.cut_update(tiny(d), tiny(d), 2, new_tokens=3)(ids(d)),
+        adapters.low_rank(W, 2),
     )
-
-
-def mixing(d):
-    model = talker(d)
-    both = lora.mixed(
-        fine_tuning.task_batches(instruction_tuning.instructions(0, 4), 2),
-        training.token_batches(corpus.stories(0, 200).tokens, 2, 16),
-    )
-    return lora.mixed_loss(model, tuple(x.to(d) for x in both(dice())))
 
 
 def preferring(d):

@@ -20,6 +20,9 @@ DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "language_models.networks.GRUModel.forward": "torch has a GRU for CUDA and MPS, none for this",
     "stories.corpus.Stories.windows": "stories are told on the CPU",
     "preferences.pairwise.Pairs.batches": "train brings its batches to the model",
+    "instruction_tuning.runs.rows_of": "train brings its batches to the model",
+    "instruction_tuning.runs.with_replay": "train brings its batches to the model",
+    "lora.runs.first_steps": "it makes its model and brings it nowhere",
     "training.token_batches": "train brings its batches to the model",
 }
 

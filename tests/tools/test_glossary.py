@@ -50,6 +50,7 @@ NEEDED = {
     "12_test_time_compute": {
         "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
     },
+    "19_lora": {"low-rank adaptation", "merge"},
     "18_instruction_tuning": {
         "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
         "replay", "supervised fine-tuning", "synthetic data",
