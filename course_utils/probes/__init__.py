@@ -1,6 +1,8 @@
 """Reading a property off activations, and the controls that it takes: lesson 16."""
 
+from course_utils.probes.controls import apart, borrowed_labels, cka, precision_recall
 from course_utils.probes.linear import (
+    best_detector,
     control_labels,
     erase_directions,
     explained,
@@ -23,6 +25,10 @@ from course_utils.probes.linear_reading import (
 __all__ = [
     "INPUTS",
     "TRUTH",
+    "apart",
+    "best_detector",
+    "borrowed_labels",
+    "cka",
     "control_labels",
     "erase_directions",
     "explained",
@@ -30,6 +36,7 @@ __all__ = [
     "leace",
     "least_squares",
     "p_value",
+    "precision_recall",
     "random_rotation",
     "rotated_network",
     "selectivity",

@@ -15,6 +15,7 @@ from torch import Tensor
 from course_utils.checking import Exercises, Wrong, draws, expect, show_value
 from course_utils.checking.inputs import dice, different, normal
 from course_utils.circuits.exercises import whole
+from course_utils.probes import controls
 from course_utils.probes import linear as probes
 
 EXERCISES = Exercises()
@@ -324,3 +325,285 @@ def check_erase_directions(student: Callable, rng: random.Random) -> None:
         mistakes = different({s: v.float() for s, v in mistakes.items()}, want)
         call = f"erase_directions(x, directions, mean) with x of shape {tuple(x.shape)} and directions of shape {tuple(directions.shape)}"
         expect(student(x, directions, mean), want, call, mistakes=mistakes, tol=1e-3)
+
+
+# --- apart ----------------------------------------------------------------------------------------
+
+
+def _walk(starts: Tensor, T: int, fits: Callable[[int, int], bool]) -> Tensor:
+    chosen = []
+    for start in torch.as_tensor(starts).tolist():
+        if not chosen or fits(start, chosen[-1]):
+            chosen.append(start)
+    return torch.tensor(chosen)
+
+
+def _against_the_one_before(starts: Tensor, T: int) -> Tensor:
+    starts = torch.as_tensor(starts)
+    gaps = torch.cat([torch.tensor([T]), starts.diff()])
+    return starts[gaps >= T]
+
+
+def _refusing(function: Callable) -> Callable:
+    """The function, which refuses what the reference refuses."""
+
+    def refuses(starts: Tensor, T: int) -> Tensor:
+        controls.apart([0], T)
+        return function(starts, T)
+
+    return refuses
+
+
+@EXERCISES.add(
+    controls.apart,
+    difficulty=1,
+    minutes=7,
+    gradients=False,
+    hints=[
+        "Go through the starts in order, and remember the last one that you took.",
+        "A window from `last` ends before last + T: the next start may be last + T itself.",
+        "Collect them in a list; torch.tensor(list) at the end, and ValueError for T below 1 at the beginning.",
+    ],
+    refuses=[([0, 3], 0), ([0, 3], -2)],
+    mistakes={
+        "you took a start one token too late: a window may begin where the one before has ended": _refusing(
+            lambda starts, T: _walk(starts, T, lambda start, last: start > last + T)
+        ),
+        "the last token of a window is the first of the next: they still share it": _refusing(
+            lambda starts, T: _walk(starts, T, lambda start, last: start >= last + T - 1)
+        ),
+        "you compared with the start just before, also where you left that one out; compare with the last that you took": _refusing(
+            _against_the_one_before
+        ),
+        "you took every start; windows that begin within T tokens overlap": _refusing(
+            lambda starts, T: torch.as_tensor(starts)
+        ),
+        "the first start is missing": _refusing(lambda starts, T: controls.apart(starts, T)[1:]),
+        "those are places in the list; return the starts themselves": _refusing(
+            lambda starts, T: torch.tensor(
+                [
+                    torch.as_tensor(starts).tolist().index(s)
+                    for s in controls.apart(starts, T).tolist()
+                ]
+            )
+        ),
+    },
+)
+def check_apart(student: Callable, rng: random.Random) -> None:
+    for T in (5, 8, 12):
+        steps = [rng.randrange(1, T), T, T - 1, rng.randrange(1, T - 2), 2, T + 1, T - 2, 3]
+        starts = [rng.randrange(3, 9)]
+        for step in [*steps, *rng.sample(steps, 5)]:
+            starts.append(starts[-1] + step)
+        want = []
+        for start in starts:
+            if not want or start - want[-1] >= T:
+                want.append(start)
+        expect(student(torch.tensor(starts), T), torch.tensor(want), f"apart({starts}, T={T})")
+    expect(student(torch.tensor([4]), 3), torch.tensor([4]), "apart([4], T=3)")
+
+
+# --- borrowed_labels ------------------------------------------------------------------------------
+
+FIXED = "row {row} got its own labels back; each row gets another's"
+
+
+@EXERCISES.add(
+    controls.borrowed_labels,
+    difficulty=3,
+    minutes=10,
+    gradients=False,
+    hints=[
+        "What must stay: which labels stand at which position, over all stories. What must go: whose they are. Move whole rows.",
+        "torch.randperm alone may give a row back to itself. Put the rows in a random ring, and let each take from the next.",
+        "order = torch.randperm(n, generator=generator); taken[order] = order.roll(-1); labels[taken].",
+    ],
+    refuses=[(torch.zeros(1, 4).long(), torch.Generator())],
+)
+def check_borrowed_labels(student: Callable, rng: random.Random) -> None:
+    for n, T in ((9, 12), (3, 7), (2, 6)):
+        # each row is told from the others by its first number
+        labels = torch.cat([torch.arange(n)[:, None] + 2, whole(rng, n, T - 1, 2)], 1)
+        came = set()
+        call = f"borrowed_labels(labels ({n}, {T}), generator)"
+        for seed in range(12):
+            got = student(labels.clone(), dice(seed))
+            expect(getattr(got, "shape", got), labels.shape, f"the shape of {call}")
+            lent = (got[:, :1] - 2).flatten().tolist()
+            if len(set(lent)) < n and all(0 <= row < n for row in lent):
+                raise Wrong(f"{call}: one row is lent to several; lend each once.")
+            if not torch.equal(got.sum(0), labels.sum(0)):
+                along = torch.equal(got.sort(1).values, labels.sort(1).values)
+                mixed = torch.equal(got.flatten().sort().values, labels.flatten().sort().values)
+                what = (
+                    "each row's labels are shuffled along the story"
+                    if along
+                    else "all labels are shuffled"
+                )
+                if along or mixed:
+                    raise Wrong(f"{call}: {what}; move whole rows, so that positions stay.")
+            if sorted(lent) != list(range(n)) or not torch.equal(got, labels[lent]):
+                raise Wrong(
+                    f"{call}: these are not the rows of labels, each once. Move whole rows."
+                )
+            for row in range(n):
+                if lent[row] == row:
+                    raise Wrong(f"{call}: {FIXED.format(row=row)}.")
+            came.add(tuple(lent))
+        if n > 3 and len(came) < 4:
+            raise Wrong(
+                f"{call}: {len(came)} orders in 12 calls with different generators. Draw with it."
+            )
+        again = student(labels.clone(), dice(0))
+        expect(again, student(labels.clone(), dice(0)), f"{call} with one seed, twice")
+
+
+# --- precision_recall -----------------------------------------------------------------------------
+
+
+def _rate(part: Tensor, of: Tensor) -> float:
+    return part.sum().item() / max(1, of.sum().item())
+
+
+@EXERCISES.add(
+    controls.precision_recall,
+    difficulty=1,
+    minutes=6,
+    gradients=False,
+    hints=[
+        "said & true marks the alarms that are right.",
+        "Precision divides their number by that of all alarms, recall by that of all cases.",
+        "Mind the two empty cases: no alarm (precision 1), and nothing true (ValueError).",
+    ],
+    refuses=[(torch.tensor([True, False]), torch.tensor([False, False]))],
+    mistakes={
+        "precision and recall have changed places": lambda said, true: controls.precision_recall(
+            said, true
+        )[::-1],
+        "that precision is an accuracy: it counts what it rightly left alone, too": lambda said, true: (
+            (said == true).float().mean().item(),
+            controls.precision_recall(said, true)[1],
+        ),
+        "both are divided by all examples; divide by the alarms, and by the cases": lambda said, true: (
+            (said & true).float().mean().item() + 0 * controls.precision_recall(said, true)[0],
+            (said & true).float().mean().item(),
+        ),
+        "you counted examples where it says yes or they are so; count where both hold": lambda said, true: (
+            (said | true).sum().item() / max(1, said.sum().item()),
+            controls.precision_recall(said, true)[1],
+        ),
+        "your recall is that of the others: cases that it rightly left alone": lambda said, true: (
+            controls.precision_recall(said, true)[0],
+            _rate(~said & ~true, ~true),
+        ),
+    },
+)
+def check_precision_recall(student: Callable, rng: random.Random) -> None:
+    for n, right, alarms, misses in ((20, 6, 3, 2), (30, 4, 9, 7), (12, 5, 0, 4), (15, 0, 4, 3)):
+        kinds = [(True, True)] * right + [(True, False)] * alarms + [(False, True)] * misses
+        kinds += [(False, False)] * (n - len(kinds))
+        rng.shuffle(kinds)
+        said, true = torch.tensor(kinds).unbind(1)
+        want = right / (right + alarms), right / (right + misses)
+        call = f"precision_recall: {right} right alarms, {alarms} false ones, {misses} cases missed, of {n}"
+        expect(student(said, true), want, call)
+    true = torch.tensor([True, False, True, False, False])
+    silent = student(torch.zeros(5).bool(), true)
+    if isinstance(silent, tuple) and silent[0] == 0:
+        raise Wrong(
+            "precision_recall: where it never says yes its precision is 1: no alarm was false."
+        )
+    expect(silent, (1.0, 0.0), "precision_recall that never says yes")
+
+
+# --- cka ------------------------------------------------------------------------------------------
+
+
+def _kernels(x: Tensor, y: Tensor) -> float:
+    """By its other formula: the n x n kernels, centred, as long vectors."""
+    n = len(x)
+    centre = np.eye(n) - 1 / n
+    K, L = (centre @ z.double().numpy() @ z.double().numpy().T @ centre for z in (x, y))
+    return float((K * L).sum() / np.sqrt((K * K).sum() * (L * L).sum()))
+
+
+def _parts(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x = x.double() - x.double().mean(0)
+    y = y.double() - y.double().mean(0)
+    return y.T @ x, x.T @ x, y.T @ y
+
+
+def _same_length(x: Tensor, y: Tensor) -> None:
+    controls.cka(x, y)
+
+
+def _without_centring(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    x, y = x.double(), y.double()
+    return ((y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+def _not_squared(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    both, xx, yy = _parts(x, y)
+    return (both.norm() / (xx.norm() * yy.norm()).sqrt()).item()
+
+
+def _no_root(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    both, xx, yy = _parts(x, y)
+    return (both.square().sum() / (xx.square().sum() * yy.square().sum())).item()
+
+
+def _centred_rows(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    x, y = (z.double() - z.double().mean(1, keepdim=True) for z in (x, y))
+    return ((y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+def _trace(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    both, xx, yy = _parts(x, y)
+    return (both.square().sum() / (xx.trace() * yy.trace())).item()
+
+
+def _cosine(x: Tensor, y: Tensor) -> float:
+    _same_length(x, y)
+    k = min(x.size(1), y.size(1))
+    a, b = (z.double()[:, :k] - z.double()[:, :k].mean(0) for z in (x, y))
+    return ((a * b).sum() / (a.norm() * b.norm())).item()
+
+
+@EXERCISES.add(
+    controls.cka,
+    difficulty=2,
+    minutes=10,
+    gradients=False,
+    hints=[
+        "First x = x - x.mean(0) and the same for y: each feature's mean over the examples goes.",
+        "Three matrices: y.T @ x, x.T @ x and y.T @ y. Of the first the sum of squares, of the others the Frobenius norm.",
+        "(y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm()), as a number with .item().",
+    ],
+    refuses=[(torch.ones(4, 2), torch.ones(5, 2))],
+    mistakes={
+        "the means of the features are still there: centre x and y first": _without_centring,
+        "that is the root of it: the sum of squares of yᵀx belongs above": _not_squared,
+        "the root below is missing: two norms, not their squares": _no_root,
+        "you centred each example; centre each feature, over the examples": _centred_rows,
+        "you took the traces of xᵀx and yᵀy; take their Frobenius norms": _trace,
+        "that compares feature by feature; CKA must not change where y is rotated": _cosine,
+    },
+)
+def check_cka(student: Callable, rng: random.Random) -> None:
+    for n, d, e in ((7, 3, 3), (12, 5, 2), (9, 4, 6)):
+        x = normal(rng, n, d) + 3
+        y = normal(rng, n, e) * 2 - 1
+        y[:, 0] += x[:, 0]
+        expect(student(x, y), _kernels(x, y), f"cka(x ({n}, {d}), y ({n}, {e}))", tol=1e-4)
+    turn = torch.linalg.qr(normal(rng, d, d)).Q
+    expect(
+        student(x, 3 * x @ turn + 5),
+        1.0,
+        "cka(x, a rotated, larger and shifted copy of x)",
+        tol=1e-4,
+    )

@@ -233,6 +233,27 @@ def best_features(x: Tensor, y: Tensor) -> Tensor:
     return (gap / x.std(0, correction=0).clamp(min=1e-6)).argsort(descending=True, stable=True)
 
 
+def best_detector(x: Tensor, y: Tensor) -> tuple[int, float, int]:
+    """The single feature that tells two classes apart best, and how: yes where sign · x > limit.
+
+    The limit is the one of 49 quantiles with the best F1 (the harmonic mean of precision and recall)
+    on these examples; judge it on others. Shapes: x (n, d), y (n,) bool -> (feature, limit, sign 1
+    or -1). Raises: as `best_features`.
+
+    >>> x = torch.tensor([[3.0, 1.0], [4.0, 2.0], [-1.0, 1.0], [-2.0, 2.0]])
+    >>> unit, limit, sign = best_detector(x, torch.tensor([False, False, True, True]))
+    >>> unit, sign, (sign * x[:, unit] > limit).tolist()
+    (0, -1, [False, False, True, True])
+    """
+    unit = best_features(x, y.long())[0].item()
+    v = x[:, unit]
+    sign = 1 if v[y].mean() > v[~y].mean() else -1
+    limits = (sign * v).quantile(torch.linspace(0.02, 0.98, 49).to(v))  # (49,)
+    said = sign * v > limits[:, None]  # (49, n)
+    f1 = 2 * (said & y).sum(1) / (said.sum(1) + y.sum())  # (49,)
+    return unit, limits[f1.argmax()].item(), sign
+
+
 def sparse_accuracy(x: Tensor, y: Tensor, train: Tensor, ks: tuple[int, ...]) -> list[float]:
     """How well probes that see only the best k features do on new examples, for each k.
 

@@ -129,3 +129,144 @@ def onto_the_other_directions(x, directions, mean):
     k = directions.shape[0]
     others = torch.linalg.qr(directions.T, mode="complete").Q[:, k:]
     return mean + (x - mean) @ others @ others.T
+
+
+# --- apart ----------------------------------------------------------------------------------------
+
+
+@right("apart")
+def by_the_end(starts, T):
+    if T <= 0:
+        raise ValueError("a window has tokens")
+    taken = []
+    end = None
+    for s in map(int, starts):
+        if end is None or end <= s:
+            taken.append(s)
+            end = s + T
+    return torch.tensor(taken)
+
+
+@right("apart")
+def by_search(starts, T):
+    if not T >= 1:
+        raise ValueError(T)
+    starts = torch.as_tensor(starts)
+    taken = [0]
+    while True:
+        nxt = int(torch.searchsorted(starts, starts[taken[-1]] + T))
+        if nxt >= len(starts):
+            return starts[taken]
+        taken.append(nxt)
+
+
+@right("apart")
+def by_dropping(starts, T):
+    if T < 1:
+        raise ValueError("T < 1")
+    left = torch.as_tensor(starts)
+    taken = []
+    while left.numel():
+        taken.append(left[0])
+        left = left[left >= left[0] + T]
+    return torch.stack(taken)
+
+
+# --- borrowed_labels ------------------------------------------------------------------------------
+
+
+@right("borrowed_labels")
+def draw_until_none_is_at_home(labels, generator):
+    n = labels.size(0)
+    if n == 1:
+        raise ValueError("alone")
+    while True:
+        order = torch.randperm(n, generator=generator)
+        if not (order == torch.arange(n)).any():
+            return labels[order]
+
+
+@right("borrowed_labels")
+def shuffle_and_turn(labels, generator):
+    n = len(labels)
+    if n <= 1:
+        raise ValueError("alone")
+    order = torch.randperm(n, generator=generator)
+    by = int(torch.randint(1, n, (1,), generator=generator))
+    out = torch.zeros_like(labels)
+    out[order] = labels[order.roll(by)]
+    return out
+
+
+@right("borrowed_labels")
+def swaps_of_sattolo(labels, generator):
+    n = len(labels)
+    if n < 2:
+        raise ValueError("alone")
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = int(torch.randint(0, i, (1,), generator=generator))
+        order[i], order[j] = order[j], order[i]
+    return torch.stack([labels[k] for k in order])
+
+
+# --- precision_recall -----------------------------------------------------------------------------
+
+
+@right("precision_recall")
+def by_sklearns_words(said, true):
+    tp = int(torch.logical_and(said, true).sum())
+    fp = int(torch.logical_and(said, ~true).sum())
+    fn = int(torch.logical_and(~said, true).sum())
+    if tp + fn == 0:
+        raise ValueError("nothing to find")
+    return (tp / (tp + fp) if tp + fp else 1.0), tp / (tp + fn)
+
+
+@right("precision_recall")
+def by_selection(said, true):
+    if not bool(true.any()):
+        raise ValueError("nothing to find")
+    precision = true[said].double().mean().item() if said.any() else 1.0
+    return precision, said[true].double().mean().item()
+
+
+@right("precision_recall")
+def in_a_loop(said, true):
+    pairs = list(zip(said.tolist(), true.tolist(), strict=True))
+    cases = [s for s, t in pairs if t]
+    if not cases:
+        raise ValueError("nothing to find")
+    alarms = [t for s, t in pairs if s]
+    return sum(alarms) / len(alarms) if alarms else 1.0, sum(cases) / len(cases)
+
+
+# --- cka ------------------------------------------------------------------------------------------
+
+
+@right("cka")
+def by_kernels(x, y):
+    if x.shape[0] != y.shape[0]:
+        raise ValueError("other examples")
+    x = x.double() - x.double().mean(0, keepdim=True)
+    y = y.double() - y.double().mean(0, keepdim=True)
+    K, L = x @ x.T, y @ y.T
+    return ((K * L).sum() / (K.norm() * L.norm())).item()
+
+
+@right("cka")
+def with_traces_of_products(x, y):
+    if len(x) != len(y):
+        raise ValueError("other examples")
+    x, y = (z.double() - z.double().mean(0) for z in (x, y))
+    cross = torch.trace(y.T @ x @ x.T @ y)
+    return (cross / (torch.trace(x.T @ x @ x.T @ x) * torch.trace(y.T @ y @ y.T @ y)).sqrt()).item()
+
+
+@right("cka")
+def by_singular_values(x, y):
+    if len(x) != len(y):
+        raise ValueError("other examples")
+    x, y = (z.double() - z.double().mean(0) for z in (x, y))
+    power = [torch.linalg.svdvals(m).pow(2).sum() for m in (y.T @ x, x.T @ x, y.T @ y)]
+    return float(power[0] / (power[1] * power[2]) ** 0.5)

@@ -422,3 +422,239 @@ def erase_lets_all_through(x, directions, mean):
 def erase_frozen_mean(x, directions, mean):
     """The mean is taken out of the graph."""
     return probes.erase_directions(x, directions, mean.detach())
+
+
+# --- apart ----------------------------------------------------------------------------------------
+
+
+def at_least_one(T):
+    if T < 1:
+        raise ValueError("T counts tokens: 1 at least")
+
+
+@wrong("apart", says="you took a start one token too late")
+def apart_strictly(starts, T):
+    """> for >=."""
+    at_least_one(T)
+    taken = []
+    for s in torch.as_tensor(starts).tolist():
+        if len(taken) == 0 or s > taken[-1] + T:
+            taken.append(s)
+    return torch.tensor(taken)
+
+
+@wrong("apart", says="the last token of a window is the first of the next")
+def apart_by_one_less(starts, T):
+    """The window ends at s + T - 1, and is said to end there."""
+    at_least_one(T)
+    taken, end = [], -1
+    for s in torch.as_tensor(starts).tolist():
+        if not taken or s >= end:
+            taken.append(s)
+            end = s + T - 1
+    return torch.tensor(taken)
+
+
+@wrong("apart", says="you compared with the start just before")
+def apart_by_gaps(starts, T):
+    """A start that was left out blocks the next one."""
+    at_least_one(T)
+    starts = torch.as_tensor(starts)
+    return torch.stack([s for i, s in enumerate(starts) if i == 0 or s - starts[i - 1] >= T])
+
+
+@wrong("apart", says="you took every start")
+def apart_all(starts, T):
+    """As the first edition did."""
+    at_least_one(T)
+    return torch.as_tensor(starts).clone()
+
+
+@wrong("apart", says="the first start is missing")
+def apart_without_the_first(starts, T):
+    """Begins with the first that is far enough from the first."""
+    at_least_one(T)
+    taken, last = [], torch.as_tensor(starts)[0].item()
+    for s in torch.as_tensor(starts).tolist():
+        if s >= last + T:
+            taken.append(s)
+            last = s
+    return torch.tensor(taken, dtype=torch.long)
+
+
+@wrong("apart", says="those are places in the list; return the starts themselves")
+def apart_places(starts, T):
+    """Indices."""
+    at_least_one(T)
+    taken, last = [], None
+    for i, s in enumerate(torch.as_tensor(starts).tolist()):
+        if last is None or s >= last + T:
+            taken.append(i)
+            last = s
+    return torch.tensor(taken)
+
+
+# --- borrowed_labels ------------------------------------------------------------------------------
+
+
+def two_stories(labels):
+    if labels.shape[0] < 2:
+        raise ValueError("there is nobody to borrow from")
+
+
+@wrong("borrowed_labels", says="got its own labels back; each row gets another's")
+def borrowed_by_chance(labels, generator):
+    """A permutation may leave a row where it was."""
+    two_stories(labels)
+    return labels[torch.randperm(len(labels), generator=generator)]
+
+
+@wrong("borrowed_labels", says="orders in 12 calls with different generators. Draw with it.")
+def borrowed_from_the_next(labels, generator):
+    """Always the neighbour."""
+    two_stories(labels)
+    return labels.roll(1, 0)
+
+
+@wrong("borrowed_labels", says="each row's labels are shuffled along the story; move whole rows")
+def borrowed_along_the_story(labels, generator):
+    """Positions are lost."""
+    two_stories(labels)
+    return labels[:, torch.randperm(labels.shape[1], generator=generator)]
+
+
+@wrong("borrowed_labels", says="all labels are shuffled; move whole rows")
+def borrowed_all_mixed(labels, generator):
+    """No story at all."""
+    two_stories(labels)
+    order = torch.randperm(labels.numel(), generator=generator)
+    return labels.reshape(-1)[order].reshape(labels.shape)
+
+
+@wrong("borrowed_labels", says="one row is lent to several; lend each once")
+def borrowed_from_the_first(labels, generator):
+    """All get the same."""
+    two_stories(labels)
+    return labels[[0] * len(labels)]
+
+
+@wrong("borrowed_labels", says="these are not the rows of labels, each once. Move whole rows.")
+def borrowed_at_each_position(labels, generator):
+    """Each position gets a permutation of its own: the sums are right, no row is a story."""
+    two_stories(labels)
+    columns = [
+        labels[torch.randperm(len(labels), generator=generator), t] for t in range(labels.size(1))
+    ]
+    return torch.stack(columns, 1)
+
+
+# --- precision_recall -----------------------------------------------------------------------------
+
+
+def something_is_true(true):
+    if true.sum() == 0:
+        raise ValueError("there is nothing to find")
+
+
+@wrong("precision_recall", says="precision and recall have changed places")
+def recall_first(said, true):
+    """The other order."""
+    something_is_true(true)
+    hits = (said & true).sum().item()
+    return hits / true.sum().item(), hits / said.sum().item() if said.any() else 1.0
+
+
+@wrong("precision_recall", says="that precision is an accuracy")
+def accuracy_for_precision(said, true):
+    """Counts the quiet ones."""
+    something_is_true(true)
+    return (said == true).float().mean().item(), said[true].float().mean().item()
+
+
+@wrong("precision_recall", says="both are divided by all examples")
+def of_all_examples(said, true):
+    """Means over everything."""
+    something_is_true(true)
+    share = (said & true).float().mean().item()
+    return share, share
+
+
+@wrong("precision_recall", says="where it never says yes its precision is 1")
+def silent_is_wrong(said, true):
+    """0 for no alarm."""
+    something_is_true(true)
+    hits = (said & true).sum().item()
+    return hits / said.sum().item() if said.any() else 0.0, hits / true.sum().item()
+
+
+@wrong("precision_recall", says="you counted examples where it says yes or they are so")
+def either_or(said, true):
+    """| for &."""
+    something_is_true(true)
+    hits = (said & true).sum().item()
+    return (said | true).sum().item() / max(1, said.sum().item()), hits / true.sum().item()
+
+
+@wrong("precision_recall", says="your recall is that of the others")
+def specificity(said, true):
+    """Of what is not so, the share left alone."""
+    something_is_true(true)
+    hits = (said & true).sum().item()
+    precision = hits / said.sum().item() if said.any() else 1.0
+    return precision, (~said & ~true).sum().item() / max(1, (~true).sum().item())
+
+
+# --- cka ------------------------------------------------------------------------------------------
+
+
+def of_the_same(x, y):
+    if x.shape[0] != y.shape[0]:
+        raise ValueError("other examples")
+
+
+@wrong("cka", says="the means of the features are still there")
+def cka_not_centred(x, y):
+    """Means count."""
+    of_the_same(x, y)
+    return ((y.T @ x).pow(2).sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+@wrong("cka", says="that is the root of it")
+def cka_of_norms(x, y):
+    """The norm above is not squared, nor is the rest."""
+    of_the_same(x, y)
+    x, y = x - x.mean(0), y - y.mean(0)
+    return ((y.T @ x).pow(2).sum() / ((x.T @ x).norm() * (y.T @ y).norm())).sqrt().item()
+
+
+@wrong("cka", says="the root below is missing")
+def cka_squared_below(x, y):
+    """Squares of the norms."""
+    of_the_same(x, y)
+    x, y = x - x.mean(0), y - y.mean(0)
+    return ((y.T @ x).pow(2).sum() / ((x.T @ x).pow(2).sum() * (y.T @ y).pow(2).sum())).item()
+
+
+@wrong("cka", says="you centred each example; centre each feature")
+def cka_of_rows(x, y):
+    """mean(1)."""
+    of_the_same(x, y)
+    x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
+    return ((y.T @ x).pow(2).sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+@wrong("cka", says="you took the traces of xᵀx and yᵀy")
+def cka_by_traces(x, y):
+    """The RV coefficient's cousin."""
+    of_the_same(x, y)
+    x, y = x - x.mean(0), y - y.mean(0)
+    return ((y.T @ x).pow(2).sum() / (x.pow(2).sum() * y.pow(2).sum())).item()
+
+
+@wrong("cka", says="that compares feature by feature")
+def cka_as_a_cosine(x, y):
+    """One long vector each."""
+    of_the_same(x, y)
+    k = min(x.shape[1], y.shape[1])
+    x, y = x - x.mean(0), y - y.mean(0)
+    return F.cosine_similarity(x[:, :k].flatten(), y[:, :k].flatten(), dim=0).item()

@@ -53,6 +53,7 @@ from course_utils.preferences import pairwise as preferences
 from course_utils.preferences import questions as preferences_questions
 from course_utils.preferences import reinforcement
 from course_utils.preferences import runs as preferences_runs
+from course_utils.probes import controls
 from course_utils.probes import linear as probes
 from course_utils.probes import linear_reading
 from course_utils.sampling import decoding as sampling
@@ -817,6 +818,8 @@ def probing(d):
     return (
         probe(x), probe.accuracy(x, y), control, probes.selectivity(x, y, control, train), probes.erase_directions(x, noise(2, 5).to(d), x.mean(0)),
         eraser(x), probes.best_features(x, y), probes.sparse_accuracy(x, y, train, (1, 3)), probes.explained(x), probes.p_value(0.5, noise(9).to(d)),
+        probes.best_detector(x, y == 1)[0], controls.apart(torch.tensor([0, 3, 9]), 4), controls.borrowed_labels(y.view(4, 10), dice()),
+        controls.precision_recall(y == 1, train), controls.cka(x, noise(40, 3).to(d)),
     )  # fmt: skip
 
 

@@ -53,6 +53,10 @@ NEEDED = {
     "12_test_time_compute": {
         "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
     },
+    "16_probes": {
+        "control task", "kurtosis", "majority baseline", "precision", "probe", "recall", "regression coefficient",
+        "representational similarity", "selectivity",
+    },
     "19_lora": {"low-rank adaptation", "merge"},
     "18_instruction_tuning": {
         "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
