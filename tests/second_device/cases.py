@@ -37,7 +37,8 @@ from course_utils.guard_rails import leakage
 from course_utils.induction import ablation
 from course_utils.induction import heads as induction
 from course_utils.inside_gpt2 import breaking, weights
-from course_utils.instruction_tuning import chat, fine_tuning
+from course_utils.instruction_tuning import chat, fine_tuning, measures, talks
+from course_utils.instruction_tuning import runs as tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
 from course_utils.kl_bias import bias as kl_bias
 from course_utils.language_models import networks as language_models
@@ -923,6 +924,31 @@ def assistants(d):
         chat.decode_chat(ids(d)[0]),
         chat.encode_chat([("user", "Who has the ball?")]),
     )
+
+
+def measuring_assistants(d):
+    model = talker(d)
+    tasks = instruction_tuning.instructions(0, 3, tasks=["who"])
+    said = ["Tom has it.", "nobody has it.", "Mia has it."]
+    told = measures.beginnings(0, 2)
+    scores = noise(5).to(d)
+    return (
+        measures.losses_by_story(model, told),
+        measures.confidences(model, tasks, said),
+        measures.auc(scores[:2], scores[2:]),
+        measures.decodings(lambda **settings: said, tasks),
+        measures.decodings(measures.ask(model, tasks[:1]), tasks[:1]),
+        measures.few_shot_prompt(tasks[0], tasks[1:]),
+        tuning.in_talks(model, 2),
+    )
+
+
+def tuning_assistants(d):
+    rows = [task.ids for task in instruction_tuning.instructions(0, 4)]
+    draw = tuning.with_replay(tuning.rows_of(rows, 2), torch.arange(400), rows=1)
+    tuned = tuning.tune(talker(d), tuning.rows_of(tuning.talks(0, 2), 1), more=True)
+    asked = talks.talk_of(talks.follow_ups(instruction_tuning.instructions(0, 1, tasks=["who"])[0]))
+    return draw(dice()), talks.write_chat(asked), tuned(ids(d)).isfinite().all()
 
 
 def low_rank(d):

@@ -50,6 +50,10 @@ NEEDED = {
     "12_test_time_compute": {
         "best-of-n", "chain of thought", "coverage", "frontier", "self-consistency", "step search", "verifier",
     },
+    "18_instruction_tuning": {
+        "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
+        "replay", "supervised fine-tuning", "synthetic data",
+    },
     "17_grokking": {
         "discrete Fourier transform", "early stopping", "emergence", "exact match", "excluded loss", "frequency",
         "grokking", "leak", "power", "progress measure", "restricted loss", "weight decay",
