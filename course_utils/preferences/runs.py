@@ -25,7 +25,10 @@ from course_utils.preferences import reinforcement
 from course_utils.preferences.questions import N_NEW, Questions, text_of
 from course_utils.training import History, train
 
-ASSET = assets.path("preferences/preferences.json")
+ASSET = assets.path("preferences/preferences.json")  # long runs against a flawed judge
+SEEDS_ASSET = assets.path("preferences/methods.json")  # short runs of each method, three seeds
+STEPS = 24  # of those short runs
+TAUGHT = 300  # pairs that DPO learns from
 RATE = 3e-4  # learning rate of all runs
 FEW = 100  # pairs of a flawed reward model
 TEST = 303  # seed of the questions that measure
@@ -34,6 +37,13 @@ GRPO = {
     "objective": reinforcement.clipped_loss,
     "passes": 2,
 }  # options of `reinforce`
+METHODS = {
+    "DPO": {},
+    "DPO, own labels": {},
+    "REINFORCE": {},
+    "REINFORCE, leash": {"beta": 0.1},
+    "GRPO": GRPO,
+}  # the options of the last three are those of `reinforce`
 
 
 # --- Reward models --------------------------------------------------------------------------------
@@ -272,7 +282,7 @@ def divergence(
     reference: GPT,
     questions: Questions,
     temperature: float = 1.0,
-    k: int = 4,
+    k: int = 2,
     seed: int = 0,
 ) -> float:
     """KL(policy at this temperature‖reference at 1) in nats an answer, estimated from k answers to
@@ -298,13 +308,13 @@ def divergence(
     return torch.cat(found).mean().item()
 
 
-def measured(policy: GPT, reference: GPT, questions: Questions, draws: int = 4) -> dict:
+def measured(policy: GPT, reference: GPT, questions: Questions, draws: int = 2) -> dict:
     """What a policy is worth, as a record holds it: "right" and "variety" at temperatures 1, 0.7,
     0.5 and greedily (0), and "kl" from the reference.
 
     >>> from course_utils.pretrained import assistant
     >>> model, questions = assistant(), Questions.draw(seed=2, n=24, batch=4)
-    >>> found = measured(model, model, questions, draws=2)
+    >>> found = measured(model, model, questions)
     >>> list(found), list(found["right"]), found["kl"]
     (['right', 'variety', 'kl'], ['1.0', '0.7', '0.5', '0.0'], 0.0)
     """
@@ -317,7 +327,7 @@ def measured(policy: GPT, reference: GPT, questions: Questions, draws: int = 4) 
     }
 
 
-def measuring(batches: int = 4) -> Questions:
+def measuring(batches: int = 3) -> Questions:
     """The questions that measure: `batches` groups of 32, and none of them was trained on.
 
     >>> [len(tasks) for tasks in measuring(2).tasks]
@@ -343,11 +353,13 @@ def copy_of(model: GPT) -> GPT:
     return copy.deepcopy(model).requires_grad_(True)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def recorded(file: Path = ASSET) -> dict:
     """What tools/record/train_preferences.py measured, with the date, the machine and the command.
 
     >>> sorted(recorded()["heads"])
-    ['few', 'many']
+    ['few', 'many', 'second', 'third']
+    >>> sorted({run["seed"] for run in recorded(SEEDS_ASSET)["runs"]})
+    [0, 1, 2]
     """
     return json.loads(file.read_text(encoding="utf-8"))
