@@ -32,7 +32,8 @@ from course_utils.preferences.reinforcement import (
 )
 from course_utils.preferences.runs import (
     FEW,
-    GRPO,
+    STEPS,
+    TAUGHT,
     answerer,
     copy_of,
     divergence,
@@ -40,6 +41,7 @@ from course_utils.preferences.runs import (
     fit_head,
     measured,
     measuring,
+    methods,
     own_labels,
     polish,
     recorded,
@@ -49,11 +51,12 @@ from course_utils.preferences.runs import (
 
 __all__ = [
     "FEW",
-    "GRPO",
     "MADE_FROM",
     "N_NEW",
     "Questions",
     "RewardModel",
+    "STEPS",
+    "TAUGHT",
     "advantages",
     "answer_reward",
     "answerer",
@@ -71,6 +74,7 @@ __all__ = [
     "make_pairs",
     "measured",
     "measuring",
+    "methods",
     "overoptimisation_fit",
     "own_labels",
     "polish",

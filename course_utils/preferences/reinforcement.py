@@ -268,8 +268,10 @@ def varied_reward(right: Tensor, texts: Sequence[Sequence[str]]) -> Tensor:
     equal texts get equal rewards. Shapes: right (B, k), 1.0 or 0.0; texts: B rows of k strings ->
     (B, k).
 
-    >>> varied_reward(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), [["Yes.", "Yes.", "Sure.", "No."]])
-    tensor([[0.5000, 0.5000, 1.0000, 0.0000]])
+    >>> right = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    >>> yes, again, sure, no = varied_reward(right, [["Yes.", "Yes.", "Sure.", "No."]])[0].tolist()
+    >>> 1 >= sure > yes == again > no >= 0
+    True
     """
     times = torch.tensor([[row.count(text) for text in row] for row in texts])  # (B, k)
     return right / times

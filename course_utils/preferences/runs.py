@@ -43,7 +43,8 @@ METHODS = {
     "REINFORCE": {},
     "REINFORCE, leash": {"beta": 0.1},
     "GRPO": GRPO,
-}  # the options of the last three are those of `reinforce`
+    "GRPO, variety": GRPO | {"reward": reinforcement.varied_reward},
+}  # options of `polish`; none for DPO
 
 
 # --- Reward models --------------------------------------------------------------------------------
@@ -363,3 +364,13 @@ def recorded(file: Path = ASSET) -> dict:
     [0, 1, 2]
     """
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def methods() -> dict[str, list[dict]]:
+    """The record of each method's three short runs: "right", "variety" and "kl" as `measured`.
+
+    >>> {name: len(runs) for name, runs in methods().items()}["GRPO"]
+    3
+    """
+    runs = recorded(SEEDS_ASSET)["runs"]
+    return {name: [run for run in runs if run["method"] == name] for name in METHODS}

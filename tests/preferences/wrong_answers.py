@@ -705,14 +705,6 @@ def clipped_one_side(log_probs, old, advantage, mask, clip=0.2):
     return -_mean(torch.minimum(ratio * a, ratio.clamp(max=1 + clip) * a), mask)
 
 
-@wrong("clipped_loss", says="lets a gradient through to old_log_probs")
-def clipped_leaks(log_probs, old, advantage, mask, clip=0.2):
-    _clip(clip)
-    ratio = (log_probs - old).exp()
-    a = advantage[..., None]
-    return -_mean(torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a), mask)
-
-
 @wrong("clipped_loss", says="must raise ValueError")
 def clipped_any(log_probs, old, advantage, mask, clip=0.2):
     return -_mean(torch.minimum(*_two_products(log_probs, old, advantage, clip)), mask)
