@@ -397,7 +397,14 @@ def check_clipped_loss(student: Callable, rng: random.Random) -> None:
 
 # --- varied_reward --------------------------------------------------------------------------------
 
-WORDS = ["They went home.", "Mia smiled.", "Tom ran.", "It was late.", "Zoe laughed.", "They slept."]
+WORDS = [
+    "They went home.",
+    "Mia smiled.",
+    "Tom ran.",
+    "It was late.",
+    "Zoe laughed.",
+    "They slept.",
+]
 
 
 @EXERCISES.add(
@@ -433,23 +440,37 @@ def check_varied_reward(student: Callable, rng: random.Random) -> None:
     if not got.isfinite().all():
         raise Wrong(f"{call}: a reward is not a finite number; what if a text is there once?")
     if got.min() < 0 or got.max() > 1:
-        raise Wrong(f"{call}: a reward is {show_value(got.min() if got.min() < 0 else got.max())}; keep them between 0 and 1")
+        raise Wrong(
+            f"{call}: a reward is {show_value(got.min() if got.min() < 0 else got.max())}; keep them between 0 and 1"
+        )
     for b, row in enumerate(texts):
         by_text = {}
         for i, text in enumerate(row):
             by_text.setdefault((text, right[b, i].item()), []).append(got[b, i].item())
         for (text, _), some in by_text.items():
             if max(some) - min(some) > 1e-5:
-                raise Wrong(f"{call}: {text!r} gets {min(some):.2f} here and {max(some):.2f} there; equal texts get equal rewards")
+                raise Wrong(
+                    f"{call}: {text!r} gets {min(some):.2f} here and {max(some):.2f} there; equal texts get equal rewards"
+                )
         rights = [x for (_, is_right), some in by_text.items() if is_right for x in some]
         wrongs = [x for (_, is_right), some in by_text.items() if not is_right for x in some]
         if min(rights) <= max(wrongs) + 1e-6:
-            raise Wrong(f"{call}: a right answer gets {min(rights):.2f} and a wrong one {max(wrongs):.2f}; then it pays to be wrong")
-        singles = [some[0] for (_, is_right), some in by_text.items() if is_right and len(some) == 1]
-        copies = [x for (_, is_right), some in by_text.items() if is_right and len(some) > 1 for x in some]
+            raise Wrong(
+                f"{call}: a right answer gets {min(rights):.2f} and a wrong one {max(wrongs):.2f}; then it pays to be wrong"
+            )
+        singles = [
+            some[0] for (_, is_right), some in by_text.items() if is_right and len(some) == 1
+        ]
+        copies = [
+            x for (_, is_right), some in by_text.items() if is_right and len(some) > 1 for x in some
+        ]
         if min(singles) <= max(copies) + 1e-4:
-            raise Wrong(f"{call}: a right text that came once gets {min(singles):.2f}, one that came {len(copies)} times {max(copies):.2f}; variety must pay")
+            raise Wrong(
+                f"{call}: a right text that came once gets {min(singles):.2f}, one that came {len(copies)} times {max(copies):.2f}; variety must pay"
+            )
     expect(right, kept, f"the argument `right` after {call}")
     alone = student(right[:1], texts[:1])
     if difference(alone.float(), got[:1], 1e-4) is not None:
-        raise Wrong(f"{call}: the rewards of the first prompt depend on the answers to the second; count within a row")
+        raise Wrong(
+            f"{call}: the rewards of the first prompt depend on the answers to the second; count within a row"
+        )

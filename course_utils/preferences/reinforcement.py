@@ -105,7 +105,9 @@ def token_log_probs(
     answers = answers.reshape(B * k, A).to(device_of(model))
     first, caches = _read(model, prompts, k)  # (B · k, V)
     logits = torch.cat([first[:, None], model(answers[:, :-1], caches)], dim=1)  # (B · k, A, V)
-    each = (logits / temperature).log_softmax(-1).gather(2, answers[..., None])[..., 0]  # (B · k, A)
+    each = (
+        (logits / temperature).log_softmax(-1).gather(2, answers[..., None])[..., 0]
+    )  # (B · k, A)
     counts = (answers == stop).cumsum(1) - (answers == stop).int() == 0  # no stop before this token
     return (each * counts).view(B, k, A), counts.view(B, k, A)
 
@@ -208,7 +210,9 @@ def group_advantages(rewards: Tensor) -> Tensor:
     A group with equal rewards gets zeros. Shapes: rewards (B, k) -> (B, k). Raises: ValueError for
     k < 2. Source: Shao et al. 2024 (DeepSeekMath), outcome supervision.
 
-    >>> group_advantages(torch.tensor([[1.0, 0.0, 1.0, 0.0], [5.0, 5.0, 5.0, 5.0]])).round(decimals=2)
+    >>> group_advantages(torch.tensor([[1.0, 0.0, 1.0, 0.0], [5.0, 5.0, 5.0, 5.0]])).round(
+    ...     decimals=2
+    ... )
     tensor([[ 0.8700, -0.8700,  0.8700, -0.8700],
             [ 0.0000,  0.0000,  0.0000,  0.0000]])
     """

@@ -235,7 +235,9 @@ def own_labels(model: GPT, pairs: preferences.Pairs) -> tuple[preferences.Pairs,
 
     >>> from course_utils.preferences.pairwise import Pairs
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
-    >>> model.wte.weight.data.zero_()[0, 0].item()  # all tokens are equally likely: the shorter wins
+    >>> model.wte.weight.data.zero_()[
+    ...     0, 0
+    ... ].item()  # all tokens are equally likely: the shorter wins
     0.0
     >>> own_labels(model, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))[1].tolist()
     [True]
@@ -301,9 +303,7 @@ def divergence(
             policy, prompts, k, N_NEW, END_OF_TURN, generator, temperature
         )
         with torch.no_grad():
-            near = reinforcement.answer_log_prob(
-                policy, prompts, answers, END_OF_TURN, temperature
-            )
+            near = reinforcement.answer_log_prob(policy, prompts, answers, END_OF_TURN, temperature)
             far = reinforcement.answer_log_prob(reference, prompts, answers, END_OF_TURN)
         found.append((near - far.to(near)).flatten())
     return torch.cat(found).mean().item()

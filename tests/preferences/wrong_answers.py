@@ -551,9 +551,7 @@ def terry_line(chosen, rejected):
     return (rejected - chosen).mean()
 
 
-@wrong(
-    "bradley_terry_loss", says="that is a hinge; the loss is minus the logarithm of a sigmoid"
-)
+@wrong("bradley_terry_loss", says="that is a hinge; the loss is minus the logarithm of a sigmoid")
 def terry_hinge(chosen, rejected):
     return F.relu(1 - (chosen - rejected)).mean()
 
@@ -603,7 +601,9 @@ def clipped_not(log_probs, old, advantage, mask, clip=0.2):
     return -_mean(_two_products(log_probs, old, advantage, clip)[0], mask)
 
 
-@wrong("clipped_loss", says="take the smaller of the two, with the clipped ratio and with the ratio")
+@wrong(
+    "clipped_loss", says="take the smaller of the two, with the clipped ratio and with the ratio"
+)
 def clipped_always(log_probs, old, advantage, mask, clip=0.2):
     _clip(clip)
     return -_mean(_two_products(log_probs, old, advantage, clip)[1], mask)

@@ -28,7 +28,16 @@ from course_utils.pretrained import assistant
 from course_utils.test_time_compute.running_sum import coverage
 
 PARTS = ("heads", "judged", "best", "methods")
-JUDGED = [(0.0, 0), (0.0, 1), (0.0, 2), (0.1, 0), (0.1, 1), (0.1, 2), (0.3, 0), (1.0, 0)]  # beta, seed
+JUDGED = [
+    (0.0, 0),
+    (0.0, 1),
+    (0.0, 2),
+    (0.1, 0),
+    (0.1, 1),
+    (0.1, 2),
+    (0.3, 0),
+    (1.0, 0),
+]  # beta, seed
 SEEDS = (0, 1, 2)
 # the pairs that each reward model learns from
 HEADS = {"few": (0, 100), "second": (100, 200), "third": (200, 300), "many": (0, questions.PAIRS)}
