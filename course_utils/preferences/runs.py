@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from course_utils import assets
-from course_utils.gpt2.model import GPT, GPTConfig
+from course_utils.gpt2.model import GPT
 from course_utils.instruction_tuning.chat import END_OF_TURN
 from course_utils.instruction_tuning.measures import decodings
 from course_utils.machine.devices import device_of
@@ -60,6 +60,7 @@ def features(
     The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without
     gradients.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs, RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
@@ -94,6 +95,7 @@ def fit_head(
     can be compared.
     Shapes: chosen and rejected (B, d_model); the model is changed in place and returned.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
@@ -122,6 +124,7 @@ def fit_head(
 def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.RewardModel:
     """Put weights (d_model,) into the head, in place, and return the model.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
@@ -155,6 +158,7 @@ def polish(
     "truth" (share of right answers), "kl" (nats an answer), "distinct" (share of different texts);
     a list of `steps` numbers each.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> questions = Questions.draw(seed=1, n=24, batch=2)
     >>> untrained = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=734, n_positions=128))
     >>> seen = polish(copy_of(untrained), untrained, questions, steps=1)
@@ -206,6 +210,7 @@ def train_dpo(
     `dpo_loss`.
     Source: Rafailov et al. 2023, section 4.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     >>> reference = GPT(tiny, torch.Generator().manual_seed(0))
@@ -233,6 +238,7 @@ def own_labels(model: GPT, pairs: preferences.Pairs) -> tuple[preferences.Pairs,
     """The same pairs, preferred by the model itself: the answer that it finds likelier comes first;
     and which of the labels agree with the old ones, (B,) bool.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs
     >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
     >>> model.wte.weight.data.zero_()[
@@ -341,6 +347,7 @@ def measuring(batches: int = 3) -> Questions:
 def copy_of(model: GPT) -> GPT:
     """A copy of the model all of whose weights learn.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> frozen = GPT(
     ...     GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     ... ).requires_grad_(False)

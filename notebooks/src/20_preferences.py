@@ -801,7 +801,7 @@ assert min(b for _, b in cool) > base["variety"]["0.5"] - 0.15
 #
 # ## A reward that is wrong
 #
-# **Question.** A program that knows the truth is a luxury. Mostly the reward is a *learnt* model. What does a policy do that is trained to please the flawed judge? Its reward is now a **proxy**: a stand-in for the truth, which the grader only watches.
+# **Question.** A program that knows the truth is a luxury. Mostly the reward is a *learnt* model. What does a policy do that is trained to please the flawed judge? A **proxy reward** stands in for a truth that nobody can measure often enough. The grader only watches.
 
 # %% tags=["display"]
 # @title Predict: pleasing a flawed judge
@@ -853,7 +853,7 @@ reveal("preferences.flawed", float(np.mean(ends)), ".2f")
 
 
 # %% [markdown]
-# As long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then it finds what the judge likes *and has never seen*: one sentence for all stories. This is **reward over-optimisation**: a measure that becomes the target stops being a good measure (Goodhart's law).
+# As long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then it finds what the judge likes *and has never seen*: one sentence for all stories. **Reward over-optimisation** means that a policy gains proxy reward and loses what the proxy stood for. A measure that becomes the target stops being a good measure (Goodhart's law).
 #
 # **Does a leash help?** It keeps the policy near. Gao and others add a sharper question: at *equal distance*, is a policy on a leash better than a free one that is stopped there?
 

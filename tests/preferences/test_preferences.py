@@ -418,6 +418,12 @@ def test_an_advantage_is_the_distance_from_the_mean_of_the_others():
         reinforcement.advantages(torch.ones(3, 1))
 
 
+def pushed(log_prob, weight):
+    """The loss of answers of one token each."""
+    each = log_prob[..., None]
+    return reinforcement.reinforce_loss(each, each, weight, torch.ones_like(each))
+
+
 def exact_gradient(theta, reward, baseline=None):
     """The gradient of E[reward] of a softmax policy, by a sum over all actions."""
     p = theta.detach().softmax(0)
@@ -437,7 +443,7 @@ def test_reinforce_has_the_exact_gradient_on_average(weigh):
         chosen = torch.tensor([actions])  # (1, k)
         log_p = theta.log_softmax(0)
         (gradient,) = torch.autograd.grad(
-            reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta
+            pushed(log_p[chosen], weigh(reward[chosen])), theta
         )
         total += log_p.detach()[chosen].sum().exp() * -gradient
     torch.testing.assert_close(total, exact_gradient(theta, reward))
@@ -452,7 +458,7 @@ def test_a_baseline_makes_the_gradient_less_noisy():
     def spread(weigh):
         rows = [
             torch.autograd.grad(
-                reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])),
+                pushed(theta.log_softmax(0)[a][None], weigh(reward[a][None])),
                 theta,
             )[0]
             for a in actions
@@ -475,9 +481,7 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
         log_p = theta.log_softmax(0)
         leashed = reinforcement.leashed_reward(reward, log_p, reference, beta)
         optimizer.zero_grad()
-        reinforcement.reinforce_loss(
-            log_p[None], (log_p.detach().exp() * leashed * n)[None]
-        ).backward()
+        pushed(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
         optimizer.step()
     torch.testing.assert_close(
         theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0

@@ -62,7 +62,7 @@ NEEDED = {
         "beam search", "greedy decoding", "min-p", "multinomial", "repetition penalty", "top-k", "top-p",
     },
     "20_preferences": {
-        "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "reference model", "reinforcement learning", "reward model",
+        "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "RLAIF", "RLHF", "verifiable reward",
     },
 }  # fmt: skip
