@@ -13,7 +13,7 @@
 #
 # **For many tasks nobody can write down the right answer, but people can say which of two they prefer. What does a model learn from that, and would a lower temperature have done as well?** You write a reward model, DPO, REINFORCE and GRPO, train with them, and set each beside plain decoding.
 #
-# **Time.** Running: about two minutes on CPU; no GPU is needed. About 85 minutes to read and do.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. About 88 minutes to read and do.
 #
 # **What you will be able to do**
 # - write the losses of a reward model, of DPO and of GRPO, and train an assistant with them;
@@ -62,7 +62,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.instruction_tuning import END_OF_TURN, TEMPERATURES, grade
-from course_utils.intervals import count_interval, mean_interval
+from course_utils.intervals import count_interval
 from course_utils.preferences import FEW, N_NEW, STEPS, TAUGHT, Questions, RewardModel, text_of
 from course_utils.test_time_compute import early_models
 
@@ -79,11 +79,19 @@ test = preferences.measuring()  # 96 questions that nothing is trained on
 def eight_answers(temperature, story):
     task = test.tasks[0][story - 1]
     said = preferences.sample_answers(
-        helper, test.prompts[0][story - 1 : story], 8, N_NEW, END_OF_TURN, generator(story), temperature
+        helper,
+        test.prompts[0][story - 1 : story],
+        8,
+        N_NEW,
+        END_OF_TURN,
+        generator(story),
+        temperature,
     )[0]
     counts = Counter(map(text_of, said))
-    rows = [(f"{count} ×", text, "right" if grade(task, text) else "wrong")
-            for text, count in counts.most_common()]
+    rows = [
+        (f"{count} ×", text, "right" if grade(task, text) else "wrong")
+        for text, count in counts.most_common()
+    ]
     cells = "".join(
         f"<tr><td>{count}</td><td style='text-align:left'>{escape(text)}</td><td>{verdict}</td></tr>"
         for count, text, verdict in rows
@@ -97,7 +105,9 @@ def eight_answers(temperature, story):
 
 explore(
     eight_answers,
-    temperature=widgets.SelectionSlider(options=[0.0, 0.5, 0.7, 1.0], value=1.0, description="temperature"),
+    temperature=widgets.SelectionSlider(
+        options=[0.0, 0.5, 0.7, 1.0], value=1.0, description="temperature"
+    ),
     story=widgets.IntSlider(min=1, max=5, value=1, description="story"),
 )
 
@@ -130,10 +140,10 @@ claims.expect(
     published="on par",
     criterion="DPO from the assistant's own labels is, at its best of four decodings, on "
     "average of three seeds "
-    "at most 0.02 less often right than DPO from the grader's; partly if it is still better "
-    "than the reference by 0.02",
+    "at most 0.02 less often right than DPO from the grader's; partly if in each seed it is "
+    "better than the reference at its best by 0.02",
     holds=lambda m: m["own"] >= m["grader"] - 0.02,
-    partly=lambda m: m["own"] >= m["reference"] + 0.02,
+    partly=lambda m: m["least"] >= 0.02,
 )
 claims.expect(
     "F7",
@@ -170,9 +180,7 @@ claims.expect(
 claims.expect(
     "F22",
     "a reward on the final answer alone teaches a model to write its steps",
-    source=Source(
-        "DeepSeek-AI 2025, DeepSeek-R1", "abstract", "https://arxiv.org/abs/2501.12948"
-    ),
+    source=Source("DeepSeek-AI 2025, DeepSeek-R1", "abstract", "https://arxiv.org/abs/2501.12948"),
     published="improves",
     criterion="in each of three models, right answers rise by 0.1 at the best of four "
     "decodings or to above 0.95, and "
@@ -208,9 +216,15 @@ base = preferences.measured(helper, helper, test)
 # @title Measured: the assistant at four decodings
 def table(rows):
     """A line for each model: right answers, variety and KL."""
-    print(f"{'':<26}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES) + "    KL")
+    print(
+        f"{'':<26}"
+        + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES)
+        + "    KL"
+    )
     for name, found in rows.items():
-        cells = [f"{found['right'][str(t)]:.2f} ({found['variety'][str(t)]:.2f})" for t in TEMPERATURES]
+        cells = [
+            f"{found['right'][str(t)]:.2f} ({found['variety'][str(t)]:.2f})" for t in TEMPERATURES
+        ]
         print(f"{name:<26}" + "".join(f"{cell:>14}" for cell in cells) + f"  {found['kl']:4.1f}")
 
 
@@ -306,8 +320,11 @@ predict(
 record = preferences.recorded()
 n = len(unseen)
 shares = {"100 pairs, yours": preferences.reward_accuracy(judge, unseen)}
-shares |= {f"100 other pairs ({k})": record["accuracy"][k]["unseen"] for k in ("second", "third")}
-shares |= {"600 pairs": record["accuracy"]["many"]["unseen"], "own probability": agrees.float().mean().item()}
+shares |= {f"100 others, {k}": record["accuracy"][k]["unseen"] for k in ("second", "third")}
+shares |= {
+    "600 pairs": record["accuracy"]["many"]["unseen"],
+    "own probability": agrees.float().mean().item(),
+}
 seen_share = preferences.reward_accuracy(judge, pairs[:FEW])
 fig, ax = subplots(figsize=(9, 3.2))
 bounds = {}
@@ -317,19 +334,27 @@ for y, (name, share) in enumerate(shares.items()):
     ax.plot(share, y, "o", color=COLORS["blue"], markersize=9)
     print(f"{name:<24}{share:.2f}, interval {bounds[name][0]:.2f} to {bounds[name][1]:.2f}")
 ax.axvline(0.5, color="black", linestyle=":")
-ax.set(yticks=range(len(shares)), yticklabels=shares, xlim=(0.4, 1), ylim=(4.5, -0.5),
-       xlabel="agreement with the grader (dotted: a coin)")
+ax.set(
+    yticks=range(len(shares)),
+    yticklabels=shares,
+    xlim=(0.4, 1),
+    ylim=(4.5, -0.5),
+    xlabel="agreement with the grader (dotted: a coin)",
+)
 assert torch.cosine_similarity(judge.head.weight[0], stored, dim=0) > 0.999
 assert seen_share > 0.95 and max(shares[k] for k in list(shares)[:3]) < shares["600 pairs"]
 assert bounds["own probability"][0] > bounds["600 pairs"][1]
-show(fig, f"The head knows {seen_share:.2f} of its own pairs and {shares['100 pairs, yours']:.2f} of "
-          f"unseen ones; 600 pairs give {shares['600 pairs']:.2f}, the assistant's own probability "
-          f"{shares['own probability']:.2f}.")
+show(
+    fig,
+    f"The head knows {seen_share:.2f} of its own pairs and {shares['100 pairs, yours']:.2f} of "
+    f"unseen ones; 600 pairs give {shares['600 pairs']:.2f}, the assistant's own probability "
+    f"{shares['own probability']:.2f}.",
+)
 reveal("preferences.judges", "the assistant's own probability")
 
 
 # %% [markdown]
-# The head from 100 pairs knows its examples by heart and is little better than a coin on others; we call it the **flawed judge**. The assistant's own probability is the best judge of the three. Be careful, though: learning to prefer what you find likely anyway sounds like something that you have seen above.
+# The head from 100 pairs knows its examples by heart and is little better than a coin on others; we call it the **flawed judge**. The assistant's own probability is the best judge here. Be careful, though: learning to prefer what you find likely anyway sounds like something that you have seen above.
 #
 # ## Without a reward model: DPO
 #
@@ -426,19 +451,29 @@ def leash_view(reward, beta):
         (0.3, fitted, "orange", "trained by your DPO"),
     ):
         ax.bar(spots + aside, values, 0.2, color=COLORS[color], label=name)
-    ax.set(xticks=range(5), xticklabels=[f"{x:.1f}" for x in r.tolist()], xlabel="reward of the answer",
-           ylabel="probability", ylim=(0, 1.05))
+    ax.set(
+        xticks=range(5),
+        xticklabels=[f"{x:.1f}" for x in r.tolist()],
+        xlabel="reward of the answer",
+        ylabel="probability",
+        ylim=(0, 1.05),
+    )
     ax.legend()
     torch.testing.assert_close(fitted, closed, atol=0.08, rtol=0)
     if reward != "from outside":
         torch.testing.assert_close((log_pi_0 / T).softmax(0), closed)
-    return Picture(fig, f"Reward {reward}, β = {beta}: the likeliest answer has {closed.max():.2f}, "
-                        f"trained {fitted.max():.2f}; under the reference it has 0.40.")
+    return Picture(
+        fig,
+        f"Reward {reward}, β = {beta}: the likeliest answer has {closed.max():.2f}, "
+        f"trained {fitted.max():.2f}; under the reference it has 0.40.",
+    )
 
 
 explore(
     leash_view,
-    reward=widgets.ToggleButtons(options=list(REWARDS), value="own log-probability", description="reward"),
+    reward=widgets.ToggleButtons(
+        options=list(REWARDS), value="own log-probability", description="reward"
+    ),
     beta=widgets.SelectionSlider(options=[0.5, 1.0, 2.0, 4.0], value=1.0, description="leash β"),
 )
 reveal("preferences.leash", "the reference at temperature 0.5")
@@ -471,8 +506,10 @@ def check_spread(name, live):
 
 check_spread("DPO", by_dpo)
 table({"the assistant": base, "DPO, yours": by_dpo})
-print(f"first loss {history.losses[0]:.2f}, that is log 2; preferred answers {moved[0]:+.1f} nats, "
-      f"rejected {moved[1]:+.1f}")
+print(
+    f"first loss {history.losses[0]:.2f}, that is log 2; preferred answers {moved[0]:+.1f} nats, "
+    f"rejected {moved[1]:+.1f}"
+)
 assert abs(history.losses[0] - np.log(2)) < 1e-3 and moved[1] < moved[0] - 1
 assert by_dpo["right"]["1.0"] > base["right"]["1.0"] + 0.03
 
@@ -603,6 +640,9 @@ clipped_loss = check("preferences.clipped_loss", clipped_loss)
 # hint("preferences.clipped_loss")
 # solution("preferences.clipped_loss")
 
+# %% [markdown]
+# GRPO's advantage is yours with another mean, divided by the group's spread:
+
 # %%
 def group_advantages(rewards):
     """Your advantages, from the mean of all k instead of the others, in units of the spread."""
@@ -630,7 +670,7 @@ for sign in (1.0, -1.0):
 predict(
     "preferences.grpo",
     "After 24 steps, right answers at temperature 1 (0.6 before) are …",
-    {"under 0.75": (0, 0.75), "0.75 to 0.88": (0.75, 0.88), "over 0.88": (0.88, 1.01)},
+    {"under 0.7": (0, 0.7), "0.7 to 0.8": (0.7, 0.8), "over 0.8": (0.8, 1.01)},
 )
 
 # %%
@@ -650,15 +690,20 @@ def smooth(values, n=5):
 
 check_spread("GRPO", by_grpo)
 fig, axes = subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
-for ax, key, name in zip(axes, ("truth", "distinct"), ("right answers", "different answers"), strict=True):
+for ax, key, name in zip(
+    axes, ("truth", "distinct"), ("right answers", "different answers"), strict=True
+):
     ax.plot(smooth(steps[key]), color=COLORS["vermillion"])
     ax.set(xlabel="step (means of five)", ylabel=f"share of {name}", ylim=(0, 1.02))
 table({"the assistant": base, "DPO, yours": by_dpo, "GRPO, yours": by_grpo})
 assert np.mean(steps["truth"][-5:]) > np.mean(steps["truth"][:5]) + 0.1
 assert np.mean(steps["distinct"][-5:]) < np.mean(steps["distinct"][:5]) - 0.1
-show(fig, f"Right answers rise from {np.mean(steps['truth'][:5]):.2f} to {np.mean(steps['truth'][-5:]):.2f} "
-          f"while different ones fall from {np.mean(steps['distinct'][:5]):.2f} to "
-          f"{np.mean(steps['distinct'][-5:]):.2f}.")
+show(
+    fig,
+    f"Right answers rise from {np.mean(steps['truth'][:5]):.2f} to {np.mean(steps['truth'][-5:]):.2f} "
+    f"while different ones fall from {np.mean(steps['distinct'][:5]):.2f} to "
+    f"{np.mean(steps['distinct'][-5:]):.2f}.",
+)
 reveal("preferences.grpo", by_grpo["right"]["1.0"], ".2f")
 
 # %% [markdown]
@@ -685,16 +730,24 @@ predict(
     "preferences.left",
     "At the best decoding of each, how much more often than the assistant is DPO from the "
     "assistant's *own* labels right?",
-    {"not more than 0.03": (-1, 0.03), "0.03 to 0.08": (0.03, 0.08), "over 0.08": (0.08, 1)},
+    {"not more than 0.05": (-1, 0.05), "0.05 to 0.1": (0.05, 0.1), "over 0.1": (0.1, 1)},
 )
 
 # %% tags=["display"]
 # @title Measured and recorded: every method, four decodings, three seeds
-STYLE = {"DPO": ("blue", "o"), "DPO, own labels": ("sky", "v"), "REINFORCE": ("vermillion", "s"),
-         "REINFORCE, leash": ("orange", "D"), "GRPO": ("purple", "^")}
+STYLE = {
+    "DPO": ("blue", "o"),
+    "DPO, own labels": ("sky", "v"),
+    "REINFORCE": ("vermillion", "s"),
+    "REINFORCE, leash": ("orange", "D"),
+    "GRPO": ("purple", "^"),
+}
 means = {
-    name: {key: {t: np.mean([run[key][t] for run in METHODS[name]]) for t in base[key]}
-           for key in ("right", "variety")} | {"kl": np.mean([run["kl"] for run in METHODS[name]])}
+    name: {
+        key: {t: np.mean([run[key][t] for run in METHODS[name]]) for t in base[key]}
+        for key in ("right", "variety")
+    }
+    | {"kl": np.mean([run["kl"] for run in METHODS[name]])}
     for name in STYLE
 }
 table({"the assistant": base} | means)
@@ -702,19 +755,42 @@ gains = {name: [best_of(run) - best_of(base) for run in METHODS[name]] for name 
 for name, some in gains.items():
     print(f"{name:<18} best against the assistant's best: " + ", ".join(f"{x:+.2f}" for x in some))
 fig, axes = subplots(1, 2, figsize=(10, 4.2), sharey=True)
-axes[0].plot(list(cooled.values()), [base["right"][str(t)] for t in cooled], "k.-", label="the assistant, cooled")
-axes[1].plot([base["variety"][t] for t in ("1.0", "0.7", "0.5")],
-             [base["right"][t] for t in ("1.0", "0.7", "0.5")], "k.-")
+axes[0].plot(
+    list(cooled.values()),
+    [base["right"][str(t)] for t in cooled],
+    "k.-",
+    label="the assistant, cooled",
+)
+axes[1].plot(
+    [base["variety"][t] for t in ("1.0", "0.7", "0.5")],
+    [base["right"][t] for t in ("1.0", "0.7", "0.5")],
+    "k.-",
+)
 for name, (color, mark) in STYLE.items():
-    axes[0].plot([run["kl"] for run in METHODS[name]], [run["right"]["1.0"] for run in METHODS[name]],
-                 mark, color=COLORS[color], markersize=8, label=name, linestyle="")
-    axes[1].plot([means[name]["variety"][t] for t in ("1.0", "0.7", "0.5")],
-                 [means[name]["right"][t] for t in ("1.0", "0.7", "0.5")], mark + "-",
-                 color=COLORS[color], markersize=8)
+    axes[0].plot(
+        [run["kl"] for run in METHODS[name]],
+        [run["right"]["1.0"] for run in METHODS[name]],
+        mark,
+        color=COLORS[color],
+        markersize=8,
+        label=name,
+        linestyle="",
+    )
+    axes[1].plot(
+        [means[name]["variety"][t] for t in ("1.0", "0.7", "0.5")],
+        [means[name]["right"][t] for t in ("1.0", "0.7", "0.5")],
+        mark + "-",
+        color=COLORS[color],
+        markersize=8,
+    )
 for found, color in ((by_dpo, "blue"), (by_grpo, "purple")):
     axes[0].plot(found["kl"], found["right"]["1.0"], "*", color=COLORS[color], markersize=15)
-axes[0].set(xlabel="KL from the assistant, nats an answer", ylabel="right answers", ylim=(0.5, 1.02),
-            title="methods at T = 1")
+axes[0].set(
+    xlabel="KL from the assistant, nats an answer",
+    ylabel="right answers",
+    ylim=(0.5, 1.02),
+    title="methods at T = 1",
+)
 axes[1].set(xlabel="variety", title="each at T = 1, 0.7, 0.5", xlim=(-0.03, 1.03))
 axes[0].legend(loc="lower right", fontsize=11)
 claims.measure(
@@ -726,25 +802,40 @@ claims.measure(
 averages = {
     "own": np.mean([best_of(run) for run in METHODS["DPO, own labels"]]),
     "grader": np.mean([best_of(run) for run in METHODS["DPO"]]),
-    "reference": best_of(base),
+    "least": min(gains["DPO, own labels"]),
 }
 claims.measure(
     "F21",
     averages,
-    shown=", ".join(f"{name} {share:.2f}" for name, share in averages.items()),
+    shown=f"DPO from own labels {averages['own']:.2f}, from the grader's {averages['grader']:.2f}, "
+    f"the assistant {best_of(base):.2f}",
     reason="Its labels are its own beliefs: learning them is close to lowering the temperature.",
 )
+curve = sorted((kl, base["right"][str(t)]) for t, kl in cooled.items())
+for name in ("DPO", "DPO, own labels", "REINFORCE, leash"):
+    for run in METHODS[name]:
+        assert run["right"]["1.0"] < np.interp(run["kl"], *zip(*curve, strict=True))
+assert abs(np.mean(gains["REINFORCE"]) - np.mean(gains["REINFORCE, leash"])) < 0.03
+assert means["REINFORCE, leash"]["variety"]["1.0"] > means["REINFORCE"]["variety"]["1.0"] + 0.05
 raw = {name: means[name]["right"]["1.0"] - base["right"]["1.0"] for name in STYLE}
 assert all(raw[name] > np.mean(gains[name]) + 0.02 for name in STYLE)
 assert min(gains, key=lambda name: np.mean(gains[name])) == "DPO, own labels"
 assert base["variety"]["0.5"] > max(run["variety"]["1.0"] for run in METHODS["GRPO"]) + 0.1
-show(fig, "Right answers against KL and against variety: "
-          + ", ".join(f"{name} {means[name]['right']['1.0']:.2f} at {means[name]['kl']:.1f} nats" for name in STYLE))
-reveal("preferences.left", float(averages["own"] - averages["reference"]), "+.2f")
+show(
+    fig,
+    "Right answers against KL and against variety: "
+    + ", ".join(
+        f"{name} {means[name]['right']['1.0']:.2f} at {means[name]['kl']:.1f} nats"
+        for name in STYLE
+    ),
+)
+reveal("preferences.left", float(averages["own"] - best_of(base)), "+.2f")
 
 
 # %% [markdown]
-# Read the table by rows. For every method the gain at temperature 1 is larger than what remains at each one's best decoding. Least remains for own labels: much of their gain was sharpening. The grader's labels and reward leave a real gain. But the variety shows what was paid: cooling the assistant to 0.5 keeps most of it, GRPO at temperature 1 does not.
+# First the left picture. At equal distance the cooled assistant is *better* than each DPO run and each run on a leash at temperature 1.
+#
+# Then the table, by rows. For every method the gain at temperature 1 is larger than what remains at each one's best decoding. Least remains for own labels: much of their gain was sharpening. The grader's labels and reward leave a real gain. But the variety shows what was paid: cooling the assistant to 0.5 keeps most of it, GRPO at temperature 1 does not. And the leash acted much like a temperature: fewer right answers at temperature 1 and more variety, but the same at the best decoding.
 #
 # ### Exercise 6 · an open one: a reward that asks for what you mean
 #
@@ -774,6 +865,9 @@ varied_reward = check("preferences.varied_reward", varied_reward)
 # hint("preferences.varied_reward")
 # solution("preferences.varied_reward")
 
+# %% [markdown]
+# Your reward trains it now. Seed, steps and loss are as before.
+
 # %%
 varied_policy = preferences.copy_of(helper)
 preferences.polish(varied_policy, helper, asked, STEPS, reward=varied_reward, seed=3, **GRPO)
@@ -784,15 +878,50 @@ by_variety = preferences.measured(varied_policy.eval(), helper, test)
 table({"the assistant": base, "GRPO, yours": by_grpo, "your reward": by_variety})
 TWO = ("GRPO", "GRPO, variety")
 for name in TWO:
-    print(f"{name:<14} three seeds at T = 1: right " + ", ".join(f"{r['right']['1.0']:.2f}" for r in METHODS[name])
-          + "; variety " + ", ".join(f"{r['variety']['1.0']:.2f}" for r in METHODS[name]))
+    print(
+        f"{name:<14} three seeds at T = 1: right "
+        + ", ".join(f"{r['right']['1.0']:.2f}" for r in METHODS[name])
+        + "; variety "
+        + ", ".join(f"{r['variety']['1.0']:.2f}" for r in METHODS[name])
+    )
 # A student's reward is another one than the recorded: only that it trains is asserted.
 assert by_variety["right"]["1.0"] > base["right"]["1.0"]
-more = [a["variety"]["1.0"] - b["variety"]["1.0"] for b, a in zip(*(METHODS[x] for x in TWO), strict=True)]
-less = [a["right"]["1.0"] - b["right"]["1.0"] for b, a in zip(*(METHODS[x] for x in TWO), strict=True)]
-print(f"variety {min(more):+.2f} to {max(more):+.2f}, right answers {min(less):+.2f} to {max(less):+.2f}")
+more = [
+    a["variety"]["1.0"] - b["variety"]["1.0"]
+    for b, a in zip(*(METHODS[x] for x in TWO), strict=True)
+]
+less = [
+    a["right"]["1.0"] - b["right"]["1.0"] for b, a in zip(*(METHODS[x] for x in TWO), strict=True)
+]
+print(
+    f"variety {min(more):+.2f} to {max(more):+.2f}, right answers {min(less):+.2f} to {max(less):+.2f}"
+)
 cool = [(run["right"]["0.5"], run["variety"]["0.5"]) for run in METHODS["GRPO, variety"]]
 print("the recorded ones at T = 0.5: " + ", ".join(f"{a:.2f} ({b:.2f})" for a, b in cool))
+fig, ax = subplots(figsize=(9, 3.6))
+for name, found, color, mark in (
+    ("the assistant", [base], "black", "."),
+    ("GRPO, three seeds", METHODS["GRPO"], "purple", "^"),
+    ("GRPO, a reward for variety, three seeds", METHODS["GRPO, variety"], "green", "o"),
+    ("your reward, live", [by_variety], "orange", "*"),
+):
+    for k, run in enumerate(found):
+        points = [(run["variety"][t], run["right"][t]) for t in ("1.0", "0.7", "0.5")]
+        ax.plot(
+            *zip(*points, strict=True),
+            mark + "-",
+            color=COLORS.get(color, color),
+            markersize=9,
+            label=None if k else name,
+        )
+ax.set(xlabel="variety", ylabel="right answers", xlim=(-0.03, 1.03), ylim=(0.5, 1.02))
+ax.legend(loc="lower left")
+show(
+    fig,
+    "Right answers and variety at temperatures 1, 0.7 and 0.5: the reward for variety keeps "
+    f"{np.mean([run['variety']['0.5'] for run in METHODS['GRPO, variety']]):.2f} variety at 0.5, "
+    f"GRPO {means['GRPO']['variety']['0.5']:.2f}.",
+)
 assert min(more) > 0.1 and min(a for a, _ in cool) > best_of(base) + 0.05
 assert min(b for _, b in cool) > base["variety"]["0.5"] - 0.15
 
@@ -807,7 +936,8 @@ assert min(b for _, b in cool) > base["variety"]["0.5"] - 0.15
 # @title Predict: pleasing a flawed judge
 predict(
     "preferences.flawed",
-    "The flawed judge's reward rises all the way. After 100 steps, right answers (0.6 at the start) are at …",
+    "The flawed judge's reward rises all the way. After 100 steps, right answers (0.6 at the "
+    "start) are at …",
     {"over 0.6": (0.6, 1.01), "0.3 to 0.6": (0.3, 0.6), "under 0.3": (0, 0.3)},
 )
 
@@ -825,10 +955,16 @@ for key, room in (("reward", 0.25), ("truth", 0.1)):
     spread = [np.mean(run[key][:10]) for run in free]
     assert min(spread) - room < np.mean(begun[key]) < max(spread) + room, (key, spread)
 fig, axes = subplots(1, 2, figsize=(9.5, 3.4))
-for ax, key, name in zip(axes, ("reward", "truth"), ("reward by the flawed judge", "right answers"), strict=True):
+for ax, key, name in zip(
+    axes, ("reward", "truth"), ("reward by the flawed judge", "right answers"), strict=True
+):
     for run in free:
-        ax.plot(np.sqrt(smooth(run["kl"]).clip(min=0)), smooth(run[key]), color=COLORS["vermillion"])
-    ax.plot(np.sqrt(smooth(begun["kl"]).clip(min=0)), smooth(begun[key]), color="black", linewidth=3)
+        ax.plot(
+            np.sqrt(smooth(run["kl"]).clip(min=0)), smooth(run[key]), color=COLORS["vermillion"]
+        )
+    ax.plot(
+        np.sqrt(smooth(begun["kl"]).clip(min=0)), smooth(begun[key]), color="black", linewidth=3
+    )
     ax.set(xlabel="distance √KL (√nats)", ylabel=name)
 start = np.mean([run["truth"][0] for run in free])
 measured = {
@@ -841,14 +977,17 @@ claims.measure(
     "F7",
     measured,
     shown=f"proxy {min(measured['proxy']):+.1f} to {max(measured['proxy']):+.1f}; right answers first "
-    f"{min(measured['peak']):+.2f} to {max(measured['peak']):+.2f}, at the end {min(ends):.2f} to {max(ends):.2f}",
+    f"{min(measured['peak']):+.2f} to {max(measured['peak']):+.2f}, at the end at most {max(ends):.2f}",
     reason="The proxy rises in every seed.",
 )
 for run in free:
     ((text, count),) = Counter(run["texts"]).most_common(1)
     print(f"{count} of {len(run['texts'])} answers at the end: {text}")
-show(fig, f"The proxy rises; right answers rise to {start + min(measured['peak']):.2f} or more, then fall to "
-          f"{max(ends):.2f} or less. Black: your ten steps.")
+show(
+    fig,
+    f"The proxy rises; right answers rise to {start + min(measured['peak']):.2f} or more, then fall to "
+    f"{max(ends):.2f} or less. Black: your ten steps.",
+)
 reveal("preferences.flawed", float(np.mean(ends)), ".2f")
 
 
@@ -873,13 +1012,22 @@ def judged_view(beta):
     ends = []
     for run in runs:
         mine = run["beta"] == beta
-        ax.plot(np.sqrt(smooth(run["kl"]).clip(min=0)), smooth(run["truth"]), linewidth=1 + 1.5 * mine,
-                color=COLORS["vermillion" if mine else "sky"], zorder=2 + mine)
+        ax.plot(
+            np.sqrt(smooth(run["kl"]).clip(min=0)),
+            smooth(run["truth"]),
+            linewidth=1 + 1.5 * mine,
+            color=COLORS["vermillion" if mine else "sky"],
+            zorder=2 + mine,
+        )
         ends += [np.mean(run["truth"][-10:])] * mine
-    ax.axhline(best_of(base), color="black", linestyle=":", label="the assistant at its best decoding")
-    ax.legend(loc="lower right")
+    ax.axhline(
+        best_of(base), color="black", linestyle=":", label="the assistant at its best decoding"
+    )
+    ax.legend(loc="center right")
     ax.set(xlabel="distance √KL (√nats)", ylabel="right answers", ylim=(0, 1.02), xlim=(0, 6.5))
-    return Picture(fig, f"Leash {beta}: right answers end at " + ", ".join(f"{x:.2f}" for x in ends) + ".")
+    return Picture(
+        fig, f"Leash {beta}: right answers end at " + ", ".join(f"{x:.2f}" for x in ends) + "."
+    )
 
 
 leashed = [run for run in runs if run["beta"] == 0.1]
@@ -887,17 +1035,25 @@ at_equal = {"free": near(free), "leashed": near(leashed)}
 claims.measure(
     "F23",
     float(np.mean(at_equal["leashed"]) - np.mean(at_equal["free"])),
-    shown="; ".join(f"{name} " + ", ".join(f"{x:.2f}" for x in some) for name, some in at_equal.items()),
+    shown="; ".join(
+        f"{name} " + ", ".join(f"{x:.2f}" for x in some) for name, some in at_equal.items()
+    ),
     reason="Free runs rush through these distances; those on a leash stay and go on learning there.",
 )
 leashed_ends = [np.mean(run["truth"][-10:]) for run in leashed]
 print("right answers at the end, leash 0.1: " + ", ".join(f"{x:.2f}" for x in leashed_ends))
-print("between 1.5 and 5 nats: " + "; ".join(f"{k} " + ", ".join(f"{x:.2f}" for x in v) for k, v in at_equal.items()))
-assert min(leashed_ends) > max(ends) + 0.2
-explore(judged_view, beta=widgets.SelectionSlider(options=[0, 0.1, 0.3, 1.0], value=0.1, description="leash β"))
+print(
+    "between 1.5 and 5 nats: "
+    + "; ".join(f"{k} " + ", ".join(f"{x:.2f}" for x in v) for k, v in at_equal.items())
+)
+assert min(leashed_ends) > max(ends) + 0.2 and max(leashed_ends) < best_of(base)
+explore(
+    judged_view,
+    beta=widgets.SelectionSlider(options=[0, 0.1, 0.3, 1.0], value=0.1, description="leash β"),
+)
 
 # %% [markdown]
-# With a leash of 0.1 no run is ruined within 100 steps. But look at the dotted line: even so, a flawed judge brings the policy at temperature 1 only about to where the assistant is at its best decoding.
+# With a leash of 0.1 no run is ruined within 100 steps. At equal distance the leashed runs are right more often, unlike in Gao's experiments: the free ones rush through. But look at the dotted line: even so, the policy at temperature 1 ends below what the assistant gives at its best decoding.
 #
 # ## Best of n, by a learnt judge
 #
@@ -908,7 +1064,7 @@ answers = preferences.sample_answers(helper, test.prompts[0], 16, N_NEW, END_OF_
 truth = test.grades(0, answers)  # (32, 16)
 scores = preferences.answer_reward(judge, test.prompts[0], answers, END_OF_TURN)  # (32, 16)
 for n in (1, 4, 16):
-    print(f"best of {n:>2}: {preferences.best_of_n_mean(scores, truth, n).mean():.1f} right")
+    print(f"best of {n:>2}: {preferences.best_of_n_mean(scores, truth, n).mean():.2f} right")
 
 # %% tags=["display"]
 # @title Predict: more answers to choose from
@@ -928,31 +1084,53 @@ fig, ax = subplots(figsize=(9, 3.8))
 ax.plot(bon["n"], bon["coverage"], "k^-", label="chosen by the truth")
 ax.plot(bon["n"], bon["many"], "v-", color=COLORS["green"], label="judge from 600 pairs")
 for j, mark in JUDGES.items():
-    ax.plot(bon["n"], bon[j], mark + "-", color=COLORS["vermillion"],
-            label="three judges from 100 pairs" if j == "few" else None)
+    ax.plot(
+        bon["n"],
+        bon[j],
+        mark + "-",
+        color=COLORS["vermillion"],
+        label="three judges from 100 pairs" if j == "few" else None,
+    )
 ax.axhline(best_of(base), color="black", linestyle=":", label="the assistant at its best decoding")
-ax.set(xscale="log", xticks=bon["n"], xticklabels=bon["n"], ylim=(0.4, 1.02), xlabel="n",
-       ylabel="right answers")
+ax.set(
+    xscale="log",
+    xticks=bon["n"],
+    xticklabels=bon["n"],
+    ylim=(0.4, 1.02),
+    xlabel="n",
+    ylabel="right answers",
+)
 ax.minorticks_off()
 ax.legend(loc="lower left", fontsize=11)
 tops = [max(bon[j]) for j in JUDGES]
 claims.measure(
     "F8",
-    {"over best": [x - best_of(base) for x in tops], "over one": [x - bon["coverage"][0] for x in tops]},
+    {
+        "over best": [x - best_of(base) for x in tops],
+        "over one": [x - bon["coverage"][0] for x in tops],
+    },
     shown=f"one answer {bon['coverage'][0]:.2f}; best n by three judges "
     + ", ".join(f"{x:.2f}" for x in tops)
     + f", by one from 600 pairs {max(bon['many']):.2f}; the best decoding {best_of(base):.2f}",
     reason="A judge helps as far as it can see, which here is less than a lower temperature gives.",
 )
 d = np.sqrt([preferences.best_of_n_kl(n) for n in bon["n"]])
-alpha, slope = preferences.overoptimisation_fit(d**2, np.array(bon["many"]) - bon["many"][0], "best of n")
+alpha, slope = preferences.overoptimisation_fit(
+    d**2, np.array(bon["many"]) - bon["many"][0], "best of n"
+)
 rest = np.abs(d * (alpha - slope * d) - np.array(bon["many"]) + bon["many"][0]).max()
-print(f"Gao's parabola d (α - β d), judge from 600 pairs: off by {rest:.2f} at most, peak at √KL = {alpha / (2 * slope):.1f}")
+print(
+    f"Gao's parabola d (α - β d), judge from 600 pairs: off by {rest:.2f} at most, "
+    f"peak at √KL = {alpha / (2 * slope):.1f}"
+)
 change = np.mean([bon[j][-1] - bon[j][3] for j in JUDGES])
 assert all(max(bon[j]) > bon[j][-1] + 0.01 for j in (*JUDGES, "many"))
 assert rest < 0.05 and max(bon["many"]) < best_of(base)
-show(fig, f"Chosen by the truth: to {bon['coverage'][-1]:.2f}. By judges: a peak of {max(tops):.2f} at most, "
-          f"600 pairs {max(bon['many']):.2f}, then down; the best decoding alone is {best_of(base):.2f}.")
+show(
+    fig,
+    f"Chosen by the truth: to {bon['coverage'][-1]:.2f}. By judges: a peak of {max(tops):.2f} at most, "
+    f"600 pairs {max(bon['many']):.2f}, then down; the best decoding alone is {best_of(base):.2f}.",
+)
 reveal("preferences.best", "fall" if change < -0.02 else "stay within 0.02")
 
 # %% [markdown]
@@ -966,8 +1144,9 @@ reveal("preferences.best", "fall" if change < -0.02 else "stay within 0.02")
 # @title Predict: greedy answers
 predict(
     "preferences.think",
-    "Before, the three models are right greedily in 0.64, 0.91 and 0.63 of the sums. After 100 steps, the lowest is at …",
-    {"under 0.75": (0, 0.75), "0.75 to 0.85": (0.75, 0.85), "over 0.85": (0.85, 1.01)},
+    "Before, the three models are right greedily in about 0.65, 0.9 and 0.65 of the sums. After "
+    "100 steps, the lowest is at …",
+    {"under 0.7": (0, 0.7), "0.7 to 0.8": (0.7, 0.8), "over 0.8": (0.8, 1.01)},
 )
 
 # %%
@@ -1008,10 +1187,16 @@ sums = {(seed, when, t): sums_right(model, t) for t in TEMPERATURES
 print(f"{'':<18}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES))
 for seed in range(3):
     for when in ("before", "after"):
-        cells = [f"{right:.2f} ({steps:.2f})" for right, steps in (sums[seed, when, t] for t in TEMPERATURES)]
+        cells = [
+            f"{right:.2f} ({steps:.2f})"
+            for right, steps in (sums[seed, when, t] for t in TEMPERATURES)
+        ]
         print(f"model {seed}, {when:<9}" + "".join(f"{cell:>14}" for cell in cells))
 print("right answers; in brackets, every step right as well")
-best = {when: [max(sums[seed, when, t] for t in TEMPERATURES) for seed in range(3)] for when in ("before", "after")}
+best = {
+    when: [max(sums[seed, when, t] for t in TEMPERATURES) for seed in range(3)]
+    for when in ("before", "after")
+}
 claims.measure(
     "F22",
     {
@@ -1020,22 +1205,39 @@ claims.measure(
         "steps": [x for _, x in best["after"]],
         "at 1": [sums[seed, "after", 1.0][0] - sums[seed, "before", 1.0][0] for seed in range(3)],
     },
-    shown="at the best decoding " + ", ".join(
-        f"{b:.1f} → {a:.1f}" for (b, _), (a, _) in zip(best["before"], best["after"], strict=True)),
+    shown="at the best decoding "
+    + ", ".join(
+        f"{b:.1f} → {a:.1f}" for (b, _), (a, _) in zip(best["before"], best["after"], strict=True)
+    ),
     reason="On sums; the model wrote steps before, and was rewarded for answers only.",
 )
 fig, ax = subplots(figsize=(9, 3.2))
 for seed, mark in enumerate("osD"):
     for when, color in (("before", "blue"), ("after", "vermillion")):
-        ax.plot(range(4), [sums[seed, when, t][0] for t in TEMPERATURES], mark + "-", color=COLORS[color],
-                label=when if not seed else None)
-ax.set(xticks=range(4), xticklabels=["T = 1", "0.7", "0.5", "greedy"], ylabel="right answers", ylim=(0, 1.03))
+        ax.plot(
+            range(4),
+            [sums[seed, when, t][0] for t in TEMPERATURES],
+            mark + "-",
+            color=COLORS[color],
+            label=when if not seed else None,
+        )
+ax.set(
+    xticks=range(4),
+    xticklabels=["T = 1", "0.7", "0.5", "greedy"],
+    ylabel="right answers",
+    ylim=(0, 1.03),
+)
 ax.legend()
 greedy = [[sums[seed, when, 0.0][0] for seed in range(3)] for when in ("before", "after")]
 assert all(after > before + 0.05 for before, after in zip(*greedy, strict=True))
-assert all(abs(right - steps) < 0.1 for (_, when, t), (right, steps) in sums.items() if when == "after")
-show(fig, "Three models before and after, at four decodings; greedy: "
-          + ", ".join(f"{b:.1f} to {a:.1f}" for b, a in zip(*greedy, strict=True)))
+assert all(
+    abs(right - steps) < 0.1 for (_, when, t), (right, steps) in sums.items() if when == "after"
+)
+show(
+    fig,
+    "Three models before and after, at four decodings; greedy: "
+    + ", ".join(f"{b:.1f} to {a:.1f}" for b, a in zip(*greedy, strict=True)),
+)
 reveal("preferences.think", min(greedy[1]), ".2f")
 
 # %% [markdown]
