@@ -298,7 +298,8 @@ judge = RewardModel(helper)
 right, wrong = preferences.features(judge, pairs[:FEW])  # (100, d_model) each
 preferences.fit_head(judge, right, wrong, loss_fn=bradley_terry_loss)
 stored = torch.tensor(preferences.recorded()["heads"]["few"])
-print(f"cosine with the recorded head: {torch.cosine_similarity(judge.head.weight[0], stored, dim=0):.2f}")
+alike = torch.cosine_similarity(judge.head.weight[0], stored, dim=0)
+print(f"cosine with the recorded head: {alike:.2f}")
 
 # %% [markdown]
 # **A cheaper judge.** The assistant has an opinion already: which of the two answers does it find *likelier*? That needs no pair and no training.
@@ -1180,7 +1181,8 @@ def sums_right(model, temperature):
 
 
 sums = {(seed, when, t): sums_right(model, t) for t in TEMPERATURES
-        for when, models in (("before", thinkers), ("after", taught)) for seed, model in enumerate(models)}
+        for when, models in (("before", thinkers), ("after", taught))
+        for seed, model in enumerate(models)}
 
 # %% tags=["display"]
 # @title Measured: three models, before and after, at every decoding
