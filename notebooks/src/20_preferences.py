@@ -159,7 +159,11 @@ claims.expect(
 claims.expect(
     "F23",
     "at an equal distance from the reference, a leash gives no more truth than stopping early",
-    source=GAO,
+    source=Source(
+        "Gao, Schulman & Hilton 2023, Scaling Laws for Reward Model Overoptimization",
+        "on the KL penalty",
+        "https://arxiv.org/abs/2210.10760",
+    ),
     published="no more",
     criterion="between 1.5 and 5 nats the runs on a leash of 0.1 are right at most 0.05 more "
     "often than free ones, "
@@ -1260,7 +1264,7 @@ claims.show()
 exercises.progress("preferences")
 
 # %% [markdown]
-# **What this lesson leaves out.** People who rate answers disagree, and tire. PPO has a second network that predicts the reward; GRPO has the group instead. Variants of DPO (IPO, KTO) change its loss. Our runs are short, with one learning rate for all, and the model has 0.9 million parameters.
+# **What this lesson leaves out.** People who rate answers disagree, and tire. PPO has a second network that predicts the reward; GRPO has the group instead. Variants of DPO (IPO, KTO) change its loss. Further supervised training at equal compute stands in no table here. Our runs are short, with one learning rate for all methods on one task, and the model has 0.9 million parameters.
 #
 # ## Further reading
 #
