@@ -277,27 +277,8 @@ def varied_reward(right: Tensor, texts: Sequence[Sequence[str]]) -> Tensor:
     >>> 1 >= sure > yes == again > no >= 0
     True
     """
-    times = torch.tensor([[row.count(text) for text in row] for row in texts])  # (B, k)
-    return right / times
-
-
-def kl_estimates(policy_log_prob: Tensor, reference_log_prob: Tensor) -> dict[str, Tensor]:
-    """Three estimates of KL(policy‖reference) from the policy's own answers; each (...,), its mean
-    is the estimate.
-
-    With the log-ratio d = log(policy / reference): "k1" is d, without bias, but often negative;
-    "k2" is d² / 2, never negative, with a bias; "k3" is exp(-d) - 1 + d, without bias and never
-    negative. In nats.
-    Source: Schulman 2020, "Approximating KL Divergence".
-
-    >>> {
-    ...     name: round(x.item(), 3)
-    ...     for name, x in kl_estimates(torch.tensor(-1.0), torch.tensor(-1.5)).items()
-    ... }
-    {'k1': 0.5, 'k2': 0.125, 'k3': 0.107}
-    """
-    d = policy_log_prob - reference_log_prob
-    return {"k1": d, "k2": d.square() / 2, "k3": torch.expm1(-d) + d}
+    times = [[row.count(text) for text in row] for row in texts]
+    return right / torch.tensor(times, device=right.device)  # (B, k)
 
 
 def reinforce(

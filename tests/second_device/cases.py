@@ -1031,8 +1031,8 @@ def rewarding(d):
         generator=dice(),
     )
     return (
-        drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.group_advantages(proxy), reinforcement.kl_estimates(log_p, other), each,
-        reinforcement.reinforce_loss(each, each, proxy, counts), reinforcement.clipped_loss(each, each, proxy, counts), reinforcement.varied_reward(proxy.cpu(), [["a", "a", "b", "c"]] * 2),
+        drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.group_advantages(proxy), each,
+        reinforcement.reinforce_loss(each, each, proxy, counts), reinforcement.clipped_loss(each, each, proxy, counts), reinforcement.varied_reward(proxy, [["a", "a", "b", "c"]] * len(proxy)),
         [list(row.values()) for row in rows], reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
     )  # fmt: skip
 
