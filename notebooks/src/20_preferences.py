@@ -359,7 +359,7 @@ reveal("preferences.judges", "the assistant's own probability")
 
 
 # %% [markdown]
-# The head from 100 pairs knows its examples by heart and is little better than a coin on others; we call it the **flawed judge**. The assistant's own probability is the best judge here. Be careful, though: learning to prefer what you find likely anyway sounds like something that you have seen above.
+# The head from 100 pairs knows its examples by heart and is little better than a coin on others; we call it the *flawed judge*. The assistant's own probability is the best judge here. Be careful, though: learning to prefer what you find likely anyway sounds like something that you have seen above.
 #
 # ## Without a reward model: DPO
 #
@@ -997,7 +997,7 @@ reveal("preferences.flawed", float(np.mean(ends)), ".2f")
 
 
 # %% [markdown]
-# As long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then it finds what the judge likes *and has never seen*: one sentence for all stories. **Reward over-optimisation** means that a policy gains proxy reward and loses what the proxy stood for. A measure that becomes the target stops being a good measure (Goodhart's law).
+# As long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then it finds what the judge likes *and has never seen*: one sentence for all stories. In **reward over-optimisation** a policy gains proxy reward and loses what the proxy stood for. A measure that becomes the target stops being a good measure (Goodhart's law).
 #
 # **Does a leash help?** It keeps the policy near. Gao and others add a sharper question: at *equal distance*, is a policy on a leash better than a free one that is stopped there?
 

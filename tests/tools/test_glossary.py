@@ -63,7 +63,7 @@ NEEDED = {
     },
     "20_preferences": {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
-        "reward over-optimisation", "RLAIF", "RLHF", "verifiable reward",
+        "reward over-optimisation", "verifiable reward",
     },
 }  # fmt: skip
 
