@@ -17,6 +17,56 @@ from course_utils.preferences import reinforcement
 EXERCISES = Exercises()
 
 
+# --- bradley_terry_loss ---------------------------------------------------------------------------
+
+
+def bradley_terry_mistakes(a: Tensor, b: Tensor) -> dict[str, Tensor]:
+    d = a - b
+    return {
+        "the sign is turned round: it is the preferred reward minus the other": F.softplus(d).mean(),
+        "take the mean over the pairs, not the sum": F.softplus(-d).sum(),
+        "take the mean over the pairs; you returned one loss for each": F.softplus(-d),
+        "average at the end: first the loss of each pair, then the mean": F.softplus(-d.mean()),
+        "a loss goes down when things get better: put a minus before the logarithm": F.logsigmoid(d).mean(),
+        "the loss is minus the logarithm of the sigmoid; the logarithm is missing": -d.sigmoid().mean(),
+        "that is a straight line without the sigmoid": -d.mean(),
+        "that is a hinge; the loss is minus the logarithm of a sigmoid": F.relu(1 - d).mean(),
+        "the other answer is missing: only differences count": F.softplus(-a).mean(),
+        "that is the share of the preferred reward itself; rewards may be negative, and only differences count": -(a / (a + b)).abs().log().mean(),
+    }  # fmt: skip
+
+
+@EXERCISES.add(
+    preferences.bradley_terry_loss,
+    difficulty=1,
+    minutes=6,
+    hints=[
+        "For each pair: the difference of the two rewards, its sigmoid, minus the logarithm of that. Then the mean.",
+        "For a difference below -104 the sigmoid is exactly 0 in float32. F.logsigmoid does both steps at once, and stays finite.",
+        "return -F.logsigmoid(chosen - rejected).mean()",
+    ],
+)
+def check_bradley_terry_loss(student: Callable, rng: random.Random) -> None:
+    for n in (3, 1, 5):
+        a = normal(rng, n) * 2 + 0.5
+        b = normal(rng, n) * 2
+        want = torch.tensor(
+            statistics.fmean(
+                softplus_oracle(y - x) for x, y in zip(a.tolist(), b.tolist(), strict=True)
+            )
+        )
+        call = f"bradley_terry_loss of {n} pair{'s' * (n > 1)}"
+        expect(student(a, b), want, call, different(bradley_terry_mistakes(a, b), want))
+    far = torch.tensor([-rng.uniform(300, 900)])
+    got = student(far, torch.zeros(1))
+    call = "bradley_terry_loss with rewards that are hundreds apart"
+    if isinstance(got, Tensor) and not got.isfinite().all():
+        raise Wrong(
+            f"{call} is {show_value(got)}. The sigmoid becomes exactly 0 there: take F.logsigmoid, not the logarithm of a sigmoid."
+        )
+    expect(got, -far[0], call)
+
+
 # --- dpo_loss -------------------------------------------------------------------------------------
 
 
@@ -258,3 +308,169 @@ def check_advantages(student: Callable, rng: random.Random) -> None:
         torch.zeros(2, 5),
         "advantages where all answers to a prompt get the same reward",
     )
+
+
+# --- clipped_loss ---------------------------------------------------------------------------------
+
+
+def clipped_oracle(new: Tensor, old: Tensor, gain: Tensor, mask: Tensor, clip: float) -> Tensor:
+    """Token by token, in plain Python."""
+    answers = []
+    for b in range(new.size(0)):
+        for i in range(new.size(1)):
+            tokens = []
+            for t in range(new.size(2)):
+                if not mask[b, i, t]:
+                    continue
+                ratio = math.exp(new[b, i, t].item() - old[b, i, t].item())
+                cut = min(max(ratio, 1 - clip), 1 + clip)
+                tokens.append(min(ratio * gain[b, i].item(), cut * gain[b, i].item()))
+            answers.append(statistics.fmean(tokens))
+    return torch.tensor(-statistics.fmean(answers))
+
+
+def clipped_mistakes(
+    new: Tensor, old: Tensor, gain: Tensor, mask: Tensor, clip: float
+) -> dict[str, Tensor]:
+    g = gain[..., None]
+    ratio = (new - old).exp()
+    cut = ratio.clamp(1 - clip, 1 + clip)
+    least = torch.minimum(ratio * g, cut * g)
+
+    def mean(x: Tensor) -> Tensor:
+        return ((x * mask).sum(-1) / mask.sum(-1)).mean()
+
+    whole = ((new - old) * mask).sum(-1).exp()
+    return {
+        "a loss goes down when things get better: put a minus before it": mean(least),
+        "nothing is clipped: take the smaller of ratio · advantage and clipped ratio · advantage": -mean(ratio * g),
+        "take the smaller of the two, with the clipped ratio and with the ratio itself": -mean(cut * g),
+        "take the smaller of the two, not the larger: the clip must not reward going further": -mean(torch.maximum(ratio * g, cut * g)),
+        "the smaller ratio is not the smaller product: compare after multiplying by the advantage": -mean(torch.minimum(ratio, cut) * g),
+        "the ratio is turned round: new over old": -mean(torch.minimum(g / ratio, (1 / ratio).clamp(1 - clip, 1 + clip) * g)),
+        "the ratio is exp of the difference; the exp is missing": -mean(torch.minimum((new - old) * g, (new - old).clamp(1 - clip, 1 + clip) * g)),
+        "these are log-probabilities: the ratio is exp of their difference, not their quotient": -mean(torch.minimum(new / old * g, (new / old).clamp(1 - clip, 1 + clip) * g)),
+        "the mask is missing: what stands behind an answer counts, too": -least.mean(),
+        "divide by the number of tokens that count, not by the length of the row": -(least * mask).mean(),
+        "first the mean of each answer, then the mean over answers: a long answer weighs no more": -(least * mask).sum() / mask.sum(),
+        "take the mean over an answer's tokens, not their sum": -(least * mask).sum(-1).mean(),
+        "take the mean over the answers, not their sum": -((least * mask).sum(-1) / mask.sum(-1)).sum(),
+        "each token has a ratio of its own; you took one for the whole answer": -torch.minimum(whole * gain, whole.clamp(1 - clip, 1 + clip) * gain).mean(),
+        "the advantage is missing": -mean(torch.minimum(ratio, cut)),
+        "both sides are cut: at 1 - clip and at 1 + clip": -mean(torch.minimum(ratio * g, ratio.clamp(max=1 + clip) * g)),
+    }  # fmt: skip
+
+
+@EXERCISES.add(
+    reinforcement.clipped_loss,
+    difficulty=3,
+    minutes=14,
+    gradients=["log_probs"],  # the rest was measured before this step
+    hints=[
+        "The ratio of each token is exp(new - old). Make two products with the advantage: with the ratio, and with the ratio cut to "
+        "1 - clip … 1 + clip. The smaller of the two counts.",
+        "The advantage needs a last axis for the tokens: advantage[..., None]. Multiply by the mask, sum over the tokens, and divide by "
+        "how many the mask marks.",
+        "gain = torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a); return -((gain * mask).sum(-1) / mask.sum(-1)).mean(). "
+        "Before that: raise a ValueError unless clip > 0.",
+    ],
+    refuses=[
+        (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), torch.ones(1, 2), torch.ones(1, 2, 3).bool(), 0.0),
+        (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), torch.ones(1, 2), torch.ones(1, 2, 3).bool(), -0.2),
+    ],
+)  # fmt: skip
+def check_clipped_loss(student: Callable, rng: random.Random) -> None:
+    for B, k, A in ((2, 3, 4), (1, 2, 5), (3, 4, 2)):
+        clip = rng.uniform(0.1, 0.4)
+        old = -normal(rng, B, k, A).abs() - 0.1
+        new = old + normal(rng, B, k, A) * 0.6
+        gain = normal(rng, B, k)
+        lengths = torch.tensor([[rng.randint(1, A) for _ in range(k)] for _ in range(B)])
+        lengths[0, 0] = 1
+        lengths[-1, -1] = A
+        mask = torch.arange(A) < lengths[..., None]
+        want = clipped_oracle(new, old, gain, mask, clip)
+        call = f"clipped_loss of {B} × {k} answers with clip={clip:.2f}"
+        mistakes = different(clipped_mistakes(new, old, gain, mask, clip), want)
+        expect(student(new, old, gain, mask, clip), want, call, mistakes)
+
+
+# --- varied_reward --------------------------------------------------------------------------------
+
+WORDS = [
+    "They went home.",
+    "Mia smiled.",
+    "Tom ran.",
+    "It was late.",
+    "Zoe laughed.",
+    "They slept.",
+]
+
+
+@EXERCISES.add(
+    reinforcement.varied_reward,
+    difficulty=3,
+    minutes=12,
+    sizes=False,
+    gradients=False,
+    hints=[
+        "How often was this very text given to this very prompt? row.count(text) tells.",
+        "Let the answers that say the same share one reward, or take something off for each copy. Mind the bounds: a wrong answer must "
+        "stay below every right one.",
+        "times = torch.tensor([[row.count(text) for text in row] for row in texts]); return right / times",
+    ],
+)
+def check_varied_reward(student: Callable, rng: random.Random) -> None:
+    k = rng.randint(7, 9)
+    one, two, three, four = rng.sample(WORDS, 4)
+    # three copies of a right text, one of another right one, and wrong ones
+    first = [(one, 1.0)] * 3 + [(two, 1.0)] + [(three, 0.0)] * 2 + [(four, 0.0)] * (k - 6)
+    # the same text is right for one prompt, and wrong for another
+    second = [(three, 1.0)] + [(one, 0.0)] * 2 + [(two, 0.0)] + [(four, 1.0)] * (k - 4)
+    for row in (first, second):
+        rng.shuffle(row)
+    texts = [[text for text, _ in row] for row in (first, second)]
+    right = torch.tensor([[is_right for _, is_right in row] for row in (first, second)])
+    kept = right.clone()
+    got = student(right, texts)
+    call = f"varied_reward of two prompts with {k} answers each"
+    if not isinstance(got, Tensor) or got.shape != right.shape:
+        raise Wrong(f"{call}: give a tensor of shape {tuple(right.shape)}, one reward an answer")
+    got = got.detach().float()
+    if not got.isfinite().all():
+        raise Wrong(f"{call}: a reward is not a finite number; what if a text is there once?")
+    if got.min() < 0 or got.max() > 1:
+        raise Wrong(
+            f"{call}: a reward is {show_value(got.min() if got.min() < 0 else got.max())}; keep them between 0 and 1"
+        )
+    for b, row in enumerate(texts):
+        by_text = {}
+        for i, text in enumerate(row):
+            by_text.setdefault((text, right[b, i].item()), []).append(got[b, i].item())
+        for (text, _), some in by_text.items():
+            if max(some) - min(some) > 1e-5:
+                raise Wrong(
+                    f"{call}: {text!r} gets {min(some):.2f} here and {max(some):.2f} there; equal texts get equal rewards"
+                )
+        rights = [x for (_, is_right), some in by_text.items() if is_right for x in some]
+        wrongs = [x for (_, is_right), some in by_text.items() if not is_right for x in some]
+        if min(rights) <= max(wrongs) + 1e-6:
+            raise Wrong(
+                f"{call}: a right answer gets {min(rights):.2f} and a wrong one {max(wrongs):.2f}; then it pays to be wrong"
+            )
+        singles = [
+            some[0] for (_, is_right), some in by_text.items() if is_right and len(some) == 1
+        ]
+        copies = [
+            x for (_, is_right), some in by_text.items() if is_right and len(some) > 1 for x in some
+        ]
+        if min(singles) <= max(copies) + 1e-4:
+            raise Wrong(
+                f"{call}: a right text that came once gets {min(singles):.2f}, one that came {len(copies)} times {max(copies):.2f}; variety must pay"
+            )
+    expect(right, kept, f"the argument `right` after {call}")
+    alone = student(right[:1], texts[:1])
+    if difference(alone.float(), got[:1], 1e-4) is not None:
+        raise Wrong(
+            f"{call}: the rewards of the first prompt depend on the answers to the second; count within a row"
+        )

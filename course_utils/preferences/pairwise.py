@@ -264,9 +264,11 @@ def dpo_loss(
     return -F.logsigmoid(chosen - rejected).mean()
 
 
-def dpo_objective(beta: float) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
+def dpo_objective(
+    beta: float, loss_fn: Callable[..., Tensor] = dpo_loss
+) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
     """The DPO loss of a model for `training.train`, on batches `pairs.batches(size,
-    *pairs.log_probs(reference))`.
+    *pairs.log_probs(reference))`; loss_fn: as `dpo_loss`, which it is unless you give another.
 
     >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
     >>> reference = lambda ids: torch.zeros(*ids.shape, 10)
@@ -278,7 +280,7 @@ def dpo_objective(beta: float) -> Callable[[nn.Module, tuple[Tensor, ...]], Tens
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         *tensors, reference_chosen, reference_rejected = batch
         policy_chosen, policy_rejected = pair_log_probs(model, Pairs(*tensors))
-        return dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
+        return loss_fn(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
 
     return loss
 

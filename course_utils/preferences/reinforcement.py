@@ -81,9 +81,41 @@ def sample_answers(
     return torch.stack(written, dim=1).view(len(prompts), k, n_new)
 
 
-def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: int) -> Tensor:
-    """The log-probability of each answer, in nats, up to and with its first `stop`; each prompt is
-    read once.
+def token_log_probs(
+    model: nn.Module, prompts: Tensor, answers: Tensor, stop: int, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The log-probability of each token of each answer, in nats, and a mask of the tokens that
+    count: up to and with the first `stop`. Each prompt is read once; what does not count is 0.
+
+    Shapes: prompts (B, P), answers (B, k, A) -> (B, k, A) and (B, k, A), bool. Logits are divided
+    by the temperature first, as `sample_answers` does.
+
+    >>> from course_utils.gpt2 import GPT, GPTConfig
+    >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    >>> model.wte.weight.data.zero_()[0, 0].item()  # all tokens are equally likely
+    0.0
+    >>> each, counts = token_log_probs(
+    ...     model, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0
+    ... )
+    >>> each.detach(), counts.int().tolist()
+    (tensor([[[-2.3026, -2.3026, -0.0000],
+             [-2.3026, -2.3026, -2.3026]]]), [[[1, 1, 0], [1, 1, 1]]])
+    """
+    B, k, A = answers.shape
+    answers = answers.reshape(B * k, A).to(device_of(model))
+    first, caches = _read(model, prompts, k)  # (B · k, V)
+    logits = torch.cat([first[:, None], model(answers[:, :-1], caches)], dim=1)  # (B · k, A, V)
+    each = (
+        (logits / temperature).log_softmax(-1).gather(2, answers[..., None])[..., 0]
+    )  # (B · k, A)
+    counts = (answers == stop).cumsum(1) - (answers == stop).int() == 0  # no stop before this token
+    return (each * counts).view(B, k, A), counts.view(B, k, A)
+
+
+def answer_log_prob(
+    model: nn.Module, prompts: Tensor, answers: Tensor, stop: int, temperature: float = 1.0
+) -> Tensor:
+    """The log-probability of each answer, in nats: the sum of `token_log_probs`.
 
     Shapes: prompts (B, P), answers (B, k, A) -> (B, k). The same as
     `preferences.pairwise.sequence_log_prob`, in less time.
@@ -94,16 +126,10 @@ def answer_log_prob(model: nn.Module, prompts: Tensor, answers: Tensor, stop: in
     0.0
     >>> answer_log_prob(
     ...     model, torch.tensor([[3, 1]]), torch.tensor([[[4, 0, 0], [5, 6, 7]]]), stop=0
-    ... )
-    tensor([[-4.6052, -6.9078]], grad_fn=<ViewBackward0>)
+    ... ).detach()
+    tensor([[-4.6052, -6.9078]])
     """
-    B, k, A = answers.shape
-    answers = answers.reshape(B * k, A).to(device_of(model))
-    first, caches = _read(model, prompts, k)  # (B · k, V)
-    logits = torch.cat([first[:, None], model(answers[:, :-1], caches)], dim=1)  # (B · k, A, V)
-    each = logits.log_softmax(-1).gather(2, answers[..., None])[..., 0]  # (B · k, A)
-    ends = (answers == stop).cumsum(1) - (answers == stop).int()  # stops before this token
-    return (each * (ends == 0)).sum(1).view(B, k)
+    return token_log_probs(model, prompts, answers, stop, temperature)[0].sum(-1)
 
 
 @torch.no_grad()
@@ -177,35 +203,82 @@ def advantages(rewards: Tensor) -> Tensor:
     return rewards - others
 
 
-def reinforce_loss(log_prob: Tensor, weight: Tensor) -> Tensor:
-    """A loss whose gradient is minus the policy gradient: the mean of -weight · log-probability.
+def group_advantages(rewards: Tensor) -> Tensor:
+    """GRPO's advantage: the distance of each reward from its group's mean, in units of the group's
+    spread. A group is the answers to one prompt.
 
-    Its value means nothing; only its gradient does. Shapes: (B, k) each -> ().
+    A group with equal rewards gets zeros. Shapes: rewards (B, k) -> (B, k). Raises: ValueError for
+    k < 2. Source: Shao et al. 2024 (DeepSeekMath), outcome supervision.
+
+    >>> group_advantages(torch.tensor([[1.0, 0.0, 1.0, 0.0], [5.0, 5.0, 5.0, 5.0]])).round(
+    ...     decimals=2
+    ... )
+    tensor([[ 0.8700, -0.8700,  0.8700, -0.8700],
+            [ 0.0000,  0.0000,  0.0000,  0.0000]])
+    """
+    k = rewards.size(-1)
+    return advantages(rewards) * (k - 1) / k / (rewards.std(-1, keepdim=True) + 1e-4)
+
+
+def clipped_loss(
+    log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor, mask: Tensor, clip: float = 0.2
+) -> Tensor:
+    """The loss of PPO and GRPO: minus the mean over answers of the mean over their tokens of
+    min(ratio · advantage, clipped ratio · advantage).
+
+    The ratio is exp(log_probs - old_log_probs): how much likelier a token is than when it was
+    drawn. The clipped ratio is cut to the range 1 - clip to 1 + clip. All tokens of an answer have
+    its advantage. Only tokens that the mask marks count; each answer has one at least.
+    Shapes: log_probs, old_log_probs and mask (B, k, A), advantage (B, k) -> ().
+    Raises: ValueError unless clip > 0.
+    Source: Schulman et al. 2017 (PPO), equation 7; Shao et al. 2024 (DeepSeekMath), equation 3,
+    without its leash.
+
+    >>> old = torch.zeros(1, 2, 1)
+    >>> new = torch.tensor([[[1.5], [1.1]]]).log()  # the ratios are 1.5, which is cut, and 1.1
+    >>> clipped_loss(new, old, torch.ones(1, 2), torch.ones(1, 2, 1).bool())
+    tensor(-1.1500)
+    """
+    if not clip > 0:
+        raise ValueError(f"clip is {clip}: give a number above 0")
+    ratio = (log_probs - old_log_probs.detach()).exp()  # (B, k, A)
+    advantage = advantage.detach()[..., None]  # (B, k, 1)
+    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    return -((gain * mask).sum(-1) / mask.sum(-1)).mean()
+
+
+def reinforce_loss(
+    log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    """A loss whose gradient is minus the policy gradient: the mean of -advantage · log-probability
+    of the answer. What was drawn long ago needs a ratio, which this has not: old_log_probs is
+    unused.
+
+    Its value means nothing; only its gradient does. Shapes: as `clipped_loss`.
     Source: Williams 1992, "Simple Statistical Gradient-Following Algorithms", section 3.
 
-    >>> reinforce_loss(torch.tensor([[-1.0, -2.0]]), torch.tensor([[1.0, -1.0]]))
+    >>> log_probs = torch.tensor([[[-1.0], [-2.0]]])
+    >>> reinforce_loss(log_probs, log_probs, torch.tensor([[1.0, -1.0]]), log_probs < 0)
     tensor(-0.5000)
     """
-    return -(weight.detach() * log_prob).mean()
+    return -(advantage.detach() * (log_probs * mask).sum(-1)).mean()
 
 
-def kl_estimates(policy_log_prob: Tensor, reference_log_prob: Tensor) -> dict[str, Tensor]:
-    """Three estimates of KL(policy‖reference) from the policy's own answers; each (...,), its mean
-    is the estimate.
+def varied_reward(right: Tensor, texts: Sequence[Sequence[str]]) -> Tensor:
+    """A reward for the answers to each prompt that asks for right answers *and* for variety.
 
-    With the log-ratio d = log(policy / reference): "k1" is d, without bias, but often negative;
-    "k2" is d² / 2, never negative, with a bias; "k3" is exp(-d) - 1 + d, without bias and never
-    negative. In nats.
-    Source: Schulman 2020, "Approximating KL Divergence".
+    A right answer gets more than any wrong one. A right text that was given once gets more than a
+    right one that was given several times to the same prompt. No reward is below 0 or above 1, and
+    equal texts get equal rewards. Shapes: right (B, k), 1.0 or 0.0; texts: B rows of k strings ->
+    (B, k).
 
-    >>> {
-    ...     name: round(x.item(), 3)
-    ...     for name, x in kl_estimates(torch.tensor(-1.0), torch.tensor(-1.5)).items()
-    ... }
-    {'k1': 0.5, 'k2': 0.125, 'k3': 0.107}
+    >>> right = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    >>> yes, again, sure, no = varied_reward(right, [["Yes.", "Yes.", "Sure.", "No."]])[0].tolist()
+    >>> 1 >= sure > yes == again > no >= 0
+    True
     """
-    d = policy_log_prob - reference_log_prob
-    return {"k1": d, "k2": d.square() / 2, "k3": torch.expm1(-d) + d}
+    times = [[row.count(text) for text in row] for row in texts]
+    return right / torch.tensor(times, device=right.device)  # (B, k)
 
 
 def reinforce(
@@ -222,6 +295,10 @@ def reinforce(
     lr: float = 1e-3,
     clip: float = 1.0,
     generator: torch.Generator,
+    weigh: Callable[[Tensor], Tensor] = advantages,
+    leash: Callable[[Tensor, Tensor, Tensor, float], Tensor] = leashed_reward,
+    objective: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = reinforce_loss,
+    passes: int = 1,
     on_step: Callable[[dict[str, float]], object] | None = None,
 ) -> list[dict[str, float]]:
     """Train the policy in place: draw k answers a prompt, reward them, make the better ones
@@ -229,11 +306,13 @@ def reinforce(
 
     prompts: batches (B, P), used in turn; reward(i, answers (B, k, A)) -> (B, k) rewards the
     answers to prompts[i]. Prompts and rewards may be on any device, and the two models on two.
+    As it stands it is REINFORCE. GRPO: weigh=group_advantages, objective=clipped_loss, and several
+    `passes` over the same answers.
     A row a step: "reward" (mean, without the leash), "kl" (k1), "step" from 1; measured before the
     step is made. on_step(row) is called each time; training stops where it returns True.
     Units: "kl" in nats an answer; `lr` is Adam's, `clip` the greatest norm of the gradient.
     Raises: ValueError for k < 2 or a negative beta, before the policy changes.
-    Source: Williams 1992, with the baseline of `advantages`.
+    Source: Williams 1992, with the baseline of `advantages`; Shao et al. 2024.
 
     >>> from course_utils.gpt2 import GPT, GPTConfig
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=5, n_positions=4)
@@ -264,16 +343,17 @@ def reinforce(
         answers = sample_answers(policy, prompts[i], k, n_new, stop, generator)  # (B, k, A)
         rewards = reward(i, answers).to(answers.device)  # (B, k)
         with torch.no_grad():
-            reference_log_prob = answer_log_prob(reference, prompts[i], answers, stop).to(
-                answers.device
-            )
-        log_prob = answer_log_prob(policy, prompts[i], answers, stop)  # (B, k)
-        leashed = leashed_reward(rewards, log_prob, reference_log_prob, beta)
-        optimizer.zero_grad()  # first: a run that was stopped may have left gradients
-        reinforce_loss(log_prob, advantages(leashed)).backward()
-        nn.utils.clip_grad_norm_(learnt, clip)
-        optimizer.step()
-        kl = (log_prob - reference_log_prob).mean().item()
+            far = answer_log_prob(reference, prompts[i], answers, stop).to(answers.device)
+        for turn in range(passes):
+            each, counts = token_log_probs(policy, prompts[i], answers, stop)  # (B, k, A)
+            if turn == 0:
+                old = each.detach()
+                weight = weigh(leash(rewards, old.sum(-1), far, beta))  # (B, k)
+            optimizer.zero_grad()  # first: a run that was stopped may have left gradients
+            objective(each, old, weight, counts).backward()
+            nn.utils.clip_grad_norm_(learnt, clip)
+            optimizer.step()
+        kl = (old.sum(-1) - far).mean().item()
         rows.append({"step": step + 1, "reward": rewards.mean().item(), "kl": kl})
         if on_step and on_step(rows[-1]):
             break

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -17,19 +16,35 @@ import torch
 from torch import Tensor
 
 from course_utils import assets
-from course_utils.gpt2.model import GPT, GPTConfig
+from course_utils.gpt2.model import GPT
 from course_utils.instruction_tuning.chat import END_OF_TURN
-from course_utils.instruction_tuning.fine_tuning import answer_loss
+from course_utils.instruction_tuning.measures import decodings
 from course_utils.machine.devices import device_of
-from course_utils.model_budget.census import flops_per_token
 from course_utils.preferences import pairwise as preferences
 from course_utils.preferences import reinforcement
-from course_utils.preferences.questions import N_NEW, PAIRS, Questions, text_of
+from course_utils.preferences.questions import N_NEW, Questions, text_of
 from course_utils.training import History, train
 
-ASSET = assets.path("preferences/preferences.json")
+ASSET = assets.path("preferences/preferences.json")  # long runs against a flawed judge
+SEEDS_ASSET = assets.path("preferences/methods.json")  # short runs of each method, three seeds
+STEPS = 24  # of those short runs
+TAUGHT = 300  # pairs that DPO learns from
 RATE = 3e-4  # learning rate of all runs
-FEW = 100  # pairs of the flawed reward model
+FEW = 100  # pairs of a flawed reward model
+TEST = 303  # seed of the questions that measure
+GRPO = {
+    "weigh": reinforcement.group_advantages,
+    "objective": reinforcement.clipped_loss,
+    "passes": 2,
+}  # options of `reinforce`
+METHODS = {
+    "DPO": {},
+    "DPO, own labels": {},
+    "REINFORCE": {},
+    "REINFORCE, leash": {"beta": 0.1},
+    "GRPO": GRPO,
+    "GRPO, variety": GRPO | {"reward": reinforcement.varied_reward},
+}  # options of `polish`; none for DPO
 
 
 # --- Reward models --------------------------------------------------------------------------------
@@ -45,6 +60,7 @@ def features(
     The body is frozen in `fit_head`, so these are computed once, `batch` answers at a time, without
     gradients.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs, RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
@@ -66,7 +82,11 @@ def features(
 
 
 def fit_head(
-    model: preferences.RewardModel, chosen: Tensor, rejected: Tensor, l2: float = 0.01
+    model: preferences.RewardModel,
+    chosen: Tensor,
+    rejected: Tensor,
+    l2: float = 0.01,
+    loss_fn: Callable[[Tensor, Tensor], Tensor] = preferences.bradley_terry_loss,
 ) -> preferences.RewardModel:
     """Fit the head alone, with the body frozen, on features (B, d_model) of pairs; then scale it.
 
@@ -75,6 +95,7 @@ def fit_head(
     can be compared.
     Shapes: chosen and rejected (B, d_model); the model is changed in place and returned.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
@@ -91,10 +112,7 @@ def fit_head(
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = (
-            preferences.bradley_terry_loss(chosen @ weight, rejected @ weight)
-            + l2 * weight.square().sum()
-        )
+        value = loss_fn(chosen @ weight, rejected @ weight) + l2 * weight.square().sum()
         value.backward()
         return value
 
@@ -106,6 +124,7 @@ def fit_head(
 def set_head(model: preferences.RewardModel, weight: Tensor) -> preferences.RewardModel:
     """Put weights (d_model,) into the head, in place, and return the model.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import RewardModel
     >>> judge = RewardModel(
     ...     GPT(GPTConfig(n_layer=1, n_head=1, n_embd=2, vocab_size=10, n_positions=8))
@@ -128,17 +147,18 @@ def polish(
     steps: int,
     *,
     judge: preferences.RewardModel | None = None,
-    beta: float = 0.0,
+    reward: Callable[[Tensor, list[list[str]]], Tensor] | None = None,
     seed: int = 0,
-    on_step: Callable[[dict], object] | None = None,
+    **method,
 ) -> dict[str, list[float]]:
-    """Train the policy in place by REINFORCE: rewarded by the judge, or without one by the truth.
+    """Train the policy in place by rewards: of the judge; or of `reward`, which gets what is right
+    (B, k) and the texts; or else of the grader, 1 or 0. method: options of `reinforce`.
 
     Returns what each step measured on its 64 fresh answers before it changed the policy: "reward",
     "truth" (share of right answers), "kl" (nats an answer), "distinct" (share of different texts);
-    a list of `steps` numbers each. on_step(row) is called after each step, and stops training by
-    returning True.
+    a list of `steps` numbers each.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> questions = Questions.draw(seed=1, n=24, batch=2)
     >>> untrained = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=734, n_positions=128))
     >>> seen = polish(copy_of(untrained), untrained, questions, steps=1)
@@ -148,28 +168,26 @@ def polish(
     """
     seen = []
 
-    def reward(i: int, answers: Tensor) -> Tensor:
+    def rewarded(i: int, answers: Tensor) -> Tensor:
         truth = questions.grades(i, answers)
-        texts = {text_of(answer) for answer in answers.flatten(0, 1)}
-        seen.append({"truth": truth.mean().item(), "distinct": len(texts) / truth.numel()})
-        return (
-            truth
-            if judge is None
-            else reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
-        )
+        texts = [[text_of(answer) for answer in some] for some in answers]
+        different = {text for row in texts for text in row}
+        seen.append({"truth": truth.mean().item(), "distinct": len(different) / truth.numel()})
+        if judge is not None:
+            return reinforcement.answer_reward(judge, questions.prompts[i], answers, END_OF_TURN)
+        return truth if reward is None else reward(truth, texts)
 
     rows = reinforcement.reinforce(
         policy,
         reference,
         questions.prompts,
-        reward,
+        rewarded,
         steps,
         stop=END_OF_TURN,
         n_new=N_NEW,
-        beta=beta,
         lr=RATE,
         generator=torch.Generator().manual_seed(seed),
-        on_step=on_step,
+        **method,
     )
     return {key: [row[key] for row in rows] for key in ("reward", "kl")} | {
         key: [row[key] for row in seen] for key in ("truth", "distinct")
@@ -183,6 +201,7 @@ def train_dpo(
     steps: int,
     beta: float,
     seed: int = 0,
+    loss_fn: Callable[..., Tensor] = preferences.dpo_loss,
     **options,
 ) -> History:
     """Train the policy in place by DPO on batches of 16 pairs; options go to `training.train`.
@@ -191,6 +210,7 @@ def train_dpo(
     `dpo_loss`.
     Source: Rafailov et al. 2023, section 4.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs
     >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     >>> reference = GPT(tiny, torch.Generator().manual_seed(0))
@@ -209,82 +229,125 @@ def train_dpo(
         lr=RATE,
         weight_decay=0.0,
         seed=seed,
-        loss_fn=preferences.dpo_objective(beta),
+        loss_fn=preferences.dpo_objective(beta, loss_fn),
         **options,
     )
 
 
-def train_on_own(
-    policy: GPT, pairs: preferences.Pairs, steps: int, seed: int = 0, **options
-) -> History:
-    """Fine-tune the policy in place on the preferred answers alone: texts that a model wrote and a
-    program checked.
+def own_labels(model: GPT, pairs: preferences.Pairs) -> tuple[preferences.Pairs, Tensor]:
+    """The same pairs, preferred by the model itself: the answer that it finds likelier comes first;
+    and which of the labels agree with the old ones, (B,) bool.
 
-    Returns the history, losses in nats a token; batches are of 32 answers, options go to
-    `training.train`.
-    Source: Zelikman et al. 2022 (STaR), section 3; "rejection sampling fine-tuning".
-
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> from course_utils.preferences.pairwise import Pairs
-    >>> tiny = GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
-    >>> policy = GPT(tiny, torch.Generator().manual_seed(0))
-    >>> history = train_on_own(
-    ...     policy, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]), steps=30, progress=False
-    ... )
-    >>> history.losses[-1] < history.losses[0]
+    >>> model = GPT(GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8))
+    >>> model.wte.weight.data.zero_()[
+    ...     0, 0
+    ... ].item()  # all tokens are equally likely: the shorter wins
+    0.0
+    >>> own_labels(model, Pairs.of([([5, 6], [7, 0], [8, 9, 0])]))[1].tolist()
+    [True]
+    """
+    chosen, rejected = pairs.log_probs(model)
+    agrees = chosen >= rejected  # (B,)
+    first = agrees[:, None]  # (B, 1)
+    sides = (
+        (pairs.chosen, pairs.rejected),
+        (pairs.chosen_mask, pairs.rejected_mask),
+        (pairs.rejected, pairs.chosen),
+        (pairs.rejected_mask, pairs.chosen_mask),
+    )
+    return preferences.Pairs(*(torch.where(first, a, b) for a, b in sides)), agrees
+
+
+# --- Measuring ------------------------------------------------------------------------------------
+
+
+def answerer(policy: GPT, questions: Questions) -> Callable[..., list[str]]:
+    """One answer to each question, for `instruction_tuning.decodings`.
+
+    >>> from course_utils.instruction_tuning import decodings
+    >>> from course_utils.pretrained import assistant
+    >>> questions = Questions.draw(seed=2, n=24, batch=4)
+    >>> found = decodings(answerer(assistant(), questions), sum(questions.tasks, []))
+    >>> bool(found[0.0][0].mean() > 0.5)
     True
     """
 
-    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
-        rows = torch.randint(len(pairs), (32,), generator=generator)
-        return pairs.chosen[rows, :-1], pairs.chosen[rows, 1:], pairs.chosen_mask[rows, 1:]
+    def ask(generator: torch.Generator | None = None, temperature: float = 0.0) -> list[str]:
+        answers = [
+            reinforcement.sample_answers(
+                policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature
+            )
+            for prompts in questions.prompts
+        ]
+        return [text_of(answer[0]) for some in answers for answer in some]
 
-    return train(
-        policy, draw, steps, lr=RATE, weight_decay=0.0, seed=seed, loss_fn=answer_loss, **options
-    )
+    return ask
 
 
-def measure_policy(
-    policy: GPT, reference: GPT, questions: Questions, k: int = 4, seed: int = 0
-) -> dict[str, float]:
-    """How a policy answers: "truth" of drawn answers, "greedy" truth, "kl" in nats, "distinct"
-    share of texts.
-
-    k answers are drawn to each question; truth is the share that the grader accepts, "kl" the
-    estimate k1 of KL(policy‖reference) an answer.
+def divergence(
+    policy: GPT,
+    reference: GPT,
+    questions: Questions,
+    temperature: float = 1.0,
+    k: int = 2,
+    seed: int = 0,
+) -> float:
+    """KL(policy at this temperature‖reference at 1) in nats an answer, estimated from k answers to
+    each question.
 
     >>> from course_utils.pretrained import assistant
     >>> model, questions = assistant(), Questions.draw(seed=2, n=12, batch=2)
-    >>> found = measure_policy(model, model, questions, k=2)
-    >>> sorted(found), found["kl"], found["truth"] > 0.5
-    (['distinct', 'greedy', 'kl', 'truth'], 0.0, True)
+    >>> divergence(model, model, questions), divergence(model, model, questions, 0.5) > 0.5
+    (0.0, True)
     """
     generator = torch.Generator().manual_seed(seed)
-    rows = defaultdict(list)
-    texts = set()
-    for i, prompts in enumerate(questions.prompts):
-        # (B, k, A)
-        answers = reinforcement.sample_answers(policy, prompts, k, N_NEW, END_OF_TURN, generator)
-        best = reinforcement.sample_answers(
-            policy, prompts, 1, N_NEW, END_OF_TURN, generator, temperature=0
+    found = []
+    for prompts in questions.prompts:
+        answers = reinforcement.sample_answers(
+            policy, prompts, k, N_NEW, END_OF_TURN, generator, temperature
         )
         with torch.no_grad():
-            log_probs = [
-                reinforcement.answer_log_prob(model, prompts, answers, END_OF_TURN)
-                for model in (policy, reference)
-            ]
-        rows["truth"].append(questions.grades(i, answers))
-        rows["greedy"].append(questions.grades(i, best))
-        rows["kl"].append(log_probs[0] - log_probs[1].to(log_probs[0]))
-        texts |= {text_of(answer) for answer in answers.flatten(0, 1)}
-    n = sum(x.numel() for x in rows["truth"])
-    return {key: torch.cat(x).mean().item() for key, x in rows.items()} | {
-        "distinct": len(texts) / n
+            near = reinforcement.answer_log_prob(policy, prompts, answers, END_OF_TURN, temperature)
+            far = reinforcement.answer_log_prob(reference, prompts, answers, END_OF_TURN)
+        found.append((near - far.to(near)).flatten())
+    return torch.cat(found).mean().item()
+
+
+def measured(policy: GPT, reference: GPT, questions: Questions, draws: int = 2) -> dict:
+    """What a policy is worth, as a record holds it: "right" and "variety" at temperatures 1, 0.7,
+    0.5 and greedily (0), and "kl" from the reference.
+
+    >>> from course_utils.pretrained import assistant
+    >>> model, questions = assistant(), Questions.draw(seed=2, n=24, batch=4)
+    >>> found = measured(model, model, questions)
+    >>> list(found), list(found["right"]), found["kl"]
+    (['right', 'variety', 'kl'], ['1.0', '0.7', '0.5', '0.0'], 0.0)
+    """
+    tasks = [task for group in questions.tasks for task in group]
+    found = decodings(answerer(policy, questions), tasks, draws)
+    return {
+        "right": {str(t): right.mean().item() for t, (right, _) in found.items()},
+        "variety": {str(t): new.mean().item() for t, (_, new) in found.items()},
+        "kl": divergence(policy, reference, questions),
     }
+
+
+def measuring(batches: int = 3) -> Questions:
+    """The questions that measure: `batches` groups of 32, and none of them was trained on.
+
+    >>> [len(tasks) for tasks in measuring(2).tasks]
+    [32, 32]
+    """
+    drawn = Questions.draw(TEST, 1500, batch=32)
+    return Questions(drawn.tasks[:batches], drawn.prompts[:batches])
 
 
 def copy_of(model: GPT) -> GPT:
     """A copy of the model all of whose weights learn.
 
+    >>> from course_utils.gpt2.model import GPTConfig
     >>> frozen = GPT(
     ...     GPTConfig(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=8)
     ... ).requires_grad_(False)
@@ -298,61 +361,23 @@ def copy_of(model: GPT) -> GPT:
     return copy.deepcopy(model).requires_grad_(True)
 
 
-# --- What it costs --------------------------------------------------------------------------------
-
-
-def answer_flops(config: GPTConfig, P: int, A: int, k: int = 1) -> float:
-    """FLOP of k answers of A tokens to one prompt of P tokens that is read once.
-
-    >>> config = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=734, n_positions=256)
-    >>> answer_flops(config, P=70, A=8, k=16) / answer_flops(config, P=70, A=8, k=1)
-    2.5384615384615383
-    """
-    return (P + k * A) * flops_per_token(config, P + A)
-
-
-def post_training_flops(
-    config: GPTConfig, P: int, A: int, method: str, steps: int, n_pairs: int = PAIRS
-) -> float:
-    """FLOP of a whole post-training: a step forward and back costs three times a forward pass.
-
-    method: "reinforcement" (8 prompts, 8 answers each, in a step: draw, reference, policy forth and
-    back), "dpo" (16 pairs a step; before, making the pairs and the reference's pass over them),
-    "own answers" (32 a step; making them), "judge" (making the pairs and reading them once; fitting
-    the head costs next to nothing). P and A are the tokens of a prompt and of an answer. Raises:
-    ValueError for another method.
-
-    >>> config = GPTConfig(n_layer=4, n_head=4, n_embd=128, vocab_size=734, n_positions=256)
-    >>> for method in ("reinforcement", "dpo", "own answers", "judge"):
-    ...     print(
-    ...         f"{method}: {post_training_flops(config, P=70, A=8, method=method, steps=100) / 1e12:.1f} TFLOP"
-    ...     )
-    reinforcement: 1.0 TFLOP
-    dpo: 1.8 TFLOP
-    own answers: 1.6 TFLOP
-    judge: 0.3 TFLOP
-    """
-    text = (P + A) * flops_per_token(config, P + A)  # reading one prompt and one answer
-    # about 1.2 questions are asked for each pair
-    made = n_pairs * 1.2 * answer_flops(config, P, A, k=4)
-    if method == "reinforcement":
-        return steps * 8 * answer_flops(config, P, A, k=8) * (1 + 1 + 3)
-    if method == "dpo":
-        return made + 2 * n_pairs * text + steps * 16 * 2 * text * 3
-    if method == "own answers":
-        return made + steps * 32 * text * 3
-    if method == "judge":
-        return made + 2 * n_pairs * text
-    raise ValueError(
-        f'method {method!r} is unknown: choose "reinforcement", "dpo", "own answers" or "judge"'
-    )
-
-
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def recorded(file: Path = ASSET) -> dict:
     """What tools/record/train_preferences.py measured, with the date, the machine and the command.
 
     >>> sorted(recorded()["heads"])
-    ['few', 'many']
+    ['few', 'many', 'second', 'third']
+    >>> sorted({run["seed"] for run in recorded(SEEDS_ASSET)["runs"]})
+    [0, 1, 2]
     """
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def methods() -> dict[str, list[dict]]:
+    """The record of each method's three short runs: "right", "variety" and "kl" as `measured`.
+
+    >>> {name: len(runs) for name, runs in methods().items()}["GRPO"]
+    3
+    """
+    runs = recorded(SEEDS_ASSET)["runs"]
+    return {name: [run for run in runs if run["method"] == name] for name in METHODS}

@@ -11,21 +11,20 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/20_preferences.ipynb) · [open this lesson in Colab](https://colab.research.google.com/github/OWNER--SET-ME/llm-inside/blob/main/notebooks/20_preferences.ipynb)
 #
-# **For many tasks nobody can write down the right answer, but people can say which of two they prefer. Can a model learn from that?** You learn from
-# pairs and from rewards, compare it with plain resampling at equal compute, and catch a reward that is being gamed.
+# **For many tasks nobody can write down the right answer, but people can say which of two they prefer. What does a model learn from that, and would a lower temperature have done as well?** You write a reward model, DPO, REINFORCE and GRPO, train with them, and set each beside plain decoding.
 #
-# **Time.** Running: about two minutes on CPU; about five minutes on a GPU, where the live runs are as long as the recorded ones. Reading and exercises: about an hour.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. About 88 minutes to read and do.
 #
 # **What you will be able to do**
-# - write the loss of DPO, and say what its reference is for;
-# - train by reward on a leash, and say what the leash costs;
-# - catch a reward that is being gamed, and compare all methods at equal compute.
+# - write the losses of a reward model, of DPO and of GRPO, and train an assistant with them;
+# - tell what a method taught from what a lower temperature gives for nothing;
+# - catch a reward that is being gamed, and write one that asks for what you mean.
 #
-# **Prerequisites.** Lesson 18 (instruction tuning). From lesson 07, the KL divergence.
+# **Prerequisites.** Lesson 18 (instruction tuning). From lesson 07, the KL divergence; from lesson 12, written steps.
 
 # %% [markdown]
 # On Colab, first choose *File → Save a copy in Drive*: without a copy, what you write is lost when you close the page.
-# Then run this cell. On Colab it installs the course's small package; on your own machine it does nothing.
+# Then run these two cells. On Colab the first installs the course's small package; on your own machine it does nothing.
 
 # %% tags=["setup"]
 # @title Set-up: run this first
@@ -34,12 +33,12 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
     # %pip install -q "course-utils @ git+https://github.com/OWNER--SET-ME/llm-inside@main"
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 
-# %% [markdown]
-# What this lesson builds stands finished in `course_utils.preferences`. You build the main pieces here.
-
 # %% tags=["imports"]
-import math
+# @title Imports
+import copy
 from collections import Counter
+from collections.abc import Sequence
+from html import escape
 
 import ipywidgets as widgets
 import numpy as np
@@ -48,160 +47,344 @@ from torch import Tensor
 
 from course_utils import exercises, preferences, pretrained
 from course_utils.classroom import (
-    COLORS, Claims, Picture, explore, generator, pick, progress, show, subplots,
+    COLORS,
+    Claims,
+    Diagram,
+    Markup,
+    Picture,
+    Source,
+    explore,
+    generator,
+    predict,
+    reveal,
+    show,
+    subplots,
 )
 from course_utils.exercises import check, hint, solution
-from course_utils.instruction_tuning import END_OF_TURN, grade
+from course_utils.instruction_tuning import END_OF_TURN, TEMPERATURES, grade
+from course_utils.intervals import count_interval
+from course_utils.preferences import FEW, N_NEW, STEPS, TAUGHT, Questions, RewardModel, text_of
+from course_utils.test_time_compute import early_models
 
 claims = Claims("20")
+helper = pretrained.assistant().requires_grad_(False)  # the assistant of lesson 18
+test = preferences.measuring()  # 96 questions that nothing is trained on
+
 
 # %% [markdown]
-# The assistant of lesson 18:
+# **Ask for a sentence.** The task is *continue*: write a sentence that may follow in the story. There are many right answers, and a program that knows the story's grammar says which are. Move the temperature, and watch both what is right and how much is different.
+
+# %% tags=["display"]
+# @title Eight answers of the assistant, at the temperature that you choose
+def eight_answers(temperature, story):
+    task = test.tasks[0][story - 1]
+    said = preferences.sample_answers(
+        helper,
+        test.prompts[0][story - 1 : story],
+        8,
+        N_NEW,
+        END_OF_TURN,
+        generator(story),
+        temperature,
+    )[0]
+    counts = Counter(map(text_of, said))
+    rows = [
+        (f"{count} ×", text, "right" if grade(task, text) else "wrong")
+        for text, count in counts.most_common()
+    ]
+    cells = "".join(
+        f"<tr><td>{count}</td><td style='text-align:left'>{escape(text)}</td><td>{verdict}</td></tr>"
+        for count, text, verdict in rows
+    )
+    told = f"… {task.user[-110:]}"
+    return Markup(
+        f"<p>{escape(told)}</p><table>{cells}</table>",
+        "\n".join([told, *(" ".join(row) for row in rows)]),
+    )
+
+
+explore(
+    eight_answers,
+    temperature=widgets.SelectionSlider(
+        options=[0.0, 0.5, 0.7, 1.0], value=1.0, description="temperature"
+    ),
+    story=widgets.IntSlider(min=1, max=5, value=1, description="story"),
+)
+
+# %% tags=["display"]
+# @title What will count, set before anything is measured
+GAO = Source(
+    "Gao, Schulman & Hilton 2023, Scaling Laws for Reward Model Overoptimization",
+    "abstract",
+    "https://arxiv.org/abs/2210.10760",
+)
+claims.expect(
+    "F20",
+    "learning from preferences and rewards makes better answers than the model had before at any "
+    "temperature",
+    source=Source("a vendor's article on scaling", "post-training scaling"),
+    published="improves",
+    criterion="each method at its best of four decodings (temperature 1, 0.7, 0.5, greedy) is "
+    "right at least 0.03 "
+    "more often than the reference at its best, in each of three seeds; partly if that holds "
+    "for some methods",
+    holds=lambda m: min(map(min, m.values())) >= 0.03,
+    partly=lambda m: max(map(min, m.values())) >= 0.03,
+)
+claims.expect(
+    "F21",
+    "labels by a model teach as much as labels by those who know",
+    source=Source(
+        "Lee et al. 2023, RLAIF vs. RLHF", "abstract", "https://arxiv.org/abs/2309.00267"
+    ),
+    published="on par",
+    criterion="DPO from the assistant's own labels is, at its best of four decodings, on "
+    "average of three seeds "
+    "at most 0.02 less often right than DPO from the grader's; partly if in each seed it is "
+    "better than the reference at its best by 0.02",
+    holds=lambda m: m["own"] >= m["grader"] - 0.02,
+    partly=lambda m: m["least"] >= 0.02,
+)
+claims.expect(
+    "F7",
+    "reinforcement learning maximises the reward, also a flawed one: proxy up, truth up and then down",
+    source=GAO,
+    published="truth rises, then falls with √KL",
+    criterion="in each of three seeds the proxy rises by 0.5, the share of right answers "
+    "(means of five steps) "
+    "first rises by 0.05 and ends 0.1 below its start; partly if only proxy and end",
+    holds=lambda m: min(m["proxy"]) >= 0.5 and min(m["peak"]) >= 0.05 and max(m["end"]) <= -0.1,
+    partly=lambda m: min(m["proxy"]) >= 0.5 and max(m["end"]) <= -0.1,
+)
+claims.expect(
+    "F23",
+    "at an equal distance from the reference, a leash gives no more truth than stopping early",
+    source=Source(
+        "Gao, Schulman & Hilton 2023, Scaling Laws for Reward Model Overoptimization",
+        "on the KL penalty",
+        "https://arxiv.org/abs/2210.10760",
+    ),
+    published="no more",
+    criterion="between 1.5 and 5 nats the runs on a leash of 0.1 are right at most 0.05 more "
+    "often than free ones, "
+    "three seeds each",
+    holds=lambda m: m <= 0.05,
+)
+claims.expect(
+    "F8",
+    "choosing the best of n answers by a learnt reward improves answers without any change of weights",
+    source=Source("a vendor's article on scaling", "test-time scaling"),
+    published="rises with n",
+    criterion="with each of three reward models some n gives at least 0.02 more right answers "
+    "than the assistant "
+    "at its best of four decodings; partly if only more than one answer at temperature 1",
+    holds=lambda m: min(m["over best"]) >= 0.02,
+    partly=lambda m: min(m["over one"]) >= 0.02,
+)
+claims.expect(
+    "F22",
+    "a reward on the final answer alone teaches a model to write its steps",
+    source=Source("DeepSeek-AI 2025, DeepSeek-R1", "abstract", "https://arxiv.org/abs/2501.12948"),
+    published="improves",
+    criterion="in each of three models, right answers rise by 0.1 at the best of four "
+    "decodings or to above 0.95, and "
+    "the share with every step right rises with them, within 0.05; partly if only at "
+    "temperature 1",
+    holds=lambda m: all(
+        (a >= b + 0.1 or a > 0.95) and a > b and steps >= a - 0.05
+        for b, a, steps in zip(m["before"], m["after"], m["steps"], strict=True)
+    ),
+    partly=lambda m: min(m["at 1"]) >= 0.1,
+)
+claims.criteria()
+
+# %% [markdown]
+# ## What a temperature gives for nothing
+#
+# **Question.** Before you train anything: how good is the assistant at a *lower temperature*? It costs nothing. A **baseline** is what a method must beat to be worth its price, and this is the baseline of the whole lesson. Beside what is right we measure variety: how often a second draw says something new.
+
+# %% tags=["display"]
+# @title Predict: how much is temperature alone worth?
+predict(
+    "preferences.temperature",
+    "At temperature 1 the assistant is right in about 0.6 of the questions. At its best of "
+    "temperature 0.7, 0.5 and greedy it is right in …",
+    {"under 0.7": (0, 0.7), "0.7 to 0.8": (0.7, 0.8), "over 0.8": (0.8, 1.01)},
+)
 
 # %%
-helper = pretrained.assistant()
-print(f"{helper.config.vocab_size} tokens")
+base = preferences.measured(helper, helper, test)
+
+
+# %% tags=["display"]
+# @title Measured: the assistant at four decodings
+def table(rows):
+    """A line for each model: right answers, variety and KL."""
+    print(
+        f"{'':<26}"
+        + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES)
+        + "    KL"
+    )
+    for name, found in rows.items():
+        cells = [
+            f"{found['right'][str(t)]:.2f} ({found['variety'][str(t)]:.2f})" for t in TEMPERATURES
+        ]
+        print(f"{name:<26}" + "".join(f"{cell:>14}" for cell in cells) + f"  {found['kl']:4.1f}")
+
+
+def best_of(found):
+    return max(found["right"].values())
+
+
+table({"the assistant": base})
+print("right answers, variety in brackets; KL from the assistant in nats, at temperature 1")
+assert best_of(base) > base["right"]["1.0"] + 0.1
+assert base["variety"]["0.5"] > 0.7 * base["variety"]["1.0"]
+reveal("preferences.temperature", best_of(base), ".2f")
 
 # %% [markdown]
+# A temperature of 0.5 gives most of it, and most draws still differ. A method that lifts right answers *at temperature 1* may have done no more than this. So from now on every method is measured at all four decodings.
+#
 # ## Which answer is better?
 #
-# **Question.** For many tasks nobody can write down *the* right answer. But people can say which of two answers they prefer. Can a model learn from that?
-#
-# Our example is the task *continue*: write a sentence that may follow in the story. There are many right answers. We draw four from the assistant, at temperature 1. The mark is the grader's.
+# **Question.** Can a model learn from comparisons alone? A **preference pair** is two answers to one prompt, one of them preferred. Who prefers? In **RLHF**, reinforcement learning from human feedback, it is people. In **RLAIF** it is a model. Here a program decides that knows the truth, and later the assistant itself.
 
 # %%
-asked = preferences.Questions.draw(preferences.MADE_FROM, 1200)
-shown = asked.tasks[0][0]
-four = preferences.sample_answers(
-    helper, asked.prompts[0][:1], 4, preferences.N_NEW, END_OF_TURN, generator(1)
-)[0]
-print("…", shown.user[-110:])
-for text in map(preferences.text_of, four):
-    print("   right" if grade(shown, text) else "   wrong", " ", text)
+pairs = preferences.stored_pairs("seen", TAUGHT)
+unseen = preferences.stored_pairs("unseen")
+for ids, mask in ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask)):
+    print(text_of(ids[0][mask[0]]))
+print(len(pairs), "pairs to learn from,", len(unseen), "to test on; the right answer first")
+
 
 # %% [markdown]
-# ### Pairs
+# They were drawn from the assistant once, and stored, because another processor would draw others. Each is a right and a wrong answer of four to one question.
 #
-# A **pair** is a prompt with two answers, one preferred. We let the assistant answer each question four times and keep a right and a wrong answer.
-#
-# Who prefers? If people do, the method is called **RLHF**, reinforcement learning from *human* feedback. If another model does, **RLAIF**. Here a program does that knows the truth. That is neither, and better than both: it does not err.
-
-# %%
-fresh = preferences.make_pairs(helper, preferences.Questions.draw(305, 400), 60, generator(1))
-print(len(fresh), "pairs drawn here and now")
-
-# %% [markdown]
-# These are yours alone. Two processors round the last digit of a probability differently. Sooner or later that is another word, then another answer, another judge, another policy. So the pairs that we learn from were drawn once, in the same way, and are stored (`tools/train_preferences.py`). Yours are the test that the stored ones are like any others.
-
-# %%
-pairs, unseen = (
-    preferences.stored_pairs("seen", preferences.FEW),
-    preferences.stored_pairs("unseen"),
-)
-good, bad = (
-    ids[0][mask[0]]
-    for ids, mask in ((pairs.chosen, pairs.chosen_mask), (pairs.rejected, pairs.rejected_mask))
-)
-print(
-    len(pairs),
-    "pairs. The first: preferred",
-    repr(preferences.text_of(good)),
-    "to",
-    repr(preferences.text_of(bad)),
-)
-
-# %% [markdown]
 # ### A model of the one who prefers
 #
-# A **reward model** gives each answer *a* one number, its **reward** r(*a*). The Bradley–Terry model turns two rewards into the chance that *a* is preferred to *b*:
+# A **reward model** gives each answer *a* one number, its reward r(*a*). The Bradley–Terry model turns two of them into the chance that *a* is preferred to *b*:
 #
-# > P(*a* is preferred to *b*) = σ(r(*a*) − r(*b*)), where σ(*x*) = 1 / (1 + e⁻ˣ) is the sigmoid
+# > P(*a* is preferred to *b*) = σ(r(*a*) − r(*b*)), with the sigmoid σ(*x*) = 1 / (1 + e⁻ˣ)
 #
-# Only the difference counts.
+# Training makes the observed preferences likely.
 #
-# Training makes the preferences that were observed likely: the loss is −log P, averaged over the pairs.
+# ### Exercise 1 · the loss of a reward model
 #
-# Ours is cheap. It is the assistant itself, frozen, with a new head that reads one number off the last token of the answer: 128 weights to fit.
+# Some rewards are far apart. Your loss must stay finite.
+#
+# *Difficulty 1 of 3 · 6 minutes*
 
-# %%
-judge = preferences.RewardModel(helper)
-features, held = preferences.features(judge, pairs), preferences.features(judge, unseen)
-preferences.fit_head(judge, *features)
-same = torch.cosine_similarity(
-    judge.head.weight[0], torch.tensor(preferences.recorded()["heads"]["few"]), dim=0
-)
-print(f"cosine with the head in the record: {same:.2f}")
-assert same > 0.999
+# %% tags=["exercise"]
+def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """Minus the log-probability of all preferences, if P(a is preferred to b) = sigmoid(r(a) -
+    r(b)); the mean, in nats.
+
+    Only differences count: adding a number to all rewards changes nothing.
+    Shapes: rewards of the preferred and of the rejected answers, (B,) each -> ().
+    Source: Bradley & Terry 1952; Ouyang et al. 2022 (InstructGPT), equation 1.
+
+    >>> bradley_terry_loss(torch.tensor([2.0, 1.0]), torch.tensor([2.0, -500.0]))  # log 2 and 0
+    tensor(0.3466)
+    """
+    ...
+
+
+# %% tags=["check"]
+bradley_terry_loss = check("preferences.bradley_terry_loss", bradley_terry_loss)
+# hint("preferences.bradley_terry_loss")
+# solution("preferences.bradley_terry_loss")
 
 # %% [markdown]
-# **Predict.** On its 100 pairs it should do well. And on pairs that it has not seen? 50 % would be a coin.
+# Ours is cheap: the assistant itself, frozen, with a new head that reads one number off the answer's last token. Your loss fits its 128 weights, to 100 pairs.
 
 # %%
-gaps = {
-    name: judge.head(right - wrong)[:, 0].detach()
-    for name, (right, wrong) in (("seen", features), ("unseen", held))
-}
-fig, ax = subplots(figsize=(8, 3.4))
-for name, color in (("seen", "sky"), ("unseen", "orange")):
-    share = (gaps[name] > 0).float().mean().item()
-    weights = np.full(len(gaps[name]), 1 / len(gaps[name]))
-    ax.hist(
-        gaps[name],
-        bins=24,
-        range=(-4, 4),
-        weights=weights,
-        alpha=0.6,
-        color=COLORS[color],
-        label=f"{name} pairs: right in {share:.0%}",
-    )
-ax.axvline(0, color="black", lw=1)
-ax.set(xlabel="reward of the right answer minus reward of the wrong one", ylabel="share of pairs")
-ax.legend(loc="upper left")
-right_on = {name: (gap > 0).float().mean().item() for name, gap in gaps.items()}
-assert right_on["seen"] > 0.9 and right_on["unseen"] < 0.7
-assert abs(preferences.reward_accuracy(judge, fresh) - right_on["unseen"]) < 4 * math.sqrt(
-    0.25 / len(fresh)
+judge = RewardModel(helper)
+right, wrong = preferences.features(judge, pairs[:FEW])  # (100, d_model) each
+preferences.fit_head(judge, right, wrong, loss_fn=bradley_terry_loss)
+stored = torch.tensor(preferences.recorded()["heads"]["few"])
+alike = torch.cosine_similarity(judge.head.weight[0], stored, dim=0)
+print(f"cosine with the recorded head: {alike:.2f}")
+
+# %% [markdown]
+# **A cheaper judge.** The assistant has an opinion already: which of the two answers does it find *likelier*? That needs no pair and no training.
+
+# %%
+own, agrees = preferences.own_labels(helper, unseen)
+labels = preferences.own_labels(helper, pairs)[0]  # the same pairs, labelled by the assistant
+
+# %% tags=["display"]
+# @title Predict: who knows better?
+predict(
+    "preferences.judges",
+    "Which judge agrees most often with the grader, on pairs that it has not seen?",
+    ["a head fitted to 100 pairs", "a head fitted to 600 pairs", "the assistant's own probability"],
 )
+
+# %% tags=["display"]
+# @title Measured: agreement with the grader on 300 unseen pairs
+record = preferences.recorded()
+n = len(unseen)
+shares = {"100 pairs, yours": preferences.reward_accuracy(judge, unseen)}
+shares |= {f"100 others, {k}": record["accuracy"][k]["unseen"] for k in ("second", "third")}
+shares |= {
+    "600 pairs": record["accuracy"]["many"]["unseen"],
+    "own probability": agrees.float().mean().item(),
+}
+seen_share = preferences.reward_accuracy(judge, pairs[:FEW])
+fig, ax = subplots(figsize=(9, 3.2))
+bounds = {}
+for y, (name, share) in enumerate(shares.items()):
+    bounds[name] = count_interval(round(share * n), n)
+    ax.plot(bounds[name], [y, y], color=COLORS["blue"], linewidth=3)
+    ax.plot(share, y, "o", color=COLORS["blue"], markersize=9)
+    print(f"{name:<24}{share:.2f}, interval {bounds[name][0]:.2f} to {bounds[name][1]:.2f}")
+ax.axvline(0.5, color="black", linestyle=":")
+ax.set(
+    yticks=range(len(shares)),
+    yticklabels=shares,
+    xlim=(0.4, 1),
+    ylim=(4.5, -0.5),
+    xlabel="agreement with the grader (dotted: a coin)",
+)
+assert torch.cosine_similarity(judge.head.weight[0], stored, dim=0) > 0.999
+assert seen_share > 0.95 and max(shares[k] for k in list(shares)[:3]) < shares["600 pairs"]
+assert bounds["own probability"][0] > bounds["600 pairs"][1]
 show(
     fig,
-    "Reward differences: positive on nearly all seen pairs, on unseen pairs on both sides of 0.",
+    f"The head knows {seen_share:.2f} of its own pairs and {shares['100 pairs, yours']:.2f} of "
+    f"unseen ones; 600 pairs give {shares['600 pairs']:.2f}, the assistant's own probability "
+    f"{shares['own probability']:.2f}.",
 )
-
-# %% [markdown]
-# It knows its examples by heart and is little better than a coin on others. More pairs help. The record has the same head fitted to 600 pairs, and 300 unseen pairs to test both.
-
-# %%
-pref = preferences.recorded()
-for row in pref["accuracy"].values():
-    print(f"{row['pairs']} pairs: right on {row['seen']:.0%} of them, {row['unseen']:.0%} of new ones")
+reveal("preferences.judges", "the assistant's own probability")
 
 
 # %% [markdown]
-# Keep both. The one from 100 pairs we call the **flawed judge**. You will see what happens to those who please it.
+# The head from 100 pairs knows its examples by heart and is little better than a coin on others; we call it the *flawed judge*. The assistant's own probability is the best judge here. Be careful, though: learning to prefer what you find likely anyway sounds like something that you have seen above.
 #
-# ### Without a reward model: DPO
+# ## Without a reward model: DPO
 #
 # **Question.** Do you need the reward model at all?
 #
-# Write π for the model in training, the **policy**, and π₀ for the **reference**, the fixed model that it starts from. Suppose you want much reward, but not far from π₀. The best policy is known:
+# In this field the **policy** π is the model in training, and the **reference model** π₀ is the fixed one that it starts from. Suppose you want much reward, but pay β for each nat of KL from the reference. The best policy is known:
 #
-# > π(*a*) = π₀(*a*) · exp(r(*a*) / β) / *Z*
+# > π(*a*) = π₀(*a*) · exp(r(*a*) / β) / *Z*, where *Z* makes the sum 1
 #
-# β > 0 says how tight the leash is, and *Z* makes the sum 1. Solve for the reward: r(*a*) = β · log(π(*a*) / π₀(*a*)) + β · log *Z*. In a difference of two rewards *Z* drops out.
+# Solve for the reward: r(*a*) = β · log(π(*a*) / π₀(*a*)) + β · log *Z*. In a difference of two rewards *Z* drops out. So a policy *is* a reward model. Put it into Bradley–Terry, and you train it on pairs directly: that is **direct preference optimisation** (DPO), a loss on pairs that needs no reward model.
 #
-# So the policy *is* a reward model, an implicit one. Put it into Bradley–Terry, and you can train the policy on the pairs directly. This is **direct preference optimisation**, DPO:
+# ### Exercise 2 · the DPO loss
 #
-# > loss = −log σ( β · [ log π(*a*)/π₀(*a*) − log π(*b*)/π₀(*b*) ] ), with *a* preferred to *b*
-#
-# ### Exercise 1 · the DPO loss
+# You get the log-probabilities of whole answers.
 #
 # *Difficulty 2 of 3 · 10 minutes*
-#
-# You get the log-probabilities of whole answers. Beware of the logarithm of a sigmoid: for log-probabilities far apart the sigmoid is 0 in float32, and its logarithm is not a number you can train with.
 
 # %% tags=["exercise"]
-def dpo_loss(policy_chosen: Tensor, policy_rejected: Tensor, reference_chosen: Tensor,
-             reference_rejected: Tensor, beta: float) -> Tensor:
+def dpo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    beta: float,
+) -> Tensor:
     """The loss of direct preference optimisation: minus the log-probability of the preferences.
 
     It is the Bradley–Terry loss of the implicit reward beta · log(policy / reference).
@@ -223,99 +406,154 @@ dpo_loss = check("preferences.dpo_loss", dpo_loss)
 # solution("preferences.dpo_loss")
 
 # %% [markdown]
-# The course's tests compare this loss and its gradient with what the library `trl` computes, where it is installed.
-#
-# **Does it do what the formula promises?** Take five answers with known rewards and a policy that is just five numbers. 20,000 pairs are drawn, and Bradley and Terry's chance decides each. **Predict** what β = 0.5 and β = 2 do to the best answer.
+# **Does it reach the closed form?** Five answers; the policy is five numbers. 4,000 pairs are drawn, and Bradley and Terry's chance decides each.
 
 # %%
-reward = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0])
 log_pi_0 = torch.tensor([0.4, 0.3, 0.15, 0.1, 0.05]).log()
-dice = generator(0)
-first, second = torch.randint(5, (2, 20_000), generator=dice)
-wins = torch.rand(20_000, generator=dice) < torch.sigmoid(reward[first] - reward[second])
-chosen, rejected = torch.where(wins, first, second), torch.where(wins, second, first)
 
 
-def tabular_dpo(beta):
+def five_answers(reward, beta):
+    """Train five logits by your DPO loss: the probabilities (5,)."""
+    a, b = torch.randint(5, (2, 4000), generator=generator(0))
+    wins = torch.rand(4000, generator=generator(1)) < torch.sigmoid(reward[a] - reward[b])
+    good, bad = torch.where(wins, a, b), torch.where(wins, b, a)
     theta = torch.zeros(5, requires_grad=True)
     optimizer = torch.optim.Adam([theta], 0.05)
-    for _ in range(300):
+    for _ in range(200):
         log_pi = theta.log_softmax(0)
-        loss = dpo_loss(
-            log_pi[chosen], log_pi[rejected], log_pi_0[chosen], log_pi_0[rejected], beta
-        )
+        loss = dpo_loss(log_pi[good], log_pi[bad], log_pi_0[good], log_pi_0[bad], beta)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return theta.detach().softmax(0)
 
 
-# %% [markdown]
-# Beside the result we draw the closed form.
+# %% tags=["display"]
+# @title Predict: what if the model rewards what it finds likely?
+predict(
+    "preferences.leash",
+    "Let the reward be the reference's own log-probability, r = log π₀, and β = 1. The best "
+    "policy is then …",
+    ["the reference itself", "the reference at temperature 0.5", "always the likeliest answer"],
+)
 
-# %%
-fig, axes = subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
-for ax, beta in zip(axes, (0.5, 2.0), strict=True):
-    closed, fitted = (log_pi_0 + reward / beta).softmax(0), tabular_dpo(beta)
-    ax.bar(torch.arange(5) - 0.25, log_pi_0.exp(), 0.25, color=COLORS["sky"], label="reference π₀")
-    ax.bar(torch.arange(5), closed, 0.25, color=COLORS["blue"], label="closed form")
-    ax.bar(torch.arange(5) + 0.25, fitted, 0.25, color=COLORS["orange"], label="trained by DPO")
-    ax.set(title=f"β = {beta}", xlabel="reward", xticks=range(5), xticklabels=reward.tolist())
-    torch.testing.assert_close(fitted, closed, atol=0.03, rtol=0)
-axes[0].set_ylabel("probability")
-axes[1].legend()
-show(fig, "DPO reaches the closed form; with β 0.5 the best answer leads, with 2 the reference does.")
+# %% tags=["display"]
+# @title A view: the leash β, with a reward from outside and with the model's own
+REWARDS = {"from outside": torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0]), "own log-probability": log_pi_0}
+
+
+def leash_view(reward, beta):
+    r = REWARDS[reward]
+    closed = (log_pi_0 + r / beta).softmax(0)
+    fitted = five_answers(r, beta)
+    T = beta / (1 + beta)
+    fig, ax = subplots(figsize=(9, 3.4))
+    spots = torch.arange(5)
+    for aside, values, color, name in (
+        (-0.3, log_pi_0.exp(), "sky", "reference"),
+        (-0.1, (log_pi_0 / T).softmax(0), "green", f"reference at T = {T:.2f}"),
+        (0.1, closed, "blue", "closed form"),
+        (0.3, fitted, "orange", "trained by your DPO"),
+    ):
+        ax.bar(spots + aside, values, 0.2, color=COLORS[color], label=name)
+    ax.set(
+        xticks=range(5),
+        xticklabels=[f"{x:.1f}" for x in r.tolist()],
+        xlabel="reward of the answer",
+        ylabel="probability",
+        ylim=(0, 1.05),
+    )
+    ax.legend()
+    torch.testing.assert_close(fitted, closed, atol=0.08, rtol=0)
+    if reward != "from outside":
+        torch.testing.assert_close((log_pi_0 / T).softmax(0), closed)
+    return Picture(
+        fig,
+        f"Reward {reward}, β = {beta}: the likeliest answer has {closed.max():.2f}, "
+        f"trained {fitted.max():.2f}; under the reference it has 0.40.",
+    )
+
+
+explore(
+    leash_view,
+    reward=widgets.ToggleButtons(
+        options=list(REWARDS), value="own log-probability", description="reward"
+    ),
+    beta=widgets.SelectionSlider(options=[0.5, 1.0, 2.0, 4.0], value=1.0, description="leash β"),
+)
+reveal("preferences.leash", "the reference at temperature 0.5")
 
 # %% [markdown]
-# DPO found the closed form, and it never saw a reward. A small β lets go of the reference; a large one holds it.
+# With its own log-probability as reward the best policy is π₀^(1 + 1/β): the reference at temperature β / (1 + β). There the leash *is* a temperature in disguise. A reward from outside moves probability to other answers, and no temperature does that.
 #
-# **And the assistant?** The record trains all weights on the 600 pairs. First live, on our 100 pairs: ten steps of 16 pairs, about 10 seconds (with a GPU, as many as in the record). The first loss must be log 2. Why?
+# **Now the assistant.** 24 steps of 16 pairs, with the grader's labels; some 15 seconds. At the start the loss must be log 2: policy and reference are one model, so both answers have implicit reward 0.
 
 # %%
-dpo_runs = [run for run in pref["runs"] if run["method"] == "dpo"]
-DPO_STEPS = pick(cpu=10, gpu=len(dpo_runs[0]["losses"]))
-live = preferences.train_dpo(preferences.copy_of(helper), helper, pairs, DPO_STEPS, beta=0.1)
-print(f"first loss {live.losses[0]:.4f} = log 2, the last three on average lower:",
-      sum(live.losses[-3:]) / 3 < live.losses[0] - 0.01)
-assert abs(live.losses[0] - math.log(2)) < 1e-4 and sum(live.losses[-3:]) / 3 < live.losses[0] - 0.01
+dpo_policy = preferences.copy_of(helper)
+history = preferences.train_dpo(
+    dpo_policy, helper, pairs, STEPS, beta=0.1, seed=3, loss_fn=dpo_loss, progress=False
+)
+by_dpo = preferences.measured(dpo_policy.eval(), helper, test)
+moved = [(after - before).mean() for after, before in
+         zip(pairs[:100].log_probs(dpo_policy), pairs[:100].log_probs(helper), strict=True)]
+
+# %% tags=["display"]
+# @title Measured: your DPO, and three recorded seeds
+METHODS = preferences.methods()
+
+
+def check_spread(name, live):
+    """The live run must lie where the recorded seeds do."""
+    for t in ("1.0", "0.0"):
+        spread = [run["right"][t] for run in METHODS[name]]
+        assert min(spread) - 0.12 < live["right"][t] < max(spread) + 0.12, (name, t, live, spread)
+
+
+check_spread("DPO", by_dpo)
+table({"the assistant": base, "DPO, yours": by_dpo})
+print(
+    f"first loss {history.losses[0]:.2f}, that is log 2; preferred answers {moved[0]:+.1f} nats, "
+    f"rejected {moved[1]:+.1f}"
+)
+assert abs(history.losses[0] - np.log(2)) < 1e-3 and moved[1] < moved[0] - 1
+assert by_dpo["right"]["1.0"] > base["right"]["1.0"] + 0.03
 
 # %% [markdown]
-# At the start policy and reference are the same model, so the implicit rewards are 0 and both answers equally good.
+# The loss asks for a difference only. It was won by making the rejected answers less likely, much more than by making the preferred ones likelier.
 #
-# Now the record. For both values of β: the share of right answers before and after, and how far the log-probabilities of the pairs' answers moved. **Predict**: the preferred answers become likelier, of course. Do they?
-
-# %%
-before = pref["before"]
-print(f"the assistant:   {before['truth']:.2f} right, {before['greedy']:.2f} greedy")
-for run in dpo_runs:
-    after, moved = run["after"], run["moved"]
-    print(f"DPO, beta {run['beta']}:  {after['truth']:.2f} right, {after['greedy']:.2f} greedy; "
-          f"preferred {moved['chosen']:+.1f}, rejected {moved['rejected']:+.1f} nats")
-
-# %% [markdown]
-# More answers are right, and the rejected ones have become much less likely. But look at the preferred ones: they are *less* likely than before, too. The loss asks for the difference alone, and pushing both down, one of them harder, is an easy way to get it. The probability goes to answers that are in no pair.
-
-# %%
-dpo_loose = min(dpo_runs, key=lambda run: run["beta"])
-assert all(run["after"]["truth"] > pref["before"]["truth"] + 0.02 for run in dpo_runs)
-assert dpo_loose["moved"]["rejected"] < dpo_loose["moved"]["chosen"] < 0
-print("different answers:", *(f"{x['distinct']:.0%}" for x in (pref["before"], dpo_loose["after"])))
-
-
-# %% [markdown]
 # ## Learning from a reward
 #
-# **Question.** A program can say for any answer whether it is right. That is a **verifiable reward**: 1 or 0. Can the assistant learn from it, without a single example of how to do better?
+# **Question.** A program can say of any answer whether it is right: a **verifiable reward** is one that a program can check. Can the assistant learn from that, without one example of a better answer? In **reinforcement learning** a model learns from rewards for what it tried itself.
+
+# %% tags=["display"]
+# @title The loop: draw, reward, compare, push
+d = Diagram()
+policy_box = d.box("policy π", 0, 0, width=2.4, color="sky")
+answers_box = d.box("k answers", 4.4, 0, width=2.6, color="sky")
+reward_box = d.box("reward of each", 9.2, 0, width=3.2, color="green")
+advantage_box = d.box("advantage", 13.8, 0, width=2.6, color="orange")
+reference_box = d.box("reference π₀", 4.4, -2.2, width=2.8, color="purple")
+loss_box = d.box("ratio, clip: the loss", 9.2, 2.2, width=4.2, color="orange")
+d.arrow(policy_box, answers_box)
+d.arrow(answers_box, reward_box)
+d.arrow(reward_box, advantage_box)
+d.arrow(reference_box, reward_box, "leash")
+d.arrow(advantage_box, loss_box)
+d.arrow(loss_box, policy_box)
+d.picture(
+    "The policy draws k answers to a prompt; each gets a reward, less the leash to the reference; "
+    "compared within the group it becomes an advantage; the loss with ratio and clip changes the policy."
+)
+
+
+# %% [markdown]
+# REINFORCE follows the gradient of *weight* · log π(answer). With the reward alone as weight every right answer is pushed up and nothing down. Better than what? Better than the *other answers to the same prompt*: that difference is the **advantage** of an answer.
 #
-# The loop of **reinforcement learning**: draw answers from the policy itself, reward them, make the better ones likelier, and again. The update is REINFORCE: follow the gradient of *weight* · log π(answer).
+# ### Exercise 3 · the advantage
 #
-# What is the weight? With the reward alone, every right answer is pushed up and nothing is pushed down. It helps to ask: better than what? Better than the *other answers to the same prompt*. That difference is the **advantage**.
-#
-# ### Exercise 2 · the advantage
+# A baseline that holds the answer's own reward would shrink its own gradient. So compare with the others only.
 #
 # *Difficulty 2 of 3 · 8 minutes*
-#
-# Compare each answer with the mean of the others, not with the mean of all: a baseline that holds the answer's own reward would shrink its own gradient.
 
 # %% tags=["exercise"]
 def advantages(rewards: Tensor) -> Tensor:
@@ -338,11 +576,9 @@ advantages = check("preferences.advantages", advantages)
 # solution("preferences.advantages")
 
 # %% [markdown]
-# ### The leash
+# ### Exercise 4 · the reward on a leash
 #
-# A policy that only chases reward forgets how it used to talk. So it pays for going away from the reference: β for each nat by which an answer has become likelier. On average over its own answers that price is β · KL(π‖π₀), the divergence of lesson 07. Here β weighs reward against nats.
-#
-# ### Exercise 3 · the reward on a leash
+# Who only chases reward forgets how it used to talk. So each answer pays β for each nat by which it has become likelier than under the reference. On average over the policy's own answers that is β · KL(π‖π₀).
 #
 # *Difficulty 1 of 3 · 6 minutes*
 
@@ -373,404 +609,668 @@ leashed_reward = check("preferences.leashed_reward", leashed_reward)
 # solution("preferences.leashed_reward")
 
 # %% [markdown]
-# **A first run.** No leash, the grader as reward, 8 prompts with 8 answers each in a step. 20 steps take about 15 seconds (in the gpu profile it is the record's 50). **Predict** the share of right answers after those steps; it starts at about 0.6.
+# **GRPO**, group relative policy optimisation, is the form that trains today's reasoning models. It divides the advantage by the group's spread. It also takes several steps on the same answers, for drawing is what costs. But after the first step they are another policy's answers. The **probability ratio** of a token is how much likelier it is now than when it was drawn. PPO, the older method, *clips* it: beyond 1 ± 0.2 a further step earns nothing.
+#
+# ### Exercise 5 · the clipped loss
+#
+# Mind the case in which the advantage is negative.
+#
+# *Difficulty 3 of 3 · 14 minutes*
+
+# %% tags=["exercise"]
+def clipped_loss(
+    log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor, mask: Tensor, clip: float = 0.2
+) -> Tensor:
+    """The loss of PPO and GRPO: minus the mean over answers of the mean over their tokens of
+    min(ratio · advantage, clipped ratio · advantage).
+
+    The ratio is exp(log_probs - old_log_probs): how much likelier a token is than when it was
+    drawn. The clipped ratio is cut to the range 1 - clip to 1 + clip. All tokens of an answer have
+    its advantage. Only tokens that the mask marks count; each answer has one at least.
+    Shapes: log_probs, old_log_probs and mask (B, k, A), advantage (B, k) -> ().
+    Raises: ValueError unless clip > 0.
+    Source: Schulman et al. 2017 (PPO), equation 7; Shao et al. 2024 (DeepSeekMath), equation 3,
+    without its leash.
+
+    >>> old = torch.zeros(1, 2, 1)
+    >>> new = torch.tensor([[[1.5], [1.1]]]).log()  # the ratios are 1.5, which is cut, and 1.1
+    >>> clipped_loss(new, old, torch.ones(1, 2), torch.ones(1, 2, 1).bool())
+    tensor(-1.1500)
+    """
+    ...
+
+
+# %% tags=["check"]
+clipped_loss = check("preferences.clipped_loss", clipped_loss)
+# hint("preferences.clipped_loss")
+# solution("preferences.clipped_loss")
+
+# %% [markdown]
+# GRPO's advantage is yours with another mean, divided by the group's spread:
 
 # %%
-rl_policy, questions = preferences.copy_of(helper), preferences.Questions.draw(202, 1500)
-verified = [run for run in pref["runs"] if run["method"] == "verified"]
-RL_STEPS = pick(cpu=20, gpu=len(verified[0]["truth"]))
-bar = progress(range(RL_STEPS + 1), "steps")
-first_steps = preferences.polish(
-    rl_policy, helper, questions, RL_STEPS, on_step=lambda row: next(bar) < 0
-)
-early, late = (
-    np.mean(first_steps["truth"][:10]),
-    np.mean(first_steps["truth"][-10:]),
-)  # 640 answers each
-expected = np.mean(verified[0]["truth"][RL_STEPS - 10 : RL_STEPS])
-print(f"it rises: {late > early + 0.05};  as in the record: {abs(late - expected) < 0.1}")
-assert late > early + 0.05 and abs(late - expected) < 0.1
+def group_advantages(rewards):
+    """Your advantages, from the mean of all k instead of the others, in units of the spread."""
+    k = rewards.size(-1)
+    return advantages(rewards) * (k - 1) / k / (rewards.std(-1, keepdim=True) + 1e-4)
 
 
 # %% [markdown]
-# Nobody showed it a better answer; it found them among its own. The record has 50 steps, with three leashes. The right picture counts how many *different* answers there are among the 64 of a step.
+# Two tries: a group with one right answer of four, and a token with ratio 1.5.
 
 # %%
+print(group_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]])).numpy().round(2))
+ratio, one = torch.tensor([[[1.5]]], requires_grad=True), torch.ones(1, 1, 1)
+for sign in (1.0, -1.0):
+    loss = clipped_loss(ratio.log(), one.log(), sign * one[..., 0], one.bool())
+    print(f"advantage {sign:+.0f}: gradient {torch.autograd.grad(loss, ratio)[0].item():+.1f}")
+
+# %% [markdown]
+# A good token that is already 1.5 times likelier is left alone. A bad one is pushed down with full force: the clip takes away a reward for going further, never a correction.
+#
+# **Train.** 8 prompts with 8 answers each in a step, two passes over them, 24 steps; some 15 seconds. No leash: β is 0.
+
+# %% tags=["display"]
+# @title Predict: what does GRPO reach?
+predict(
+    "preferences.grpo",
+    "After 24 steps, right answers at temperature 1 (0.6 before) are …",
+    {"under 0.7": (0, 0.7), "0.7 to 0.8": (0.7, 0.8), "over 0.8": (0.8, 1.01)},
+)
+
+# %%
+asked = Questions.draw(202, 1500)
+GRPO = dict(weigh=group_advantages, leash=leashed_reward, objective=clipped_loss, passes=2)
+grpo_policy = preferences.copy_of(helper)
+steps = preferences.polish(grpo_policy, helper, asked, STEPS, beta=0.0, seed=3, **GRPO)
+by_grpo = preferences.measured(grpo_policy.eval(), helper, test)
+
+
+# %% tags=["display"]
+# @title Measured: right answers and variety, step by step
 def smooth(values, n=5):
     """The mean of n steps in a row."""
     return np.convolve(values, np.ones(n) / n, mode="valid")
 
 
+check_spread("GRPO", by_grpo)
+fig, axes = subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
+for ax, key, name in zip(
+    axes, ("truth", "distinct"), ("right answers", "different answers"), strict=True
+):
+    ax.plot(smooth(steps[key]), color=COLORS["vermillion"])
+    ax.set(xlabel="step (means of five)", ylabel=f"share of {name}", ylim=(0, 1.02))
+table({"the assistant": base, "DPO, yours": by_dpo, "GRPO, yours": by_grpo})
+assert np.mean(steps["truth"][-5:]) > np.mean(steps["truth"][:5]) + 0.1
+assert np.mean(steps["distinct"][-5:]) < np.mean(steps["distinct"][:5]) - 0.1
+show(
+    fig,
+    f"Right answers rise from {np.mean(steps['truth'][:5]):.2f} to {np.mean(steps['truth'][-5:]):.2f} "
+    f"while different ones fall from {np.mean(steps['distinct'][:5]):.2f} to "
+    f"{np.mean(steps['distinct'][-5:]):.2f}.",
+)
+reveal("preferences.grpo", by_grpo["right"]["1.0"], ".2f")
+
 # %% [markdown]
-# One step is 64 answers, so a curve is noisy; we draw means of five steps.
+# What does it say? Four answers to each of six stories:
 
 # %%
-fig, axes = subplots(1, 2, figsize=(9.5, 3.4))
-for run, color in zip(verified, ("vermillion", "orange", "blue"), strict=True):
-    for ax, key in zip(axes, ("truth", "distinct"), strict=True):
-        ax.plot(smooth(run[key]), color=COLORS[color], label=f"β = {run['beta']}")
-axes[0].set(xlabel="step", ylabel="share of right answers", ylim=(0, 1.02))
-axes[1].set(xlabel="step", ylabel="share of different answers", ylim=(0, 1.02))
-axes[0].legend(loc="lower right")
-assert np.mean(verified[0]["truth"][-10:]) > 0.85 > pref["before"]["truth"]
-assert np.mean(verified[0]["distinct"][-10:]) < np.mean(verified[-1]["distinct"][-10:])
-show(fig, "Right answers rise with every leash; their variety falls, most of all without a leash.")
+said = preferences.sample_answers(grpo_policy, test.prompts[0][:6], 4, N_NEW, END_OF_TURN, generator(1))
+for text, count in Counter(map(text_of, said.flatten(0, 1))).most_common(4):
+    print(f"{count:>2} of 24: {text}")
 
 # %% [markdown]
-# What does the best of them say now? These are its answers to four different stories.
-
-# %%
-for text, count in Counter(verified[0]["texts"]).most_common():
-    print(f"{count} of {len(verified[0]['texts'])} times: {text}")
-after = verified[0]["after"]
-print(f"\n{after['truth']:.2f} right, {after['kl']:.1f} nats from the assistant")
-
-# %% [markdown]
-# Nearly all of it is right, and nearly all of it is the same: *They went to the …* fits almost every story. The reward did not ask for variety and got none. A leash buys some of it back, for a little accuracy.
+# It found sentences that fit almost every story, and says them. The reward did not ask for variety, and got little.
 #
-# So even a *true* reward is maximised as it was written, not as it was meant.
+# ## What remains against temperature
+#
+# **Question.** Now the table that matters. Each method in three recorded seeds, 24 steps each; yours are the stars. The left picture asks: for its distance from the reference, is a method better than the reference *at a lower temperature*, whose distance we measure in the same way?
+
+# %%
+cooled = {t: preferences.divergence(helper, helper, test, temperature=t or 0.05) for t in TEMPERATURES}
+
+# %% tags=["display"]
+# @title Predict: what is left?
+predict(
+    "preferences.left",
+    "At the best decoding of each, how much more often than the assistant is DPO from the "
+    "assistant's *own* labels right?",
+    {"not more than 0.05": (-1, 0.05), "0.05 to 0.1": (0.05, 0.1), "over 0.1": (0.1, 1)},
+)
+
+# %% tags=["display"]
+# @title Measured and recorded: every method, four decodings, three seeds
+STYLE = {
+    "DPO": ("blue", "o"),
+    "DPO, own labels": ("sky", "v"),
+    "REINFORCE": ("vermillion", "s"),
+    "REINFORCE, leash": ("orange", "D"),
+    "GRPO": ("purple", "^"),
+}
+means = {
+    name: {
+        key: {t: np.mean([run[key][t] for run in METHODS[name]]) for t in base[key]}
+        for key in ("right", "variety")
+    }
+    | {"kl": np.mean([run["kl"] for run in METHODS[name]])}
+    for name in STYLE
+}
+table({"the assistant": base} | means)
+gains = {name: [best_of(run) - best_of(base) for run in METHODS[name]] for name in STYLE}
+for name, some in gains.items():
+    print(f"{name:<18} best against the assistant's best: " + ", ".join(f"{x:+.2f}" for x in some))
+fig, axes = subplots(1, 2, figsize=(10, 4.2), sharey=True)
+axes[0].plot(
+    list(cooled.values()),
+    [base["right"][str(t)] for t in cooled],
+    "k.-",
+    label="the assistant, cooled",
+)
+axes[1].plot(
+    [base["variety"][t] for t in ("1.0", "0.7", "0.5")],
+    [base["right"][t] for t in ("1.0", "0.7", "0.5")],
+    "k.-",
+)
+for name, (color, mark) in STYLE.items():
+    axes[0].plot(
+        [run["kl"] for run in METHODS[name]],
+        [run["right"]["1.0"] for run in METHODS[name]],
+        mark,
+        color=COLORS[color],
+        markersize=8,
+        label=name,
+        linestyle="",
+    )
+    axes[1].plot(
+        [means[name]["variety"][t] for t in ("1.0", "0.7", "0.5")],
+        [means[name]["right"][t] for t in ("1.0", "0.7", "0.5")],
+        mark + "-",
+        color=COLORS[color],
+        markersize=8,
+    )
+for found, color in ((by_dpo, "blue"), (by_grpo, "purple")):
+    axes[0].plot(found["kl"], found["right"]["1.0"], "*", color=COLORS[color], markersize=15)
+axes[0].set(
+    xlabel="KL from the assistant, nats an answer",
+    ylabel="right answers",
+    ylim=(0.5, 1.02),
+    title="methods at T = 1",
+)
+axes[1].set(xlabel="variety", title="each at T = 1, 0.7, 0.5", xlim=(-0.03, 1.03))
+axes[0].legend(loc="lower right", fontsize=11)
+claims.measure(
+    "F20",
+    gains,
+    shown="; ".join(f"{name} {min(some):+.2f} to {max(some):+.2f}" for name, some in gains.items()),
+    reason="Own labels gain least, and not in each seed: they sharpen what the model believed.",
+)
+averages = {
+    "own": np.mean([best_of(run) for run in METHODS["DPO, own labels"]]),
+    "grader": np.mean([best_of(run) for run in METHODS["DPO"]]),
+    "least": min(gains["DPO, own labels"]),
+}
+claims.measure(
+    "F21",
+    averages,
+    shown=f"DPO from own labels {averages['own']:.2f}, from the grader's {averages['grader']:.2f}, "
+    f"the assistant {best_of(base):.2f}",
+    reason="Its labels are its own beliefs: learning them is close to lowering the temperature.",
+)
+curve = sorted((kl, base["right"][str(t)]) for t, kl in cooled.items())
+for name in ("DPO", "DPO, own labels", "REINFORCE, leash"):
+    for run in METHODS[name]:
+        assert run["right"]["1.0"] < np.interp(run["kl"], *zip(*curve, strict=True))
+assert abs(np.mean(gains["REINFORCE"]) - np.mean(gains["REINFORCE, leash"])) < 0.03
+assert means["REINFORCE, leash"]["variety"]["1.0"] > means["REINFORCE"]["variety"]["1.0"] + 0.05
+raw = {name: means[name]["right"]["1.0"] - base["right"]["1.0"] for name in STYLE}
+assert all(raw[name] > np.mean(gains[name]) + 0.02 for name in STYLE)
+assert min(gains, key=lambda name: np.mean(gains[name])) == "DPO, own labels"
+assert base["variety"]["0.5"] > max(run["variety"]["1.0"] for run in METHODS["GRPO"]) + 0.1
+show(
+    fig,
+    "Right answers against KL and against variety: "
+    + ", ".join(
+        f"{name} {means[name]['right']['1.0']:.2f} at {means[name]['kl']:.1f} nats"
+        for name in STYLE
+    ),
+)
+reveal("preferences.left", float(averages["own"] - best_of(base)), "+.2f")
+
+
+# %% [markdown]
+# First the left picture. At equal distance the cooled assistant is *better* than each DPO run and each run on a leash at temperature 1.
+#
+# Then the table, by rows. For every method the gain at temperature 1 is larger than what remains at each one's best decoding. Least remains for own labels: much of their gain was sharpening. The grader's labels and reward leave a real gain. But the variety shows what was paid: cooling the assistant to 0.5 keeps most of it, GRPO at temperature 1 does not. And the leash acted much like a temperature: fewer right answers at temperature 1 and more variety, but the same at the best decoding.
+#
+# ### Exercise 6 · an open one: a reward that asks for what you mean
+#
+# There are many right answers. Write a reward for right answers *and* variety; it trains the assistant below.
+#
+# *Difficulty 3 of 3 · 12 minutes*
+
+# %% tags=["exercise"]
+def varied_reward(right: Tensor, texts: Sequence[Sequence[str]]) -> Tensor:
+    """A reward for the answers to each prompt that asks for right answers *and* for variety.
+
+    A right answer gets more than any wrong one. A right text that was given once gets more than a
+    right one that was given several times to the same prompt. No reward is below 0 or above 1, and
+    equal texts get equal rewards. Shapes: right (B, k), 1.0 or 0.0; texts: B rows of k strings ->
+    (B, k).
+
+    >>> right = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    >>> yes, again, sure, no = varied_reward(right, [["Yes.", "Yes.", "Sure.", "No."]])[0].tolist()
+    >>> 1 >= sure > yes == again > no >= 0
+    True
+    """
+    ...
+
+
+# %% tags=["check"]
+varied_reward = check("preferences.varied_reward", varied_reward)
+# hint("preferences.varied_reward")
+# solution("preferences.varied_reward")
+
+# %% [markdown]
+# Your reward trains it now. Seed, steps and loss are as before.
+
+# %%
+varied_policy = preferences.copy_of(helper)
+preferences.polish(varied_policy, helper, asked, STEPS, reward=varied_reward, seed=3, **GRPO)
+by_variety = preferences.measured(varied_policy.eval(), helper, test)
+
+# %% tags=["display"]
+# @title Measured: what the other reward changes, yours and three recorded seeds
+table({"the assistant": base, "GRPO, yours": by_grpo, "your reward": by_variety})
+TWO = ("GRPO", "GRPO, variety")
+for name in TWO:
+    print(
+        f"{name:<14} three seeds at T = 1: right "
+        + ", ".join(f"{r['right']['1.0']:.2f}" for r in METHODS[name])
+        + "; variety "
+        + ", ".join(f"{r['variety']['1.0']:.2f}" for r in METHODS[name])
+    )
+# A student's reward is another one than the recorded: only that it trains is asserted.
+assert by_variety["right"]["1.0"] > base["right"]["1.0"]
+more = [
+    a["variety"]["1.0"] - b["variety"]["1.0"]
+    for b, a in zip(*(METHODS[x] for x in TWO), strict=True)
+]
+less = [
+    a["right"]["1.0"] - b["right"]["1.0"] for b, a in zip(*(METHODS[x] for x in TWO), strict=True)
+]
+print(
+    f"variety {min(more):+.2f} to {max(more):+.2f}, right answers {min(less):+.2f} to {max(less):+.2f}"
+)
+cool = [(run["right"]["0.5"], run["variety"]["0.5"]) for run in METHODS["GRPO, variety"]]
+print("the recorded ones at T = 0.5: " + ", ".join(f"{a:.2f} ({b:.2f})" for a, b in cool))
+fig, ax = subplots(figsize=(9, 3.6))
+for name, found, color, mark in (
+    ("the assistant", [base], "black", "."),
+    ("GRPO, three seeds", METHODS["GRPO"], "purple", "^"),
+    ("GRPO, a reward for variety, three seeds", METHODS["GRPO, variety"], "green", "o"),
+    ("your reward, live", [by_variety], "orange", "*"),
+):
+    for k, run in enumerate(found):
+        points = [(run["variety"][t], run["right"][t]) for t in ("1.0", "0.7", "0.5")]
+        ax.plot(
+            *zip(*points, strict=True),
+            mark + "-",
+            color=COLORS.get(color, color),
+            markersize=9,
+            label=None if k else name,
+        )
+ax.set(xlabel="variety", ylabel="right answers", xlim=(-0.03, 1.03), ylim=(0.5, 1.02))
+ax.legend(loc="lower left")
+show(
+    fig,
+    "Right answers and variety at temperatures 1, 0.7 and 0.5: the reward for variety keeps "
+    f"{np.mean([run['variety']['0.5'] for run in METHODS['GRPO, variety']]):.2f} variety at 0.5, "
+    f"GRPO {means['GRPO']['variety']['0.5']:.2f}.",
+)
+assert min(more) > 0.1 and min(a for a, _ in cool) > best_of(base) + 0.05
+assert min(b for _, b in cool) > base["variety"]["0.5"] - 0.15
+
+# %% [markdown]
+# A policy becomes what its reward says. Asked for variety, it keeps more of it in each recorded seed. Then look at temperature 0.5: right answers as with GRPO, and variety as with the cooled assistant. No temperature of the assistant gives both.
 #
 # ## A reward that is wrong
 #
-# **Question.** A program that knows the truth is a luxury. Mostly the reward is a *learnt* model of what people prefer. It is right often, not always. What does a policy do that is trained to please it?
-#
-# Take the flawed judge, which learnt from 100 pairs. Its reward is now the **proxy**. The grader only watches. **Predict** both curves: proxy and truth. (In the gpu profile we go on for as many steps as the record, and once more with the recorded judge.)
+# **Question.** A program that knows the truth is a luxury. Mostly the reward is a *learnt* model. What does a policy do that is trained to please the flawed judge? A **proxy reward** stands in for a truth that nobody can measure often enough. The grader only watches.
 
-# %%
-fl_runs = [run for run in pref["runs"] if run["method"] == "judged"]
-fl_free = [run for run in fl_runs if run["judge"] == "few" and run["beta"] == 0]
-FL_STEPS = pick(cpu=12, gpu=len(fl_free[0]["truth"]))
-fl_live, fl_own = {}, judge.head.weight[0].detach().clone()
-for name in pick(cpu=["ours"], gpu=["recorded", "ours"]):
-    preferences.set_head(judge, fl_own if name == "ours" else torch.tensor(pref["heads"]["few"]))
-    bar = progress(range(FL_STEPS + 1), "steps")
-    fl_live[name] = preferences.polish(
-        preferences.copy_of(helper),
-        helper,
-        questions,
-        FL_STEPS,
-        judge=judge,
-        on_step=lambda row, bar=bar: next(bar) < 0,
-    )
-apart = [
-    abs(np.mean(fl_live["ours"][key][:12]) - np.mean(fl_free[0][key][:12]))
-    for key in ("reward", "truth")
-]
-print("12 steps, proxy and truth as in the record:", apart[0] < 0.2, apart[1] < 0.1)
-assert pick(cpu=apart[0] < 0.2 and apart[1] < 0.1, gpu=True)
-for name, run in fl_live.items() if FL_STEPS > 12 else ():
-    start, top, end = run["truth"][0], max(smooth(run["truth"])), np.mean(run["truth"][-5:])
-    print(
-        f"{FL_STEPS} steps, {name}: truth {start:.2f}, at most {top:.2f}, at the end {end:.2f};",
-        f"proxy {np.mean(run['reward'][:5]):+.1f} to {np.mean(run['reward'][-5:]):+.1f}",
-    )
-
-# %% [markdown]
-# The record goes on to 100 steps, three times with other dice. Do not expect of such a run that it repeats: two judges whose weights agree in all digits but the last ones led us once to a truth of 0 and once to one above the start. That the proxy climbs is sure; whether the policy finds a hole in the judge within 100 steps is chance.
-#
-# Gao and others (2023) draw such runs against **d = √KL**, the square root of the divergence from the reference: how far the policy has gone. Best of *n*, which you will meet below, can be put on the same axis: its divergence is log *n* − (*n* − 1)/*n*.
-
-# %%
-fl_best = next(run for run in pref["runs"] if run["method"] == "best of n")
-
-
-def by_distance(run, key):
-    """The smoothed curve of a run against √KL."""
-    kl = smooth(run["kl"]).clip(min=0)
-    return np.sqrt(kl), smooth(run[key])
-
-
-peaks = [max(smooth(run["truth"])) for run in fl_free]
-ends = [np.mean(run["truth"][-10:]) for run in fl_free]
-
-# %% [markdown]
-# `by_distance` gives a curve in these terms. Red: reinforcement, three times. Blue: best of *n*.
-
-# %%
-fig, axes = subplots(1, 2, figsize=(9.5, 3.6))
-d_best = [math.sqrt(preferences.best_of_n_kl(n)) for n in fl_best["n"]]
-for ax, key, name in zip(axes, ("reward", "truth"), ("proxy", "truth"), strict=True):
-    for run in fl_free:
-        ax.plot(*by_distance(run, key), color=COLORS["vermillion"], lw=1.4, alpha=0.8)
-    ax.plot(d_best, fl_best[f"few {name}"], "o-", color=COLORS["blue"])
-    ax.set_xlabel("distance from the assistant, √KL (√nats)")
-axes[0].set(ylabel="reward by the flawed judge", title="proxy")
-axes[1].set(ylabel="share of right answers", title="truth", ylim=(0, 1.02))
-assert all(np.mean(run["reward"][-10:]) > np.mean(run["reward"][:5]) + 0.5 for run in fl_free)
-assert min(peaks) > pref["before"]["truth"] > max(ends) + 0.1
-show(fig, "Against distance: the proxy rises and stays; the truth rises a little, then falls to 0.")
-
-# %% [markdown]
-# The proxy climbs and stays up. The truth climbs first, too: as long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then the policy finds what the judge likes *and has never seen*. Here is what the three runs say at the end, to four stories about other toys:
-
-# %%
-for run in fl_free:
-    (text, count), = Counter(run["texts"]).most_common(1)
-    print(f"{count} of {len(run['texts'])} times: {text}  ({run['after']['truth']:.2f} right)")
-
-# %% [markdown]
-# One sentence for all stories, with a toy from none of them. The judge gives it more than any honest answer. This is **reward over-optimisation**: a measure that becomes the target stops being a good measure (Goodhart's law).
-#
-# Best of *n* goes less far: it can only choose among what the assistant says anyway. But it has a peak, too.
-#
-# ### A view: how long is the leash?
-#
-# **Predict** before you move the slider: does a leash help? And is it better than stopping early? Compare at *equal distance*: are the leashed curves above the free one, or on it?
-
-# %%
-FL_BETAS = sorted({run["beta"] for run in fl_runs if run["judge"] == "few"})
-
-
-def leash_view(beta):
-    fig, axes = subplots(1, 2, figsize=(9.5, 3.4))
-    for run in (run for run in fl_runs if run["judge"] == "few" and run["seed"] == 0):
-        for ax, key in zip(axes, ("reward", "truth"), strict=True):
-            mine, (x, y) = run["beta"] == beta, by_distance(run, key)
-            color = COLORS["vermillion" if mine else "sky"]
-            ax.plot(x, y, color=color, lw=1 + 1.6 * mine, zorder=2 + mine)
-            if mine:
-                ax.plot(x[-1], y[-1], "o", color=color, zorder=4)
-                end = np.mean(run["truth"][-10:])
-    axes[0].set(xlabel="√KL", ylabel="reward by the judge", title=f"proxy, β = {beta}", xlim=(0, 5.5))
-    axes[1].set(xlabel="√KL", ylabel="right answers", title=f"truth: {end:.2f} at the end",
-                xlim=(0, 5.5), ylim=(0, 1.02))
-    return Picture(fig, f"Leash {beta}: at the end {end:.2f} of the answers are right.")
-
-
-explore(leash_view, beta=widgets.SelectionSlider(options=FL_BETAS, value=0.1, description="leash β"))
-
-# %% [markdown]
-# The leash holds the policy where the judge is worth something. After 100 steps the free policy is ruined, and the one with β = 0.1 is better than the assistant. With β = 1 little happens at all.
-#
-# Gao and others report that in their runs a leashed policy at some distance was no better than a free one passing there: the leash worked like stopping early. Ours?
-
-# %%
-fl_leashed = [run for run in fl_runs if run["judge"] == "few" and run["beta"] in (0.1, 0.3)]
-fl_near = {}
-for name, some in (("free", fl_free), ("leashed", fl_leashed)):
-    kl, truth = (np.concatenate([smooth(run[key]) for run in some]) for key in ("kl", "truth"))
-    fl_near[name] = truth[(kl > 1.5) & (kl < 5)].mean()
-    print(f"{name:<8} between 1.5 and 5 nats: {fl_near[name]:.1f} right")
-
-# %% [markdown]
-# Here the leashed ones are better at the same distance: the free ones rush through, the leashed ones stay and learn on. It is one run for each β, and one small model. Take it as an observation, not as a law.
-#
-# ### A better judge
-#
-# **Predict.** The judge from 600 pairs is right on unseen pairs more often. Does that cure it?
-
-# %%
-fl_many = next(run for run in fl_runs if run["judge"] == "many")
-fig, ax = subplots(figsize=(8, 3.4))
-for run, color, name in ((fl_free[0], "vermillion", "100 pairs"), (fl_many, "green", "600 pairs")):
-    ax.plot(*by_distance(run, "truth"), color=COLORS[color], label=f"judge from {name}")
-ax.axhline(pref["before"]["truth"], color="black", lw=1, ls=":")
-ax.set(xlabel="distance from the assistant, √KL (√nats)", ylabel="share of right answers",
-       ylim=(0, 1.02))
-ax.legend()
-fl_late = {"few": np.mean(fl_free[0]["truth"][-10:]), "many": np.mean(fl_many["truth"][-10:])}
-assert fl_late["few"] < fl_late["many"] < pref["before"]["truth"]
-print("it ends with:", Counter(fl_many["texts"]).most_common(1)[0][0])
-show(fig, "The truth against distance for two judges: both rise, both fall at about the same distance.")
-
-# %% [markdown]
-# It does not. The better judge lets the truth climb a little higher, and then the fall comes at about the same distance. It ends higher because it stops earlier: *They went home* is not far from what the assistant says anyway, and right whenever the children are away.
-#
-# What protects you is a leash, a look at the answers, and a measure of the truth that the training does not see.
-
-# %%
-truth_before, verified_end = pref["before"]["truth"], verified[0]["after"]["truth"]
-peak, end = np.mean(peaks), np.mean(ends)
-proxy_up = sum(np.mean(run["reward"][-10:]) > np.mean(run["reward"][:5]) + 0.5 for run in fl_free)
-claims.add(
-    "F7", "reinforcement learning maximises reward, also a flawed one: proxy up, truth down",
-    source="vendor article; Gao 2023", published="truth rises, then falls with √KL",
-    measured=f"true reward: from {truth_before:.2f} to {verified_end:.2f} right; flawed judge: proxy "
-             f"up in {proxy_up} of {len(fl_free)} runs, truth to {peak:.2f}, then {end:.2f}",
-    holds=verified_end > 0.85 and peak > truth_before > end + 0.1,
-    reason="Even the true reward costs variety: the policy repeats a few safe sentences.",
+# %% tags=["display"]
+# @title Predict: pleasing a flawed judge
+predict(
+    "preferences.flawed",
+    "The flawed judge's reward rises all the way. After 100 steps, right answers (0.6 at the "
+    "start) are at …",
+    {"over 0.6": (0.6, 1.01), "0.3 to 0.6": (0.3, 0.6), "under 0.3": (0, 0.3)},
 )
 
-# %% [markdown]
-# ## What does it cost?
-#
-# **Question.** There is a way to better answers that trains nothing: draw *n* answers and keep the best. Lesson 12 did that for sums. Who chooses? If it is a program that knows the truth, **coverage**: one right answer among *n* is enough. If it is a judge, only as good as the judge.
-#
-# A small live run: 16 answers to each of 32 questions, about 4 seconds. **Predict** the order of the three choosers: the truth, the judge from 600 pairs, the flawed one.
-
 # %%
-bon = next(run for run in pref["runs"] if run["method"] == "best of n")
-bon_asked = preferences.Questions.draw(303, 1500, batch=32)
-bon_answers = preferences.sample_answers(
-    helper, bon_asked.prompts[0], 16, preferences.N_NEW, END_OF_TURN, generator(2)
+begun = preferences.polish(
+    preferences.copy_of(helper), helper, asked, 10, judge=judge, seed=3,
+    weigh=advantages, leash=leashed_reward,
 )
-bon_truth = bon_asked.grades(0, bon_answers)  # (32, 16)
-bon_scores = {"the truth": bon_truth}
-for name, key in (("600 pairs", "many"), ("100 pairs", "few")):
-    preferences.set_head(judge, torch.tensor(pref["heads"][key]))
-    bon_scores[name] = preferences.answer_reward(
-        judge, bon_asked.prompts[0], bon_answers, END_OF_TURN
+
+# %% tags=["display"]
+# @title Recorded: 100 steps in three seeds, beside your ten
+runs = [run for run in record["runs"] if run["method"] == "judged"]
+free = [run for run in runs if run["beta"] == 0]
+for key, room in (("reward", 0.25), ("truth", 0.1)):
+    spread = [np.mean(run[key][:10]) for run in free]
+    assert min(spread) - room < np.mean(begun[key]) < max(spread) + room, (key, spread)
+fig, axes = subplots(1, 2, figsize=(9.5, 3.4))
+for ax, key, name in zip(
+    axes, ("reward", "truth"), ("reward by the flawed judge", "right answers"), strict=True
+):
+    for run in free:
+        ax.plot(
+            np.sqrt(smooth(run["kl"]).clip(min=0)), smooth(run[key]), color=COLORS["vermillion"]
+        )
+    ax.plot(
+        np.sqrt(smooth(begun["kl"]).clip(min=0)), smooth(begun[key]), color="black", linewidth=3
     )
-for name, scores in bon_scores.items():
-    shares = {n: preferences.best_of_n_mean(scores, bon_truth, n).mean().item() for n in (1, 4, 16)}
-    print(f"chosen by {name:<10}", *(f" best of {n}: {share:.1f}" for n, share in shares.items()))
-
-# %% [markdown]
-# `best_of_n_mean` uses all 16 answers for every *n*: it counts in how many choices of *n* each answer would win. The record has 64 answers to 128 questions.
-
-# %%
-bon_ways = (("coverage", "black", "the truth (coverage)"),
-            ("many truth", "green", "the judge from 600 pairs"),
-            ("few truth", "vermillion", "the flawed judge, 100 pairs"))
-fig, ax = subplots(figsize=(8, 3.6))
-for key, color, name in bon_ways:
-    ax.plot(bon["n"], bon[key], "o-", color=COLORS[color], label=f"chosen by {name}")
-ax.set(xscale="log", xticks=bon["n"], xticklabels=bon["n"], ylim=(0.3, 1.02),
-       xlabel="n, answers drawn for each question", ylabel="share of right answers")
-ax.minorticks_off()
-ax.legend(loc="lower left")
-bon_top = {key: max(bon[key]) for key, *_ in bon_ways}
-assert bon["coverage"][-1] > 0.98
-assert bon_top["many truth"] > bon_top["few truth"] > bon["coverage"][0] + 0.03
-assert bon["many truth"][-1] < bon_top["many truth"] - 0.05
-show(fig, "Best of n: coverage goes to 1; by a judge the share rises to about n = 8, then falls.")
-
-# %% [markdown]
-# With the truth as chooser four answers are almost always enough: the assistant *can* write a right one. The judges cannot tell so well. The better one gains up to *n* = 8, and at 64 has lost all of it. Nothing was trained here. More search alone finds what the judge overrates: over-optimisation again.
-#
-# Gao and others found a simple form for this case: the gain is *d* · (α − β · *d*), with *d* = √KL, a parabola. Does it fit?
-
-# %%
-d = np.sqrt([preferences.best_of_n_kl(n) for n in bon["n"]])
-for key, _, name in bon_ways[1:]:
-    gain = np.array(bon[key]) - bon[key][0]
-    alpha, slope = preferences.overoptimisation_fit(d**2, gain, "best of n")
-    rest = np.abs(d * (alpha - slope * d) - gain).max()
-    print(f"{name:<28} peak at √KL = {alpha / (2 * slope):.1f}; off by {rest:.2f} at most")
-    assert slope > 0
-
-# %% [markdown]
-# It does. So more answers help as far as the chooser can see, and not one step further.
-
-# %%
-one, four = bon["coverage"][0], bon["coverage"][2]
-best, last = bon_top["many truth"], bon["many truth"][-1]
-claims.add(
-    "F8", "best of n improves answers without any change of weights", source="vendor article",
-    published="rises with inference compute",
-    measured=f"{one:.2f} right; best of 4 by the truth {four:.2f}; by a judge from 600 pairs {best:.2f} "
-             f"at best, {last:.2f} for n = 64",
-    holds=bon["coverage"][-1] > 0.95 and best > one + 0.05,
-    reason="Only as far as the chooser can tell; by a learnt one, too many answers make it worse.",
-)
-
-# %% [markdown]
-# ### One picture: accuracy against compute
-#
-# **Question.** Train or resample? Training is paid once. Best of *n* is paid with every question. So it depends on how many questions there will be.
-#
-# We count in **FLOP**, as in lesson 08: reading a token costs about 2 for each parameter, training on it three times as much. For a training all is counted: drawing the answers, the passes of the reference, making the pairs. The grader and the first fine-tuning are free, for all alike.
-
-# %%
-P, A = (
-    round(pref["tokens"][name]) for name in ("prompt", "answer")
-)  # tokens of a prompt, of an answer
-cost_ask = preferences.answer_flops(helper.config, P, A)  # FLOP of one answer
-methods = {
-    "reinforcement": len(verified[0]["truth"]),
-    "dpo": len(dpo_runs[0]["losses"]),
-    "own answers": len(dpo_runs[0]["losses"]),
-}  # steps
-spent = {
-    name: preferences.post_training_flops(helper.config, P, A, name, steps)
-    for name, steps in methods.items()
+    ax.set(xlabel="distance √KL (√nats)", ylabel=name)
+start = np.mean([run["truth"][0] for run in free])
+measured = {
+    "proxy": [np.mean(run["reward"][-10:]) - np.mean(run["reward"][:5]) for run in free],
+    "peak": [max(smooth(run["truth"])) - start for run in free],
+    "end": [np.mean(run["truth"][-10:]) - start for run in free],
 }
-for name, flop in spent.items():
-    print(f"{name:<14} {flop:.1e} FLOP, as much as {flop / cost_ask:,.0f} answers")
+ends = [np.mean(run["truth"][-10:]) for run in free]
+claims.measure(
+    "F7",
+    measured,
+    shown=f"proxy {min(measured['proxy']):+.1f} to {max(measured['proxy']):+.1f}; right answers first "
+    f"{min(measured['peak']):+.2f} to {max(measured['peak']):+.2f}, at the end at most {max(ends):.2f}",
+    reason="The proxy rises in every seed.",
+)
+for run in free:
+    ((text, count),) = Counter(run["texts"]).most_common(1)
+    print(f"{count} of {len(run['texts'])} answers at the end: {text}")
+show(
+    fig,
+    f"The proxy rises; right answers rise to {start + min(measured['peak']):.2f} or more, then fall to "
+    f"{max(ends):.2f} or less. Black: your ten steps.",
+)
+reveal("preferences.flawed", float(np.mean(ends)), ".2f")
+
 
 # %% [markdown]
-# *Own answers* is a method that you have not met yet: let the assistant answer, keep what the grader accepts, and fine-tune on that. The data are **synthetic**: nobody wrote them. It needs no wrong answers, no reward model and no leash.
+# As long as the policy stays among answers like those that the judge has seen, the judge's opinion is worth something. Then it finds what the judge likes *and has never seen*: one sentence for all stories. In **reward over-optimisation** a policy gains proxy reward and loses what the proxy stood for. A measure that becomes the target stops being a good measure (Goodhart's law).
 #
-# **Predict** which curve is on top for 100 questions, and which for a million. Then move the slider.
+# **Does a leash help?** It keeps the policy near. Gao and others add a sharper question: at *equal distance*, is a policy on a leash better than a free one that is stopped there?
 
-# %%
-cost_own = next(run for run in pref["runs"] if run["method"] == "own answers")
-cost_rl = verified[0]
-cost_step = spent["reinforcement"] / len(cost_rl["truth"])  # FLOP a step
-cost_judge = preferences.post_training_flops(
-    helper.config, P, A, "judge", 0
-)  # making 600 pairs and reading them
-cost_draw = np.array(
-    [preferences.answer_flops(helper.config, P, A, k=n) for n in bon["n"]]
-)  # FLOP a question
-cost_trained = [*(("dpo", run, "blue") for run in dpo_runs), ("own answers", cost_own, "purple")]
+# %% tags=["display"]
+# @title A view: the leash against the flawed judge
+def near(some):
+    """Right answers of the steps between 1.5 and 5 nats, one mean a run."""
+    found = []
+    for run in some:
+        kl = smooth(run["kl"])
+        found.append(smooth(run["truth"])[(kl > 1.5) & (kl < 5)].mean())
+    return found
 
 
-# %% [markdown]
-# A judge reads every answer once more, so best of *n* by a judge costs twice as much. Dots: *n* = 1, 2, 4 … 64. Squares: trained on 600 pairs; DPO twice, with two values of β. The curve of reinforcement shows its steps.
-
-# %%
-def compute_view(log_questions):
-    Q = 10**log_questions
-    fig, ax = subplots(figsize=(9, 4.2))
-    ax.plot(Q * cost_draw, bon["coverage"], "o:", color=COLORS["black"], label="best of n, by the truth")
-    ax.plot(cost_judge + Q * 2 * cost_draw[1:], bon["many truth"][1:], "o-", color=COLORS["green"],
-            label="best of n, by the better judge")
-    curve = smooth(cost_rl["truth"])
-    x = (np.arange(len(curve)) + 3) * cost_step + Q * cost_ask
-    ax.plot(x, curve, color=COLORS["vermillion"], label="reinforcement")
-    for name, run, color in cost_trained:
-        x, y = spent[name] + Q * cost_ask, run["after"]["truth"]
-        label = {"dpo": "DPO"}.get(name, name) if run is not dpo_runs[1] else None
-        ax.plot(x, y, "s", ms=10, color=COLORS[color], label=label)
-    more = spent["reinforcement"] / Q / (cost_draw[1] - cost_draw[0])
-    ax.set(xscale="log", ylim=(0.3, 1.02), ylabel="share of right answers",
-           xlabel="FLOP in all: training once, and all answers",
-           title=f"{Q:,} questions: reinforcement costs {more:,.1f} more answers to each")
-    ax.legend(loc="lower center", ncols=3, fontsize=10)
-    return Picture(fig, f"{Q:,} questions: accuracy against FLOP; training costs {more:,.1f} answers.")
+def judged_view(beta):
+    fig, ax = subplots(figsize=(9, 3.4))
+    ends = []
+    for run in runs:
+        mine = run["beta"] == beta
+        ax.plot(
+            np.sqrt(smooth(run["kl"]).clip(min=0)),
+            smooth(run["truth"]),
+            linewidth=1 + 1.5 * mine,
+            color=COLORS["vermillion" if mine else "sky"],
+            zorder=2 + mine,
+        )
+        ends += [np.mean(run["truth"][-10:])] * mine
+    ax.axhline(
+        best_of(base), color="black", linestyle=":", label="the assistant at its best decoding"
+    )
+    ax.legend(loc="center right")
+    ax.set(xlabel="distance √KL (√nats)", ylabel="right answers", ylim=(0, 1.02), xlim=(0, 6.5))
+    return Picture(
+        fig, f"Leash {beta}: right answers end at " + ", ".join(f"{x:.2f}" for x in ends) + "."
+    )
 
 
-explore(compute_view, log_questions=widgets.IntSlider(3, 1, 6, description="questions 10^"))
-
-# %% [markdown]
-# With ten questions every training is a waste: best of 4, by the truth, is there long before. With a million questions the training is lost in the noise, and what counts is how good *one* answer is. Reinforcement then gives for the price of one what took four.
-#
-# It moved the cost from every answer into the weights. Where is the break-even?
-
-# %%
-break_even = spent["reinforcement"] / (preferences.answer_flops(helper.config, P, A, k=4) - cost_ask)
-print(f"reinforcement costs as much as best of 4 on {break_even:,.0f} questions")
-ways = {"assistant": pref["before"], "DPO": dpo_runs[1]["after"], "own answers": cost_own["after"],
-        "RL": cost_rl["after"]}
-claims.add(
-    "F5", "post-training techniques, each measured once, on one axis of compute",
-    source="vendor article", published="fine-tuning, RL, synthetic data, …",
-    measured="share right: " + ", ".join(f"{name} {after['truth']:.2f}" for name, after in ways.items())
-             + f"; RL costs as much as best of 4 on {break_even:,.0f} questions",
-    holds=min(after["truth"] for after in ways.values()) == pref["before"]["truth"],
-    reason="On one task and one small model. Distillation, pruning, quantization: next section, F6.",
+leashed = [run for run in runs if run["beta"] == 0.1]
+at_equal = {"free": near(free), "leashed": near(leashed)}
+claims.measure(
+    "F23",
+    float(np.mean(at_equal["leashed"]) - np.mean(at_equal["free"])),
+    shown="; ".join(
+        f"{name} " + ", ".join(f"{x:.2f}" for x in some) for name, some in at_equal.items()
+    ),
+    reason="Free runs rush through these distances; those on a leash stay and go on learning there.",
+)
+leashed_ends = [np.mean(run["truth"][-10:]) for run in leashed]
+print("right answers at the end, leash 0.1: " + ", ".join(f"{x:.2f}" for x in leashed_ends))
+print(
+    "between 1.5 and 5 nats: "
+    + "; ".join(f"{k} " + ", ".join(f"{x:.2f}" for x in v) for k, v in at_equal.items())
+)
+assert min(leashed_ends) > max(ends) + 0.2 and max(leashed_ends) < best_of(base)
+explore(
+    judged_view,
+    beta=widgets.SelectionSlider(options=[0, 0.1, 0.3, 1.0], value=0.1, description="leash β"),
 )
 
 # %% [markdown]
+# With a leash of 0.1 no run is ruined within 100 steps. At equal distance the leashed runs are right more often, unlike in Gao's experiments: the free ones rush through. But look at the dotted line: even so, the policy at temperature 1 ends below what the assistant gives at its best decoding.
+#
+# ## Best of n, by a learnt judge
+#
+# **Question.** Lesson 12 drew *n* answers and let a checker choose. What if a learnt judge chooses? Nothing is trained here.
+
+# %%
+answers = preferences.sample_answers(helper, test.prompts[0], 16, N_NEW, END_OF_TURN, generator(2))
+truth = test.grades(0, answers)  # (32, 16)
+scores = preferences.answer_reward(judge, test.prompts[0], answers, END_OF_TURN)  # (32, 16)
+for n in (1, 4, 16):
+    print(f"best of {n:>2}: {preferences.best_of_n_mean(scores, truth, n).mean():.2f} right")
+
+# %% tags=["display"]
+# @title Predict: more answers to choose from
+predict(
+    "preferences.best",
+    "From n = 8 to n = 64, right answers chosen by a judge from 100 pairs, mean of three judges, …",
+    ["rise further", "stay within 0.02", "fall"],
+)
+
+# %% tags=["display"]
+# @title Recorded: 64 answers to 96 questions, four judges
+bon = next(run for run in record["runs"] if run["method"] == "best of n")
+JUDGES = {"few": "o", "second": "s", "third": "D"}
+live = preferences.best_of_n_mean(scores, truth, 4).mean().item()
+assert min(bon[j][2] for j in JUDGES) - 0.15 < live < max(bon[j][2] for j in JUDGES) + 0.15
+fig, ax = subplots(figsize=(9, 3.8))
+ax.plot(bon["n"], bon["coverage"], "k^-", label="chosen by the truth")
+ax.plot(bon["n"], bon["many"], "v-", color=COLORS["green"], label="judge from 600 pairs")
+for j, mark in JUDGES.items():
+    ax.plot(
+        bon["n"],
+        bon[j],
+        mark + "-",
+        color=COLORS["vermillion"],
+        label="three judges from 100 pairs" if j == "few" else None,
+    )
+ax.axhline(best_of(base), color="black", linestyle=":", label="the assistant at its best decoding")
+ax.set(
+    xscale="log",
+    xticks=bon["n"],
+    xticklabels=bon["n"],
+    ylim=(0.4, 1.02),
+    xlabel="n",
+    ylabel="right answers",
+)
+ax.minorticks_off()
+ax.legend(loc="lower left", fontsize=11)
+tops = [max(bon[j]) for j in JUDGES]
+claims.measure(
+    "F8",
+    {
+        "over best": [x - best_of(base) for x in tops],
+        "over one": [x - bon["coverage"][0] for x in tops],
+    },
+    shown=f"one answer {bon['coverage'][0]:.2f}; best n by three judges "
+    + ", ".join(f"{x:.2f}" for x in tops)
+    + f", by one from 600 pairs {max(bon['many']):.2f}; the best decoding {best_of(base):.2f}",
+    reason="A judge helps as far as it can see, which here is less than a lower temperature gives.",
+)
+d = np.sqrt([preferences.best_of_n_kl(n) for n in bon["n"]])
+alpha, slope = preferences.overoptimisation_fit(
+    d**2, np.array(bon["many"]) - bon["many"][0], "best of n"
+)
+rest = np.abs(d * (alpha - slope * d) - np.array(bon["many"]) + bon["many"][0]).max()
+print(
+    f"Gao's parabola d (α - β d), judge from 600 pairs: off by {rest:.2f} at most, "
+    f"peak at √KL = {alpha / (2 * slope):.1f}"
+)
+change = np.mean([bon[j][-1] - bon[j][3] for j in JUDGES])
+assert all(max(bon[j]) > bon[j][-1] + 0.01 for j in (*JUDGES, "many"))
+assert rest < 0.05 and max(bon["many"]) < best_of(base)
+show(
+    fig,
+    f"Chosen by the truth: to {bon['coverage'][-1]:.2f}. By judges: a peak of {max(tops):.2f} at most, "
+    f"600 pairs {max(bon['many']):.2f}, then down; the best decoding alone is {best_of(base):.2f}.",
+)
+reveal("preferences.best", "fall" if change < -0.02 else "stay within 0.02")
+
+# %% [markdown]
+# Every judge has a peak, and behind it more answers do harm: search alone over-optimises, too. And no judge reaches the dotted line, which is one answer at the best temperature.
+#
+# ## Training to think
+#
+# **Question.** In lesson 12 small models wrote the steps of a sum of eight digits, and erred on the way. Reward *only the final answer*: do the steps get better? Is it more than a temperature? The three models were stopped early, so that greedy decoding is not right yet. It is the same loop, with your functions.
+
+# %% tags=["display"]
+# @title Predict: greedy answers
+predict(
+    "preferences.think",
+    "Before, the three models are right greedily in about 0.65, 0.9 and 0.65 of the sums. After "
+    "100 steps, the lowest is at …",
+    {"under 0.7": (0, 0.7), "0.7 to 0.8": (0.7, 0.8), "over 0.8": (0.8, 1.01)},
+)
+
+# %%
+task, thinkers = early_models()
+
+
+def think(model, seed):
+    """Train a copy by the final answer alone: 100 steps of 16 sums, 8 tries each."""
+    policy, dice = copy.deepcopy(model).requires_grad_(True), generator(seed)
+    sums = [task.problems(16, dice) for _ in range(100)]
+    reward = lambda i, tries: (tries[..., -1] == task.sums(sums[i])[:, None, -1]).float()
+    prompts = [task.prompt(digits) for digits in sums]
+    preferences.reinforce(
+        policy, model, prompts, reward, 100, stop=-1, n_new=task.n, lr=1e-3, generator=dice, **GRPO
+    )
+    return policy.eval()
+
+
+taught = [think(model, seed) for seed, model in enumerate(thinkers)]
+
+
+# %% [markdown]
+# Measured on 512 new sums: is the answer right, and is every step?
+
+# %%
+def sums_right(model, temperature):
+    digits = task.problems(512, generator(100))
+    tries = task.sample(model, digits, "steps", 2 if temperature else 1, temperature, generator(0))
+    right = tries[..., -1] == task.sums(digits)[:, None, -1]
+    return right.float().mean().item(), task.verify(digits, tries).float().mean().item()
+
+
+sums = {(seed, when, t): sums_right(model, t) for t in TEMPERATURES
+        for when, models in (("before", thinkers), ("after", taught))
+        for seed, model in enumerate(models)}
+
+# %% tags=["display"]
+# @title Measured: three models, before and after, at every decoding
+print(f"{'':<18}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES))
+for seed in range(3):
+    for when in ("before", "after"):
+        cells = [
+            f"{right:.2f} ({steps:.2f})"
+            for right, steps in (sums[seed, when, t] for t in TEMPERATURES)
+        ]
+        print(f"model {seed}, {when:<9}" + "".join(f"{cell:>14}" for cell in cells))
+print("right answers; in brackets, every step right as well")
+best = {
+    when: [max(sums[seed, when, t] for t in TEMPERATURES) for seed in range(3)]
+    for when in ("before", "after")
+}
+claims.measure(
+    "F22",
+    {
+        "before": [x for x, _ in best["before"]],
+        "after": [x for x, _ in best["after"]],
+        "steps": [x for _, x in best["after"]],
+        "at 1": [sums[seed, "after", 1.0][0] - sums[seed, "before", 1.0][0] for seed in range(3)],
+    },
+    shown="at the best decoding "
+    + ", ".join(
+        f"{b:.1f} → {a:.1f}" for (b, _), (a, _) in zip(best["before"], best["after"], strict=True)
+    ),
+    reason="On sums; the model wrote steps before, and was rewarded for answers only.",
+)
+fig, ax = subplots(figsize=(9, 3.2))
+for seed, mark in enumerate("osD"):
+    for when, color in (("before", "blue"), ("after", "vermillion")):
+        ax.plot(
+            range(4),
+            [sums[seed, when, t][0] for t in TEMPERATURES],
+            mark + "-",
+            color=COLORS[color],
+            label=when if not seed else None,
+        )
+ax.set(
+    xticks=range(4),
+    xticklabels=["T = 1", "0.7", "0.5", "greedy"],
+    ylabel="right answers",
+    ylim=(0, 1.03),
+)
+ax.legend()
+greedy = [[sums[seed, when, 0.0][0] for seed in range(3)] for when in ("before", "after")]
+assert all(after > before + 0.05 for before, after in zip(*greedy, strict=True))
+assert all(
+    abs(right - steps) < 0.1 for (_, when, t), (right, steps) in sums.items() if when == "after"
+)
+show(
+    fig,
+    "Three models before and after, at four decodings; greedy: "
+    + ", ".join(f"{b:.1f} to {a:.1f}" for b, a in zip(*greedy, strict=True)),
+)
+reveal("preferences.think", min(greedy[1]), ".2f")
+
+# %% [markdown]
+# Here greedy rises, too: this is learning, not cooling. Nobody rewarded a step, yet nearly every right answer has right steps, for on this task guessing does not pay. The three models differ, and so do the gains.
+#
 # ## What we verified
 #
 # Each claim with its source, what was published, and what you measured.
 
-# %%
+# %% tags=["display"]
+# @title Each claim with its source
 claims.show()
 
 # %% [markdown]
-# Your exercises: which pass, and which are still open.
+# Your predictions and exercises at a glance:
 
 # %% tags=["progress"] slideshow={"slide_type": "skip"}
 exercises.progress("preferences")
 
 # %% [markdown]
-# **What this lesson leaves out.** The judge here is a program, or a small model of it. People who rate answers disagree.
+# **What this lesson leaves out.** People who rate answers disagree, and tire. PPO has a second network that predicts the reward; GRPO has the group instead. Variants of DPO (IPO, KTO) change its loss. Further supervised training at equal compute stands in no table here. Our runs are short, with one learning rate for all methods on one task, and the model has 0.9 million parameters.
 #
 # ## Further reading
 #
-# - Ouyang and others 2022, [Training language models to follow instructions with human feedback](https://arxiv.org/abs/2203.02155): SFT, reward model, PPO.
-# - Rafailov and others 2023, [Direct Preference Optimization](https://arxiv.org/abs/2305.18290), section 4.
+# - Ouyang and others 2022, [Training language models to follow instructions with human feedback](https://arxiv.org/abs/2203.02155): fine-tuning, reward model, PPO.
+# - Rafailov and others 2023, [Direct Preference Optimization](https://arxiv.org/abs/2305.18290).
+# - Shao and others 2024, [DeepSeekMath](https://arxiv.org/abs/2402.03300): GRPO.
+# - Schulman and others 2017, [Proximal Policy Optimization Algorithms](https://arxiv.org/abs/1707.06347).
+# - Lee and others 2023, [RLAIF vs. RLHF](https://arxiv.org/abs/2309.00267).
 # - Gao, Schulman and Hilton 2023, [Scaling Laws for Reward Model Overoptimization](https://arxiv.org/abs/2210.10760).

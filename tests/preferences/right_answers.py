@@ -197,3 +197,95 @@ def in_plain_python(rewards):
         [[x - (math.fsum(row) - x) / (len(row) - 1) for x in row] for row in table],
         dtype=rewards.dtype,
     )
+
+
+# --- bradley_terry_loss ---------------------------------------------------------------------------
+
+
+@right("bradley_terry_loss")
+def terry_softplus(chosen, rejected):
+    return F.softplus(rejected - chosen).mean()
+
+
+@right("bradley_terry_loss")
+def terry_cross_entropy(chosen, rejected):
+    first = torch.zeros(len(chosen), dtype=torch.long, device=chosen.device)
+    return F.cross_entropy(torch.stack([chosen, rejected], dim=1), first)
+
+
+@right("bradley_terry_loss")
+def terry_logaddexp(chosen, rejected):
+    return (torch.logaddexp(chosen, rejected) - chosen).sum() / len(chosen)
+
+
+# --- clipped_loss ---------------------------------------------------------------------------------
+
+
+@right("clipped_loss")
+def clipped_by_cases(log_probs, old_log_probs, advantage, mask, clip=0.2):
+    """What the minimum means: a good token counts up to 1 + clip, a bad one down to 1 - clip."""
+    if clip <= 0:
+        raise ValueError("clip must be positive")
+    ratio = torch.exp(log_probs - old_log_probs.detach())
+    a = advantage.unsqueeze(-1)
+    counted = torch.where(a > 0, ratio.clamp(max=1 + clip), ratio.clamp(min=1 - clip))
+    each = torch.where(mask, counted * a, torch.zeros(()))
+    return -(each.sum(2) / mask.sum(2)).mean()
+
+
+@right("clipped_loss")
+def clipped_as_a_larger_loss(log_probs, old_log_probs, advantage, mask, clip=0.2):
+    if not clip > 0:
+        raise ValueError("clip must be positive")
+    ratio = log_probs.sub(old_log_probs.detach()).exp()
+    a = advantage[:, :, None].expand_as(ratio)
+    loss = torch.max(-a * ratio, -a * torch.clip(ratio, 1 - clip, 1 + clip))
+    weight = mask / mask.sum(-1, keepdim=True)
+    return (loss * weight).sum() / advantage.numel()
+
+
+@right("clipped_loss")
+def clipped_in_loops(log_probs, old_log_probs, advantage, mask, clip=0.2):
+    if clip <= 0:
+        raise ValueError("clip must be positive")
+    losses = []
+    for new, old, a, counts in zip(
+        log_probs.flatten(0, 1),
+        old_log_probs.detach().flatten(0, 1),
+        advantage.flatten(),
+        mask.flatten(0, 1),
+        strict=True,
+    ):
+        ratio = (new[counts] - old[counts]).exp()
+        losses.append(-torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a).mean())
+    return torch.stack(losses).mean()
+
+
+# --- varied_reward --------------------------------------------------------------------------------
+
+
+@right("varied_reward")
+def varied_half_for_copies(right, texts):
+    once = torch.tensor([[row.count(text) == 1 for text in row] for row in texts])
+    return right * torch.where(once, 1.0, 0.5)
+
+
+@right("varied_reward")
+def varied_in_loops(right, texts):
+    rewards = torch.zeros_like(right)
+    for b, row in enumerate(texts):
+        for i, text in enumerate(row):
+            if right[b, i]:
+                rewards[b, i] = 1 - 0.9 * (row.count(text) - 1) / len(row)
+    return rewards
+
+
+@right("varied_reward")
+def varied_with_roots(right, texts):
+    counts = [{text: row.count(text) for text in set(row)} for row in texts]
+    return torch.tensor(
+        [
+            [is_right / math.sqrt(count[text]) for is_right, text in zip(values, row, strict=True)]
+            for values, row, count in zip(right.tolist(), texts, counts, strict=True)
+        ]
+    )

@@ -3,6 +3,7 @@ sums, best-of-n against counting.
 """
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -417,6 +418,12 @@ def test_an_advantage_is_the_distance_from_the_mean_of_the_others():
         reinforcement.advantages(torch.ones(3, 1))
 
 
+def pushed(log_prob, weight):
+    """The loss of answers of one token each."""
+    each = log_prob[..., None]
+    return reinforcement.reinforce_loss(each, each, weight, torch.ones_like(each))
+
+
 def exact_gradient(theta, reward, baseline=None):
     """The gradient of E[reward] of a softmax policy, by a sum over all actions."""
     p = theta.detach().softmax(0)
@@ -435,9 +442,7 @@ def test_reinforce_has_the_exact_gradient_on_average(weigh):
     for actions in itertools.product(range(n), repeat=k):
         chosen = torch.tensor([actions])  # (1, k)
         log_p = theta.log_softmax(0)
-        (gradient,) = torch.autograd.grad(
-            reinforcement.reinforce_loss(log_p[chosen], weigh(reward[chosen])), theta
-        )
+        (gradient,) = torch.autograd.grad(pushed(log_p[chosen], weigh(reward[chosen])), theta)
         total += log_p.detach()[chosen].sum().exp() * -gradient
     torch.testing.assert_close(total, exact_gradient(theta, reward))
 
@@ -451,7 +456,7 @@ def test_a_baseline_makes_the_gradient_less_noisy():
     def spread(weigh):
         rows = [
             torch.autograd.grad(
-                reinforcement.reinforce_loss(theta.log_softmax(0)[a][None], weigh(reward[a][None])),
+                pushed(theta.log_softmax(0)[a][None], weigh(reward[a][None])),
                 theta,
             )[0]
             for a in actions
@@ -474,30 +479,10 @@ def test_reinforce_on_a_leash_ends_where_the_closed_form_says():
         log_p = theta.log_softmax(0)
         leashed = reinforcement.leashed_reward(reward, log_p, reference, beta)
         optimizer.zero_grad()
-        reinforcement.reinforce_loss(
-            log_p[None], (log_p.detach().exp() * leashed * n)[None]
-        ).backward()
+        pushed(log_p[None], (log_p.detach().exp() * leashed * n)[None]).backward()
         optimizer.step()
     torch.testing.assert_close(
         theta.detach().softmax(0), (reference + reward / beta).softmax(0), atol=1e-4, rtol=0
-    )
-
-
-def test_the_estimates_of_the_divergence_are_right_on_average_where_they_claim_to_be():
-    p = draw(6, seed=1, dtype=torch.float64).softmax(0)
-    q = (draw(6, seed=1, dtype=torch.float64) * 0.4).softmax(0)
-    exact = stats.entropy(p, q)
-    means = {
-        name: (p * x).sum().item()
-        for name, x in reinforcement.kl_estimates(p.log(), q.log()).items()
-    }
-    assert means["k1"] == pytest.approx(exact) and means["k3"] == pytest.approx(exact)
-    assert means["k2"] == pytest.approx(exact, rel=0.3) and abs(means["k2"] - exact) > 1e-4
-    estimates = reinforcement.kl_estimates(p.log(), q.log())
-    assert (
-        (estimates["k1"] < 0).any()
-        and (estimates["k2"] >= 0).all()
-        and (estimates["k3"] >= 0).all()
     )
 
 
@@ -694,11 +679,12 @@ def test_the_heads_in_the_record_are_those_of_the_stored_pairs(helper):
     seen, unseen = (
         runs.features(judge, asking.stored_pairs(which)) for which in ("seen", "unseen")
     )
-    for name, n in (("few", runs.FEW), ("many", asking.PAIRS)):
-        runs.fit_head(judge, seen[0][:n], seen[1][:n])
+    for name, (start, end) in train_preferences.HEADS.items():
+        mine = [x[start:end] for x in seen]
+        runs.fit_head(judge, *mine)
         head = judge.head.weight[0].detach()
         assert torch.cosine_similarity(head, torch.tensor(record["heads"][name]), dim=0) > 0.9999
-        for key, (right, wrong) in (("seen", (seen[0][:n], seen[1][:n])), ("unseen", unseen)):
+        for key, (right, wrong) in (("seen", mine), ("unseen", unseen)):
             share = ((right - wrong) @ head > 0).float().mean().item()
             assert share == pytest.approx(record["accuracy"][name][key], abs=0.01)
 
@@ -750,49 +736,91 @@ def test_the_head_is_the_minimum_that_another_solver_finds():
     )
 
 
-def test_the_count_of_flop_is_that_of_torch(helper):
-    from torch.utils.flop_counter import FlopCounterMode
-
-    prompts = torch.randint(1, 600, (1, 60), generator=dice())
-    model = runs.copy_of(helper).set_attention("explicit")
-    with FlopCounterMode(display=False) as counter:
-        reinforcement.sample_answers(model, prompts, 8, 10, stop=-1, generator=dice())
-    assert runs.answer_flops(model.config, 60, 10, 8) == pytest.approx(
-        counter.get_total_flops(), rel=0.1
-    )
-    text = runs.answer_flops(model.config, 60, 10)  # one prompt and one answer, read once
-    cost = {
-        method: runs.post_training_flops(model.config, 60, 10, method, 30)
-        for method in ("judge", "own answers", "dpo", "reinforcement")
-    }
-    assert cost["dpo"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text)
-    assert cost["own answers"] - cost["judge"] == pytest.approx(30 * 32 * 3 * text - 1200 * text)
-    assert cost["reinforcement"] == pytest.approx(
-        30 * 8 * 5 * runs.answer_flops(model.config, 60, 10, 8)
-    )
-    with pytest.raises(ValueError, match="choose"):
-        runs.post_training_flops(model.config, 60, 10, "hope", 30)
-
-
-def test_own_answers_become_likelier_and_dpo_parts_the_pairs(helper, pairs):
+def test_dpo_parts_the_pairs_and_own_labels_are_those_of_the_likelier_answer(helper, pairs):
     before = pairs.log_probs(helper)
-    for work in (
-        lambda policy: runs.train_on_own(policy, pairs, 6, progress=False),
-        lambda policy: runs.train_dpo(policy, helper, pairs, 6, 0.1, progress=False),
-    ):
-        policy = runs.copy_of(helper)
-        work(policy)
-        after = pairs.log_probs(policy)
-        assert ((after[0] - before[0]) - (after[1] - before[1])).mean() > 0.2
-    torch.testing.assert_close(pairs.log_probs(helper)[0], before[0])
+    policy = runs.copy_of(helper)
+    runs.train_dpo(policy, helper, pairs, 6, 0.1, progress=False)
+    after = pairs.log_probs(policy)
+    assert ((after[0] - before[0]) - (after[1] - before[1])).mean() > 0.2
+    own, agrees = runs.own_labels(helper, pairs)
+    chosen, rejected = own.log_probs(helper)
+    assert (chosen >= rejected).all() and torch.equal(agrees, before[0] >= before[1])
+    assert torch.equal(own.chosen[~agrees], pairs.rejected[~agrees])
+    assert torch.equal(own.rejected_mask[~agrees], pairs.chosen_mask[~agrees])
+
+
+def test_the_divergence_of_a_cooled_model_is_that_of_all_its_answers(helper):
+    """One token, so that all answers can be summed."""
+    model = tiny()
+    prompts = torch.randint(1, 6, (1, 4), generator=dice(5))
+    answers = reinforcement.sample_answers(model, prompts, 4000, 1, -1, dice(), temperature=0.5)
+    logits = model(prompts)[0, -1]
+    cold = (logits / 0.5).log_softmax(-1)
+    want = (cold.exp() * (cold - logits.log_softmax(-1))).sum().item()
+    near = reinforcement.answer_log_prob(model, prompts, answers, -1, 0.5)
+    far = reinforcement.answer_log_prob(model, prompts, answers, -1)
+    assert (near - far).mean().item() == pytest.approx(want, abs=0.05)
+
+
+def test_group_advantages_have_mean_0_and_spread_1_and_none_where_all_are_equal():
+    rewards = draw(3, 8, seed=1)
+    rewards[2] = 0.5
+    got = reinforcement.group_advantages(rewards)
+    want = stats.zscore(rewards[:2].double().numpy(), axis=1, ddof=1)
+    np.testing.assert_allclose(got[:2].numpy(), want, atol=2e-3)
+    assert got[2].abs().max() < 1e-4
+
+
+def test_the_first_pass_of_the_clipped_loss_has_the_gradient_of_reinforce():
+    log_probs = draw(2, 3, 4, seed=1).requires_grad_()
+    weight = draw(2, 3, seed=2)
+    mask = torch.ones(2, 3, 4).bool()
+    grads = [
+        torch.autograd.grad(loss(log_probs, log_probs.detach(), weight, mask), log_probs)[0]
+        for loss in (reinforcement.clipped_loss, reinforcement.reinforce_loss)
+    ]
+    torch.testing.assert_close(grads[0] * 4, grads[1])  # the mean over 4 tokens, and their sum
+
+
+def test_a_clipped_token_has_no_gradient_where_the_clip_holds():
+    ratio = torch.tensor([[[1.5]], [[1.5]], [[0.5]], [[0.5]]], requires_grad=True)
+    gain = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]])
+    mask = torch.ones(4, 1, 1).bool()
+    loss = reinforcement.clipped_loss(ratio.log(), torch.zeros(4, 1, 1), gain, mask)
+    (got,) = torch.autograd.grad(loss, ratio)
+    assert got.flatten().tolist() == pytest.approx([0, 0.25, -0.25, 0], abs=1e-6)
+
+
+def test_a_reward_for_variety_halves_what_comes_twice(helper, questions):
+    right = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    got = reinforcement.varied_reward(right, [["a", "a", "b", "c"]])
+    assert got.tolist() == [[0.5, 0.5, 1.0, 0.0]]
+    seen = []
+
+    def reward(right, texts):
+        seen.append((right.shape, len(texts), len(texts[0])))
+        return reinforcement.varied_reward(right, texts)
+
+    runs.polish(runs.copy_of(helper), helper, questions, 1, reward=reward, **runs.GRPO)
+    assert seen == [(torch.Size([4, 8]), 4, 8)]
+
+
+def test_what_a_record_measures_lies_where_counting_puts_it(helper, questions):
+    few = asking.Questions(questions.tasks[:2], questions.prompts[:2])
+    found = runs.measured(helper, helper, few)
+    texts = runs.answerer(helper, few)()
+    tasks = [task for group in few.tasks for task in group]
+    hits = [grade(task, text) for task, text in zip(tasks, texts, strict=True)]
+    assert found["right"]["0.0"] == pytest.approx(np.mean(hits)) and found["kl"] == 0
+    assert not {task.user for group in runs.measuring().tasks for task in group} & {
+        task.user for group in asking.Questions.draw(202, 1500).tasks for task in group
+    }
 
 
 def test_a_live_run_begins_as_the_record_does(helper):
     record = runs.recorded()
     run = next(run for run in record["runs"] if run["method"] == "judged")
-    judge = runs.set_head(
-        preferences.RewardModel(helper), torch.tensor(record["heads"][run["judge"]])
-    )
+    judge = runs.set_head(preferences.RewardModel(helper), torch.tensor(record["heads"]["few"]))
     live = runs.polish(
         runs.copy_of(helper),
         helper,
@@ -807,25 +835,29 @@ def test_a_live_run_begins_as_the_record_does(helper):
     assert live["kl"][0] == pytest.approx(0, abs=1e-4)
 
 
-def test_the_record_is_whole():
+def test_the_records_are_whole():
     record = runs.recorded()
-    methods = [run["method"] for run in record["runs"]]
-    assert {"judged", "verified", "dpo", "own answers", "best of n"} == set(methods)
-    for run in record["runs"]:
-        if run["method"] in ("judged", "verified"):
-            assert (
-                len(run["reward"])
-                == len(run["truth"])
-                == len(run["kl"])
-                == len(run["distinct"])
-                >= 50
-            )
-            assert (
-                abs(run["kl"][0]) < 1e-3 and abs(run["truth"][0] - record["before"]["truth"]) < 0.25
-            )
-    assert record["command"].startswith(
-        "OMP_NUM_THREADS=1 python tools/record/train_preferences.py"
-    )
+    assert {"judged", "best of n"} == {run["method"] for run in record["runs"]}
+    judged = [run for run in record["runs"] if run["method"] == "judged"]
+    assert {(run["beta"], run["seed"]) for run in judged} == set(train_preferences.JUDGED)
+    for run in judged:
+        lengths = {len(run[key]) for key in ("reward", "truth", "kl", "distinct")}
+        assert lengths == {100} and abs(run["kl"][0]) < 1e-3
+    for some in runs.methods().values():
+        assert [run["seed"] for run in some] == [0, 1, 2]
+    assert record["command"] == train_preferences.COMMAND
+
+
+def test_the_tool_trains_each_method_and_keeps_what_it_holds(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "STEPS", 1)
+    monkeypatch.setattr(runs, "TAUGHT", 4)
+    monkeypatch.setattr(runs, "METHODS", {"DPO, own labels": {}, "GRPO": runs.GRPO})
+    monkeypatch.setattr(runs, "measured", lambda policy, reference, test: {"right": 1.0})
+    monkeypatch.setattr(train_preferences, "SEEDS", (0,))
+    for _ in range(2):
+        assert train_preferences.main(["--out", str(tmp_path / "long.json"), "methods"]) == 0
+        rows = json.loads((tmp_path / "methods.json").read_text(encoding="utf-8"))["runs"]
+        assert [row["method"] for row in rows] == ["DPO, own labels", "GRPO"]
 
 
 @pytest.mark.parametrize(

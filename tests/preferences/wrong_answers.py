@@ -502,3 +502,264 @@ def advantage_population_spread(rewards):
     _two(rewards)
     spread = rewards.std(-1, keepdim=True, correction=0)
     return (rewards - rewards.mean(-1, keepdim=True)) / (spread + 1e-8)
+
+
+# --- bradley_terry_loss ---------------------------------------------------------------------------
+
+
+@wrong(
+    "bradley_terry_loss",
+    says="the sign is turned round: it is the preferred reward minus the other",
+)
+def terry_swapped(chosen, rejected):
+    return -F.logsigmoid(rejected - chosen).mean()
+
+
+@wrong("bradley_terry_loss", says="take the mean over the pairs, not the sum")
+def terry_sum(chosen, rejected):
+    return -F.logsigmoid(chosen - rejected).sum()
+
+
+@wrong("bradley_terry_loss", says="take the mean over the pairs; you returned one loss for each")
+def terry_each(chosen, rejected):
+    return -F.logsigmoid(chosen - rejected)
+
+
+@wrong("bradley_terry_loss", says="average at the end: first the loss of each pair, then the mean")
+def terry_mean_first(chosen, rejected):
+    return -F.logsigmoid((chosen - rejected).mean())
+
+
+@wrong(
+    "bradley_terry_loss",
+    says="a loss goes down when things get better: put a minus before the logarithm",
+)
+def terry_no_minus(chosen, rejected):
+    return F.logsigmoid(chosen - rejected).mean()
+
+
+@wrong(
+    "bradley_terry_loss",
+    says="the loss is minus the logarithm of the sigmoid; the logarithm is missing",
+)
+def terry_no_log(chosen, rejected):
+    return -torch.sigmoid(chosen - rejected).mean()
+
+
+@wrong("bradley_terry_loss", says="that is a straight line without the sigmoid")
+def terry_line(chosen, rejected):
+    return (rejected - chosen).mean()
+
+
+@wrong("bradley_terry_loss", says="that is a hinge; the loss is minus the logarithm of a sigmoid")
+def terry_hinge(chosen, rejected):
+    return F.relu(1 - (chosen - rejected)).mean()
+
+
+@wrong("bradley_terry_loss", says="the other answer is missing: only differences count")
+def terry_alone(chosen, rejected):
+    return -F.logsigmoid(chosen + 0 * rejected).mean()
+
+
+@wrong("bradley_terry_loss", says="that is the share of the preferred reward itself")
+def terry_share(chosen, rejected):
+    """The Bradley-Terry model of strengths, not of rewards."""
+    return -(chosen / (chosen + rejected)).abs().log().mean()
+
+
+@wrong("bradley_terry_loss", says="The sigmoid becomes exactly 0 there: take F.logsigmoid")
+def terry_unstable(chosen, rejected):
+    return -torch.log(torch.sigmoid(chosen - rejected)).mean()
+
+
+# --- clipped_loss ---------------------------------------------------------------------------------
+
+
+def _clip(clip):
+    if clip <= 0:
+        raise ValueError("clip")
+
+
+def _mean(x, mask):
+    return ((x * mask).sum(-1) / mask.sum(-1)).mean()
+
+
+def _two_products(log_probs, old, advantage, clip):
+    ratio = (log_probs - old.detach()).exp()
+    return ratio * advantage[..., None], ratio.clamp(1 - clip, 1 + clip) * advantage[..., None]
+
+
+@wrong("clipped_loss", says="a loss goes down when things get better: put a minus before it")
+def clipped_no_minus(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return _mean(torch.minimum(*_two_products(log_probs, old, advantage, clip)), mask)
+
+
+@wrong("clipped_loss", says="nothing is clipped: take the smaller of ratio")
+def clipped_not(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -_mean(_two_products(log_probs, old, advantage, clip)[0], mask)
+
+
+@wrong(
+    "clipped_loss", says="take the smaller of the two, with the clipped ratio and with the ratio"
+)
+def clipped_always(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -_mean(_two_products(log_probs, old, advantage, clip)[1], mask)
+
+
+@wrong("clipped_loss", says="take the smaller of the two, not the larger")
+def clipped_larger(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -_mean(torch.maximum(*_two_products(log_probs, old, advantage, clip)), mask)
+
+
+@wrong("clipped_loss", says="the smaller ratio is not the smaller product")
+def clipped_before(log_probs, old, advantage, mask, clip=0.2):
+    """Right where every advantage is positive."""
+    _clip(clip)
+    ratio = (log_probs - old.detach()).exp()
+    least = torch.minimum(ratio, ratio.clamp(1 - clip, 1 + clip))
+    return -_mean(least * advantage[..., None], mask)
+
+
+@wrong("clipped_loss", says="the ratio is turned round: new over old")
+def clipped_turned(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    ratio = (old.detach() - log_probs).exp()
+    a = advantage[..., None]
+    return -_mean(torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a), mask)
+
+
+@wrong("clipped_loss", says="the ratio is exp of the difference; the exp is missing")
+def clipped_no_exp(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    ratio = log_probs - old.detach()
+    a = advantage[..., None]
+    return -_mean(torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a), mask)
+
+
+@wrong("clipped_loss", says="the ratio is exp of their difference, not their quotient")
+def clipped_quotient(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    ratio = log_probs / old.detach()
+    a = advantage[..., None]
+    return -_mean(torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a), mask)
+
+
+@wrong("clipped_loss", says="the mask is missing: what stands behind an answer counts, too")
+def clipped_no_mask(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -torch.minimum(*_two_products(log_probs, old, advantage, clip)).mean()
+
+
+@wrong("clipped_loss", says="divide by the number of tokens that count, not by the length")
+def clipped_by_length(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -(torch.minimum(*_two_products(log_probs, old, advantage, clip)) * mask).mean()
+
+
+@wrong("clipped_loss", says="first the mean of each answer, then the mean over answers")
+def clipped_all_tokens(log_probs, old, advantage, mask, clip=0.2):
+    """The mean over all tokens, as DAPO takes it."""
+    _clip(clip)
+    gain = torch.minimum(*_two_products(log_probs, old, advantage, clip)) * mask
+    return -gain.sum() / mask.sum()
+
+
+@wrong("clipped_loss", says="take the mean over an answer's tokens, not their sum")
+def clipped_sum_of_tokens(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    gain = torch.minimum(*_two_products(log_probs, old, advantage, clip)) * mask
+    return -gain.sum(-1).mean()
+
+
+@wrong("clipped_loss", says="take the mean over the answers, not their sum")
+def clipped_sum_of_answers(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    gain = torch.minimum(*_two_products(log_probs, old, advantage, clip)) * mask
+    return -(gain.sum(-1) / mask.sum(-1)).sum()
+
+
+@wrong("clipped_loss", says="each token has a ratio of its own; you took one for the whole answer")
+def clipped_whole_answers(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    ratio = ((log_probs - old.detach()) * mask).sum(-1).exp()
+    cut = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.minimum(ratio * advantage, cut * advantage).mean()
+
+
+@wrong("clipped_loss", says="the advantage is missing")
+def clipped_no_advantage(log_probs, old, advantage, mask, clip=0.2):
+    _clip(clip)
+    return -_mean(torch.minimum(*_two_products(log_probs, old, 0 * advantage + 1, clip)), mask)
+
+
+@wrong("clipped_loss", says="both sides are cut: at 1 - clip and at 1 + clip")
+def clipped_one_side(log_probs, old, advantage, mask, clip=0.2):
+    """Cut above only."""
+    _clip(clip)
+    ratio = (log_probs - old.detach()).exp()
+    a = advantage[..., None]
+    return -_mean(torch.minimum(ratio * a, ratio.clamp(max=1 + clip) * a), mask)
+
+
+@wrong("clipped_loss", says="must raise ValueError")
+def clipped_any(log_probs, old, advantage, mask, clip=0.2):
+    return -_mean(torch.minimum(*_two_products(log_probs, old, advantage, clip)), mask)
+
+
+# --- varied_reward --------------------------------------------------------------------------------
+
+
+@wrong("varied_reward", says="variety must pay")
+def varied_not(right, texts):
+    """The grader alone."""
+    return right.clone()
+
+
+@wrong("varied_reward", says="then it pays to be wrong")
+def varied_only(right, texts):
+    """Variety alone."""
+    return torch.tensor([[1 / row.count(text) for text in row] for row in texts])
+
+
+@wrong("varied_reward", says="keep them between 0 and 1")
+def varied_below_zero(right, texts):
+    times = torch.tensor([[row.count(text) - 1.0 for text in row] for row in texts])
+    return right - times
+
+
+@wrong("varied_reward", says="equal texts get equal rewards")
+def varied_first_only(right, texts):
+    """The first of equal texts gets all of it."""
+    first = torch.tensor([[row.index(text) == i for i, text in enumerate(row)] for row in texts])
+    return right * (0.5 + 0.5 * first)
+
+
+@wrong("varied_reward", says="one reward an answer")
+def varied_one_number(right, texts):
+    different = torch.tensor([len(set(row)) / len(row) for row in texts])
+    return right.mean(-1) * different
+
+
+@wrong("varied_reward", says="depend on the answers to the second; count within a row")
+def varied_over_prompts(right, texts):
+    """Counts over all prompts."""
+    everything = [text for row in texts for text in row]
+    times = torch.tensor([[everything.count(t) + 10 * row.count(t) for t in row] for row in texts])
+    return right / times
+
+
+@wrong("varied_reward", says="not a finite number")
+def varied_by_copies(right, texts):
+    """Divides by the other copies, of which there may be none."""
+    copies = torch.tensor([[row.count(text) - 1.0 for text in row] for row in texts])
+    return right / copies
+
+
+@wrong("varied_reward", says="changed its argument in place")
+def varied_in_place(right, texts):
+    right /= torch.tensor([[row.count(text) for text in row] for row in texts])
+    return right

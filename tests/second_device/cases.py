@@ -1040,6 +1040,7 @@ def rewarding(d):
         for t in (1.0, 0)
     )
     log_p, other = (reinforcement.answer_log_prob(m, prompts, drawn, 1) for m in (model, reference))
+    each, counts = reinforcement.token_log_probs(model, prompts, drawn, 1)
     judge = preferences_runs.set_head(preferences.RewardModel(model), noise(8))
     proxy = reinforcement.answer_reward(judge, prompts, drawn, 1)
     rows = reinforcement.reinforce(
@@ -1055,7 +1056,8 @@ def rewarding(d):
         generator=dice(),
     )
     return (
-        drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.advantages(proxy), reinforcement.reinforce_loss(log_p, proxy), reinforcement.kl_estimates(log_p, other),
+        drawn, best, log_p, proxy, reinforcement.leashed_reward(proxy, log_p, other, 0.1), reinforcement.group_advantages(proxy), each,
+        reinforcement.reinforce_loss(each, each, proxy, counts), reinforcement.clipped_loss(each, each, proxy, counts), reinforcement.varied_reward(proxy, [["a", "a", "b", "c"]] * len(proxy)),
         [list(row.values()) for row in rows], reinforcement.best_of_n_mean(proxy, drawn[..., 0].float(), 2),
     )  # fmt: skip
 
@@ -1078,8 +1080,8 @@ def preference_experiments(d):
     )
     return (
         questions.grades(0, drawn), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 2, judge=judge, beta=0.1).values()), list(preferences_runs.polish(preferences_runs.copy_of(model), reference, questions, 1).values()),
-        preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.train_on_own(preferences_runs.copy_of(model), pairs, 2, progress=False).losses,
-        list(preferences_runs.measure_policy(model, reference, questions, k=2).values()), made.chosen, preferences_questions.text_of(drawn[0, 0]),
+        preferences_runs.train_dpo(preferences_runs.copy_of(model), reference, pairs, 2, 0.1, progress=False).losses, preferences_runs.own_labels(model, pairs)[0].chosen,
+        preferences_runs.measured(model, reference, questions)["kl"], preferences_runs.divergence(model, reference, questions), preferences_runs.answerer(model, questions)(), made.chosen, preferences_questions.text_of(drawn[0, 0]),
     )  # fmt: skip
 
 

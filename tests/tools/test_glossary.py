@@ -73,6 +73,10 @@ NEEDED = {
     "09_sampling": {
         "beam search", "greedy decoding", "min-p", "multinomial", "repetition penalty", "top-k", "top-p",
     },
+    "20_preferences": {
+        "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
+        "reward over-optimisation", "verifiable reward",
+    },
 }  # fmt: skip
 
 

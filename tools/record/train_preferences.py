@@ -1,13 +1,12 @@
-"""Record the long runs of lesson 20 with preferences and rewards in
-course_utils/preferences/assets/preferences.json.
+"""Record the long runs of lesson 20 in course_utils/preferences/assets.
 
     OMP_NUM_THREADS=1 python tools/record/train_preferences.py [--out FILE] [--steps N] [PART …]
 
-Before all parts the pairs are drawn, unless course_utils/assets/preference_pairs.json holds them:
-another processor would draw others, and the record belongs to these. Parts, in this order: heads
-(reward models), judged (reinforcement with a flawed reward model), verified (with the grader as
-reward), dpo, own (fine-tuning on own right answers), best (best of n). Runs that the file holds are
-kept. Takes about 12 minutes of one thread.
+Before all parts the pairs are drawn, unless preference_pairs.json holds them: another processor
+would draw others, and the record belongs to these. Parts, in this order: heads (reward models),
+judged (reinforcement with a flawed reward model), best (best of n by three flawed reward models and
+a better one), and methods (each method in three seeds, in methods.json beside FILE). Runs that a
+file holds are kept. Takes about 18 minutes of one thread.
 """
 
 import os
@@ -28,13 +27,22 @@ from course_utils.preferences import runs as preferences_runs
 from course_utils.pretrained import assistant
 from course_utils.test_time_compute.running_sum import coverage
 
-PARTS = ("heads", "judged", "verified", "dpo", "own", "best")
-JUDGED = [("few", 0.0, 0), ("few", 0.1, 0), ("few", 0.3, 0), ("few", 1.0, 0), ("few", 0.0, 1), ("few", 0.0, 2),
-          ("many", 0.0, 0)]  # judge, beta, seed  # fmt: skip
-VERIFIED = [(0.0, 0), (0.05, 0), (0.2, 0)]  # beta, seed
-DPO = [(0.1, 0), (0.5, 0)]
-# seeds of the questions for measuring and for training; steps against a judge
-TEST, ASKED, STEPS = 303, 202, 100
+PARTS = ("heads", "judged", "best", "methods")
+JUDGED = [
+    (0.0, 0),
+    (0.0, 1),
+    (0.0, 2),
+    (0.1, 0),
+    (0.1, 1),
+    (0.1, 2),
+    (0.3, 0),
+    (1.0, 0),
+]  # beta, seed
+SEEDS = (0, 1, 2)
+# the pairs that each reward model learns from
+HEADS = {"few": (0, 100), "second": (100, 200), "third": (200, 300), "many": (0, questions.PAIRS)}
+# seed of the questions for training; steps against a judge
+ASKED, STEPS = 202, 100
 # how many pairs, and the seed of the answers
 DRAWN = {"seen": (questions.PAIRS, 0), "unseen": (300, 1)}
 COMMAND = "OMP_NUM_THREADS=1 python tools/record/train_preferences.py"
@@ -70,6 +78,22 @@ def draw_pairs(out: Path) -> None:
     save(out, stamp(COMMAND, "torch") | {"what": what, "rows": rows})
 
 
+def taught(method: str, policy, reference, asked: questions.Questions, seed: int) -> None:
+    """Train the policy in place by a method for STEPS steps."""
+    if method.startswith("DPO"):
+        pairs = questions.stored_pairs("seen", preferences_runs.TAUGHT)
+        if "own" in method:
+            pairs = preferences_runs.own_labels(reference, pairs)[0]
+        preferences_runs.train_dpo(
+            policy, reference, pairs, preferences_runs.STEPS, beta=0.1, seed=seed, progress=False
+        )
+    else:
+        options = preferences_runs.METHODS[method]
+        preferences_runs.polish(
+            policy, reference, asked, preferences_runs.STEPS, seed=seed, **options
+        )
+
+
 class Recorder:
     """Keeps the record, and writes it after every run."""
 
@@ -79,8 +103,7 @@ class Recorder:
         self.model = assistant().requires_grad_(False)
         self.record = {"runs": []} | load(out)
         self.asked = questions.Questions.draw(ASKED, 1500)
-        test = questions.Questions.draw(TEST, 1500, batch=32)
-        self.test = questions.Questions(test.tasks[:4], test.prompts[:4])
+        self.test = preferences_runs.measuring()
 
     def save(self, **more) -> None:
         self.record = stamp(COMMAND, "torch", "numpy") | self.record | more
@@ -98,136 +121,62 @@ class Recorder:
         self.save()
         print({name: x for name, x in rounded(row).items() if not isinstance(x, list)}, flush=True)
 
-    def after(self, policy) -> dict:
-        """What a trained policy does on the questions for measuring, and some of its words."""
-        generator = torch.Generator().manual_seed(1)
-        answers = reinforcement.sample_answers(
-            policy, self.test.prompts[0][:4], 2, questions.N_NEW, END_OF_TURN, generator
-        )
-        texts = [questions.text_of(answer) for answer in answers.flatten(0, 1)]
-        return {
-            "after": preferences_runs.measure_policy(policy, self.model, self.test),
-            "texts": texts,
-        }
-
     def judge(self, name: str) -> preferences.RewardModel:
         return preferences_runs.set_head(
             preferences.RewardModel(self.model), torch.tensor(self.record["heads"][name])
         )
 
-    def reinforced(self, steps: int, judge: str | None, beta: float, seed: int) -> dict:
-        policy = preferences_runs.copy_of(self.model)
-        rows = preferences_runs.polish(
-            policy,
-            self.model,
-            self.asked,
-            steps,
-            judge=judge and self.judge(judge),
-            beta=beta,
-            seed=seed,
+    def texts_of(self, policy) -> list[str]:
+        """What a policy says twice to four questions."""
+        generator = torch.Generator().manual_seed(1)
+        answers = reinforcement.sample_answers(
+            policy, self.test.prompts[0][:4], 2, questions.N_NEW, END_OF_TURN, generator
         )
-        return rows | self.after(policy)
+        return [questions.text_of(answer) for answer in answers.flatten(0, 1)]
 
     # --- Parts ------------------------------------------------------------------------------------
 
     def heads(self) -> None:
-        if "heads" in self.record:
+        if set(HEADS) <= set(self.record.get("heads", {})):
             return
-        train = questions.stored_pairs("seen")
-        held = questions.stored_pairs("unseen")
         model = preferences.RewardModel(self.model)
         heads = {}
         right = {}
-        seen = preferences_runs.features(model, train)
-        unseen = preferences_runs.features(model, held)
-        for name, n in (("few", preferences_runs.FEW), ("many", questions.PAIRS)):
-            preferences_runs.fit_head(model, *(x[:n] for x in seen))
+        seen = preferences_runs.features(model, questions.stored_pairs("seen"))
+        unseen = preferences_runs.features(model, questions.stored_pairs("unseen"))
+        for name, (start, end) in HEADS.items():
+            mine = [x[start:end] for x in seen]
+            preferences_runs.fit_head(model, *mine)
             heads[name] = model.head.weight[0].tolist()
-            gaps = [
-                ((a - b) @ model.head.weight[0]) for a, b in ((seen[0][:n], seen[1][:n]), unseen)
-            ]
+            gaps = [(a - b) @ model.head.weight[0] for a, b in (mine, unseen)]
             right[name] = {
-                "pairs": n,
+                "pairs": end - start,
                 "seen": (gaps[0] > 0).float().mean().item(),
                 "unseen": (gaps[1] > 0).float().mean().item(),
             }
-        lengths = {
-            "prompt": sum(p.numel() for p in self.test.prompts) / 128,
-            "answer": train.chosen_mask.sum(1).float().mean().item(),
-        }
         self.save(
-            what="continue a story: REINFORCE, DPO, own answers, best of n; see course_utils/preferences/runs.py",
+            what="continue a story: reward models, REINFORCE against one of them, best of n; see course_utils/preferences/runs.py",
             heads=heads,
             accuracy=right,
-            tokens=lengths,
-            before=preferences_runs.measure_policy(self.model, self.model, self.test),
         )
-        print(rounded(right), rounded(self.record["before"]), lengths, flush=True)
+        print(rounded(right), flush=True)
 
     def judged(self) -> None:
-        for judge, beta, seed in JUDGED:
-            work = partial(self.reinforced, self.steps, judge, beta, seed)
-            self.run(work, method="judged", judge=judge, beta=beta, seed=seed)
-
-    def verified(self) -> None:
-        for beta, seed in VERIFIED:
-            self.run(
-                partial(self.reinforced, self.steps // 2, None, beta, seed),
-                method="verified",
-                beta=beta,
-                seed=seed,
-            )
-
-    def offline(self, method: str, train, **key) -> None:
-        """A method that learns from the pairs; the policy is measured four times on the way."""
-
-        def work() -> dict:
+        def work(beta: float, seed: int) -> dict:
             policy = preferences_runs.copy_of(self.model)
-            checks = []
-            steps = self.steps // 3
-
-            def look(history) -> None:
-                if len(history.losses) % (steps // 4) == 0:
-                    checks.append(
-                        {"step": len(history.losses)}
-                        | preferences_runs.measure_policy(policy.eval(), self.model, self.test, k=2)
-                    )
-                    policy.train()
-
-            history = train(
+            rows = preferences_runs.polish(
                 policy,
-                pairs=self.train_pairs,
-                steps=steps,
-                on_steps=look,
-                every=steps // 4,
-                progress=False,
-            )
-            gaps = [
-                a - b
-                for a, b in zip(
-                    self.train_pairs[:200].log_probs(policy),
-                    self.train_pairs[:200].log_probs(self.model),
-                    strict=True,
-                )
-            ]
-            moved = {"chosen": gaps[0].mean().item(), "rejected": gaps[1].mean().item()}  # nats
-            return {"losses": history.losses, "checks": checks, "moved": moved} | self.after(policy)
-
-        if not hasattr(self, "train_pairs"):
-            self.train_pairs = questions.stored_pairs("seen")
-        self.run(work, method=method, **key)
-
-    def dpo(self) -> None:
-        for beta, seed in DPO:
-            self.offline(
-                "dpo",
-                partial(preferences_runs.train_dpo, reference=self.model, beta=beta, seed=seed),
+                self.model,
+                self.asked,
+                self.steps,
+                judge=self.judge("few"),
                 beta=beta,
                 seed=seed,
             )
+            return rows | {"texts": self.texts_of(policy)}
 
-    def own(self) -> None:
-        self.offline("own answers", preferences_runs.train_on_own, seed=0)
+        for beta, seed in JUDGED:
+            self.run(partial(work, beta, seed), method="judged", beta=beta, seed=seed)
 
     def best(self) -> None:
         """64 answers to each question for measuring: what the best of n by each judge is worth, and
@@ -237,7 +186,7 @@ class Recorder:
         def work() -> dict:
             generator = torch.Generator().manual_seed(2)
             truth = []
-            proxy = {"few": [], "many": []}
+            proxy = {name: [] for name in HEADS}
             for i, prompts in enumerate(self.test.prompts):
                 answers = reinforcement.sample_answers(
                     self.model, prompts, NUMBERS[-1], questions.N_NEW, END_OF_TURN, generator
@@ -247,18 +196,34 @@ class Recorder:
                     rows.append(
                         reinforcement.answer_reward(self.judge(name), prompts, answers, END_OF_TURN)
                     )
-            truth = torch.cat(truth)  # (128, 64)
+            truth = torch.cat(truth)  # (96, 64)
             row = {"n": list(NUMBERS), "coverage": [coverage(truth.bool(), n) for n in NUMBERS]}
             for name, rows in proxy.items():
                 scores = torch.cat(rows)
-                for key, value in (("proxy", scores), ("truth", truth)):
-                    row[f"{name} {key}"] = [
-                        reinforcement.best_of_n_mean(scores, value, n).mean().item()
-                        for n in NUMBERS
-                    ]
+                row[name] = [
+                    reinforcement.best_of_n_mean(scores, truth, n).mean().item() for n in NUMBERS
+                ]
             return row
 
         self.run(work, method="best of n")
+
+    def methods(self) -> None:
+        """Each method in three seeds, short: what it is worth at every decoding."""
+
+        def work(method: str, seed: int) -> dict:
+            policy = preferences_runs.copy_of(self.model)
+            taught(method, policy, self.model, self.asked, seed)
+            return preferences_runs.measured(policy.eval(), self.model, self.test)
+
+        other = Recorder.__new__(Recorder)
+        other.__dict__ = self.__dict__ | {"out": self.out.with_name("methods.json")}
+        other.record = {
+            "what": "each method of lesson 20 in three seeds: right and variety by temperature, kl in nats",
+            "runs": [],
+        } | load(other.out)
+        for seed in SEEDS:
+            for method in preferences_runs.METHODS:
+                other.run(partial(work, method, seed), method=method, seed=seed)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -271,16 +236,8 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     draw_pairs(questions.PAIRS_ASSET)
     recorder = Recorder(options.out, options.steps)
-    work = {
-        "heads": recorder.heads,
-        "judged": recorder.judged,
-        "verified": recorder.verified,
-        "dpo": recorder.dpo,
-        "own": recorder.own,
-        "best": recorder.best,
-    }
     for part in parts:
-        work[part]()
+        getattr(recorder, part)()
     return 0
 
 
