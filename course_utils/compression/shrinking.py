@@ -230,24 +230,29 @@ def quantized(
     return model
 
 
-def stored_bytes(model: nn.Module, bits: int = 32, granularity: str = "channel") -> int:
-    """The bytes that the parameters need: matrices at this many bits with their scales, all others
-    at 32 bits.
+def stored_bytes(
+    model: nn.Module, bits: int = 32, granularity: str = "channel", zero_point: bool = False
+) -> int:
+    """The bytes that the parameters need: matrices at this many bits with a scale of 32 bits for
+    each slice, and its zero point at `bits` bits; all others at 32 bits.
 
-    >>> # 10 scales, 10 biases
-    >>> (stored_bytes(nn.Linear(64, 10)), stored_bytes(nn.Linear(64, 10), bits=4))
-    (2600, 400)
+    >>> # 10 scales, 10 biases; then 10 zero points of 4 bits
+    >>> layer = nn.Linear(64, 10)
+    >>> stored_bytes(layer), stored_bytes(layer, bits=4), stored_bytes(layer, 4, zero_point=True)
+    (2600, 400, 405)
     """
     if granularity not in GRANULARITIES:
         raise ValueError(f"granularity {granularity!r}: choose {', '.join(GRANULARITIES)}")
     weights = matrices(model).values()
-    scales = {"tensor": lambda w: 1, "channel": len, "group": lambda w: w.numel() // GROUP}[
+    slices = {"tensor": lambda w: 1, "channel": len, "group": lambda w: w.numel() // GROUP}[
         granularity
     ]
     small = sum(p.numel() for p in model.parameters()) - sum(w.numel() for w in weights)
-    packed = sum(
-        math.ceil(w.numel() * bits / 8) + (4 * scales(w) if bits < 32 else 0) for w in weights
-    )
+    packed = sum(math.ceil(w.numel() * bits / 8) for w in weights)
+    if bits < 32:
+        packed += sum(4 * slices(w) for w in weights)
+    if zero_point:
+        packed += sum(math.ceil(slices(w) * bits / 8) for w in weights)
     return packed + 4 * small
 
 

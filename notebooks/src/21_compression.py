@@ -432,7 +432,7 @@ small_runs = {}
 for bits, g, zero in progress(settings, "rounding"):
     model = compression.quantized(whole, bits, g, zero)
     told_ids = generate(model, once, 36)[0]
-    size = compression.stored_bytes(model, bits, g)
+    size = compression.stored_bytes(model, bits, g, zero)
     small_runs[bits, g, zero] = (evaluate(model, school.test), decode_words(told_ids), size)
 for g in compression.GRANULARITIES:
     print(f"{g:<8}", "  ".join(f"{b} bits {small_runs[b, g, False][0]:.2f}" for b in small_bits))
