@@ -418,7 +418,7 @@ strength = [(r["summary"]["QK strength"], r["summary"]["QK strength, others"]) f
 ratio = [a / b for a, b in strength]
 assert min(of_seeds) > 0.9 and through_others > 0.9 and min(ratio) > 2
 show(fig, "The diagonal stands out in OV and in QK through the pair, and hardly through the others.")
-reveal("induction.control", through_others, ".1f")
+display(reveal("induction.control", through_others, ".1f"))
 print(f"five seeds: through the others at least {min(of_seeds):.2f}")
 print(f"the diagonal through the pair is {min(ratio):.1f} to {max(ratio):.1f} times as strong")
 
@@ -495,7 +495,7 @@ for name, values in spread.items():  # the live run lies among the recorded ones
 assert max(alone) < 0.1 and max(spread["others"]) < 0.1 and min(spread["three best"]) > 4
 assert spread["pair"][3] < 3 < 4 < min(spread["pair"][:3])
 show(fig, "The pair is vital with four seeds; seed 3 loses much only when three heads go.")
-reveal("induction.alone", max(alone), ".1f")
+display(reveal("induction.alone", max(alone), ".1f"))
 print("previous-token scores of layer 0, sorted:")
 for r in seeds:
     print(f"seed {r['seed']}: " + ", ".join(f"{x:.2f}" for x in r["summary"]["previous"]))
@@ -683,7 +683,7 @@ at = {key: [r["summary"][key][-1] for r in seeds] for key, _ in parts.values()}
 assert min(at["late"]) > 10 and max(at["late, rescued"]) < 0.5
 assert min(at["late, others forced"]) > 4 and broken[-1] > 6 and rescued[-1] < 0.5 and control[-1] > 4
 show(fig, "Late blocks fail with every seed; forcing the pair mends it, forcing the others does not.")
-reveal("induction.late", broken[-1], ".0f")
+display(reveal("induction.late", broken[-1], ".0f"))
 for key, values in parts.items():
     early_start, last = ([r["summary"][values[0]][k] for r in seeds] for k in (3, 4))
     print(f"{key}: start 18 {min(early_start):.2f} to {max(early_start):.2f} nats, "

@@ -103,9 +103,9 @@ HARD = Source("Khả năng diễn giải cơ chế (lecture notes)", "section 3,
 claims.expect(
     "I1", "a linear model can be read: β1 > 0 means more hours, higher score", source=LECTURE,
     published="β1 > 0 can be read off; a network cannot",
-    criterion="the interval of β1 lies above 0 and holds the truth; in 300 rotated copies single weights "
-              "have either sign in at least 0.3 of them, and no way of reading gets β1 back; partly if a "
-              "way gets it back",
+    criterion="the interval of β1 lies above 0 and holds the truth; in 300 rotated copies single "
+              "weights have either sign in at least 0.3 of them, and no way of reading gets β1 back; partly if "
+              "a way gets it back",
     holds=lambda m: m["low"] > 0 and m["signs"] > 0.3 and m["back"] > 0.1,
     partly=lambda m: m["low"] > 0 and m["signs"] > 0.3,
 )
@@ -122,8 +122,8 @@ claims.expect(
     "I9", "a direction that can be decoded is used by the model",
     source=Source("Hewitt & Liang 2019", "introduction", "https://arxiv.org/abs/1909.03368"),
     published="used",
-    criterion="name, quotation and place are read better than by the baselines or perfectly, and erasing "
-              "each from block 0's output costs more than erasing another story's labels, by more than "
+    criterion="name, quotation and place are read better than by the baselines or perfectly, and "
+              "erasing each from block 0's output costs more than erasing another story's labels, by more than "
               "the interval over windows (a quotation: at its closing quote); partly if for some",
     holds=lambda costs: min(costs) > 0, partly=lambda costs: max(costs) > 0,
 )
@@ -135,8 +135,8 @@ claims.expect(
 )
 claims.expect(
     "I6", "without ground truth PCA and probes can find illusions", source=HARD, published="illusions",
-    criterion="in noise a probe is right on all of 128 training examples and between 0.44 and 0.56 on new "
-              "ones, and PCA puts over half of the variance of a random walk into one component",
+    criterion="in noise a probe is right on all of 128 training examples and between 0.44 and 0.56 on "
+              "new ones, and PCA puts over half of the variance of a random walk into one component",
     holds=lambda m: m["seen"] == 1 and abs(m["new"] - 0.5) < 0.06 and m["pca"] > 0.5,
 )
 claims.criteria()

@@ -53,9 +53,8 @@ from course_utils.preferences import pairwise as preferences
 from course_utils.preferences import questions as preferences_questions
 from course_utils.preferences import reinforcement
 from course_utils.preferences import runs as preferences_runs
-from course_utils.probes import controls
+from course_utils.probes import controls, linear_reading
 from course_utils.probes import linear as probes
-from course_utils.probes import linear_reading
 from course_utils.sampling import decoding as sampling
 from course_utils.sampling import search
 from course_utils.scaling_laws import runs as scaling_laws

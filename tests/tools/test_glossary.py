@@ -10,6 +10,7 @@ NEEDED = {
     "06_superposition": {
         "feature", "interference", "monosemantic", "polysemantic", "privileged basis", "sparsity",
         "superposition",
+    },
     "15_induction": {
         "ablation", "additive", "composition", "induction-head score",
         "mean ablation", "output-value circuit", "prefix matching", "query-key circuit",
@@ -61,6 +62,7 @@ NEEDED = {
     "18_instruction_tuning": {
         "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
         "replay", "supervised fine-tuning", "synthetic data",
+    },
     "14_circuits": {
         "activation patching", "attribution patching", "circuit", "complete", "direct effect",
         "direct logit attribution", "faithful", "hook", "indirect effect", "logit lens", "minimal",
