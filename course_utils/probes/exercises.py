@@ -539,7 +539,8 @@ def _same_length(x: Tensor, y: Tensor) -> None:
 
 def _without_centring(x: Tensor, y: Tensor) -> float:
     _same_length(x, y)
-    x, y = x.double(), y.double()
+    x = x.double()
+    y = y.double()
     return ((y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
 
 

@@ -104,8 +104,8 @@ claims.expect(
     "I1", "a linear model can be read: β1 > 0 means more hours, higher score", source=LECTURE,
     published="β1 > 0 can be read off; a network cannot",
     criterion="the interval of β1 lies above 0 and holds the truth; in 300 rotated copies single "
-              "weights have either sign in at least 0.3 of them, and no way of reading gets β1 back; partly if "
-              "a way gets it back",
+              "weights have either sign in at least 0.3 of them, and no way of reading gets β1 back; "
+              "partly if a way gets it back",
     holds=lambda m: m["low"] > 0 and m["signs"] > 0.3 and m["back"] > 0.1,
     partly=lambda m: m["low"] > 0 and m["signs"] > 0.3,
 )
@@ -123,8 +123,8 @@ claims.expect(
     source=Source("Hewitt & Liang 2019", "introduction", "https://arxiv.org/abs/1909.03368"),
     published="used",
     criterion="name, quotation and place are read better than by the baselines or perfectly, and "
-              "erasing each from block 0's output costs more than erasing another story's labels, by more than "
-              "the interval over windows (a quotation: at its closing quote); partly if for some",
+              "erasing each from block 0's output costs more than erasing another story's labels, by "
+              "more than the interval over windows (a quotation: at its closing quote); partly if for some",
     holds=lambda costs: min(costs) > 0, partly=lambda costs: max(costs) > 0,
 )
 claims.expect(
@@ -195,7 +195,7 @@ reveal("probes.sign", positive, ".1f")
 # A single weight's sign is a coin toss. Nothing is lost: the sum over all paths is β1 in each network, and so is a regression on its answers. What you can read depends on the *basis*, the axes in
 # which numbers are written.
 #
-# **Has a transformer's residual stream such axes?** If it had none, its numbers would look the same after a rotation. **Kurtosis** is the mean fourth power of numbers, divided by the square of their mean square: 3 for normal ones, more if few are very large.
+# **Has a transformer's residual stream such axes?** If it had none, its numbers would look the same after a rotation. The **kurtosis** of numbers is the mean of their fourth powers, divided by the square of their mean square: 3 for normal ones, more if few are very large.
 
 # %%
 ids = stories(seed=1_000_003, n_tokens=8192).tokens.view(32, 256)
@@ -709,7 +709,7 @@ show(fig, "Names: one neuron is enough. Quotation and place need many units, in 
 #
 # ## Are two networks alike?
 #
-# **Representational similarity** compares what two networks do with the same examples, whatever their axes. The usual measure is *centred kernel alignment*, CKA (Kornblith and others 2019).
+# A measure of **representational similarity** compares what two networks do with the same examples, whatever their axes. The usual measure is *centred kernel alignment*, CKA (Kornblith and others 2019).
 #
 # ### Exercise · CKA
 #

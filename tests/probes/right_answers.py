@@ -250,7 +250,8 @@ def by_kernels(x, y):
         raise ValueError("other examples")
     x = x.double() - x.double().mean(0, keepdim=True)
     y = y.double() - y.double().mean(0, keepdim=True)
-    K, L = x @ x.T, y @ y.T
+    K = x @ x.T
+    L = y @ y.T
     return ((K * L).sum() / (K.norm() * L.norm())).item()
 
 

@@ -447,7 +447,8 @@ def apart_strictly(starts, T):
 def apart_by_one_less(starts, T):
     """The window ends at s + T - 1, and is said to end there."""
     at_least_one(T)
-    taken, end = [], -1
+    taken = []
+    end = -1
     for s in torch.as_tensor(starts).tolist():
         if not taken or s >= end:
             taken.append(s)
@@ -474,7 +475,8 @@ def apart_all(starts, T):
 def apart_without_the_first(starts, T):
     """Begins with the first that is far enough from the first."""
     at_least_one(T)
-    taken, last = [], torch.as_tensor(starts)[0].item()
+    taken = []
+    last = torch.as_tensor(starts)[0].item()
     for s in torch.as_tensor(starts).tolist():
         if s >= last + T:
             taken.append(s)
@@ -486,7 +488,8 @@ def apart_without_the_first(starts, T):
 def apart_places(starts, T):
     """Indices."""
     at_least_one(T)
-    taken, last = [], None
+    taken = []
+    last = None
     for i, s in enumerate(torch.as_tensor(starts).tolist()):
         if last is None or s >= last + T:
             taken.append(i)
@@ -623,7 +626,8 @@ def cka_not_centred(x, y):
 def cka_of_norms(x, y):
     """The norm above is not squared, nor is the rest."""
     of_the_same(x, y)
-    x, y = x - x.mean(0), y - y.mean(0)
+    x = x - x.mean(0)
+    y = y - y.mean(0)
     return ((y.T @ x).pow(2).sum() / ((x.T @ x).norm() * (y.T @ y).norm())).sqrt().item()
 
 
@@ -631,7 +635,8 @@ def cka_of_norms(x, y):
 def cka_squared_below(x, y):
     """Squares of the norms."""
     of_the_same(x, y)
-    x, y = x - x.mean(0), y - y.mean(0)
+    x = x - x.mean(0)
+    y = y - y.mean(0)
     return ((y.T @ x).pow(2).sum() / ((x.T @ x).pow(2).sum() * (y.T @ y).pow(2).sum())).item()
 
 
@@ -639,7 +644,8 @@ def cka_squared_below(x, y):
 def cka_of_rows(x, y):
     """mean(1)."""
     of_the_same(x, y)
-    x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
+    x = x - x.mean(1, keepdim=True)
+    y = y - y.mean(1, keepdim=True)
     return ((y.T @ x).pow(2).sum() / ((x.T @ x).norm() * (y.T @ y).norm())).item()
 
 
@@ -647,7 +653,8 @@ def cka_of_rows(x, y):
 def cka_by_traces(x, y):
     """The RV coefficient's cousin."""
     of_the_same(x, y)
-    x, y = x - x.mean(0), y - y.mean(0)
+    x = x - x.mean(0)
+    y = y - y.mean(0)
     return ((y.T @ x).pow(2).sum() / (x.pow(2).sum() * y.pow(2).sum())).item()
 
 
@@ -656,5 +663,6 @@ def cka_as_a_cosine(x, y):
     """One long vector each."""
     of_the_same(x, y)
     k = min(x.shape[1], y.shape[1])
-    x, y = x - x.mean(0), y - y.mean(0)
+    x = x - x.mean(0)
+    y = y - y.mean(0)
     return F.cosine_similarity(x[:, :k].flatten(), y[:, :k].flatten(), dim=0).item()

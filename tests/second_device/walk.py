@@ -22,6 +22,7 @@ DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "preferences.pairwise.Pairs.batches": "train brings its batches to the model",
     "instruction_tuning.runs.rows_of": "train brings its batches to the model",
     "instruction_tuning.runs.with_replay": "train brings its batches to the model",
+    "probes.controls.apart": "it chooses places in a text, which stands on the CPU",
     "lora.runs.first_steps": "it makes its model and brings it nowhere",
     "training.token_batches": "train brings its batches to the model",
 }
