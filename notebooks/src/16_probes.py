@@ -124,7 +124,8 @@ claims.expect(
     published="used",
     criterion="name, quotation and place are read better than by the baselines or perfectly, and "
               "erasing each from block 0's output costs more than erasing another story's labels, by "
-              "more than the interval over windows (a quotation: at its closing quote); partly if for some",
+              "more than the interval over windows (a quotation: at its closing quote); partly if "
+              "for some",
     holds=lambda costs: min(costs) > 0, partly=lambda costs: max(costs) > 0,
 )
 claims.expect(
