@@ -199,21 +199,6 @@ class RewardModel(nn.Module):
         return self.head(self.features(ids, mask)).squeeze(1)  # (B,)
 
 
-def reward_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """The Bradley–Terry loss of a reward model on a batch of `Pairs.batches`; for `training.train`.
-
-    >>> pairs = Pairs.of([([5, 6], [7, 0], [8, 9, 0])])
-    >>> length = lambda ids, mask: mask.sum(1).float()  # a reward model that likes long answers
-    >>> # -log sigmoid(2 - 3)
-    >>> reward_loss(length, pairs.batches(2)(torch.Generator().manual_seed(0)))
-    tensor(1.3133)
-    """
-    chosen, chosen_mask, rejected, rejected_mask = batch[:4]
-    # (2 B,)
-    rewards = model(torch.cat([chosen, rejected]), torch.cat([chosen_mask, rejected_mask]))
-    return bradley_terry_loss(*rewards.chunk(2))
-
-
 @torch.no_grad()
 def reward_accuracy(model: nn.Module, pairs: Pairs) -> float:
     """The share of pairs in which the preferred answer gets the higher reward; equal rewards count

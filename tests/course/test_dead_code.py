@@ -47,16 +47,13 @@ BY_OTHERS = [
 ]
 # Said to the reader of a result or of a table of ids, and read by tests and examples alone.
 FOR_READERS = ["c_interval", "k_interval", "HOLDERS", "SYSTEM", "USER"]
-# Lesson 20 fits the heads of its reward models only, and draws the KL as reinforcement reports it.
-# Its next edition trains whole reward models and compares estimates of the KL.
-AWAITED = ["reward_loss", "kl_estimates"]
 CODE = ("course_utils", "tools")
 
 
 def unused(*folders, cells=()):
     """Names that nothing in these folders and cells uses, as "file:line name"."""
     scan = vulture.Vulture(
-        ignore_names=[*BY_OTHERS, *FOR_READERS, *AWAITED],
+        ignore_names=[*BY_OTHERS, *FOR_READERS],
         ignore_decorators=["@EXERCISES.add", "@wrong", "@pytest.fixture", "@pytest.hookimpl"],
     )
     scan.scavenge([str(ROOT / name) for name in folders])

@@ -210,7 +210,9 @@ def test_a_reward_model_learns_which_answer_is_better():
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(60):
         optimizer.zero_grad()
-        preferences.reward_loss(model, pairs.batches(32)(generator)).backward()
+        chosen, chosen_mask, rejected, rejected_mask = pairs.batches(32)(generator)[:4]
+        rewards = model(chosen, chosen_mask), model(rejected, rejected_mask)
+        preferences.bradley_terry_loss(*rewards).backward()
         optimizer.step()
     assert preferences.reward_accuracy(model, pairs) == 1
 

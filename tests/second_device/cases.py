@@ -1017,14 +1017,11 @@ def preferring(d):
     history = training.train(
         copy.deepcopy(model), batches, 2, loss_fn=preferences.dpo_objective(0.1), progress=False
     )
-    learnt = training.train(
-        judge, pairs.batches(2), 3, loss_fn=preferences.reward_loss, progress=False
-    )
     chosen, rejected = preferences_runs.features(judge, pairs)
     head = preferences_runs.fit_head(copy.deepcopy(judge), chosen, rejected)
     there = pairs.to(d)
     return (
-        pairs.log_probs(model), history.losses, learnt.losses, preferences.reward_accuracy(judge, pairs), chosen, head.head.weight, preferences.margin(model, reference, pairs, 0.1),
+        pairs.log_probs(model), history.losses, preferences.reward_accuracy(judge, pairs), chosen, head.head.weight, preferences.margin(model, reference, pairs, 0.1),
         preferences.pair_log_probs(model, there), preferences.sequence_log_prob(model, there.chosen, there.chosen_mask), preferences.bradley_terry_loss(noise(3).to(d), noise(3, seed=1).to(d)),
         preferences.dpo_loss(*(noise(3, seed=i).to(d) for i in range(4)), beta=0.2), preferences_runs.set_head(judge, noise(8)).head.weight, judge(there.chosen, there.chosen_mask), there.to("cpu").chosen, pairs[:2].chosen,
     )  # fmt: skip
