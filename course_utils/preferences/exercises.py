@@ -422,6 +422,11 @@ WORDS = [
 )
 def check_varied_reward(student: Callable, rng: random.Random) -> None:
     k = rng.randint(7, 9)
+    for _ in range(2):  # the second time with other words, so that nothing kept from the first does
+        _check_rewards(student, rng, k)
+
+
+def _check_rewards(student: Callable, rng: random.Random, k: int) -> None:
     one, two, three, four = rng.sample(WORDS, 4)
     # three copies of a right text, one of another right one, and wrong ones
     first = [(one, 1.0)] * 3 + [(two, 1.0)] + [(three, 0.0)] * 2 + [(four, 0.0)] * (k - 6)

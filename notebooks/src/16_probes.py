@@ -628,7 +628,7 @@ claims.measure(
     shown=f"a name {real['a name']:.2f} nats a token, a closing quote {real['in a quotation']:.1f}, "
           f"the place {real['away from home']:.3f}; ten controls at most {max(controls['a name']):.2f}, "
           f"{max(controls['in a quotation']):.1f} and {max(controls['away from home']):.3f}",
-    reason="Each is used, but how much differs by a factor of nearly a hundred: reading alone does not tell.",
+    reason="Each is used, but how much differs nearly a hundredfold: reading alone does not tell.",
 )
 show(fig, "Erasing names costs most; erasing the place costs very little.")
 reveal("probes.closing", at_close["h.0"].mean().item(), ".1f")
