@@ -512,7 +512,10 @@ def borrowed_by_chance(labels, generator):
     return labels[torch.randperm(len(labels), generator=generator)]
 
 
-@wrong("borrowed_labels", says="orders in 12 calls with different generators. Draw with it.")
+@wrong(
+    "borrowed_labels",
+    says="borrows far more often from some rows than from others. Draw with the generator.",
+)
 def borrowed_from_the_next(labels, generator):
     """Always the neighbour."""
     two_stories(labels)
