@@ -16,6 +16,7 @@ def mean_interval(values: Tensor, level: float = 0.95) -> tuple[float, float]:
     values.
     Source: Student 1908, "The Probable Error of a Mean".
 
+    >>> import torch
     >>> mean, half = mean_interval(torch.tensor([1.0, 2.0, 3.0]))
     >>> print(f"{mean:.2f} ± {half:.2f}")
     2.00 ± 2.48
