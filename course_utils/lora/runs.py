@@ -5,11 +5,9 @@ All runs draw the tasks of their seed, and take the same number of steps of BATC
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 
@@ -33,7 +31,7 @@ from course_utils.stories.corpus import stories
 from course_utils.stories.grammar import VOCAB
 from course_utils.training import History, train
 
-ASSET = assets.path("lora/fine_tuning.json")
+RECORD = "lora/fine_tuning.json"
 BATCH = 16
 TASKS = 4800  # a run may draw from these many
 NEW = len(CHAT_VOCAB) - len(VOCAB)
@@ -123,14 +121,8 @@ def fine_tune(
 
     def mark(history: History) -> None:
         model.eval()
-        right = accuracy(model, exam())["all"]
-        curve.append(
-            {
-                "step": len(history.losses),
-                "accuracy": round(right, 3),
-                "story_loss": round(story_loss(model), 3),
-            }
-        )
+        right, nats = marks_of(model)
+        curve.append({"step": len(history.losses), "accuracy": right, "story_loss": nats})
         model.train()
 
     train(
@@ -227,13 +219,13 @@ def loss_at(curve: Sequence[dict], goal: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def recorded(file: Path = ASSET) -> dict:
+def recorded() -> dict:
     """What tools/record/sweep_fine_tuning.py measured: command, date, versions, `rows`.
 
     >>> sorted({row["seed"] for row in recorded()["rows"]})
     [0, 1, 2]
     """
-    return json.loads(file.read_text(encoding="utf-8"))
+    return assets.read_json(RECORD)
 
 
 def rows_of_arm(arm: str) -> list[dict]:

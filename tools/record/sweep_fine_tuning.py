@@ -15,11 +15,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch  # reads the line above
 from records import chosen, is_known, load, parser_of, save, stamp
 
-from course_utils.lora.runs import ARMS, ASSET, SEEDS, measure_run
+from course_utils import assets
+from course_utils.lora.runs import ARMS, RECORD, SEEDS, measure_run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = parser_of(__doc__, ASSET, ARMS)
+    parser = parser_of(__doc__, assets.path(RECORD), ARMS)
     options = parser.parse_args(arguments)
     wanted = chosen(parser, options.parts, ARMS)
     torch.set_num_threads(1)
