@@ -15,8 +15,8 @@ from markupsafe import Markup
 from pages import mathematics
 
 TEMPLATES = Path(__file__).parent / "templates" / "site"
-BOX = (168, 46)  # of a lesson on the map, in its own units
-STEP = (182, 92)
+BOX = (186, 46)  # of a lesson on the map, in its own units
+STEP = (202, 92)
 EDGE = 8  # around the map
 
 

@@ -59,6 +59,8 @@ SETTINGS = {
     "html_math_renderer": "mathml",
     "html_theme": "sphinx_book_theme",
     "html_title": TITLE,
+    "html_context": {"default_mode": "auto"},
+    "smartquotes": False,
     "html_static_path": ["_static"],
     "html_css_files": ["site.css"],
     "html_js_files": [("course.js", {"defer": "defer"}), ("site.js", {"defer": "defer"})],
@@ -73,6 +75,7 @@ THEME = {
     "use_download_button": False,  # it gives the notebook as it was prepared for the page
     "use_fullscreen_button": False,
     "home_page_in_toc": True,
+    "navbar_persistent": [],  # the search has its place in the sidebar
     "show_toc_level": 2,
     "navigation_with_keys": False,  # the arrows move sliders
 }
