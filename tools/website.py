@@ -42,6 +42,10 @@ TITLE = "Inside large language models"
 OWN = Path(__file__).parent / "templates" / "site"
 MOST = 8 * 2**20  # bytes of a page with all that it shows, every frame of its views included
 PROGRESS = "application/vnd.course.progress+json"
+PYTHON = {
+    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+}
 TERM = re.compile(r"(?<!\*)\*\*([^*]+)\*\*(?!\*)")
 SETTINGS = {
     "project": TITLE,
@@ -69,7 +73,7 @@ SETTINGS = {
     "html_show_copyright": False,
     "html_show_sphinx": False,
     "html_last_updated_fmt": None,
-    "suppress_warnings": ["misc.highlighting_failure", "myst.header", "mystnb.lexer"],
+    "suppress_warnings": ["misc.highlighting_failure", "myst.header"],
 }
 THEME = {
     "use_download_button": False,  # it gives the notebook as it was prepared for the page
@@ -187,7 +191,7 @@ def prepared(
             cells.append(new_markdown_cell(_text(cell.source, stem, built, own)))
         elif cell.cell_type == "code":
             cells += _code(cell, find, frames)
-    made = new_notebook(cells=cells, metadata={"kernelspec": nb.metadata.get("kernelspec", {})})
+    made = new_notebook(cells=cells, metadata=PYTHON)
     for number, cell in enumerate(made.cells, 1):
         cell.id = f"cell-{number:03d}"  # the same at every build
     return made

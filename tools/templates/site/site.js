@@ -1,7 +1,10 @@
 // What the pages of the site do beside course.js: print, sort a table, light up a lesson's neighbours, search in a file.
 (() => {
   // a file may not read other files: then results come without their surroundings
-  if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+  // the theme names its button other than it is written, "Search Ctrl + K"
+  document.querySelectorAll(".search-button-field").forEach((button) => button.removeAttribute("aria-label"));
 
   document.querySelectorAll("[data-print]").forEach((button) => button.addEventListener("click", () => window.print()));
 
