@@ -165,7 +165,7 @@ PAGES = TESTS.with_name("pages.yml")
     ("old", "new"),
     [
         ("      id-token: write\n", "      id-token: write\n      contents: write\n"),
-        ("      - run: make site", "      - run: make site\n    permissions:\n      pages: write"),
+        ("    name: Build\n", "    name: Build\n    permissions:\n      pages: write\n"),
         ("        uses: actions/deploy-pages@v4", "        run: make site"),
     ],
 )
