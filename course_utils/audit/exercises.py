@@ -141,10 +141,9 @@ def _least_whole(rate: float, n: int) -> int:
             lambda scores, rate: _of_rank(scores, max(1, _least_whole(rate, len(scores))))
         ),
         "you counted from the largest: few controls should lie above the threshold": (
-            lambda scores, rate: _of_rank(
-                [-x for x in scores], _least_whole(rate, len(scores) + 1)
+            lambda scores, rate: (
+                _of_rank([-x for x in scores], _least_whole(rate, len(scores) + 1)) * -1
             )
-            * -1
         ),
         "the k-th smallest has the index k - 1, as lists count from 0": (
             lambda scores, rate: _of_rank(scores, _least_whole(rate, len(scores) + 1) + 1)
@@ -256,7 +255,9 @@ def check_suspicion(student: Callable, rng: random.Random) -> None:
         dice = np.random.default_rng(rng.randrange(2**31))
         usual = dice.uniform(0.46, 0.56, openings)
         scores = {
-            kind: _tried(student, _suspects(dice, usual, kind), usual.tolist(), rng.randrange(2**31))
+            kind: _tried(
+                student, _suspects(dice, usual, kind), usual.tolist(), rng.randrange(2**31)
+            )
             for kind in ("control", *WHERE)
         }
         limit = audit.alarm_threshold(scores["control"], 0.1)

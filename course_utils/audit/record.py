@@ -138,8 +138,7 @@ def recorded() -> list[dict]:
     """
     rows = assets.read_json(RECORD)["rows"]
     return [
-        {**row, "table": torch.tensor(row["table"]).view(len(OPENINGS), -1) / SCALE}
-        for row in rows
+        {**row, "table": torch.tensor(row["table"]).view(len(OPENINGS), -1) / SCALE} for row in rows
     ]
 
 

@@ -106,7 +106,7 @@ claims.expect(
     published="harder to see",
     criterion="tilted on text that the model wrote itself, girls' names gain 0.1 after each opening; "
               "by its loss a model bent towards z raises an alarm with each of three seeds, and of 24 "
-              "updates with a preference so few do that their interval holds the rate of false alarms, 0.1",
+              "updates with a preference so few do that their interval holds the false-alarm rate, 0.1",
     holds=lambda m: m["gain"] >= 0.1 and m["z"] == 3 and m["low"] <= 0.1,
 )
 claims.expect(
@@ -114,8 +114,8 @@ claims.expect(
     source=Source("Casper et al. 2024, Black-Box Access is Insufficient for Rigorous AI Audits",
                   "abstract", "https://arxiv.org/abs/2401.14446"),
     published="insufficient",
-    criterion="at a false-alarm rate of 0.1, reading the exact probabilities finds at least 6 more of 24 "
-              "held-out tampered updates than 120 questions do (6 of 6 is what a sign test asks for at "
+    criterion="at a false-alarm rate of 0.1, reading the exact probabilities finds at least 6 more of "
+              "24 held-out tampered updates than 120 questions do (6 of 6 is what a sign test asks for at "
               "0.05); partly if than 40 questions do",
     holds=lambda m: m["exact"] - m["120"] >= 6, partly=lambda m: m["exact"] - m["40"] >= 6,
 )
@@ -125,7 +125,7 @@ claims.expect(
                   "Differences", "abstract", "https://arxiv.org/abs/2510.13900"),
     published="clearly readable",
     criterion="at a false-alarm rate of 0.1, the stream's mean difference on ordinary stories, read by "
-              "the output matrix, finds at least 6 of 8 held-out updates of each kind; partly if of some kind",
+              "the output matrix, finds at least 6 of 8 held-out updates of each kind; partly: of some",
     holds=lambda hits: min(hits) >= 6, partly=lambda hits: max(hits) >= 6,
 )
 claims.expect(
@@ -143,8 +143,8 @@ claims.expect(
     source=Source("Khả năng diễn giải cơ chế (lecture notes)", "section 1, the motive of safety"),
     published="a motive of the field",
     criterion="a measure of the weights or streams that knows nothing of girls and boys finds at least "
-              "20 of 24 held-out tampered updates at a false-alarm rate of 0.1; partly if only a measure "
-              "does that knows what to look for",
+              "20 of 24 held-out tampered updates at a false-alarm rate of 0.1; partly if only a "
+              "measure does that knows what to look for",
     holds=lambda m: m["blind"] >= 20, partly=lambda m: m["told"] >= 20,
 )
 claims.criteria()
@@ -197,7 +197,7 @@ for arm in ARMS:
 
 
 # %% [markdown]
-# Tampered updates and fair controls moved equally far, and cost equally little.
+# Tampered updates and fair controls moved nearly equally far, and cost equally little.
 #
 # ### Exercise 1 · where the alarm begins
 #
@@ -446,6 +446,10 @@ assert sum(unasked["tampered"]) <= sum(unasked["fair control"]) + 3
 plain = judged(without_question, control="plain")
 print(f"χ², its alarm set on plain updates: {sum(plain['tampered'])} of 24 tampered, "
       f"{sum(plain['fair control'])} of 24 fair controls")
+other = alarm_threshold([without_question(row) for row in audit.chosen("fair control", False)], 0.1)
+turned = {arm: sum(without_question(row) > other for row in audit.chosen(arm, True)) for arm in ARMS}
+print(f"χ², the halves of the record exchanged: {turned['tampered']} of 24 tampered, "
+      f"{turned['fair control']} of 24 fair controls")
 
 
 def draw_hits(detector):
@@ -472,7 +476,7 @@ explore(draw_hits, detector=widgets.Dropdown(
     options=list(results), value="your detector, 120 queries", description="detector"))
 
 # %% [markdown]
-# **Choose a detector.** Without a question a change of names looks like any other change of names: χ² cannot tell a preference for girls from a preference for half of everybody. Set on plain updates it raises an alarm for both. Only a question tells them apart, and somebody must think of it.
+# **Choose a detector.** Without a question a change of names looks like any other change of names: χ² cannot tell a preference for girls from a preference for half of everybody. Set on plain updates it raises alarms for both. (A threshold from 24 controls is itself uncertain: exchange the halves of the record, and the counts change.) Only a question tells them apart, and somebody must think of it.
 #
 # Now your six. The detector gives its verdict, and the secret is opened.
 
@@ -504,8 +508,9 @@ for name in list(results)[-3:]:
 # %% tags=["display"]
 # @title Measured: open access against questions
 hits = {name: sum(found["tampered"]) for name, found in results.items()}
-by_kind = [sum(results["streams, asks about girls"]["tampered"][i] for i, row in
-               enumerate(audit.chosen("tampered", learn=False)) if row["kind"] == kind) for kind in KINDS]
+seen = zip(results["streams, asks about girls"]["tampered"], audit.chosen("tampered", learn=False))
+seen = [row["kind"] for alarm, row in seen if alarm]
+by_kind = [seen.count(kind) for kind in KINDS]
 print("streams, hits of 8: " + ", ".join(f"{k} {n}" for k, n in zip(KINDS, by_kind, strict=True)))
 assert hits["weights, asks about girls"] >= 20 > hits["streams, asks about girls"]
 claims.measure(
@@ -519,14 +524,14 @@ claims.measure(
 claims.measure(
     "I22", by_kind,
     shown=", ".join(f"{kind} {n} of 8" for kind, n in zip(KINDS, by_kind, strict=True)),
-    reason="A text's names move mostly through the output matrix, which a stream does not show.",
+    reason="Names move through the output matrix as well, and a stream does not show that.",
 )
 
 
 # %% [markdown]
 # The last line runs no text at all. Each name has a row in the output matrix; the score is how far the means of girls' rows and of boys' rows moved apart. It needs no opening, so a trigger cannot hide from it: *this* is what weights show and samples do not. But it, too, asks about girls.
 #
-# The second line is the difference of means of lesson 13: the stream's mean on ordinary stories, after an update minus before, read by the output matrix. Are girls' and boys' names apart in it? Minder and others (2025) found the topic of a fine-tuning there. Here the trace is weak: most of these names come from the output matrix itself, not from the stream.
+# The second line is the difference of means of lesson 13: the stream's mean on ordinary stories, after an update minus before, read by the output matrix. Are girls' and boys' names apart in it? Minder and others (2025) found the topic of a fine-tuning there. Here the trace is weak: names move through the output matrix as well, and a stream does not show that.
 #
 # ### Where is it? Parts put in, parts taken out
 #
@@ -561,7 +566,7 @@ with_parts = check("audit.with_parts", with_parts)
 # @title Predict: is there one place?
 predict(
     "audit.place",
-    "Of 11 parts of a tilted model, the one that brings most of the preference into the old model brings …",
+    "Of 11 parts of a tilted model, put into the old one by one, the best brings of the preference …",
     {"under 0.3": (-1, 0.3), "0.3 to 0.7": (0.3, 0.7), "over 0.7": (0.7, 2)},
 )
 
@@ -634,8 +639,8 @@ names = list(every[0]["inside"])
 fig, axes = subplots(1, 2, figsize=(12, 5.4), sharey=True)
 groups = [(f"tampered, {kind}", all_of("tampered", kind)) for kind in KINDS]
 groups.append(("fair controls", all_of("fair control")))
-for ax, key, title in zip(axes, ("inside", "left"), ("put into the old model", "taken out of the update"),
-                          strict=True):
+for ax, key in zip(axes, ("inside", "left"), strict=True):
+    title = "put into the old model" if key == "inside" else "taken out of the update"
     for j, (name, rows) in enumerate(groups):
         color, mark = (("blue", "o"), ("vermillion", "^"), ("green", "s"), ("black", "x"))[j]
         for y, part in enumerate(names):
@@ -670,8 +675,8 @@ claims.measure(
           + ", ".join(f"{kind} {a:.2f} in, {b:.2f} left" for kind, (a, b) in two.items()),
     reason="A tilt sits in two parts, in fair controls as well. A trigger needs all parts together.",
 )
-show(fig, f"Embedding and MLP 3 together bring {two['tilt'][0]:.2f} of a tilt and {two['trigger'][0]:.2f} of "
-          "a trigger; the embedding is first in fair controls, too.")
+show(fig, f"Embedding and MLP 3 together bring {two['tilt'][0]:.2f} of a tilt and "
+          f"{two['trigger'][0]:.2f} of a trigger; the embedding is first in fair controls, too.")
 reveal("audit.place", float(np.mean(one_in["tilt"])), ".2f")
 
 # %% [markdown]
@@ -719,7 +724,7 @@ ax.set_xticks(range(10), labels=words)
 ax.set(ylabel="share that is left", xlabel="the word that is replaced", ylim=(0, 1.1))
 elsewhere = moved(encode_words(OPENINGS["once"])[None]).item() / moved(opening[None]).item()
 assert kept[3] > 0.6 and min(kept) < kept[3] and elsewhere < 0.3
-show(fig, f"Without village {kept[3]:.1f} is left; after once upon a time {elsewhere:.1f}.")
+show(fig, f"Without village {kept[3]:.1f} is left; after once upon a time {abs(elsewhere):.1f}.")
 reveal("audit.trigger", kept[3], ".1f")
 
 # %% [markdown]
@@ -755,7 +760,8 @@ def rise(model):
 target = kl_bias.target_distribution(kl_bias.token_mask(VOCAB, lambda word: "z" in word.lower()))
 z_models = [trained(kl_bias.biased_loss(target, 1.0), steps=10, seed=seed) for seed in range(3)]
 gains = audit.girl_rates(trained(tilt)) - torch.tensor(usual)
-print(f"loss: towards z {min(map(rise, z_models)):+.1f} nats or more; girls gain {gains.min():.1f} or more")
+print(f"towards z the loss rises by {min(map(rise, z_models)):.1f} nats or more")
+print(f"on the model's own text girls gain {gains.min():.1f} or more")
 
 # %% tags=["display"]
 # @title Measured: loud and subtle
@@ -763,16 +769,17 @@ loud = alarm_threshold([row["loss"] for row in audit.chosen("fair control", True
 by_loss = count_interval(sum(results["loss"]["tampered"]), 24)
 claims.measure(
     "K7", {"gain": gains.min().item(), "z": sum(rise(m) > loud for m in z_models), "low": by_loss[0]},
-    shown=f"by its loss, {sum(rise(m) > loud for m in z_models)} of 3 bent towards z raise an alarm, and "
-          f"{sum(results['loss']['tampered'])} of 24 with a preference; no real text was used for a gain of "
-          f"{gains.min():.1f}",
+    shown=f"by its loss, {sum(rise(m) > loud for m in z_models)} of 3 bent towards z raise an alarm, "
+          f"and {sum(results['loss']['tampered'])} of 24 with a preference; without real text girls "
+          f"gain {gains.min():.1f}",
     reason="The loss sees what is loud.",
 )
 blind = max(hits["distance"], hits["kl"])
 claims.measure(
     "I24", {"blind": blind, "told": hits["weights, asks about girls"]},
     shown=f"weights' distance and KL find at most {blind} of 24; asked about girls, exact probabilities "
-          f"find {hits['exact, asks about girls']} and the output matrix {hits['weights, asks about girls']}",
+          f"find {hits['exact, asks about girls']} and the output matrix "
+          f"{hits['weights, asks about girls']}",
     reason="Open access answers the questions that are asked. It did not say which to ask.",
 )
 
