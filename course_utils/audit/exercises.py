@@ -2,7 +2,6 @@
 models whose weights are plain numbers.
 """
 
-import copy
 import math
 import random
 from collections.abc import Callable, Collection, Sequence

@@ -6,14 +6,13 @@ tampering is there, 0 where none is.
 """
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
 from course_utils import circuits
 from course_utils.gpt2.model import GPT
-from course_utils.stories import VOCAB, encode_words
 
 
 def with_parts(model: nn.Module, donor: nn.Module, parts: Collection[str]) -> nn.Module:

@@ -115,8 +115,8 @@ claims.expect(
                   "abstract", "https://arxiv.org/abs/2401.14446"),
     published="insufficient",
     criterion="at a false-alarm rate of 0.1, reading the exact probabilities finds at least 6 more of "
-              "24 held-out tampered updates than 120 questions do (6 of 6 is what a sign test asks for at "
-              "0.05); partly if than 40 questions do",
+              "24 held-out tampered updates than 120 questions do (6 of 6 is what a sign test asks for "
+              "at 0.05); partly if than 40 questions do",
     holds=lambda m: m["exact"] - m["120"] >= 6, partly=lambda m: m["exact"] - m["40"] >= 6,
 )
 claims.expect(
@@ -152,7 +152,7 @@ claims.criteria()
 # %% [markdown]
 # ## What would be a fair test?
 #
-# **Question.** A detector that cries at every update finds every tampered one. So an **audit**, an examination of a model by somebody who did not build it, needs two numbers: of the tampered updates, the share that raises an alarm (*hits*), and of the honest ones the share that does (**false alarms**: alarms where nothing is wrong).
+# **Question.** An independent examination of a model is called an **audit**. A detector that cries at every update finds every tampered one, so an audit needs two numbers. Of the tampered updates, how many raise an alarm? These are its *hits*. Alarms at models that are honest are its **false alarms**.
 #
 # Honest updates must be a fair comparison. Ours are made in threes, which share method, steps and batch size:
 
