@@ -377,7 +377,8 @@ def _expect_parts(
 )
 def check_with_parts(student: Callable, rng: random.Random) -> None:
     for parts in (["h.1"], ["h.3.attn"], ["wte", "h.11"], ["h.2.ln", "h.10.attn"], []):
-        model, donor = _Stack(rng).eval(), _Stack(rng)
+        model = _Stack(rng).eval()
+        donor = _Stack(rng)
         call = f"with_parts(model, donor, {parts})"
         got = student(model, donor, parts)
         for kind, name in ((model, "model"), (donor, "donor")):

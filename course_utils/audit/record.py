@@ -41,7 +41,8 @@ def gap(vector: Tensor) -> float:
     True
     """
     columns = vector[[ID[name] for name in NAMES]]
-    girls, boys = columns[: len(GIRLS)].mean(), columns[len(GIRLS) :].mean()
+    girls = columns[: len(GIRLS)].mean()
+    boys = columns[len(GIRLS) :].mean()
     return ((girls - boys) / vector.std()).item()
 
 
@@ -54,12 +55,13 @@ def row_gap(base: GPT, new: GPT) -> float:
     >>> base = storyteller()
     >>> new = copy.deepcopy(base)
     >>> with torch.no_grad():
-    ...     _ = new.wte.weight[[ID[name] for name in GIRLS]].add_(0.1)
+    ...     new.wte.weight[[ID[name] for name in GIRLS]] += 0.1
     >>> round(row_gap(base, new), 4)
     2.0
     """
     moved = (new.wte.weight - base.wte.weight).detach()[[ID[name] for name in NAMES]]  # (80, d)
-    girls, boys = moved[: len(GIRLS)].mean(0), moved[len(GIRLS) :].mean(0)
+    girls = moved[: len(GIRLS)].mean(0)
+    boys = moved[len(GIRLS) :].mean(0)
     return ((girls - boys).norm() / moved.norm(dim=1).mean()).item()
 
 
@@ -100,8 +102,13 @@ def measured(base: GPT, new: GPT, update: Update) -> dict:
     loss: its rise on unseen stories, in nats. kl: KL(before‖after) there. lens: `gap` of the
     stream's mean difference, read by the output matrix, at two sites. rows: `row_gap`. inside, left: `share_in` of
     each part, and of two parts together; not for plain updates, which move no names.
+
+    >>> from course_utils.pretrained import storyteller
+    >>> row = measured(storyteller(), storyteller(), Update("tilt", "plain", 0))
+    >>> row["distance"], row["loss"], "inside" in row
+    (0.0, 0.0, False)
     """
-    ids = ordinary()
+    ids = ordinary().to(base.wte.weight.device)
     pair = ids[:, :-1], ids[:, 1:]
     with torch.no_grad():
         before, after = (m(pair[0]).log_softmax(-1) for m in (base, new))

@@ -101,7 +101,7 @@ explore(
 # %% tags=["display"]
 # @title What will count, set before anything is measured
 claims.expect(
-    "K7", "no real text is needed; subtle biases are harder to see than X",
+    "I25", "a subtle bias is harder to see in a loss than a loud one",
     source=Source("Huấn luyện mô hình ngôn ngữ với thiên lệch có chủ đích", "section 6, limits"),
     published="harder to see",
     criterion="tilted on text that the model wrote itself, girls' names gain 0.1 after each opening; "
@@ -768,7 +768,7 @@ print(f"on the model's own text girls gain {gains.min():.1f} or more")
 loud = alarm_threshold([row["loss"] for row in audit.chosen("fair control", True)], 0.1)
 by_loss = count_interval(sum(results["loss"]["tampered"]), 24)
 claims.measure(
-    "K7", {"gain": gains.min().item(), "z": sum(rise(m) > loud for m in z_models), "low": by_loss[0]},
+    "I25", {"gain": gains.min().item(), "z": sum(rise(m) > loud for m in z_models), "low": by_loss[0]},
     shown=f"by its loss, {sum(rise(m) > loud for m in z_models)} of 3 bent towards z raise an alarm, "
           f"and {sum(results['loss']['tampered'])} of 24 with a preference; without real text girls "
           f"gain {gains.min():.1f}",

@@ -354,7 +354,9 @@ def test_every_link_from_a_document_to_a_file_leads_to_one(path):
 
 
 def test_the_readme_leads_to_every_document():
-    assert [path.name for path in DOCUMENTS[1:] if f"docs/{path.name}" not in read(DOCUMENTS[0])] == []
+    assert [
+        path.name for path in DOCUMENTS[1:] if f"docs/{path.name}" not in read(DOCUMENTS[0])
+    ] == []
 
 
 def code_in(markdown):
