@@ -195,7 +195,7 @@ def unlike_usual(table: Tensor, usual: Tensor, budget: int, rng: np.random.Gener
     """
     n = budget // len(table)
     total = 0.0
-    for row, old in zip(table.double().cpu().numpy(), usual.double().cpu().numpy(), strict=True):
+    for row, old in zip(table.cpu().double().numpy(), usual.cpu().double().numpy(), strict=True):
         wanted = n * old / old.sum()
         total += ((rng.multinomial(n, row / row.sum()) - wanted) ** 2 / wanted).sum()
     return float(total)

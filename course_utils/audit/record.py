@@ -76,7 +76,7 @@ def log_odds(table: Tensor, update: Update) -> float:
     moved = torch.tensor([name in update.names for name in NAMES])
     where = {"upon": [0], "village": [1], "story": [2], None: [0, 1, 2]}[update.word]
     share = table[where][:, moved].sum(-1)  # (openings,)
-    return torch.logit(share.double()).mean().item()
+    return torch.logit(share.cpu().double()).mean().item()
 
 
 def share_in(base: GPT, new: GPT, names: tuple[str, ...], update: Update) -> tuple[float, float]:

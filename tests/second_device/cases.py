@@ -768,15 +768,18 @@ def audits(d):
 def updates(d):
     base = pretrained.storyteller().to(d)
     update = audits_of.Update("tilt", "tampered", seed=0)
-    new = audits_of.make(base, update)
+    trained = audits_of.make(base, update)
+    new = copy.deepcopy(base)
+    with torch.no_grad():
+        new.wte.weight[:100] += 0.1
     row = audits_of.measured(base, new, update)
     table = audits_of.name_table(new)
     asked = audits_of.unlike_usual(
         table.to(d), audits_of.name_table(base).to(d), 8, np.random.default_rng(0)
     )
     return (
-        row["loss"], row["distance"], row["inside"]["MLP 3"], table, asked,
-        audits_of.girl_rates(new), audits_of.log_odds(table, update), audits_of.gap(torch.arange(699.0).to(d)),
+        audits_of.distance(base, trained) > 0, row["loss"], row["distance"], row["inside"]["MLP 3"], table, asked,
+        audits_of.girl_rates(new), audits_of.log_odds(table.to(d), update), audits_of.gap(torch.arange(699.0).to(d)),
         audits_of.row_gap(base, new), audits_of.share_in(base, new, ("wte",), update), audits_of.distance(base, new, ("wte",)),
         audits_of.stream_difference(base, new, torch.tensor([[3, 1, 4]]).to(d), "h.2"),
     )  # fmt: skip
