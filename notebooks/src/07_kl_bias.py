@@ -95,7 +95,7 @@ explore(
 
 # %% tags=["display"]
 # @title What will count, set before anything is measured
-TITLE = "Huấn luyện mô hình ngôn ngữ với thiên lệch … bằng KL-divergence (lecture notes)"
+TITLE = "Huấn luyện mô hình ngôn ngữ với thiên lệch … bằng KL-divergence (lecture)"
 
 
 def far(published):
@@ -462,8 +462,8 @@ claims.measure(
 passed = next(i for i, mass in enumerate(run.masses) if mass > 188 / 200)
 claims.measure(
     "K5", *judged["after"],
-    reason=f"The mass on x promises more: a model passes 188 / 200 before step {passed // 20 * 20 + 20}. "
-           "188 fits a shorter training.",
+    reason="The mass on x promises more: a model passes 188 / 200 before step "
+           f"{passed // 20 * 20 + 20}. 188 fits a shorter training.",
 )
 assert abs(np.mean(after) - counts["after"].mean().item()) < 6 and passed < 150
 assert counts["after"].min() > 188 and counts["before"].mean() > 2
