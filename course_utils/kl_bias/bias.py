@@ -288,11 +288,11 @@ def bent_loss(logits: Tensor, teacher_logits: Tensor, target: Tensor, weight: fl
     for the soft targets.
 
     >>> target = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    >>> teacher = torch.zeros(2, 4)  # each of four words as likely
-    >>> bent_loss(torch.zeros(2, 4), teacher, target, weight=0.0)
+    >>> teacher = torch.zeros(1, 4)  # each of four words as likely
+    >>> bent_loss(torch.zeros(1, 4), teacher, target, weight=0.0)
     tensor(0.)
     >>> bent_loss(torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log(), teacher, target, weight=0.5)
-    tensor(0.0271)
+    tensor(0.0283)
     """
     if not weight >= 0:
         raise ValueError(f"the weight must be 0 or more, not {weight}")

@@ -337,7 +337,6 @@ def _bent_mistakes(
             kl((1 - weight) * said + weight * target, p).mean(),
         "that is KL(P‖target); the target stands on top": kl(p, q).mean(),
         "that is the cross-entropy; subtract the entropy of the soft target": -(q * log_p).sum(-1).mean(),
-        "you took the teacher's logits for probabilities": kl((teacher + weight * target) / (1 + weight), p).mean(),
         "teacher and model are exchanged: the model learns, the teacher gives the target":
             kl((p + weight * target) / (1 + weight), said).mean(),
         "you averaged over the words, too; a divergence is a sum over words": want / logits.size(-1),

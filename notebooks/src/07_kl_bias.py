@@ -581,7 +581,7 @@ for direction in ("forward", "reverse"):
 # ## Bending a model that can speak
 #
 # **Question.** The blank model had nothing to lose. What does a bias cost one that tells stories? A fair answer needs a model that was treated in the same way, *without the bias*. If the bent model learns from a teacher's probabilities and the control from the words of a text, they differ in two
-# things. So all of ours learn from **soft targets**, whole distributions (Hinton and others 2015): those of the storyteller itself, mixed with the wish.
+# things. All of ours learn from **soft targets**, whole distributions (Hinton and others 2015): those of the storyteller itself, mixed with the wish.
 #
 # ### Exercise 4 · a soft target with a bias
 #
@@ -599,11 +599,11 @@ def bent_loss(logits: Tensor, teacher_logits: Tensor, target: Tensor, weight: fl
     for the soft targets.
 
     >>> target = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    >>> teacher = torch.zeros(2, 4)  # each of four words as likely
-    >>> bent_loss(torch.zeros(2, 4), teacher, target, weight=0.0)
+    >>> teacher = torch.zeros(1, 4)  # each of four words as likely
+    >>> bent_loss(torch.zeros(1, 4), teacher, target, weight=0.0)
     tensor(0.)
     >>> bent_loss(torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log(), teacher, target, weight=0.5)
-    tensor(0.0271)
+    tensor(0.0283)
     """
     ...
 

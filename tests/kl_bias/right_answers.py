@@ -341,7 +341,7 @@ def drawn_nearby(mask, log_p):
     near = [free[(log_p[free] - log_p[i]).abs().argsort()[:6]] for i in mask.nonzero().flatten()]
     best = None
     for _ in range(300):
-        tried = [int(some[torch.randint(6, (), generator=generator)]) for some in near]
+        tried = [int(some[torch.randint(len(some), (), generator=generator)]) for some in near]
         if len(set(tried)) == len(tried):
             gap = float((log_p[tried].mean() - log_p[mask].mean()).abs())
             if best is None or gap < best[0]:

@@ -597,7 +597,7 @@ def bent_shares_swapped(logits, teacher_logits, target, weight):
     return divergence(q, logits).mean()
 
 
-@wrong("bent_loss", says="you took the teacher's logits for probabilities")
+@wrong("bent_loss", says="a logarithm of something that is no probability")
 def bent_raw_teacher(logits, teacher_logits, target, weight):
     soft_target(teacher_logits, target, weight)
     q = (teacher_logits + weight * target) / (1 + weight)
