@@ -11,6 +11,10 @@ NEEDED = {
         "feature", "interference", "monosemantic", "polysemantic", "privileged basis", "sparsity",
         "superposition",
     },
+    "07_kl_bias": {
+        "cross-entropy", "forward KL", "Kullback–Leibler divergence", "reverse KL", "soft targets",
+        "target distribution",
+    },
     "15_induction": {
         "ablation", "additive", "composition", "induction-head score",
         "mean ablation", "output-value circuit", "prefix matching", "query-key circuit",
