@@ -10,7 +10,7 @@ assets/attacks.toml. The model is `pretrained.assistant()`. Source of the settin
 import random
 import re
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 

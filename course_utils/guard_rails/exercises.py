@@ -53,7 +53,9 @@ def _counting(rule: Callable[[list[bool]], bool]) -> Callable:
         "exactly half of the tries is not more than half": _counting(
             lambda hits: 2 * sum(hits) >= len(hits)
         ),
-        "one success among several is not enough: more than half of a wording's tries": _counting(any),
+        "one success among several is not enough: more than half of a wording's tries": _counting(
+            any
+        ),
         "not all tries of a wording need to succeed: more than half is enough": _counting(all),
         "the second number is how many different wordings there are": lambda w, hits: (
             _working(w, hits)[0],
@@ -299,7 +301,9 @@ def _again(score: _Score) -> _Score:
 def _check_search(got: object, score: _Score, length: int, rounds: int) -> None:
     call = f"search_suffix of length {length} in {rounds} rounds"
     if not isinstance(got, str):
-        raise Wrong(f"{call}: give a text, the words joined by blanks; you gave {type(got).__name__}")
+        raise Wrong(
+            f"{call}: give a text, the words joined by blanks; you gave {type(got).__name__}"
+        )
     if not score.calls:
         raise Wrong(f"{call}: score was never called")
     if len(score.calls) < rounds:
@@ -317,7 +321,11 @@ def _check_search(got: object, score: _Score, length: int, rounds: int) -> None:
     for number, texts in enumerate(score.calls):
         if number:
             far = [t for t in texts if _changes(t.split(" "), top) > 1]
-            near_any = [t for t in far if all(_changes(t.split(" "), b) > 1 for b in _tops(score, number, high))]
+            near_any = [
+                t
+                for t in far
+                if all(_changes(t.split(" "), b) > 1 for b in _tops(score, number, high))
+            ]
             if near_any:
                 raise Wrong(
                     f"{call}: in round {number + 1} {near_any[0]!r} was tried, and the best so far is {' '.join(top)!r}; change one word of the best"

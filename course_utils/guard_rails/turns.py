@@ -139,4 +139,3 @@ def told_under_rules(
     prompts = [Defence(text).prompt(asked, word) for text, word in zip(texts, secrets, strict=True)]
     said = answers(model, prompts, n_new=14, **settings)
     return [leaks(*pair) for pair in zip(said, secrets, strict=True)]
-

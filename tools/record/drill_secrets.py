@@ -26,9 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [{"arm": "before", "seed": 0, **runs.figures(assistant(), TESTS)}]
     for arm in runs.ARMS:
         for seed in runs.SEEDS:
-            rows.append(
-                {"arm": arm, "seed": seed, **runs.figures(runs.make(arm, seed), TESTS)}
-            )
+            rows.append({"arm": arm, "seed": seed, **runs.figures(runs.make(arm, seed), TESTS)})
             print(arm, seed, rows[-1]["secrets"], flush=True)
     save(
         options.out,
