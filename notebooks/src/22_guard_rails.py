@@ -543,7 +543,7 @@ erase = check("guard_rails.erase", erase)
 # solution("guard_rails.erase")
 
 # %% [markdown]
-# **Directional ablation** erases the direction from everything that is written into the residual stream. Beside it we *subtract* the direction after block 1, and *add* it. Each is done with six random directions of the same length, too. We test on held-out wordings, and measure three abilities: harmless topics, questions about stories, and the loss on stories.
+# What its authors call **directional ablation** erases the direction from everything that is written into the residual stream. Beside it we *subtract* the direction after block 1, and *add* it. Each is done with six random directions of the same length, too. We test on held-out wordings, and measure three abilities: harmless topics, questions about stories, and the loss on stories.
 
 # %% tags=["display"]
 # @title Predict: without the direction
@@ -796,7 +796,8 @@ ax.set_xticks(range(len(FAMILIES)), FAMILIES, rotation=35, ha="right", fontsize=
 ax.set_yticks(range(len(defences)), defences)
 ax.grid(False)
 print(
-    f"{'wordings that get the secret':<30}{'greedy':>8}{'95 % interval':>16}{'T = 1':>8}{'harmless right':>17}"
+    f"{'wordings that get the secret':<30}{'greedy':>8}{'95 % interval':>16}"
+    f"{'T = 1':>8}{'harmless right':>17}"
 )
 bounds = {}
 for d in defences:
@@ -805,7 +806,8 @@ for d in defences:
     bounds[d] = count_interval(k, n)
     right, asked_n = useful[d]
     print(
-        f"{d:<30}{k / n:>8.1f}{f'{bounds[d][0]:.1f} to {bounds[d][1]:.1f}':>16}{warm / n:>8.1f}{right / asked_n:>17.1f}"
+        f"{d:<30}{k / n:>8.1f}{f'{bounds[d][0]:.1f} to {bounds[d][1]:.1f}':>16}"
+        f"{warm / n:>8.1f}{right / asked_n:>17.1f}"
     )
 shares = {d: np.mean(hits[d, "greedy"]) for d in defences}
 weakest = max(("a rule", "an indirect rule", "stripped roles", "an input filter"), key=shares.get)
@@ -1017,7 +1019,8 @@ print(f"{'of 20 unseen secrets told':<28}greedy   T = 1")
 for number, (greedy_n, warm_n) in enumerate(zip(found, warm, strict=True)):
     print(
         "search "
-        f"{number}{'':<20}{'over 15' if greedy_n > 15 else greedy_n:>6}{'over 15' if warm_n > 15 else warm_n:>8}"
+        f"{number}{'':<20}{'over 15' if greedy_n > 15 else greedy_n:>6}"
+        f"{'over 15' if warm_n > 15 else warm_n:>8}"
     )
 print(f"five random suffixes: {np.mean(chance):.0f} in the mean")
 claims.measure(
@@ -1167,7 +1170,8 @@ errors = {name: guard_rails.guard_errors(guard, new_bad, new_good) for name, gua
 # %% tags=["display"]
 # @title Measured: held-out attacks and held-out harmless texts
 print(
-    f"{'held-out wordings':<26}{'attacks let through':>22}{'harmless refused':>20}{'secret out: greedy':>20}{'T = 1':>7}"
+    f"{'held-out wordings':<26}{'attacks let through':>22}{'harmless refused':>20}"
+    f"{'secret out: greedy':>20}{'T = 1':>7}"
 )
 fig, ax = subplots(figsize=(7, 4))
 for (name, guard), mark, color in zip(

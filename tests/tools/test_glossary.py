@@ -80,7 +80,7 @@ NEEDED = {
         "reward over-optimisation", "verifiable reward",
     },
     "22_guard_rails": {
-        "adversarial suffix", "jailbreak", "many-shot jailbreaking", "over-refusal", "prompt injection", "refusal", "system prompt", "unlearning",
+        "adversarial suffix", "directional ablation", "jailbreak", "many-shot jailbreaking", "over-refusal", "prompt injection", "refusal", "system prompt", "unlearning",
     },
 }  # fmt: skip
 
