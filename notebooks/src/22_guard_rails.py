@@ -412,7 +412,7 @@ later = {
 }
 
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: refusals after earlier turns
 def later_share(who, name, kind, k, forbidden, what="refused"):
     some = later[who, name, kind, k, forbidden]
@@ -1055,7 +1055,7 @@ drilled = tune(pretrained.assistant(), task_batches(examples, 8), more=True)
 live = secrets_kept(drilled)
 
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: yours, and three recorded seeds of each dose
 def line(label, secrets, warm, more):
     cells = []
