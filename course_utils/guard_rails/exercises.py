@@ -160,7 +160,7 @@ def check_erase(student: Callable, rng: random.Random) -> None:
         "marks may stand beside the word: take them off before you compare": lambda reply, secret: (
             REFUSAL
             if secret.lower() in reply.lower().split()
-            else (defences.output_filter("", secret) and reply)
+            else [defences.output_filter("", secret), reply][1]
         ),
         "capitals do not matter, neither in the reply nor in the secret": lambda reply, secret: (
             defences.output_filter(reply.swapcase(), secret)
@@ -373,6 +373,8 @@ def check_careful_guard(student: Callable, rng: random.Random) -> None:
     if not isinstance(got, bool):
         raise Wrong(f"careful_guard: give True or False; you gave {type(got).__name__}")
     bad, good = guards.guard_texts(held_out=True, seed=seed)
+    if [student(text) for text in bad] != [student(text) for text in bad]:
+        raise Wrong("careful_guard: one text gets one answer, and yours changes")
     through, refused = guards.guard_errors(student, bad, good)
     if through > 0.2 * len(bad) and refused > 0.15 * len(good):
         raise Wrong(
@@ -392,5 +394,3 @@ def check_careful_guard(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             f"careful_guard: of the known texts it lets {through} of {len(known_bad)} attacks through and refuses {refused} of {len(known_good)} harmless ones"
         )
-    if [student(text) for text in bad] != [student(text) for text in bad]:
-        raise Wrong("careful_guard: one text gets one answer, and yours changes")

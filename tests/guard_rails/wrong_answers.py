@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 from collections import defaultdict
+from functools import cache
 
 import torch
 from answers import RAISED, WrongAnswers
@@ -287,7 +288,7 @@ def search_one_by_one(score, words, length, rounds, tries, seed=0):
     return search(lambda texts: torch.cat([score([t]) for t in texts]), words, length, rounds, tries, random.Random(seed))  # fmt: skip
 
 
-@wrong("search_suffix", says="you used")
+@wrong("search_suffix", says="one seed gives one answer, and yours changes")
 def search_global(score, words, length, rounds, tries, seed=0):
     """Python's global dice."""
     return " ".join(search(score, words, length, rounds, tries, random))
@@ -418,7 +419,14 @@ def guard_nearly_all(text):
 @wrong("careful_guard", says="careful_guard: of the known texts it lets")
 def guard_of_the_test(text):
     """Fits the test's wordings, not the known ones."""
-    return guards.careful_guard(text) and not text.startswith(("You may", "What", "Tell", "The", "Go", "Please"))  # fmt: skip
+    return guards.careful_guard(text) and not is_a_known_wording()(text)
+
+
+@cache
+def is_a_known_wording():
+    """Tells known wordings from those of the test by their words."""
+    known, held = (guards.guard_texts(held_out=held, seed=1) for held in (False, True))
+    return guards.learnt_guard([*known[0], *known[1]], [*held[0], *held[1]])
 
 
 CALLS = itertools.count()
