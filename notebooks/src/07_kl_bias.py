@@ -205,7 +205,7 @@ target_distribution = check("kl_bias.target_distribution", target_distribution)
 #
 # **Question.** The model gives probabilities *P*, the target is *Q*. Which number says how far apart they are?
 #
-# The **Kullback–Leibler divergence** KL(*Q*‖*P*) = Σ *Q* · log(*Q* / *P*) is a sum over all tokens: what you pay, in nats, if you expect *P* and the world is *Q*. It is 0 where both are
+# The **relative entropy** KL(*Q*‖*P*) = Σ *Q* · log(*Q* / *P*), also called Kullback–Leibler divergence, is a sum over all tokens: what you pay, in nats, if you expect *P* and the world is *Q*. It is 0 where both are
 # equal and above 0 otherwise. It has a direction.
 #
 # ### Exercise 2 · the divergence

@@ -12,7 +12,7 @@ NEEDED = {
         "superposition",
     },
     "07_kl_bias": {
-        "cross-entropy", "forward KL", "Kullback–Leibler divergence", "reverse KL", "soft targets",
+        "cross-entropy", "forward KL", "relative entropy", "reverse KL", "soft targets",
         "target distribution",
     },
     "15_induction": {
