@@ -364,14 +364,38 @@ def _correlation(a: Tensor, b: Tensor) -> float:
     return torch.corrcoef(torch.stack([a, b]).double())[0, 1].item()
 
 
-def _best_detector(z: Tensor, true: Tensor, units: Sequence[int]) -> tuple[int, float]:
-    """The unit and the cut that agree best, by trying every one."""
+def _detectors(z: Tensor, true: Tensor, units: Sequence[int]) -> list[tuple[float, int, float]]:
+    """Every unit with every cut, the best first: (agreement, unit, cut)."""
     tries = [
-        (_correlation(z[:, u] >= cut, true), u, cut)
+        (round(_correlation(z[:, u] >= cut, true), 9), u, cut)
         for u in units
         for cut in z[:, u].unique().tolist()
     ]
-    return max(tries)[1:]
+    return sorted(tries, reverse=True)
+
+
+def _best_detector(z: Tensor, true: Tensor, units: Sequence[int]) -> tuple[int, float]:
+    """The unit and the cut that agree best, by trying every one."""
+    return _detectors(z, true, units)[0][1:]
+
+
+def _one_is_best(z: Tensor, true: Tensor) -> bool:
+    """Whether one detector is better than all others: who chooses then has no choice."""
+    first, second = _detectors(z, true, range(z.size(1)))[:2]
+    return first[0] > second[0] + 1e-4
+
+
+def _draw_detectors(rng: random.Random, n: int, k: int, share: float) -> tuple[Tensor, ...]:
+    """Units, a truth and who trains, such that one detector is best wherever one may choose."""
+    while True:
+        true = torch.tensor([rng.random() < 0.4 for _ in range(n)])
+        true[:4] = torch.tensor([True, False, True, False])
+        train = torch.tensor([rng.random() < share for _ in range(n)])
+        train[:4] = torch.tensor([True, True, False, False])
+        z = (normal(rng, n, k) + 0.8 * true[:, None]).mul(4).round() / 4 - 0.3
+        parts = train, ~train, torch.ones_like(train)
+        if all(_one_is_best(z[part], true[part]) for part in parts):
+            return z, true, train
 
 
 def held_out_oracle(z: Tensor, true: Tensor, train: Tensor, chosen_on: Tensor) -> float:
@@ -431,11 +455,7 @@ def _held_out_mistakes(z: Tensor, true: Tensor, train: Tensor) -> dict[str, floa
 )
 def check_held_out_score(student: Callable, rng: random.Random) -> None:
     for n, k, share in ((40, 5, 0.5), (60, 8, 0.3), (50, 3, 0.6), (36, 1, 0.5)):
-        true = torch.tensor([rng.random() < 0.4 for _ in range(n)])
-        true[:4] = torch.tensor([True, False, True, False])
-        train = torch.tensor([rng.random() < share for _ in range(n)])
-        train[:4] = torch.tensor([True, True, False, False])
-        z = (normal(rng, n, k) + 0.8 * true[:, None]).mul(4).round() / 4 - 0.3
+        z, true, train = _draw_detectors(rng, n, k, share)
         want = held_out_oracle(z, true, train, train)
         mistakes = {
             s: v for s, v in _held_out_mistakes(z, true, train).items() if abs(v - want) > 1e-3

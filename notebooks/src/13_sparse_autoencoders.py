@@ -14,7 +14,7 @@
 # **A method finds 256 units in a language model, and each seems to mean something. Which of them does the model have, and which did you bring along?**
 # You build the method, test it where the truth is known, and then ask it about stories whose author you can ask.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 70 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 67 minutes to read and do.
 #
 # **What you will be able to do**
 # - train a sparse autoencoder, and choose between three kinds of it;
@@ -47,7 +47,6 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.gpt2 import GPT
-from course_utils.intervals import mean_interval
 from course_utils.pretrained import storyteller
 from course_utils.stories import ID, VOCAB, decode_words
 
@@ -86,7 +85,8 @@ def draw_frontier(kind, setting):
     ax.set_xticks([4, 8, 16, 32], labels=["4", "8", "16", "32"])
     ax.set_xticks([], minor=True)
     ax.legend()
-    return Picture(fig, f"{kind}: with {l0:.0f} units a token, the loss rises by {sum(rises) / 3:.3f} nats.")
+    rise = sum(rises) / 3
+    return Picture(fig, f"{kind}: with {l0:.0f} units a token, the loss rises by {rise:.3f} nats.")
 
 
 explore(
@@ -95,8 +95,11 @@ explore(
     setting=widgets.IntSlider(value=2, min=1, max=4, description="setting"),
 )
 
+# %% [markdown]
+# What counts as reproduced stands here, before you measure. Read it with care: only P6's criterion was written before any result. Those of P11 to P15 were written after a first look at the results.
+
 # %% tags=["display"]
-# @title What will count, set before anything is measured
+# @title What will count
 LECTURE = Source("Định luật mở rộng (lecture notes)", "section 3.2, sparse coding")
 claims.expect(
     "P6", "a sparse autoencoder, L = E‖x − Σ f_i d_i‖² + λ Σ|f_i|, finds the features again",
@@ -109,10 +112,12 @@ claims.expect(
 )
 claims.expect(
     "P11", "at equal sparsity top-k and JumpReLU keep more of the model than a price on strength",
-    source=Source("Rajamanoharan et al. 2024, Jumping Ahead", "abstract", "https://arxiv.org/abs/2407.14435"),
+    source=Source(
+        "Rajamanoharan et al. 2024, Jumping Ahead", "abstract", "https://arxiv.org/abs/2407.14435"
+    ),
     published="JumpReLU and top-k beat L1",
-    criterion="with about 8 units a token (L1 and top-k: 8, JumpReLU: 9), the worst of three seeds of each "
-              "raises the loss less than the best of L1; partly if one of the two",
+    criterion="with 8 units a token (JumpReLU: 9, the nearest that was recorded), the worst of three "
+              "seeds of each raises the loss less than the best of L1; partly if one of the two",
     holds=lambda m: max(m["top-k"]) < min(m["L1"]) and max(m["JumpReLU"]) < min(m["L1"]),
     partly=lambda m: max(m["top-k"]) < min(m["L1"]) or max(m["JumpReLU"]) < min(m["L1"]),
 )
@@ -121,33 +126,43 @@ claims.expect(
     source=Source("Cunningham et al. 2023", "abstract", "https://arxiv.org/abs/2309.08600"),
     published="more interpretable",
     criterion="for each of six things that the teller knows, the worst of three seeds' best unit is, on "
-              "new stories, above every control's best: random directions, principal components, axes, and "
-              "units of an untrained model and of token + position; partly if for some",
+              "new stories, above every control's best: random directions, principal components, axes, "
+              "and units of an untrained model and of token + position; partly if for some",
     holds=lambda gains: min(gains) > 0, partly=lambda gains: max(gains) > 0,
 )
 claims.expect(
     "P13", "units of a random model look as interpretable as those of a trained one",
     source=Source("Heap et al. 2025", "abstract", "https://arxiv.org/abs/2501.17727"),
     published="similar scores",
-    criterion="the purity of the untrained model's units is within 0.05 of the trained one's (means of three seeds); partly if it is above random directions in each seed, and the purity of token + position is not below the trained",
+    criterion="the purity of the untrained model's units is within 0.05 of the trained one's (means of "
+              "three seeds); partly if it is above random directions in each seed, and the purity of "
+              "token + position is not below the trained",
     holds=lambda m: abs(m["untrained"] - m["trained"]) < 0.05,
     partly=lambda m: m["untrained"] > m["random"] and m["token + position"] >= m["trained"],
 )
 claims.expect(
     "P14", "with more units, a feature is split among several",
-    source=Source("Bricken et al. 2023", "section on feature splitting", "https://transformer-circuits.pub/2023/monosemantic-features/index.html"),
+    source=Source(
+        "Bricken et al. 2023", "section on feature splitting",
+        "https://transformer-circuits.pub/2023/monosemantic-features/index.html",
+    ),
     published="splits",
-    criterion="more units share the names with 256 units than with 64, in each pair of three seeds; partly if the means are so",
+    criterion="more units share the names with 256 units than with 64, in each pair of three seeds; "
+              "partly if the means are so",
     holds=lambda m: min(m[256]) > max(m[64]), partly=lambda m: sum(m[256]) > sum(m[64]),
 )
 claims.expect(
     "P15", "adding a unit's direction steers the model",
-    source=Source("Templeton et al. 2024, Scaling Monosemanticity", "influence on behaviour", "https://transformer-circuits.pub/2024/scaling-monosemanticity/index.html"),
+    source=Source(
+        "Templeton et al. 2024, Scaling Monosemanticity", "influence on behaviour",
+        "https://transformer-circuits.pub/2024/scaling-monosemanticity/index.html",
+    ),
     published="changes behaviour as its meaning says",
-    criterion="at a length where the loss elsewhere rises by less than 0.1 nats, the unit that reads best "
-              "whether the hero is a girl turns more than half of all he to she, and more than any of ten "
-              "random directions of that length; partly if the difference of means does",
-    holds=lambda m: m["unit"] > max(0.5, m["random"]), partly=lambda m: m["means"] > max(0.5, m["random"]),
+    criterion="at a length where the loss elsewhere rises by less than 0.1 nats, the unit that reads "
+              "best whether the hero is a girl turns more than half of all he to she, and more than "
+              "any of ten random directions of that length; the difference of means is reported "
+              "beside it, and does not count",
+    holds=lambda m: m["unit"] > max(0.5, m["random"]),
 )
 claims.criteria()
 
@@ -282,14 +297,16 @@ print(f"random directions {controls[0]:.1f}, principal components {controls[1]:.
 # @title Predict: reconstruction and truth
 predict(
     "sparse_autoencoders.price",
-    "Of three prices, 0.01, 0.1 and 0.3, the lowest reconstructs best. Which finds the true directions best?",
+    "Of three prices, 0.01, 0.1 and 0.3, the lowest reconstructs best. "
+    "Which finds the true directions best?",
     ["0.01", "0.1", "0.3"],
 )
 
 # %%
 PRICES = [0.01, 0.1, 0.3, 0.3, 0.3]  # three starts of the last
 tries = sparse_autoencoders.train_sae(
-    hidden, 128, torch.tensor(PRICES), steps=1500, generator=generator(4), encode=encode, loss=sae_loss,
+    hidden, 128, torch.tensor(PRICES), steps=1500, generator=generator(4), encode=encode,
+    loss=sae_loss,
 )
 with torch.no_grad():
     again = tries.decode(tries(hidden[:8000]))
@@ -303,7 +320,8 @@ for price, share, score in zip(PRICES, explained, found, strict=True):
 assert explained[0] > explained[1] > explained[2] and found[0] < found[1] < min(found[2:])
 claims.measure(
     "P6", {"found": found[2:].tolist(), "control": max(controls)},
-    shown=f"{min(found[2:]):.1f} at least, random {controls[0]:.1f}, principal components {controls[1]:.1f}",
+    shown=f"{min(found[2:]):.1f} at least, random {controls[0]:.1f}, "
+          f"principal components {controls[1]:.1f}",
     reason="With a price that was chosen by knowing the truth. The lowest price reconstructs best and "
            "finds worst.",
 )
@@ -334,7 +352,8 @@ print("the teller knows:", ", ".join(truth))
 # %%
 def trained_on(z):
     return sparse_autoencoders.train_sae(
-        z[:160].flatten(0, 1), 256, top_k=8, steps=600, generator=generator(0), encode=encode, loss=sae_loss,
+        z[:160].flatten(0, 1), 256, top_k=8, steps=600, generator=generator(0), encode=encode,
+        loss=sae_loss,
     )
 
 
@@ -375,7 +394,7 @@ explore(draw_unit, unit=widgets.SelectionSlider(
 #
 # Put the reconstruction in the stream's place and let the last two blocks run on it. By how much does the loss rise?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def spliced(x):
     logits = sparse_autoencoders.onward(teller, x, 2)
     return sparse_autoencoders.story_loss(logits, ids)[160:].mean()  # on new stories
@@ -399,18 +418,20 @@ predict(
 )
 
 # %% [markdown]
-# Three recorded seeds of each; your own run must lie among top-k's:
+# Three recorded seeds of each; your own run must lie among top-k's. The recorded JumpReLU that comes nearest to 8 units has 9, so it has a small advantage:
 
 # %% tags=["display"]
 # @title Three kinds of sparsity
-at8 = {kind: min(runs_of(kind), key=lambda run: abs(run[0] - 8.5))[1] for kind in MARKS}
-for kind, rises in at8.items():
-    print(f"{kind:<9} about 8 units a token: {min(rises):.2f} to {max(rises):.2f} nats")
+near = {kind: min(runs_of(kind), key=lambda run: abs(run[0] - 8)) for kind in MARKS}
+at8 = {kind: rises for kind, (_, rises) in near.items()}
+for kind, (l0, rises) in near.items():
+    print(f"{kind:<9} {l0:.0f} units a token: {min(rises):.2f} to {max(rises):.2f} nats")
+assert [f"{l0:.0f}" for l0, _ in near.values()] == ["8", "8", "9"]
 assert abs(rise - sum(at8["top-k"]) / 3) < 0.03 and nothing > 20 * rise
 claims.measure(
     "P11", at8,
     shown="; ".join(f"{kind} {min(r):.2f} to {max(r):.2f} nats" for kind, r in at8.items()),
-    reason="One learning rate for all kinds; JumpReLU has 9 units a token.",
+    reason="One learning rate for all kinds; JumpReLU has 9 units a token and the others 8.",
 )
 reveal("sparse_autoencoders.kind", sum(at8["L1"]) / sum(at8["top-k"]), ".0f")
 
@@ -459,7 +480,8 @@ held_out_score = check("sparse_autoencoders.held_out_score", held_out_score)
 # @title Predict: the place
 predict(
     "sparse_autoencoders.place",
-    "The best unit for *away from home* scores 0.5. The best unit of token + position, which cannot know it, scores …",
+    "The best unit for *away from home* scores 0.5. "
+    "The best unit of token + position, which cannot know it, scores …",
     {"under 0.1": (-1, 0.1), "0.1 to 0.4": (0.1, 0.4), "over 0.4": (0.4, 1)},
 )
 
@@ -489,7 +511,10 @@ scores = {
 # @title The best unit for each, and the controls
 LIVE = {(row["source"], row["seed"]): row["scores"] for row in record["units"]}
 SOURCES = list(dict.fromkeys(row["source"] for row in record["units"]))
-spread = {s: {w: [r["scores"][w] for r in record["units"] if r["source"] == s] for w in truth} for s in SOURCES}
+spread = {
+    s: {w: [r["scores"][w] for r in record["units"] if r["source"] == s] for w in truth}
+    for s in SOURCES
+}
 LOOKS = dict(zip(SOURCES, (("blue", "o"), ("orange", "s"), ("vermillion", "^"), ("black", "x"),
                            ("purple", "D"), ("green", "v")), strict=True))
 fig, ax = subplots(figsize=(10, 4.8))
@@ -508,18 +533,19 @@ gains = {
 for source in candidates:
     assert all(abs(scores[source][w] - LIVE[source, 0][w]) < 0.15 for w in truth)
 print("gain over the best control: " + ", ".join(f"{w} {g:.1f}" for w, g in gains.items()))
-assert gains["away from home"] < 0.05 > gains["the friend has the toy"] and gains["a name"] < 0
-assert min(spread["trained"]["in a quotation"]) > max(spread["token + position"]["in a quotation"])
+assert {w for w, gain in gains.items() if gain > 0} == {"in a quotation", "among the first 24"}
+assert all(min(spread["trained"][w]) > max(spread["random directions"][w]) for w in truth)
+assert min(spread["principal components"]["a name"]) > max(spread["trained"]["a name"])
 claims.measure(
     "P12", list(gains.values()),
     shown="worst seed less the best control: " + ", ".join(f"{w} {g:+.2f}" for w, g in gains.items()),
-    reason="Over random directions and an untrained model the units gain; not over all controls.",
+    reason="Over random directions the units gain for all six; over every control for two.",
 )
 show(fig, "For most of what the teller knows, some control is as good as the best unit.")
 reveal("sparse_autoencoders.place", scores["token + position"]["away from home"], ".1f")
 
 # %% [markdown]
-# For a quotation and the first tokens the units gain a little. For the place they do not: stories begin at home, so *away* is mostly *late*, and a unit for late tokens scores 0.5 without knowing any story. A name is found better by a principal component.
+# For a quotation and the first tokens the units gain a little. For the other four they do not. The place: stories begin at home, so *away* is mostly *late*, and a unit for late tokens scores 0.5 without knowing any story. A name is found better by a principal component.
 #
 # Is the place not in the stream? Lesson 16 will read it there, with a supervised probe. A feature that a line can read need not have a unit.
 #
@@ -539,6 +565,7 @@ for name, value in pure.items():
 three = {s: [r["purity"] for r in record["units"] if r["source"] == s] for s in SOURCES}
 average = {s: sum(v) / len(v) for s, v in three.items()}
 assert all(abs(pure[s] - average[s]) < 0.08 for s in pure)
+assert max(average, key=average.get) == "token + position"
 claims.measure(
     "P13",
     {"trained": average["trained"], "untrained": average["untrained"],
@@ -573,7 +600,8 @@ for width in (64, 128, 256, 512):
 share_of = {w: [r["name units"] for r in record["widths"] if r["width"] == w] for w in (64, 256)}
 claims.measure(
     "P14", share_of,
-    shown=f"{min(share_of[64])} to {max(share_of[64])} of 64, {min(share_of[256])} to {max(share_of[256])} of 256",
+    shown=f"{min(share_of[64])} to {max(share_of[64])} of 64, "
+          f"{min(share_of[256])} to {max(share_of[256])} of 256",
     reason="Which size is right? The method does not say.",
 )
 cut, fits = best_cut(codes[train], truth["a name"][train])
@@ -583,13 +611,17 @@ tokens = ids.flatten()[~train]
 kinds = [t for t in tokens[truth["a name"][~train]].unique().tolist() if (tokens == t).sum() >= 8]
 recalls = torch.tensor([said[tokens == t].float().mean() for t in kinds])
 fig, ax = subplots(figsize=(8, 3.6))
+silent = {w: [r["dead"] for r in record["widths"] if r["width"] == w] for w in (64, 128, 256, 512)}
+assert max(silent[64]) < min(silent[128]) and max(silent[128]) < min(silent[256])
+assert max(silent[256]) < min(silent[512])
+assert min((recalls > 0.8).sum(), (recalls < 0.2).sum()) >= 5  # of about 36 names
 ax.hist(recalls, bins=torch.linspace(0, 1, 11).tolist(), color=COLORS["blue"])
 ax.set(xlabel="share of a name's places where the best name unit fires", ylabel="names")
 show(fig, "The best name unit fires on most places of some names and on few places of others.")
 reveal("sparse_autoencoders.split", sum(share_of[256]) / 3, ".0f")
 
 # %% [markdown]
-# This is **feature splitting**: more units, narrower ones. And the best name unit is silent on many names that units of their own, or of small groups, have taken over. If a general unit has such holes, one speaks of **feature absorption** (Chanin and others 2024). With more units more are dead, too: the price of top-k.
+# This is **feature splitting**: more units, narrower ones. And the best name unit has holes: there are names on which it is silent nearly everywhere. Where narrower units explain such holes, one speaks of **feature absorption** (Chanin and others 2024). We counted the holes alone, and not which units fire there. With more units more are dead, too.
 #
 # ## Steering
 #
@@ -613,7 +645,7 @@ predict(
 )
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def steered(vector):
     logits = sparse_autoencoders.onward(teller, late + vector, 2)
     effect, side = sparse_autoencoders.he_to_she(logits, plain, new.ids)
@@ -664,11 +696,14 @@ with torch.no_grad():
     yours = steered(steering_vector(streams[2][:160], ids[:160], teller.lm_head.weight.detach()))
 fig, ax = subplots(figsize=(8.5, 4.4))
 for name, points in curves.items():
-    color, mark = {"difference of means": ("blue", "o"), "best unit": ("orange", "s")}.get(name, ("sky", "."))
+    looks = {"difference of means": ("blue", "o"), "best unit": ("orange", "s")}
+    color, mark = looks.get(name, ("sky", "."))
+    label = "random directions" if name == "random 0" else name if "random" not in name else None
     ax.plot([s for _, s in points], [e for e, _ in points], f"{mark}-", color=COLORS[color],
-            label="random directions" if name == "random 0" else name if "random" not in name else None)
+            label=label)
 ax.plot(yours[1], yours[0], "*", color=COLORS["vermillion"], markersize=18, label="your vector")
-ax.set(xlabel="side effect: the loss elsewhere rises by, nats", ylabel="share of he turned to she", xlim=(-0.03, 0.7))
+ax.set(xlabel="side effect: the loss elsewhere rises by, nats",
+       ylabel="share of he turned to she", xlim=(-0.03, 0.7))
 ax.legend(loc="center right")
 
 
@@ -681,14 +716,14 @@ claims.measure(
     "P15", {"unit": cheap("best unit"), "means": cheap("difference of means"), "random": chance},
     shown=f"turned at under 0.1 nats elsewhere: unit {cheap('best unit'):.1f}, difference of means "
           f"{cheap('difference of means'):.1f}, ten random directions at most {chance:.1f}",
-    reason="The unit that reads best does not write it; the difference of means does, at a price.",
+    reason="One unit of one autoencoder, which reads weakly. The difference of means is no unit.",
 )
-assert cheap("difference of means") > 0.5 and max(cheap("best unit"), chance) < 0.3
+assert cheap("difference of means") > 0.5 and cheap("best unit") < chance + 0.1 < 0.4
 show(fig, "The difference of means turns he to she with little side effect; the unit and random do not.")
 reveal("sparse_autoencoders.steer", "the difference of means")
 
 # %% [markdown]
-# Every direction turns something if it is long enough, and then the story breaks. At equal side effect the difference of means works, and the unit that reads best is no better than chance. Yours is the star.
+# With less than 0.1 nats of side effect the difference of means works, and the unit that reads best does no better than random directions. A longer vector may turn more, and the rest of the story breaks with it: follow the orange curve. Yours is the star.
 #
 # ## What we verified
 
