@@ -621,7 +621,7 @@ show(fig, "The best name unit fires on most places of some names and on few plac
 reveal("sparse_autoencoders.split", sum(share_of[256]) / 3, ".0f")
 
 # %% [markdown]
-# This is **feature splitting**: more units, narrower ones. And the best name unit has holes: there are names on which it is silent nearly everywhere. Where narrower units explain such holes, one speaks of **feature absorption** (Chanin and others 2024). We counted the holes alone, and not which units fire there. With more units more are dead, too.
+# With more units each covers fewer names, which is called **feature splitting**. And the best name unit has holes: there are names on which it is silent nearly everywhere. Where narrower units explain such holes, one speaks of **feature absorption** (Chanin and others 2024). We counted the holes alone, and not which units fire there. With more units more are dead, too.
 #
 # ## Steering
 #
