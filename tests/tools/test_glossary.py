@@ -67,6 +67,10 @@ NEEDED = {
         "catastrophic forgetting", "chat template", "cloze", "few-shot", "hallucination", "instruction tuning",
         "replay", "supervised fine-tuning", "synthetic data",
     },
+    "13_sparse_autoencoders": {
+        "dead unit", "feature absorption", "feature splitting", "JumpReLU", "L0", "L1 penalty",
+        "shrinkage", "side effect", "sparse autoencoder",
+    },
     "14_circuits": {
         "activation patching", "attribution patching", "circuit", "complete", "direct effect",
         "direct logit attribution", "faithful", "hook", "indirect effect", "logit lens", "minimal",
