@@ -1,73 +1,148 @@
-"""Train the small students of lesson 21 and store their losses, and one of them, in
-course_utils/compression/assets.
+"""Train what lesson 21 compares and store the losses, row by row, in
+course_utils/compression/assets: students, pruned models that heal, adapters on quantized bases.
 
-    OMP_NUM_THREADS=1 python tools/record/train_small.py [--out FOLDER]
+    OMP_NUM_THREADS=1 python tools/record/train_small.py [--out FILE] [PART …]
 
-Writes compression.json after each run and student.safetensors at the end; about 10 minutes on one
+Rows that the file holds already are kept. Learning rates are chosen with seed 0 and by stories of
+their own. The part "student" writes student.safetensors instead of rows. About 30 minutes on one
 thread.
 """
 
 import os
 import sys
-import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("COURSE_QUIET", "1")
+
+from collections.abc import Iterator
+from functools import lru_cache
 
 import torch  # reads the line above
-from records import parser_of, save, stamp
+from records import chosen, is_known, load, parser_of, save, stamp
 
-from course_utils.compression.distillation import RECORD, School
-from course_utils.pretrained import trained
-from course_utils.training import evaluate
+from course_utils.compression import runs
+from course_utils.compression.distillation import STUDENT, School
+from course_utils.lora.adapters import merge_lora
 
-SEEDS = (0, 1, 2)
 STEPS, LONG = 200, 2000
+RATES = (5e-3, 1e-2, 2e-2)
+HEALING_RATES = (1e-3, 3e-3)
+ARMS = [("magnitude", s) for s in (0.8, 0.0, 0.5, 0.9)] + [("random", 0.8)]
 
 
-def plan() -> list[tuple[str, str, int, int]]:
-    """(text, teacher, steps, seed) of every run: equal steps for all teachers, and labels for
-    longer.
-    """
-    runs = [("few", arm, 100, 0) for arm in ("labels", "teacher")]
-    for seed in SEEDS:
-        runs += [
-            ("few", arm, STEPS, seed) for arm in ("labels", "teacher", "teacher, T = 2", "perfect")
-        ]
-        runs += [("fresh", arm, STEPS, seed) for arm in ("labels", "teacher", "perfect")]
-        runs += [
-            ("fresh", "labels", steps, seed)
-            for steps in (STEPS * 5 // 4, STEPS * 3 // 2, 2 * STEPS)
-        ]
-    return [*runs, ("fresh", "teacher", LONG, 0)]
+def marks(model) -> dict:
+    return {
+        "choosing": round(runs.story_losses(model, runs.choosing()).mean().item(), 4),
+        "loss": round(runs.story_losses(model).mean().item(), 4),
+    }
+
+
+school = lru_cache(maxsize=2)(School)
+
+
+def with_best(rows: list[dict], key: dict, name: str, values: tuple) -> Iterator[dict]:
+    """What is still to do for an arm: seed 0 at each value, then the other seeds at the best."""
+    best = values[0]
+    if len(values) > 1:
+        for value in values:
+            yield key | {name: value, "seed": 0}
+        first = [r for r in rows if r["seed"] == 0 and all(r.get(k) == v for k, v in key.items())]
+        best = min(first, key=lambda row: row["choosing"])[name]
+    for seed in runs.SEEDS:
+        yield key | {name: best, "seed": seed}
+
+
+def distil(rows):
+    for text, temperatures in (("few", (0.0, 1.0, 2.0, 4.0)), ("fresh", (0.0, 1.0))):
+        for T in temperatures:
+            arm = {"part": "distil", "text": text, "T": T, "steps": STEPS}
+            for key in with_best(rows, arm, "lr", RATES):
+                yield key, lambda k=key: marks(
+                    school(k["text"]).teach(k["T"], k["lr"], STEPS, k["seed"], progress=False)[0]
+                )
+
+
+def heal(rows):
+    for way, sparsity in ARMS:
+        arm = {"part": "heal", "way": way, "sparsity": sparsity, "steps": runs.HEALING}
+        # masks with 0.5 and 0.9 take the rate of 0.8
+        rates = HEALING_RATES if sparsity in (0.8, 0.0) and way == "magnitude" else (3e-3,)
+        for key in with_best(rows, arm, "lr", rates):
+
+            def measure(k=key):
+                before, after = runs.heal(k["way"], k["sparsity"], k["lr"], seed=k["seed"])
+                return {"before": marks(before)["loss"]} | marks(after)
+
+            yield key, measure
+
+
+def stories(rows):
+    arm = {"part": "stories", "bits": 2, "steps": runs.ADAPTING}
+    for key in with_best(rows, arm, "lr", (3e-3, 1e-2)):
+        yield key, lambda k=key: marks(runs.story_adapter(2, k["lr"], k["seed"]))
+
+
+def adapter(rows):
+    for seed in (0, 1, 2):
+        for bits in runs.BASES:
+            key = {"part": "adapter", "base": bits, "learnt on": bits, "seed": seed}
+            others = [
+                {"part": "adapter", "base": b, "learnt on": how, "seed": seed}
+                for b in ("2 bits",)
+                for how in ("float", "float, then merged and rounded")
+            ]
+            if bits == "float" and all(is_known(rows, other) for other in (key, *others)):
+                continue
+            if is_known(rows, key) and bits != "float":
+                continue
+            model, mark = runs.adapted(bits, seed)
+            yield key, lambda m=model, end=mark: {"end": end} | runs.adapter_marks(m)
+            if bits == "float":
+                for other in others:
+                    if other["learnt on"] == "float":
+                        small = runs.moved(model, runs.chat_base(other["base"]))
+                    else:
+                        small = runs.chat_base(other["base"], merge_lora(model))
+                    yield other, lambda m=small: runs.adapter_marks(m)
+
+
+def long(rows):
+    for T in (0.0, 1.0):
+        for lr in (5e-3, 1e-2):
+            key = {"part": "distil", "text": "fresh", "T": T, "steps": LONG, "lr": lr, "seed": 0}
+            yield key, lambda T=T, lr=lr: marks(
+                school("fresh").teach(T, lr, LONG, 0, progress=False)[0]
+            )
+
+
+PARTS = {"distil": distil, "heal": heal, "stories": stories, "adapter": adapter, "long": long}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser_of(__doc__, RECORD.parent).parse_args(arguments)
+    parser = parser_of(__doc__, runs.RECORD, (*PARTS, "student"))
+    options = parser.parse_args(arguments)
+    wanted = chosen(parser, options.parts, (*PARTS, "student"))
     torch.set_num_threads(1)
-    schools = {text: School(text) for text in ("few", "fresh")}
-    rows = []
-    teacher = round(evaluate(trained().model, schools["few"].test), 4)  # both schools have one test
-    for text, arm, steps, seed in plan():
-        school = schools[text]
-        start = time.perf_counter()
-        model, _ = school.teach(arm, steps, seed, progress=False)
-        row = {
-            "text": text,
-            "arm": arm,
-            "steps": steps,
-            "seed": seed,
-            "loss": round(evaluate(model, school.test), 4),
-        }
-        rows.append(row | {"seconds": round(time.perf_counter() - start, 1)})
-        print(rows[-1], flush=True)
-        record = stamp("OMP_NUM_THREADS=1 python tools/record/train_small.py", "torch") | {
-            "what": "students of 2 layers and 64 dimensions: nats per word on 32 windows of 128 words of unseen stories",
-            "best": round(school.best, 4), "teacher": teacher, "rows": rows,
-        }  # fmt: skip
-        save(options.out / "compression.json", record)
-    model.save(
-        options.out / "student.safetensors", what=f"distilled from the storyteller in {LONG} steps"
-    )
+    rows = load(options.out).get("rows", [])
+    for part in wanted:
+        if part == "student":
+            model, _ = School("fresh").teach(1.0, 5e-3, LONG, progress=False)
+            model.save(
+                options.out.parent / STUDENT.name,
+                what=f"distilled from the storyteller in {LONG} steps",
+            )
+            continue
+        for key, measure in PARTS[part](rows):
+            if is_known(rows, key):
+                continue
+            rows.append(key | measure())
+            print(rows[-1], flush=True)
+            record = stamp("OMP_NUM_THREADS=1 python tools/record/train_small.py", "torch") | {
+                "what": "lesson 21: losses in nats a word on windows of 128 words of unseen stories "
+                "(course_utils.compression.runs); shares of right answers and variety by temperature",
+                "rows": rows,
+            }
+            save(options.out, record)
     return 0
 
 
