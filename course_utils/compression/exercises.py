@@ -634,16 +634,16 @@ ASKED = 200  # how often an answer may measure a loss
 
 
 class Toy:
-    """Six matrices whose loss is known: the sum of what each adds, a quarter for each bit more."""
+    """Eight matrices whose loss is known: the sum of what each adds, a quarter for each bit more."""
 
     def __init__(self, rng: random.Random) -> None:
-        names = rng.sample(["a", "b", "c", "d", "e", "f", "g", "h"], 6)
-        weights = [100.0, 30.0, 9.0, 3.0, 1.0, 0.3]
+        names = rng.sample(["a", "b", "c", "d", "e", "f", "g", "h"], 8)
+        weights = [100.0, 50.0, 20.0, 9.0, 3.0, 1.0, 0.3, 0.1]
         rng.shuffle(weights)
         self.weight = dict(zip(names, weights, strict=True))
         self.sizes = {
             name: {bits: bits * n for bits in LEVELS}
-            for name, n in zip(names, rng.sample(range(20, 60), 6), strict=True)
+            for name, n in zip(names, rng.sample(range(20, 60), 8), strict=True)
         }
         self.asked = 0
 
@@ -703,13 +703,13 @@ def check_allocate_bits(student: Callable, rng: random.Random) -> None:
 
 def _plan_of(student: Callable, toy: Toy, budget: int) -> dict[str, int]:
     """An answer's plan, which names every matrix, has bits that are there, and fits."""
-    call = f"allocate_bits of six matrices, budget={budget}"
+    call = f"allocate_bits of eight matrices, budget={budget}"
     toy.asked = 0
     got = student({name: dict(sizes) for name, sizes in toy.sizes.items()}, toy.measured, budget)
     if toy.asked > ASKED:  # also where the answer caught what `measured` raised
         raise Wrong(f"allocate_bits asked for more than {ASKED} losses. Each is slow.")
     if not isinstance(got, dict) or got.keys() != toy.sizes.keys():
-        raise Wrong(f"{call}: return {{name: bits}} with all six names, got {kind_of(got)}.")
+        raise Wrong(f"{call}: return {{name: bits}} with all eight names, got {kind_of(got)}.")
     if any(got[name] not in toy.sizes[name] for name in got):
         raise Wrong(f"{call}: bits must be among {LEVELS}, as sizes[name] has them.")
     if toy.bytes_of(got) > budget:
@@ -722,6 +722,6 @@ def _check_plan(student: Callable, toy: Toy, budget: int) -> None:
     equal, best, yours = toy.loss(toy.equal(budget)), toy.best(budget), toy.loss(got)
     if yours > equal - (equal - best) / 2:
         raise Wrong(
-            f"allocate_bits of six matrices, budget={budget}: your plan has a loss of {yours:.2f}, the same bits for all "
+            f"allocate_bits of eight matrices, budget={budget}: your plan has a loss of {yours:.2f}, the same bits for all "
             f"{equal:.2f}, the best plan {best:.2f}. Gain at least half of that. Which matrix hurts most when it has few bits?"
         )

@@ -167,12 +167,12 @@ def chat_base(bits: str, base: GPT | None = None, **ways) -> GPT:
 
 
 def adapted(
-    bits: str, seed: int, base: GPT | None = None, steps: int = ADAPTING
+    bits: str, seed: int, base: GPT | None = None, steps: int = ADAPTING, lr: float = 1e-2
 ) -> tuple[GPT, dict]:
     """An adapter that learns the tasks of lesson 19 on a base of so many bits: the model, and its
     last mark, as `lora.fine_tune` makes it. base: another such base.
     """
-    run = FineTuningRun(rank=RANK, lr=1e-2, seed=seed, steps=steps)
+    run = FineTuningRun(rank=RANK, lr=lr, seed=seed, steps=steps)
     model, curve = fine_tune(run, every=steps, base=base or chat_base(bits))
     return model, curve[-1]
 

@@ -193,7 +193,7 @@ def quantize_groups(w: Tensor, bits: int = 4, size: int = 32) -> tuple[Tensor, T
     outside 2 to 16, an empty w, nan. Source: Jacob et al. 2018, "Quantization and Training of
     Neural Networks", section 2.1.
 
-    >>> w = torch.tensor([[0.0, 1.0, 3.0], [-1.0, 0.5, 2.0]])
+    >>> w = torch.tensor([[0.0, 1.0, 3.0], [-1.0, 0.3, 2.0]])
     >>> ints, scale, zero = quantize_groups(w, bits=2, size=3)
     >>> ints.tolist(), zero.flatten().tolist(), scale.flatten().tolist()
     ([[0, 1, 3], [0, 1, 3]], [0, 1], [1.0, 1.0])

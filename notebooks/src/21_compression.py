@@ -98,8 +98,8 @@ claims.expect(
     ),
     published="better for the same bits",
     criterion="at 3 bits groups lose less than outputs and outputs less than one scale, each by its "
-    "interval over stories, and groups at 3 bits are not beaten in bytes and loss by outputs at 4 bits; "
-    "partly without the bytes",
+    "interval over stories, and with zero points groups at 3 bits lie below the line from outputs at 3 bits to outputs at "
+    "4, in bytes and loss; partly without the bytes",
     holds=lambda m: m["order"] > 0 and m["bytes"] > 0,
     partly=lambda m: m["order"] > 0,
 )
@@ -296,7 +296,7 @@ def quantize_groups(w: Tensor, bits: int = 4, size: int = 32) -> tuple[Tensor, T
     outside 2 to 16, an empty w, nan. Source: Jacob et al. 2018, "Quantization and Training of
     Neural Networks", section 2.1.
 
-    >>> w = torch.tensor([[0.0, 1.0, 3.0], [-1.0, 0.5, 2.0]])
+    >>> w = torch.tensor([[0.0, 1.0, 3.0], [-1.0, 0.3, 2.0]])
     >>> ints, scale, zero = quantize_groups(w, bits=2, size=3)
     >>> ints.tolist(), zero.flatten().tolist(), scale.flatten().tolist()
     ([[0, 1, 3], [0, 1, 3]], [0, 1], [1.0, 1.0])
@@ -353,10 +353,10 @@ def more(a, b):
 fig, axes = subplots(1, 2, figsize=(9.5, 3.6), sharey=True)
 for ax, zero, name in zip(axes, (False, True), ("absmax", "zero point"), strict=True):
     for g, color, mark in zip(compression.GRANULARITIES, ("vermillion", "blue", "green"), "sov", strict=True):
-        line = [loss_of(bits, g, zero) for bits in (8, 4, 3, 2)]
-        ax.plot((8, 4, 3, 2), line, mark + "-", color=COLORS[color], label=f"for each {g}")
+        found = [loss_of(bits, g, zero) for bits in (8, 4, 3, 2)]
+        ax.plot((8, 4, 3, 2), found, mark + "-", color=COLORS[color], label=f"for each {g}")
         print(f"{name:<11}{g:<8}" + "  ".join(
-            f"{bits} bits {loss:.2f}" for bits, loss in zip((8, 4, 3, 2), line, strict=True)))
+            f"{bits} bits {loss:.2f}" for bits, loss in zip((8, 4, 3, 2), found, strict=True)))
     ax.set(title=name, xlabel="bits", xticks=(2, 3, 4, 8), yscale="log", ylim=(0.75, 8))
     ax.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
     ax.minorticks_off()
@@ -368,11 +368,14 @@ claims.measure(
     reason="In a small model. Large ones have outliers in their activations, which stay floats here.",
 )
 steps = [more(losses[3, a, False], losses[3, b, False]) for a, b in (("tensor", "channel"), ("channel", "group"))]
-apart = more(losses[4, "channel", True], losses[3, "group", True])
-smaller = sizes[4, "channel", True] - sizes[3, "group", True]
+line = np.interp(
+    sizes[3, "group", True],
+    [sizes[bits, "channel", True] for bits in (3, 4)],
+    [loss_of(bits, "channel", True) for bits in (3, 4)],
+)
 claims.measure(
     "F31",
-    {"order": min(mean - half for mean, half in steps), "bytes": smaller if apart[0] < 0 else 1.0},
+    {"order": min(mean - half for mean, half in steps), "bytes": line - loss_of(3, "group", True)},
     shown=f"3 bits: outputs save {steps[0][0]:.2f} nats, groups {steps[1][0]:.3f} ± {steps[1][1]:.3f} more; with zero "
     f"points groups at 3 bits take {sizes[3, 'group', True] / 1e3:.0f} kB for {loss_of(3, 'group', True):.2f}, outputs at "
     f"4 bits {sizes[4, 'channel', True] / 1e3:.0f} kB for {loss_of(4, 'channel', True):.2f}",
@@ -485,7 +488,7 @@ for share in SHARES:
         cut[seed, share] = compression.story_losses(compression.pruned(whole, masks), few).mean().item()
 
 # %% [markdown]
-# A pruned model can **heal**, which means to train on while the zeros stay: 50 steps here. One run is yours. The record has three seeds, each arm at the better of two rates, and the *whole* model trained on for as long.
+# A pruned model can **heal**, which means to train on while the zeros stay: 50 steps here. One run is yours. The record has three seeds, and the *whole* model trained on for as long. The rate is the better of two, by other stories.
 
 # %%
 healing = compression.recorded("heal")
@@ -624,7 +627,7 @@ for ax, text, name in zip(axes, ("few", "fresh"), ("20,000 words, read again and
         if (text, T) in ends:
             ax.bar(k, ends[text, T].mean(), color=COLORS[color])
             ax.plot([k] * 3, ends[text, T], "k.", markersize=8)
-            print(f"{text:<6}{f'teacher, T = {T}' if T else 'the words':<16}rate {rate_of[text, T]:<6} "
+            print(f"{text:<6}{f'teacher, T = {T:g}' if T else 'the words':<16}rate {rate_of[text, T]:<6} "
                   f"{ends[text, T].mean():.1f}")
         if text == "few" and T in live:
             ax.plot(k + 0.25, live[T].mean(), "k*", markersize=12)
@@ -645,8 +648,8 @@ claims.measure(
 mine = more(live[0], live[1])
 print(f"yours, story by story: the teacher's student loses {mine[0]:.1f} nats less")
 assert mine[0] - mine[1] > 0 and min(gains["few"]) > np.mean(gains["fresh"])
-show(fig, "Losses of students: " + "; ".join(f"{text}, T = {T}: {some.mean():.1f}" for (text, T), some in ends.items()))
-reveal("compression.temperature", f"T = {tops['few']}")
+show(fig, "Losses of students: " + "; ".join(f"{text}, T = {T:g}: {some.mean():.1f}" for (text, T), some in ends.items()))
+reveal("compression.temperature", f"T = {tops['few']:g}")
 
 # %% [markdown]
 # On few words one student learns by heart which word came, the other what could have come. It owes that to a teacher who has read far more than 20,000 words. On fresh words less is gained. A high temperature, as in Hinton's experiments, does harm here even at its own best rate.
@@ -684,7 +687,7 @@ ax.set(xlabel="loss of a story at 2 bits (nats)", ylabel="with the adapter (nats
 show(fig, f"Nearly all of 40 stories lie below the diagonal: the adapter saves {less[0]:.2f} nats a word.")
 
 # %% [markdown]
-# It mends much, and it does not pay: 65,536 numbers in floats take more bytes than two further bits would have, for a worse loss. So use an adapter where you need one *anyway*: for a new task. Here are the tasks of lesson 19, 60 steps, with the same adapter on three bases; your run is on two bits.
+# It mends much, and it does not pay: 65,536 numbers in floats take more bytes than two further bits do, and lose more. So use an adapter where you need one *anyway*: for a new task. Here are the tasks of lesson 19, 60 steps, with the same adapter on three bases; your run is on two bits.
 
 # %% tags=["display"]
 # @title Predict: right answers on two bits
@@ -713,15 +716,18 @@ def marks(base, learnt_on, what="right"):
 recorded_ends = [row["end"]["accuracy"] for row in asked if (row["base"], row["learnt on"]) == ("2 bits", "2 bits")]
 assert min(recorded_ends) - 0.15 < end["accuracy"] < max(recorded_ends) + 0.15
 ARMS = [(b, b) for b in compression.BASES] + [("2 bits", "float"), ("2 bits", "float, then merged and rounded")]
-print(f"{'base, adapter learnt on':<41}" + "".join(f"{t:>13}" for t in ("T = 1", "0.7", "0.5", "greedy")))
+print(f"{'base, adapter learnt on':<40}" + "".join(f"{t:>12}" for t in ("T = 1", "0.7", "0.5", "greedy", "stories")))
 tops = {}
 for arm in ARMS:
     right, variety = marks(*arm), marks(*arm, "variety")
     tops[arm] = np.max([right[t] for t in right], axis=0)
-    print(f"{', '.join(arm):<41}" + "".join(
-        f"{f'{right[t].mean():.2f} ({variety[t].mean():.2f})':>13}" for t in right))
-print("right answers, variety in brackets; means of three seeds")
-best = tops["float", "float"]
+    nats = np.mean([row["stories"] for row in asked if (row["base"], row["learnt on"]) == arm])
+    cells = [f"{right[t].mean():.2f} ({variety[t].mean():.2f})" for t in right] + [f"{nats:.1f}"]
+    print(f"{', '.join(arm):<40}" + "".join(f"{cell:>12}" for cell in cells))
+print("right answers, variety in brackets, loss on stories in nats; means of three seeds")
+faster = [max(row["right"].values()) for row in compression.recorded("rates")]
+print(f"float at twice the rate: {np.mean(faster):.2f} at its best decoding")
+best = max(tops["float", "float"], np.array(faster), key=np.mean)
 fig, ax = subplots(figsize=(9, 3.2))
 for y, arm in enumerate(ARMS):
     ax.plot(tops[arm], [y] * 3, "o", color=COLORS["blue"], markersize=9)
@@ -732,14 +738,16 @@ four = mean_interval(torch.tensor(tops["4 bits", "4 bits"] - best))
 claims.measure(
     "F34", four[0], shown=f"{four[0]:+.2f} ± {four[1]:.2f} over three seeds; on 2 bits "
     f"{(tops['2 bits', '2 bits'] - best).mean():+.2f}",
-    reason="48 questions a seed, 60 steps; the interval is wide.",
+    reason="48 questions a seed and 60 steps: the interval is wide. Floats have the better of two rates.",
 )
-assert tops["2 bits", "2 bits"].mean() > tops["2 bits", "float, then merged and rounded"].mean()
+for moved in ("float", "float, then merged and rounded"):
+    assert tops["2 bits", "2 bits"].min() > tops["2 bits", moved].max() + 0.05
+assert min(tops[b, b].mean() for b in ("4 bits", "2 bits")) > best.mean() - 0.03
 show(fig, "Right answers: " + "; ".join(f"{', '.join(arm)} {tops[arm].mean():.2f}" for arm in ARMS))
 reveal("compression.adapter", float(marks("2 bits", "2 bits")["0.0"].mean()), ".2f")
 
 # %% [markdown]
-# @@ADAPTERPROSE@@
+# The adapter learns at least as much on 4 bits, and here even on 2, as on floats. It must *learn* there: one that was trained on floats and moved, or merged and rounded, loses much. But look at the last column. On 2 bits the stories are worse; the adapter learnt the task around the damage and did not undo it.
 #
 # ## All on one axis
 #
@@ -890,7 +898,7 @@ rows = {
     f"distilled, 4 bits, {small_student[4][0] / 1e3:.0f} kB": small_student[4][1].mean().item(),
 }
 for name, loss in rows.items():
-    print(f"{name:<26}{loss:.1f} nats")
+    print(f"{name:<26}{loss:.2f} nats")
 assert saved[0] - saved[1] > 0 and yours.mean() < np.mean(lots)
 fig, ax = subplots(figsize=(9, 3.6))
 ax.bar(range(len(plan)), plan.values(), color=COLORS["blue"])

@@ -106,6 +106,13 @@ def adapter(rows):
                     yield other, lambda m=small: runs.adapter_marks(m)
 
 
+def rates(rows):
+    """The adapter on floats at twice the rate, so that the base in floats has its better one."""
+    for seed in (0, 1, 2):
+        key = {"part": "rates", "base": "float", "lr": 2e-2, "seed": seed}
+        yield key, lambda k=key: runs.adapter_marks(runs.adapted("float", k["seed"], lr=2e-2)[0])
+
+
 def long(rows):
     for T in (0.0, 1.0):
         for lr in (5e-3, 1e-2):
@@ -115,7 +122,7 @@ def long(rows):
             )
 
 
-PARTS = {"distil": distil, "heal": heal, "stories": stories, "adapter": adapter, "long": long}
+PARTS = {"distil": distil, "heal": heal, "stories": stories, "adapter": adapter, "rates": rates, "long": long}
 
 
 def main(arguments: list[str] | None = None) -> int:
