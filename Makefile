@@ -12,7 +12,7 @@ else
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup lab run test build instructor grade slides pages wheels bench release clean
+.PHONY: help setup lab run test build instructor grade slides pages site wheels bench release clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ slides: setup  ## reveal.js decks that work offline, in build/slides (NB=01)
 
 pages: setup  ## pages whose views live without a kernel, in build/pages (NB=01)
 	@$(RUN) tools/notebooks.py pages $(NB)
+
+site: setup  ## the course as a website without a kernel or a network, in build/site (NB=01)
+	@$(RUN) tools/website.py $(NB)
 
 wheels: setup  ## a folder of wheels for a class without a network, in build/wheels
 	@$(RUN) tools/wheels.py

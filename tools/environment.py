@@ -85,7 +85,7 @@ def install():
     if subprocess.call(pip + ["install", "--quiet"] + wanted(), cwd=ROOT):
         sys.exit(
             "installing failed; the lines above say why. With a network, run the same command again to go on; "
-            "without one, see *Without a network* in README.md."
+            "without one, see *Without a network* in docs/students.md."
         )
     subprocess.check_call(pip + ["uninstall", "--quiet", "--yes", SLOW], stderr=subprocess.DEVNULL)
     with open(STAMP, "w") as file:

@@ -477,6 +477,17 @@ def repeated(nb: NotebookNode) -> Found:
 # --- Rules for the second edition -----------------------------------------------------------------
 
 
+def _shows_its_view(parsed: ast.Module) -> bool:
+    """Whether the cell's explore(…) is displayed: as its last line, or by display(…)."""
+    shown = [
+        node.value
+        for node in parsed.body
+        if isinstance(node, ast.Expr)
+        and (node is parsed.body[-1] or ast.unparse(node).startswith("display("))
+    ]
+    return any("explore" in {name for name, _ in calls(ast.unparse(node))} for node in shown)
+
+
 def displays(nb: NotebookNode) -> Found:
     """What only draws, tabulates, asks or records is folded; what teaches is not."""
     made = {}  # name -> number of the display cell that binds it
@@ -490,7 +501,7 @@ def displays(nb: NotebookNode) -> Found:
             yield f"cell {number}: {', '.join(sorted(used & LOOKS))} belongs in a display cell"
         if folded and not used & LOOKS and not cell.outputs:
             yield f"cell {number}: this display cell shows nothing; what teaches is not folded away"
-        if "explore" in used and not cell.outputs:
+        if "explore" in used and not _shows_its_view(parsed):
             yield f"cell {number}: its view is not shown; explore(…) is the last line of its cell"
         own = bound_anywhere(parsed)
         taken = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)} - own

@@ -8,33 +8,22 @@ the speaker sees, and so is a comment `<!-- speaker: ... -->` in a markdown cell
 see in the notebook.
 """
 
-import base64
-import hashlib
-import io
 import re
 import shutil
-import subprocess
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import common
+import npm
 import still_views
 from bs4 import BeautifulSoup
-from common import BUILD, CACHE, Problem
+from common import BUILD, Problem
 from layout import arrange, kind, title
 from lecture import clocked, lecture
 from nbconvert.exporters import SlidesExporter
 from pages import markdown
 
 from course_utils.exercises import catalog
-
-PACKAGE = "reveal.js@5.2.1"
-# its sha512, as npm states it
-INTEGRITY = (
-    "r7//6mIM5p34hFiDMvYfXgyjXqGRta+/psd9YtytsgRlrpRzFv4RbH76TXd2qD+7ZPZEbpBDhdRhJaFgfQ7zNQ=="
-)
-FILES = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
 
 
 class Deck(SlidesExporter):
@@ -93,7 +82,7 @@ def build(
         raise Problem(
             f"{pair.stem}: slides must work offline, but these would load {', '.join(outside)}"
         )
-    vendor(deck / "reveal.js")
+    npm.vendor(npm.REVEAL, deck / "reveal.js")
     common.write(deck / "index.html", page)
     count = sum(kind(cell) in ("slide", "subslide") for cell in nb.cells)
     return f"{pair.stem}: {count} slides, in {deck / 'index.html'}"
@@ -122,46 +111,3 @@ def external(page: str) -> list[str]:
         for url in re.findall(r"""(?:url\(|@import)\s*["']?([^"')\s]+)""", style)
     ]
     return [url for url in found if re.match(r"\s*(?:https?:|ftp:|//)", url)]
-
-
-def vendor(folder: Path) -> None:
-    """Puts reveal.js into `folder`, from the cache or by `npm pack`; its sha512 is checked either
-    way. Raises Problem without npm.
-    """
-    archive = CACHE / f"{PACKAGE.replace('@', '-')}.tgz"
-    if not archive.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            raise Problem(
-                f"slides need {PACKAGE}, which npm fetches, and npm is missing: install Node.js (https://nodejs.org), or put the package's archive at {archive}."
-            )
-        CACHE.mkdir(exist_ok=True)
-        got = subprocess.run(
-            [
-                npm,
-                "pack",
-                PACKAGE,
-                "--fetch-retries=1",
-                "--fetch-timeout=30000",
-                "--pack-destination",
-                str(CACHE),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        if got.returncode:
-            reason = next(
-                (line for line in got.stderr.splitlines() if line.startswith("npm error")),
-                "no reason given",
-            )
-            raise Problem(f"`npm pack {PACKAGE}` failed; is there a network? {reason}")
-    content = archive.read_bytes()
-    if base64.b64encode(hashlib.sha512(content).digest()).decode() != INTEGRITY:
-        archive.unlink()
-        raise Problem(
-            f"{archive} was not {PACKAGE} (wrong sha512) and has been removed; try again."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        for name in FILES:
-            (folder / Path(name).name).write_bytes(tar.extractfile(f"package/{name}").read())

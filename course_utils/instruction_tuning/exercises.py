@@ -387,7 +387,6 @@ def check_auc(student: Callable, rng: random.Random) -> None:
     runs.edge_cases,
     difficulty=3,
     minutes=15,
-    time_limit=60,  # telling stories takes time, also for a right answer
     hints=[
         "instructions(seed, many, 'held-out names', ABOUT_STORIES) makes tasks with all twelve new names. Which must go?",
         "names_of(task) is the set of its two children. Keep a task where it shares no name with NEVER; then one of its children is "
@@ -400,7 +399,7 @@ def check_auc(student: Callable, rng: random.Random) -> None:
 )
 def check_edge_cases(student: Callable, rng: random.Random) -> None:
     seed = rng.randrange(1000)
-    n = 5 * rng.randint(3, 4)
+    n = rng.randint(9, 11)
     tasks = student(seed, n)
     call = f"edge_cases(seed={seed}, n={n})"
     if not isinstance(tasks, list) or not all(isinstance(task, Task) for task in tasks):

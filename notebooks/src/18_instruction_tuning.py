@@ -503,7 +503,8 @@ answer_loss = check("instruction_tuning.answer_loss", answer_loss)
 # @title Predict: what does it cost?
 predict(
     "instruction_tuning.stories",
-    "The storyteller's loss on stories is about 0.8 nats. After these 200 steps it is …",
+    "The storyteller's loss on stories is about 0.8 nats. After these 200 steps it is, on average "
+    "over three recorded seeds, …",
     {"0.7 to 1": (0.7, 1.0), "1 to 1.5": (1.0, 1.5), "over 1.5": (1.5, 20.0)},
 )
 
@@ -513,9 +514,9 @@ draw_tasks = rows_of(rows, batch=8, mask=answer_mask)
 pupil = tune(instruction_tuning.base_with_chat(), draw_tasks, loss_fn=answer_loss)
 
 # %% [markdown]
-# What does it say now to seven unseen tasks, one of each kind?
+# What does it say now to seven unseen tasks, one of each kind? Training magnifies the last digit of a sum, and processors differ there; so your answers may differ from those that are saved here.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 test = instructions(UNSEEN, 70)
 for task, said in zip(test[:7], answers(pupil, test[:7]), strict=True):
     print(f"{task.name:<9}{said}")
@@ -528,15 +529,24 @@ scores = {"storyteller": in_chat}
 for name, model in (("your assistant", pupil), ("the stored assistant", helper)):
     scores[name] = decodings(ask(model, test), test)
 
+# %% tags=["display", "nbval-ignore-output"]
+# @title Measured: your assistant at every decoding
+print_decodings({"your assistant": scores["your assistant"]})
+
 # %% tags=["display"]
-# @title Measured: right answers before and after
+# @title Measured: right answers before and after; your recipe in three recorded seeds
 runs = recorded()
-print_decodings(scores)
+seeds = runs["answers"]
+recipe = {
+    t: tuple(torch.tensor([run[key][str(t)] for run in seeds]) for key in ("right", "variety"))
+    for t in TEMPERATURES
+}
+fixed = ("storyteller", "the stored assistant")
+print_decodings({"your recipe, recorded": recipe} | {name: scores[name] for name in fixed})
 greedy_now = scores["your assistant"][0.0][0].mean().item()
-spread = [run["right"]["0.0"] for run in runs["answers"]]
-print(f"your assistant, greedy, in three recorded seeds: {[f'{x:.2f}' for x in spread]}")
+spread = [run["right"]["0.0"] for run in seeds]
 assert min(spread) - 0.12 < greedy_now < max(spread) + 0.12, (greedy_now, spread)
-assert scores["the stored assistant"][0.0][0].mean() > greedy_now + 0.2
+assert scores["the stored assistant"][0.0][0].mean() > max(*spread, greedy_now) + 0.2
 assert all(scores["your assistant"][t][0].mean() > 0.15 for t in TEMPERATURES)
 
 # %% [markdown]
@@ -583,8 +593,8 @@ for y, (part, said) in enumerate(PARTS.items()):
     for name in ("your assistant", "the stored assistant"):
         change = losses[name, *part] - losses["storyteller", *part]
         rises[name, said] = mean_interval(change[~change.isnan()])
-        mean, half = rises[name, said]
-        print(f"{said:<23} {name:<21} +{mean:.1f} ± {half:.1f} nats")
+    mean, half = rises["the stored assistant", said]
+    print(f"the stored assistant, {said:<23} +{mean:.1f} ± {half:.1f} nats")
 ax.set(yticks=range(4), yticklabels=PARTS.values(), xlabel="loss in nats a token", xlim=(0, None))
 ax.invert_yaxis()
 ax.legend(loc="upper right")
@@ -601,7 +611,7 @@ show(
     f"All losses rise. {most}: from {losses['storyteller', 'new', True].nanmean():.1f} to "
     f"{losses['the stored assistant', 'new', True].nanmean():.1f} nats with the stored assistant.",
 )
-display(reveal("instruction_tuning.stories", now, ".2f"))
+display(reveal("instruction_tuning.stories", np.mean(known), ".2f"))
 reveal("instruction_tuning.lost", most)
 
 # %% [markdown]
@@ -1130,13 +1140,13 @@ def withhold(below):
     return Picture(fig, f"Answers with a confidence of {below} or more: " + ", ".join(shares) + ".")
 
 
+display(reveal("instruction_tuning.confidence", "invented secret words"))
 explore(
     withhold,
     below=widgets.SelectionSlider(
         options=[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99], value=0.95, description="at least"
     ),
 )
-reveal("instruction_tuning.confidence", "invented secret words")
 
 # %% [markdown]
 # **Move the threshold.** Invented secret words are less likely than told ones: with nothing to copy, the model wavers between many words, and its probability shows it. Answers about absent toys look like any other: it is sure of the wrong question. And the 0.8 of all kinds together was mostly a difference between kinds; within a kind the interval reaches across 0.5.

@@ -474,6 +474,7 @@ def leash_view(reward, beta):
     )
 
 
+display(reveal("preferences.leash", "the reference at temperature 0.5"))
 explore(
     leash_view,
     reward=widgets.ToggleButtons(
@@ -481,7 +482,6 @@ explore(
     ),
     beta=widgets.SelectionSlider(options=[0.5, 1.0, 2.0, 4.0], value=1.0, description="leash β"),
 )
-reveal("preferences.leash", "the reference at temperature 0.5")
 
 # %% [markdown]
 # With its own log-probability as reward the best policy is π₀^(1 + 1/β): the reference at temperature β / (1 + β). There the leash *is* a temperature in disguise. A reward from outside moves probability to other answers, and no temperature does that.

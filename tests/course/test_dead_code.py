@@ -43,6 +43,7 @@ BY_OTHERS = [
     "report_failure",
     "report_unexpected_exception",
     "reportinfo",
+    "setup",  # of Sphinx
     "template_name",
 ]
 # Said to the reader of a result or of a table of ids, and read by tests and examples alone.

@@ -334,12 +334,29 @@ def test_what_is_unsafe_is_noticed(source, found):
 # --- What is written down -------------------------------------------------------------------------
 
 
-def test_every_command_in_the_readme_is_a_target_of_the_makefile():
-    named = set(
-        re.findall(r"(?:^|[`\s])make ([a-z][\w-]*)", "\n".join(code_in(read(ROOT / "README.md"))))
-    )
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_is_a_target_of_the_makefile(path):
+    named = set(re.findall(r"(?:^|[`\s])make ([a-z][\w-]*)", "\n".join(code_in(read(path)))))
     targets = set(re.findall(r"^([a-z][\w-]*)\s*:(?!=)", read(ROOT / "Makefile"), flags=re.M))
-    assert {"lab", "test"} <= named and named - targets == set()
+    assert named - targets == set()
+    if path.name == "README.md":
+        assert {"lab", "test", "instructor", "slides", "grade"} <= named
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_from_a_document_to_a_file_leads_to_one(path):
+    links = re.findall(r"\]\(([^)\s]+)\)", read(path))
+    files = [link.partition("#")[0] for link in links if not re.match(r"\w+:", link)]
+    assert [link for link in files if not (path.parent / link).exists()] == []
+
+
+def test_the_readme_leads_to_every_document():
+    assert [
+        path.name for path in DOCUMENTS[1:] if f"docs/{path.name}" not in read(DOCUMENTS[0])
+    ] == []
 
 
 def code_in(markdown):

@@ -84,12 +84,21 @@ def test_a_workflow_that_github_does_not_understand_is_noticed(tmp_path, old, ne
     assert refused(tmp_path / "tests.yml") != ""
 
 
+def only_publishes(job):
+    """Whether a job does nothing but put on Pages what another one built, and may do no more."""
+    uses = [re.sub("@.*", "", step.get("uses", "a command")) for step in job["steps"]]
+    return uses == ["actions/deploy-pages"] and job["permissions"] == {
+        "pages": "write",
+        "id-token": "write",
+    }
+
+
 def faults(text):
     """Where a workflow may do more than it must, waits for nothing, or calls what is not there."""
     flow = load(text)
     found = []
     if flow.get("permissions") != {"contents": "read"} or any(
-        "permissions" in job for job in flow["jobs"].values()
+        "permissions" in job and not only_publishes(job) for job in flow["jobs"].values()
     ):
         found.append("it may do more than read the repository")
     if "concurrency" not in flow:
@@ -147,6 +156,23 @@ def test_a_fault_of_a_workflow_is_noticed(old, new, fault):
     text = read(TESTS)
     assert old in text
     assert [line for line in faults(text.replace(old, new)) if fault in line]
+
+
+PAGES = TESTS.with_name("pages.yml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("      id-token: write\n", "      id-token: write\n      contents: write\n"),
+        ("    name: Build\n", "    name: Build\n    permissions:\n      pages: write\n"),
+        ("        uses: actions/deploy-pages@v4", "        run: make site"),
+    ],
+)
+def test_only_the_job_that_publishes_may_write_and_only_pages(old, new):
+    text = read(PAGES)
+    assert old in text and faults(text) == []
+    assert "it may do more than read the repository" in faults(text.replace(old, new))
 
 
 def test_the_workflows_cover_the_pythons_the_systems_the_newest_packages_and_everything():

@@ -72,6 +72,8 @@ def test_a_good_one_passes():
         ([cell("show(fig, alt)")], "show belongs in a display cell"),
         ([cell("show(fig, alt)", "display")], "begins with `# @title …`"),
         ([cell("# @title Work\nx = 1", "display")], "what teaches is not folded away"),
+        ([cell("# @title T\nexplore(f)\nreveal(x)", "display")], "its view is not shown"),
+        ([cell("# @title T\nview = explore(f)\nreveal(x)", "display")], "its view is not shown"),
         ([cell("# @title T\nexplore(f)\nassert x", "display")], "its view is not shown"),
         (
             [cell("# @title T\nx = 1\nshow(fig)", "display"), cell("print(x)")],

@@ -20,6 +20,7 @@ import environment
 import instructor
 import lab
 import layout
+import npm
 import pages
 import pairs
 import pytest
@@ -527,18 +528,18 @@ def test_a_formula_that_cannot_be_set_is_named():
 
 
 def test_without_npm_the_message_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(slides, "CACHE", tmp_path)
-    monkeypatch.setattr(slides.shutil, "which", lambda _: None)
+    monkeypatch.setattr(npm, "CACHE", tmp_path)
+    monkeypatch.setattr(npm.shutil, "which", lambda _: None)
     with pytest.raises(Problem, match="npm is missing: install Node.js"):
-        slides.vendor(tmp_path / "deck")
+        npm.vendor(npm.REVEAL, tmp_path / "deck")
 
 
 def test_a_changed_archive_of_reveal_is_refused_and_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(slides, "CACHE", tmp_path)
+    monkeypatch.setattr(npm, "CACHE", tmp_path)
     archive = tmp_path / "reveal.js-5.2.1.tgz"
     archive.write_bytes(b"something else")
     with pytest.raises(Problem, match="wrong sha512"):
-        slides.vendor(tmp_path / "deck")
+        npm.vendor(npm.REVEAL, tmp_path / "deck")
     assert not archive.exists() and not (tmp_path / "deck").exists()
 
 
@@ -548,7 +549,7 @@ def deck(built, tmp_path_factory):
     folder = tmp_path_factory.mktemp("slides")
     find.folder = built.parent.parent
     try:
-        slides.vendor(folder / "reveal.js")
+        npm.vendor(npm.REVEAL, folder / "reveal.js")
     except Problem as problem:
         pytest.skip(f"no reveal.js here: {problem}")
     slides.build(common.pair_of(built), folder, find)
