@@ -98,8 +98,8 @@ claims.expect(
     ),
     published="better for the same bits",
     criterion="at 3 bits groups lose less than outputs and outputs less than one scale, each by its "
-    "interval over stories, and with zero points groups at 3 bits lie below the line from outputs at 3 bits to outputs at "
-    "4, in bytes and loss; partly without the bytes",
+    "interval over stories, and with zero points groups at 3 bits lie below the line from outputs at 3 "
+    "bits to outputs at 4, in bytes and loss; partly without the bytes",
     holds=lambda m: m["order"] > 0 and m["bytes"] > 0,
     partly=lambda m: m["order"] > 0,
 )
@@ -111,8 +111,8 @@ claims.expect(
         "https://arxiv.org/abs/1506.02626",
     ),
     published="9 to 13 times fewer weights",
-    criterion="with 0.9 of the weights gone and 50 steps of healing, the loss is within 0.02 nats of the "
-    "whole model trained on for as long, in the mean of three seeds; partly with 0.5 gone",
+    criterion="with 0.9 of the weights gone and 50 steps of healing, the loss is within 0.02 nats of "
+    "the whole model trained on for as long, in the mean of three seeds; partly with 0.5 gone",
     holds=lambda m: m[0.9] <= 0.02,
     partly=lambda m: m[0.5] <= 0.02,
 )
@@ -122,8 +122,8 @@ claims.expect(
     "a small student learns more from a teacher's outputs than from the text",
     source=Source(HINTON, "section 3", "https://arxiv.org/abs/1503.02531"),
     published="fewer errors than the same net alone",
-    criterion="after equal steps, each at its best rate, the student of the teacher (at its best temperature) has the "
-    "lower loss in each of three seeds, on few words and on fresh ones; partly on one of them",
+    criterion="after equal steps, each at its best rate, the student of the teacher (at its best "
+    "temperature) has the lower loss in each of three seeds, on few words and on fresh ones; partly on one of them",
     holds=lambda m: min(map(min, m.values())) > 0,
     partly=lambda m: max(map(min, m.values())) > 0,
 )
@@ -132,8 +132,8 @@ claims.expect(
     "a temperature above 1 distills better",
     source=Source(HINTON, "sections 2 and 3", "https://arxiv.org/abs/1503.02531"),
     published="2.5 to 4 for a very small net",
-    criterion="with the rate chosen for each, T = 2 or T = 4 ends below T = 1 in the mean of three seeds, by "
-    "more than the interval; partly if by less",
+    criterion="with the rate chosen for each, T = 2 or T = 4 ends below T = 1 in the mean of three "
+    "seeds, by more than the interval; partly if by less",
     holds=lambda m: m["gain"] > m["half"],
     partly=lambda m: m["gain"] > 0,
 )
@@ -143,9 +143,10 @@ claims.expect(
     source=Source("Dettmers et al. 2023, QLoRA", "abstract", "https://arxiv.org/abs/2305.14314"),
     published="preserves full 16-bit performance",
     criterion="at the best of four decodings, right answers are at most 0.03 fewer than with the same "
-    "adapter on floats, in the mean of three seeds; partly at most 0.1 fewer",
-    holds=lambda m: m >= -0.03,
-    partly=lambda m: m >= -0.1,
+    "adapter on floats, by the whole interval over three seeds; partly by the mean alone (changed after "
+    "the first look, which asked for the mean alone)",
+    holds=lambda m: m["mean"] - m["half"] >= -0.03,
+    partly=lambda m: m["mean"] >= -0.03,
 )
 claims.criteria()
 
@@ -352,7 +353,8 @@ def more(a, b):
 
 fig, axes = subplots(1, 2, figsize=(9.5, 3.6), sharey=True)
 for ax, zero, name in zip(axes, (False, True), ("absmax", "zero point"), strict=True):
-    for g, color, mark in zip(compression.GRANULARITIES, ("vermillion", "blue", "green"), "sov", strict=True):
+    looks = zip(compression.GRANULARITIES, ("vermillion", "blue", "green"), "sov", strict=True)
+    for g, color, mark in looks:
         found = [loss_of(bits, g, zero) for bits in (8, 4, 3, 2)]
         ax.plot((8, 4, 3, 2), found, mark + "-", color=COLORS[color], label=f"for each {g}")
         print(f"{name:<11}{g:<8}" + "  ".join(
@@ -367,7 +369,10 @@ claims.measure(
     "F30", sum(eight), shown=f"{eight[0]:+.3f} ± {eight[1]:.3f} nats",
     reason="In a small model. Large ones have outliers in their activations, which stay floats here.",
 )
-steps = [more(losses[3, a, False], losses[3, b, False]) for a, b in (("tensor", "channel"), ("channel", "group"))]
+steps = [
+    more(losses[3, a, False], losses[3, b, False])
+    for a, b in (("tensor", "channel"), ("channel", "group"))
+]
 line = np.interp(
     sizes[3, "group", True],
     [sizes[bits, "channel", True] for bits in (3, 4)],
@@ -376,17 +381,20 @@ line = np.interp(
 claims.measure(
     "F31",
     {"order": min(mean - half for mean, half in steps), "bytes": line - loss_of(3, "group", True)},
-    shown=f"3 bits: outputs save {steps[0][0]:.2f} nats, groups {steps[1][0]:.3f} ± {steps[1][1]:.3f} more; with zero "
-    f"points groups at 3 bits take {sizes[3, 'group', True] / 1e3:.0f} kB for {loss_of(3, 'group', True):.2f}, outputs at "
-    f"4 bits {sizes[4, 'channel', True] / 1e3:.0f} kB for {loss_of(4, 'channel', True):.2f}",
-    reason="Scales of 32 bits for 32 weights are a whole bit a weight. Real formats store them in fewer.",
+    shown=f"3 bits: outputs save {steps[0][0]:.2f} nats, groups {steps[1][0]:.3f} ± {steps[1][1]:.3f} "
+    f"more; with zero points groups at 3 bits take {sizes[3, 'group', True] / 1e3:.0f} kB for "
+    f"{loss_of(3, 'group', True):.2f}, outputs at 4 bits "
+    f"{sizes[4, 'channel', True] / 1e3:.0f} kB for {loss_of(4, 'channel', True):.2f}",
+    reason="Scales of 32 bits for 32 weights are a whole bit a weight. "
+    "Real formats store them in fewer.",
 )
 assert loss_of(2, "channel", True) < loss_of(2, "channel", False) - 2
 assert loss_of(3, "channel", True) < loss_of(3, "channel", False) < loss_of(3, "tensor", False) - 1
 show(
     fig,
-    f"Flat down to 4 bits, then a cliff. With one scale for a matrix 3 bits give {loss_of(3, 'tensor', False):.1f}; with "
-    f"groups and a zero point 2 bits still give {loss_of(2, 'group', True):.2f}.",
+    f"Flat down to 4 bits, then a cliff. With one scale for a matrix 3 bits give "
+    f"{loss_of(3, 'tensor', False):.1f}; with groups and a zero point 2 bits "
+    f"still give {loss_of(2, 'group', True):.2f}.",
 )
 display(reveal("compression.tensor", loss_of(3, "tensor", False), ".1f"))
 reveal("compression.zero", loss_of(2, "group", True), ".2f")
@@ -488,7 +496,7 @@ for share in SHARES:
         cut[seed, share] = compression.story_losses(compression.pruned(whole, masks), few).mean().item()
 
 # %% [markdown]
-# A pruned model can **heal**, which means to train on while the zeros stay: 50 steps here. One run is yours. The record has three seeds, and the *whole* model trained on for as long. The rate is the better of two, by other stories.
+# A pruned model can **heal**, which means to train on while the zeros stay: 50 steps here. One run is yours. The record has three seeds, and the *whole* model trained on for as long. The rate is the better of two, by other stories, for the whole model and for 80% gone; 50%, 90% and random took the rate chosen at 80% magnitude.
 
 # %%
 healing = compression.recorded("heal")
@@ -511,12 +519,15 @@ assert min(twin) - 0.05 < healed_loss < max(twin) + 0.05, (healed_loss, twin)
 dense = np.mean(healed_of("magnitude", 0.0))
 fig, ax = subplots(figsize=(9, 3.8))
 for scope, color, mark in (("global", "blue", "o"), ("layer", "orange", "s")):
-    ax.plot(SHARES, [cut[scope, s] for s in SHARES], mark + "-", color=COLORS[color], label=f"smallest, {scope}")
+    some = [cut[scope, s] for s in SHARES]
+    ax.plot(SHARES, some, mark + "-", color=COLORS[color], label=f"smallest, {scope}")
 for seed in range(3):
     ax.plot(SHARES, [cut[seed, s] for s in SHARES], "^:", color=COLORS["vermillion"],
             label=None if seed else "at random, three draws")
 mended = {s: np.mean(healed_of("magnitude", s)) for s in (0.5, 0.8, 0.9)}
-ax.plot(list(mended), list(mended.values()), "D-", color=COLORS["green"], label="smallest, global, healed")
+ax.plot(
+    list(mended), list(mended.values()), "D-", color=COLORS["green"], label="smallest, global, healed"
+)
 ax.plot(0.8, np.mean(healed_of("random", 0.8)), "D", color=COLORS["purple"], label="at random, healed")
 ax.plot(0.8, healed_loss, "*", color="black", markersize=14, label="yours, healed")
 ax.set(xlabel="share of weights that are 0", ylabel="loss (nats)", ylim=(0, 7.5))
@@ -525,7 +536,8 @@ for share in (0.5, 0.8, 0.9):
     chance = [cut[seed, share] for seed in range(3)]
     print(f"{share:.0%} gone: smallest {cut['global', share]:.1f}, healed {mended[share]:.2f}; "
           f"at random {min(chance):.1f} to {max(chance):.1f}")
-print(f"80 % at random and healed {np.mean(healed_of('random', 0.8)):.1f}; the whole model trained on {dense:.2f}")
+lucky = np.mean(healed_of("random", 0.8))
+print(f"80% at random and healed {lucky:.1f}; the whole model trained on {dense:.2f}")
 claims.measure(
     "F32", {s: loss - dense for s, loss in mended.items()},
     shown="; ".join(f"{s:.0%} gone {loss - dense:+.2f} nats" for s, loss in mended.items()),
@@ -535,8 +547,11 @@ assert all(cut["global", s] < min(cut[k, s] for k in range(3)) - 1 for s in (0.3
 assert all(cut["global", s] <= cut["layer", s] + 0.01 for s in SHARES)
 assert mended[0.8] < cut["global", 0.8] - 1 and mended[0.8] < min(healed_of("random", 0.8)) - 0.2
 both = cut["global", 0.5] < 1, min(cut[k, 0.5] for k in range(3)) > 4
-show(fig, f"The smallest half can go: {cut['global', 0.5]:.2f} nats. At random it is ruin. Healing moves the cliff: with "
-          f"80 % gone it is {mended[0.8]:.2f} instead of {cut['global', 0.8]:.1f}.")
+show(
+    fig,
+    f"The smallest half can go: {cut['global', 0.5]:.2f} nats. At random it is ruin. Healing moves the "
+    f"cliff: with 80% gone it is {mended[0.8]:.2f} instead of {cut['global', 0.8]:.1f}.",
+)
 reveal(
     "compression.random",
     "under 1 with the smallest, over 4 at random" if all(both)
@@ -622,33 +637,42 @@ for T in (0, 1):
     spread = ends["few", T]
     assert spread.min() - 0.12 < live[T].mean() < spread.max() + 0.12, (T, live[T].mean(), spread)
 fig, axes = subplots(1, 2, figsize=(9.5, 3.6), sharey=True)
-for ax, text, name in zip(axes, ("few", "fresh"), ("20,000 words, read again and again", "fresh words"), strict=True):
+names = "20,000 words, read again and again", "fresh words"
+for ax, text, name in zip(axes, ("few", "fresh"), names, strict=True):
     for k, (T, color) in enumerate(((0, "vermillion"), (1, "blue"), (2, "purple"), (4, "sky"))):
         if (text, T) in ends:
             ax.bar(k, ends[text, T].mean(), color=COLORS[color])
             ax.plot([k] * 3, ends[text, T], "k.", markersize=8)
-            print(f"{text:<6}{f'teacher, T = {T:g}' if T else 'the words':<16}rate {rate_of[text, T]:<6} "
-                  f"{ends[text, T].mean():.1f}")
+            arm = f"teacher, T = {T:g}" if T else "the words"
+            print(f"{text:<6}{arm:<16}rate {rate_of[text, T]:<6} {ends[text, T].mean():.1f}")
         if text == "few" and T in live:
             ax.plot(k + 0.25, live[T].mean(), "k*", markersize=12)
     ax.set(title=name, xticks=range(4), xticklabels=["words", "T = 1", "T = 2", "T = 4"], ylim=(1, 3.2))
 axes[0].set(ylabel="loss on unseen stories (nats)")
-tops = {text: min((T for t, T in ends if t == text and T), key=lambda T: ends[text, T].mean()) for text in compression.TEXTS}
+tops = {
+    text: min((T for t, T in ends if t == text and T), key=lambda T: ends[text, T].mean())
+    for text in compression.TEXTS
+}
 gains = {text: (ends[text, 0] - ends[text, T]).tolist() for text, T in tops.items()}
 claims.measure(
     "F6", gains,
-    shown="; ".join(f"{text} words {min(some):+.2f} to {max(some):+.2f} nats" for text, some in gains.items()),
+    shown="; ".join(
+        f"{text} words {min(some):+.2f} to {max(some):+.2f} nats" for text, some in gains.items()
+    ),
     reason="A soft target takes the dice out of a step. Fresh text averages the dice out by itself.",
 )
 gain, half = max(mean_interval(ends["few", 1] - ends["few", T]) for T in (2, 4))
 claims.measure(
-    "F33", {"gain": gain, "half": half}, shown=f"the better of the two {gain:+.2f} ± {half:.2f} nats against T = 1",
-    reason="It trains for softened probabilities, and the test is at T = 1; this student is far from done.",
+    "F33", {"gain": gain, "half": half},
+    shown=f"the better of the two {gain:+.2f} ± {half:.2f} nats against T = 1",
+    reason="It trains for softened probabilities, and the test is at T = 1; "
+    "this student is far from done.",
 )
 mine = more(live[0], live[1])
 print(f"yours, story by story: the teacher's student loses {mine[0]:.1f} nats less")
 assert mine[0] - mine[1] > 0 and min(gains["few"]) > np.mean(gains["fresh"])
-show(fig, "Losses of students: " + "; ".join(f"{text}, T = {T:g}: {some.mean():.1f}" for (text, T), some in ends.items()))
+means = "; ".join(f"{text}, T = {T:g}: {some.mean():.1f}" for (text, T), some in ends.items())
+show(fig, f"Losses of students: {means}")
 reveal("compression.temperature", f"T = {tops['few']:g}")
 
 # %% [markdown]
@@ -684,7 +708,10 @@ fig, ax = subplots(figsize=(8, 3.4))
 ax.plot(two, mended_losses, "o", color=COLORS["blue"])
 ax.plot((0.7, 1.5), (0.7, 1.5), "k:")
 ax.set(xlabel="loss of a story at 2 bits (nats)", ylabel="with the adapter (nats)")
-show(fig, f"Nearly all of 40 stories lie below the diagonal: the adapter saves {less[0]:.2f} nats a word.")
+show(
+    fig,
+    f"Nearly all of 40 stories lie below the diagonal: the adapter saves {less[0]:.2f} nats a word.",
+)
 
 # %% [markdown]
 # It mends much, and it does not pay: 65,536 numbers in floats take more bytes than two further bits do, and lose more. So use an adapter where you need one *anyway*: for a new task. Here are the tasks of lesson 19, 60 steps, with the same adapter on three bases; your run is on two bits.
@@ -693,8 +720,8 @@ show(fig, f"Nearly all of 40 stories lie below the diagonal: the adapter saves {
 # @title Predict: right answers on two bits
 predict(
     "compression.adapter",
-    "On a base in floats the adapter gets, greedily, about 0.3 right after 60 steps. On the base of 2 bits it "
-    "gets …",
+    "On a base in floats the adapter gets, greedily, about 0.3 right after 60 steps. On the base of 2 "
+    "bits it gets …",
     {"under 0.1": (0, 0.1), "0.1 to 0.2": (0.1, 0.2), "over 0.2": (0.2, 1)},
 )
 
@@ -713,10 +740,14 @@ def marks(base, learnt_on, what="right"):
     return {t: np.array([row[t] for row in some]) for t in some[0]}
 
 
-recorded_ends = [row["end"]["accuracy"] for row in asked if (row["base"], row["learnt on"]) == ("2 bits", "2 bits")]
+recorded_ends = [
+    row["end"]["accuracy"] for row in asked if row["base"] == row["learnt on"] == "2 bits"
+]
 assert min(recorded_ends) - 0.15 < end["accuracy"] < max(recorded_ends) + 0.15
-ARMS = [(b, b) for b in compression.BASES] + [("2 bits", "float"), ("2 bits", "float, then merged and rounded")]
-print(f"{'base, adapter learnt on':<40}" + "".join(f"{t:>12}" for t in ("T = 1", "0.7", "0.5", "greedy", "stories")))
+ARMS = [(b, b) for b in compression.BASES]
+ARMS += [("2 bits", "float"), ("2 bits", "float, then merged and rounded")]
+heads = "T = 1", "0.7", "0.5", "greedy", "stories"
+print(f"{'base, adapter learnt on':<40}" + "".join(f"{head:>12}" for head in heads))
 tops = {}
 for arm in ARMS:
     right, variety = marks(*arm), marks(*arm, "variety")
@@ -736,18 +767,20 @@ ax.set(yticks=range(5), yticklabels=[", ".join(arm) for arm in ARMS], ylim=(4.5,
        xlabel="right answers at the best of four decodings")
 four = mean_interval(torch.tensor(tops["4 bits", "4 bits"] - best))
 claims.measure(
-    "F34", four[0], shown=f"{four[0]:+.2f} ± {four[1]:.2f} over three seeds; on 2 bits "
+    "F34", dict(zip(("mean", "half"), four, strict=True)),
+    shown=f"{four[0]:+.2f} ± {four[1]:.2f} over three seeds; on 2 bits "
     f"{(tops['2 bits', '2 bits'] - best).mean():+.2f}",
-    reason="48 questions a seed and 60 steps: the interval is wide. Floats have the better of two rates.",
+    reason="48 questions a seed and 60 steps: the interval is wide, and a loss of 0.03 is not ruled "
+    "out. Floats have the better of two rates.",
 )
 for moved in ("float", "float, then merged and rounded"):
     assert tops["2 bits", "2 bits"].min() > tops["2 bits", moved].max() + 0.05
-assert min(tops[b, b].mean() for b in ("4 bits", "2 bits")) > best.mean() - 0.03
+assert min(tops[b, b].mean() for b in ("4 bits", "2 bits")) >= best.mean()
 show(fig, "Right answers: " + "; ".join(f"{', '.join(arm)} {tops[arm].mean():.2f}" for arm in ARMS))
 reveal("compression.adapter", float(marks("2 bits", "2 bits")["0.0"].mean()), ".2f")
 
 # %% [markdown]
-# The adapter learns at least as much on 4 bits, and here even on 2, as on floats. It must *learn* there: one that was trained on floats and moved, or merged and rounded, loses much. But look at the last column. On 2 bits the stories are worse; the adapter learnt the task around the damage and did not undo it.
+# In the mean the adapter learns at least as much on 4 bits, and here even on 2, as on floats; three seeds do not rule out a small loss. So the claim's criterion was changed after the first look: the whole interval counts, not the mean alone. The adapter must *learn* there: one that was trained on floats and moved, or merged and rounded, loses much. But look at the last column. On 2 bits the stories are worse; the adapter learnt the task around the damage and did not undo it.
 #
 # ## All on one axis
 #
@@ -770,8 +803,12 @@ for bits in (8, 4, 3):
 student_losses = compression.story_losses(student)
 points = {
     "rounded, absmax": [(sizes[b, "channel", False], loss_of(b, "channel", False)) for b in (8, 4, 3)],
-    "rounded, zero point": [(sizes[b, "channel", True], loss_of(b, "channel", True)) for b in (8, 4, 3, 2)],
-    "in groups, zero point": [(sizes[b, "group", True], loss_of(b, "group", True)) for b in (8, 4, 3, 2)],
+    "rounded, zero point": [
+        (sizes[b, "channel", True], loss_of(b, "channel", True)) for b in (8, 4, 3, 2)
+    ],
+    "in groups, zero point": [
+        (sizes[b, "group", True], loss_of(b, "group", True)) for b in (8, 4, 3, 2)
+    ],
     "2 bits and an adapter": [(mended_size, np.mean(mended_seeds))],
     "pruned": [],
     "pruned, healed": [],
@@ -793,9 +830,10 @@ def frontier(budget):
     for name, some in points.items():
         color, mark = LOOK[name]
         ax.plot(*zip(*some, strict=True), mark + "-", color=COLORS.get(color, color), label=name)
-    ax.plot(compression.stored_bytes(whole), whole_losses.mean(), "k.", markersize=14, label="the storyteller")
-    size, loss, name = min(((s, l, n) for n, some in points.items() for s, l in some if s <= 1000 * budget),
-                           key=lambda point: point[1])
+    at = compression.stored_bytes(whole), whole_losses.mean()
+    ax.plot(*at, "k.", markersize=14, label="the storyteller")
+    fits = [(s, l, n) for n, some in points.items() for s, l in some if s <= 1000 * budget]
+    size, loss, name = min(fits, key=lambda point: point[1])
     ax.plot(size, loss, "o", markersize=20, markerfacecolor="none", color="black")
     ax.axvline(1000 * budget, color="black", linestyle=":")
     ax.set(xscale="log", xlabel="bytes", ylabel="loss on unseen stories (nats)", ylim=(0.75, 2))
@@ -806,7 +844,8 @@ def frontier(budget):
 
 
 best_small = min(points["distilled, then rounded"])
-assert small_student[4][0] < sizes[2, "channel", True] and small_student[4][1].mean() < loss_of(2, "channel", True)
+assert small_student[4][0] < sizes[2, "channel", True]
+assert small_student[4][1].mean() < loss_of(2, "channel", True)
 assert loss_of(4, "channel", True) < student_losses.mean() - 0.1
 assert all(any(s <= size and l <= loss for n in points if "pruned" not in n for s, l in points[n])
            for name in ("pruned", "pruned, healed") for size, loss in points[name])
@@ -899,15 +938,17 @@ rows = {
 }
 for name, loss in rows.items():
     print(f"{name:<26}{loss:.2f} nats")
-assert saved[0] - saved[1] > 0 and yours.mean() < np.mean(lots)
+print(f"yours loses {saved[0]:.2f} ± {saved[1]:.2f} nats less than 2 bits for all, story by story")
+assert rows[f"distilled, 4 bits, {small_student[4][0] / 1e3:.0f} kB"] < min(lots) - 0.05
 fig, ax = subplots(figsize=(9, 3.6))
 ax.bar(range(len(plan)), plan.values(), color=COLORS["blue"])
 ax.set(ylabel="bits of your plan", ylim=(0, 8.4), yticks=(0, 2, 3, 4, 8))
-ax.set_xticks(range(len(plan)), [name.removesuffix(".weight") for name in plan], rotation=60, ha="right", fontsize=11)
+labels = [name.removesuffix(".weight") for name in plan]
+ax.set_xticks(range(len(plan)), labels, rotation=60, ha="right", fontsize=11)
 show(fig, f"Bits of each matrix by your plan; it saves {saved[0]:.1f} nats against 2 bits for all.")
 
 # %% [markdown]
-# Bits belong where they are missed. Even so, within this budget the distilled student is better: it was *trained* to be small. Combining is the rule in practice.
+# Bits belong where they are missed. Even so, the distilled student is better than the best of the lots: it was *trained* to be small. Is it better than your plan, too? Combining is the rule in practice.
 #
 # ## What we verified
 #
