@@ -123,7 +123,8 @@ claims.expect(
     source=Source(HINTON, "section 3", "https://arxiv.org/abs/1503.02531"),
     published="fewer errors than the same net alone",
     criterion="after equal steps, each at its best rate, the student of the teacher (at its best "
-    "temperature) has the lower loss in each of three seeds, on few words and on fresh ones; partly on one of them",
+    "temperature) has the lower loss in each of three seeds, on few words and on fresh ones; "
+    "partly on one of them",
     holds=lambda m: min(map(min, m.values())) > 0,
     partly=lambda m: max(map(min, m.values())) > 0,
 )
@@ -215,7 +216,7 @@ for bits in (8, 4, 2):
 # %% [markdown]
 # ## Rounding
 #
-# The plainest way: let the largest size among some weights be the whole number *n*, and round the others to steps of that ruler. With 8 bits *n* is 127, with 4 bits it is 7. This is **absmax quantization**, which takes its scale from the largest size.
+# The plainest way: let the largest size among some weights be the whole number *n*, and round the others to steps of that ruler. With 8 bits *n* is 127, with 4 bits it is 7. The method **absmax quantization** takes the scale of some weights from the largest size among them.
 #
 # ### Exercise 2 · rounding by the largest
 #
