@@ -490,15 +490,13 @@ def _of(change: Callable[[Tensor, Tensor, Tensor], tuple]) -> Callable:
         "round to the nearest: you cut the decimals off": _groups_by(away=torch.trunc),
         "round to the nearest: you rounded down": _groups_by(away=torch.floor),
         "each group needs a scale and a zero point of its own; you made one for all": (
-            lambda w, bits=4, size=32: (
-                _of(
-                    lambda ints, scale, zero: (
-                        ints,
-                        scale.expand(w.numel() // size, 1),
-                        zero.expand(w.numel() // size, 1),
-                    )
-                )(w, bits, w.numel())
-            )
+            lambda w, bits=4, size=32: _of(
+                lambda ints, scale, zero: (
+                    ints,
+                    scale.expand(w.numel() // size, 1),
+                    zero.expand(w.numel() // size, 1),
+                )
+            )(w, bits, w.numel())
         ),
         "a group is `size` neighbours; you took weights that lie apart": _groups_by(
             cut=lambda w, size: w.reshape(size, -1).T,
@@ -623,7 +621,11 @@ def check_packed_bytes(student: Callable, rng: random.Random) -> None:
         n += 1 - n % 2  # odd, so that the last byte is not full
         for zero_point in (False, True):
             call = f"packed_bytes({n}, bits={bits}, groups={groups}, zero_point={zero_point})"
-            expect(student(n, bits, groups, zero_point), bytes_oracle(n, bits, groups, zero_point), call)
+            expect(
+                student(n, bits, groups, zero_point),
+                bytes_oracle(n, bits, groups, zero_point),
+                call,
+            )
     expect(student(9, 4, 1), bytes_oracle(9, 4, 1), "packed_bytes(9, 4, 1), without a zero point")
 
 

@@ -207,4 +207,8 @@ def recorded(part: str) -> list[dict]:
     >>> {row["text"] for row in recorded("distil")} <= {"few", "fresh"}
     True
     """
-    return [row for row in assets.read_json("compression/compression.json")["rows"] if row["part"] == part]
+    return [
+        row
+        for row in assets.read_json("compression/compression.json")["rows"]
+        if row["part"] == part
+    ]

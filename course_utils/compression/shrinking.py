@@ -331,8 +331,7 @@ def stored_bytes(
     if bits == 32:
         return whole
     return whole - sum(
-        4 * w.numel() - packed(w.numel(), bits, slices(w, granularity), zero_point)
-        for w in weights
+        4 * w.numel() - packed(w.numel(), bits, slices(w, granularity), zero_point) for w in weights
     )
 
 

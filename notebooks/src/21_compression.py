@@ -564,7 +564,7 @@ reveal(
 #
 # ## Distillation: learn from the teacher's doubts
 #
-# **Question.** A text shows one next word where several were possible. A trained model gives a probability to each. In **distillation** a small model, the student, learns these probabilities from a large one, the teacher. What does it learn faster from?
+# **Question.** A text shows one next word where several were possible. A trained model gives a probability to each. In **distillation** a small model, the student, learns the probabilities that a large one, the teacher, gives to each next word. What does it learn faster from?
 
 # %%
 start = encode_words("Once upon a time there was a child named Tom. Tom was a")

@@ -184,7 +184,12 @@ def upwards_from_the_fewest(sizes, loss, budget):
     } | {(name, bits): 0.0 for name, bits in plan.items()}
     while True:
         steps = [
-            ((gain[name, bits] - gain[name, plan[name]]) / (sizes[name][bits] - sizes[name][plan[name]]), name, bits)
+            (
+                (gain[name, bits] - gain[name, plan[name]])
+                / (sizes[name][bits] - sizes[name][plan[name]]),
+                name,
+                bits,
+            )
             for name, bits in gain
             if bits > plan[name] and used + sizes[name][bits] - sizes[name][plan[name]] <= budget
         ]

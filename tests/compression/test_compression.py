@@ -97,7 +97,9 @@ def test_groups_with_a_zero_point_equal_torchs_affine_observer(bits):
         scale, zero = observed(watch, group)
         torch.testing.assert_close(ours[k], scale.float())
         assert our_zero[k].item() == zero.item()
-        want = torch.fake_quantize_per_tensor_affine(group, ours[k].item(), zero.item(), 0, 2**bits - 1)
+        want = torch.fake_quantize_per_tensor_affine(
+            group, ours[k].item(), zero.item(), 0, 2**bits - 1
+        )
         torch.testing.assert_close((ints.view(3, 16)[k] - our_zero[k]) * ours[k], want)
 
 
@@ -291,7 +293,10 @@ def test_a_plan_gives_each_matrix_its_bits():
 
 
 def test_allocated_bits_fit_and_are_near_the_best_where_losses_add_up():
-    sizes = {name: {2: 20 * n, 3: 30 * n, 4: 40 * n} for name, n in zip("abcd", (3, 1, 2, 5), strict=True)}
+    sizes = {
+        name: {2: 20 * n, 3: 30 * n, 4: 40 * n}
+        for name, n in zip("abcd", (3, 1, 2, 5), strict=True)
+    }
     weight = dict(zip("abcd", (1.0, 50.0, 0.1, 9.0), strict=True))
 
     def loss(plan):
@@ -300,7 +305,9 @@ def test_allocated_bits_fit_and_are_near_the_best_where_losses_add_up():
     for budget in (220, 260, 300, 360, 440):
         plan = shrinking.allocate_bits(sizes, loss, budget)
         assert sum(sizes[name][bits] for name, bits in plan.items()) <= budget
-        plans = [dict(zip("abcd", bits, strict=True)) for bits in itertools.product((2, 3, 4), repeat=4)]
+        plans = [
+            dict(zip("abcd", bits, strict=True)) for bits in itertools.product((2, 3, 4), repeat=4)
+        ]
         fits = [p for p in plans if sum(sizes[n][b] for n, b in p.items()) <= budget]
         equal = min(loss(p) for p in fits if len(set(p.values())) == 1)
         best = min(map(loss, fits))
@@ -428,7 +435,9 @@ def test_a_student_of_a_teacher_reads_no_labels():
 
 def test_windows_share_nothing_and_none_to_choose_by_is_measured_on():
     windows = torch.cat([runs.unseen(), runs.choosing()])
-    assert len(windows) == runs.N_UNSEEN + runs.N_CHOOSING == len({tuple(w) for w in windows.tolist()})
+    assert (
+        len(windows) == runs.N_UNSEEN + runs.N_CHOOSING == len({tuple(w) for w in windows.tolist()})
+    )
     told = stories(UNSEEN, 400 * len(windows)).tokens.tolist()
     text = " ".join(map(str, told))
     last = -1
@@ -450,10 +459,22 @@ def test_the_recorded_runs_are_all_there():
     rows = {part: runs.recorded(part) for part in ("distil", "heal", "stories", "adapter", "rates")}
     for text, temperatures in (("few", (0, 1, 2, 4)), ("fresh", (0, 1))):
         for T in temperatures:
-            seeds = [r["seed"] for r in rows["distil"] if (r["text"], r["T"]) == (text, T) and r["seed"]]
+            seeds = [
+                r["seed"] for r in rows["distil"] if (r["text"], r["T"]) == (text, T) and r["seed"]
+            ]
             assert sorted(seeds) == list(runs.SEEDS)
-    for way, sparsity in (("magnitude", 0.0), ("magnitude", 0.5), ("magnitude", 0.8), ("magnitude", 0.9), ("random", 0.8)):
-        seeds = [r["seed"] for r in rows["heal"] if (r["way"], r["sparsity"]) == (way, sparsity) and r["seed"]]
+    for way, sparsity in (
+        ("magnitude", 0.0),
+        ("magnitude", 0.5),
+        ("magnitude", 0.8),
+        ("magnitude", 0.9),
+        ("random", 0.8),
+    ):
+        seeds = [
+            r["seed"]
+            for r in rows["heal"]
+            if (r["way"], r["sparsity"]) == (way, sparsity) and r["seed"]
+        ]
         assert sorted(seeds) == list(runs.SEEDS)
     assert sorted(r["seed"] for r in rows["stories"] if r["seed"]) == list(runs.SEEDS)
     assert len(rows["adapter"]) == 15 and len(rows["rates"]) == 3
@@ -483,7 +504,9 @@ def test_what_heals_keeps_its_zeros_and_random_masks_are_drawn_by_the_seed():
             assert (shrinking.matrices(after)[name][w == 0] == 0).all()
             assert not torch.equal(shrinking.matrices(after)[name], w)
     other, _ = runs.heal("random", 0.5, 1e-3, steps=1, seed=2)
-    assert not torch.equal(shrinking.matrices(before)["wte.weight"], shrinking.matrices(other)["wte.weight"])
+    assert not torch.equal(
+        shrinking.matrices(before)["wte.weight"], shrinking.matrices(other)["wte.weight"]
+    )
 
 
 @pytest.mark.parametrize(

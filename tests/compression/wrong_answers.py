@@ -9,7 +9,12 @@ import torch
 import torch.nn.functional as F
 from answers import WrongAnswers
 
-from course_utils.compression.shrinking import allocate_bits, check_weights, packed_bytes, quantize_groups
+from course_utils.compression.shrinking import (
+    allocate_bits,
+    check_weights,
+    packed_bytes,
+    quantize_groups,
+)
 
 wrong = WrongAnswers()
 
@@ -565,8 +570,8 @@ def grouped(w, bits, size, low=None, high=None, steps=None, away=torch.round):
     if size < 1 or w.numel() % size:
         raise ValueError("uneven")
     g = w.reshape(-1, size)
-    least = (g.amin(1, keepdim=True).clamp(max=0) if low is None else low(g))
-    largest = (g.amax(1, keepdim=True).clamp(min=0) if high is None else high(g))
+    least = g.amin(1, keepdim=True).clamp(max=0) if low is None else low(g)
+    largest = g.amax(1, keepdim=True).clamp(min=0) if high is None else high(g)
     scale = ((largest - least) / (steps or 2**bits - 1)).clamp(min=torch.finfo(w.dtype).tiny)
     zero = (-least / scale).round()
     ints = (away(g / scale) + zero).clamp(0, 2**bits - 1)
@@ -576,7 +581,9 @@ def grouped(w, bits, size, low=None, high=None, steps=None, away=torch.round):
 @wrong("quantize_groups", says="the range must hold 0.0")
 def groups_not_widened(w, bits=4, size=32):
     """0.0 has no number where all weights are positive."""
-    return grouped(w, bits, size, lambda g: g.amin(1, keepdim=True), lambda g: g.amax(1, keepdim=True))
+    return grouped(
+        w, bits, size, lambda g: g.amin(1, keepdim=True), lambda g: g.amax(1, keepdim=True)
+    )
 
 
 @wrong("quantize_groups", says="the range has 2^bits - 1 steps between 2^bits numbers")
@@ -618,7 +625,11 @@ def groups_apart(w, bits=4, size=32):
 def groups_absmax(w, bits=4, size=32):
     """As absmax does: as far below 0 as above."""
     return grouped(
-        w, bits, size, lambda g: -g.abs().amax(1, keepdim=True), lambda g: g.abs().amax(1, keepdim=True)
+        w,
+        bits,
+        size,
+        lambda g: -g.abs().amax(1, keepdim=True),
+        lambda g: g.abs().amax(1, keepdim=True),
     )
 
 
@@ -722,7 +733,9 @@ def bytes_wide_zeros(n, bits, groups, zero_point=False):
     return packed_bytes(n, bits, groups) + (4 * groups if zero_point else 0)
 
 
-@wrong("packed_bytes", says="each block is filled up to whole bytes by itself; you filled up the sum")
+@wrong(
+    "packed_bytes", says="each block is filled up to whole bytes by itself; you filled up the sum"
+)
 def bytes_of_the_sum(n, bits, groups, zero_point=False):
     refused(n, bits, groups)
     return math.ceil((n * bits + 32 * groups + (groups * bits if zero_point else 0)) / 8)
@@ -755,7 +768,9 @@ def bytes_one_each(n, bits, groups, zero_point=False):
 
 @wrong("packed_bytes", says="must raise ValueError")
 def bytes_no_errors(n, bits, groups, zero_point=False):
-    return math.ceil(n * bits / 8) + 4 * groups + (math.ceil(groups * bits / 8) if zero_point else 0)
+    return (
+        math.ceil(n * bits / 8) + 4 * groups + (math.ceil(groups * bits / 8) if zero_point else 0)
+    )
 
 
 # --- allocate_bits --------------------------------------------------------------------------------

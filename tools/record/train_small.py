@@ -57,8 +57,13 @@ def distil(rows):
         for T in temperatures:
             arm = {"part": "distil", "text": text, "T": T, "steps": STEPS}
             for key in with_best(rows, arm, "lr", RATES):
-                yield key, lambda k=key: marks(
-                    school(k["text"]).teach(k["T"], k["lr"], STEPS, k["seed"], progress=False)[0]
+                yield (
+                    key,
+                    lambda k=key: marks(
+                        school(k["text"]).teach(k["T"], k["lr"], STEPS, k["seed"], progress=False)[
+                            0
+                        ]
+                    ),
                 )
 
 
@@ -117,12 +122,20 @@ def long(rows):
     for T in (0.0, 1.0):
         for lr in (5e-3, 1e-2):
             key = {"part": "distil", "text": "fresh", "T": T, "steps": LONG, "lr": lr, "seed": 0}
-            yield key, lambda T=T, lr=lr: marks(
-                school("fresh").teach(T, lr, LONG, 0, progress=False)[0]
+            yield (
+                key,
+                lambda T=T, lr=lr: marks(school("fresh").teach(T, lr, LONG, 0, progress=False)[0]),
             )
 
 
-PARTS = {"distil": distil, "heal": heal, "stories": stories, "adapter": adapter, "rates": rates, "long": long}
+PARTS = {
+    "distil": distil,
+    "heal": heal,
+    "stories": stories,
+    "adapter": adapter,
+    "rates": rates,
+    "long": long,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
