@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils import assets
-from course_utils.compression.distillation import T_STUDENT, School
+from course_utils.compression.distillation import T_STUDENT
 from course_utils.compression.shrinking import magnitude_masks, pruned, quantized, random_masks
 from course_utils.gpt2.model import GPT
 from course_utils.instruction_tuning.fine_tuning import answers, base_with_chat, story_loss
@@ -119,6 +119,10 @@ def heal(
 ) -> tuple[nn.Module, nn.Module]:
     """Prune the storyteller and train it on for some steps while the zeros stay: the model before
     and after. way: "magnitude" or "random".
+
+    >>> before, after = heal("magnitude", 0.5, 1e-3, steps=1)
+    >>> (before.wte.weight == 0).equal(after.wte.weight == 0)
+    True
     """
     whole = storyteller()
     if way == "random":
@@ -142,6 +146,10 @@ def heal(
 def story_adapter(bits: int, lr: float, seed: int, steps: int = ADAPTING) -> nn.Module:
     """The storyteller rounded to so many bits, in groups with a zero point, and an adapter of rank
     RANK that learns the stories again.
+
+    >>> model = story_adapter(2, 1e-3, seed=0, steps=1)
+    >>> sum(p.numel() for p in model.parameters() if p.requires_grad)
+    65536
     """
     model = add_lora(quantized(storyteller(), bits, "group", True), RANK)
     told = stories(5, 400_000)
@@ -157,6 +165,9 @@ def chat_base(bits: str, base: GPT | None = None, **ways) -> GPT:
     """Where an adapter is put: the storyteller with rows for the chat's words, or another model
     with such rows, its matrices rounded as BASES says, by `rounded`'s ways. The new rows stay in
     floats, for they are trained.
+
+    >>> chat_base("2 bits").h[0].mlp.c_fc.weight[0, :32].unique().numel() <= 4
+    True
     """
     base = base or base_with_chat()
     if BASES[bits] is None:
@@ -171,6 +182,9 @@ def adapted(
 ) -> tuple[GPT, dict]:
     """An adapter that learns the tasks of lesson 19 on a base of so many bits: the model, and its
     last mark, as `lora.fine_tune` makes it. base: another such base.
+
+    >>> adapted("4 bits", seed=0, steps=1)[1]["step"]
+    1
     """
     run = FineTuningRun(rank=RANK, lr=lr, seed=seed, steps=steps)
     model, curve = fine_tune(run, every=steps, base=base or chat_base(bits))
@@ -178,7 +192,12 @@ def adapted(
 
 
 def moved(tuned: GPT, base: GPT) -> GPT:
-    """A copy of the base with another model's adapters and new rows in it."""
+    """A copy of the base with another model's adapters and new rows in it.
+
+    >>> tuned = add_lora(chat_base("float"), RANK, new_tokens=NEW)
+    >>> moved(tuned, chat_base("2 bits")).wte.weight[-NEW:].equal(tuned.wte.weight[-NEW:])
+    True
+    """
     model = add_lora(base, RANK, new_tokens=NEW)
     there = dict(tuned.named_parameters())
     with torch.no_grad():
@@ -190,7 +209,11 @@ def moved(tuned: GPT, base: GPT) -> GPT:
 
 
 def adapter_marks(model: GPT, n: int = 48) -> dict:
-    """Right answers and variety of a model at four decodings, and its loss on stories."""
+    """Right answers and variety of a model at four decodings, and its loss on stories.
+
+    >>> list(adapter_marks(chat_base("float"), n=2))
+    ['right', 'variety', 'stories']
+    """
     tasks = exam()[:n]
     found = decodings(lambda **settings: answers(model, tasks, **settings), tasks)
     return {
