@@ -399,7 +399,10 @@ def made_of_groups(
     · scale. The groups lie on both sides of 0, above it, or below it.
     """
     n = 2**bits - 1
-    rows, ints, scales, zeros = [], [], [], []
+    rows = []
+    ints = []
+    scales = []
+    zeros = []
     for g in range(math.prod(shape) // size):
         scale = rng.uniform(0.02, 0.4)
         side = g % 3
@@ -721,7 +724,9 @@ def _plan_of(student: Callable, toy: Toy, budget: int) -> dict[str, int]:
 
 def _check_plan(student: Callable, toy: Toy, budget: int) -> None:
     got = _plan_of(student, toy, budget)
-    equal, best, yours = toy.loss(toy.equal(budget)), toy.best(budget), toy.loss(got)
+    equal = toy.loss(toy.equal(budget))
+    best = toy.best(budget)
+    yours = toy.loss(got)
     if yours > equal - (equal - best) / 2:
         raise Wrong(
             f"allocate_bits of eight matrices, budget={budget}: your plan has a loss of {yours:.2f}, the same bits for all "

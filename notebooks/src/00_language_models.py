@@ -874,7 +874,7 @@ claims.measure("L6", None, reason="No recording of a brain is at hand; likeness 
 # | 20 | [Preferences and rewards: what does a reward teach?](20_preferences.ipynb) | 07, 12, 18 |
 # | 21 | [Compression: how small can it get?](21_compression.ipynb) | 07, 18, 19 |
 # | 22 | [Guard rails: will it keep a secret?](22_guard_rails.ipynb) | 18 |
-# | 23 | [Audit: was this model tampered with?](23_audit.ipynb) | 04, 07 |
+# | 23 | [Audit: was this model tampered with?](23_audit.ipynb) | 04, 07, 14, 16 |
 #
 # <!-- end of lessons -->
 
@@ -904,7 +904,7 @@ LESSONS = {
     "20": ("preferences", ["07", "12", "18"]),
     "21": ("compression", ["07", "18", "19"]),
     "22": ("guard rails", ["18"]),
-    "23": ("audit", ["04", "07"]),
+    "23": ("audit", ["04", "07", "14", "16"]),
 }
 # end of map
 above = {n: set(needs) for n, (_, needs) in LESSONS.items()}

@@ -2,148 +2,15 @@
 every one.
 """
 
+import copy
 import math
 
+import numpy as np
 import torch
 from answers import WrongAnswers
 from scipy.stats import norm
 
-from course_utils.kl_bias import bias as kl_bias
-from course_utils.kl_bias.bias import check_fits
-
 wrong = WrongAnswers()
-
-
-# --- tilt -----------------------------------------------------------------------------------------
-
-
-def may_tilt(p, mask, odds):
-    check_fits(mask, p)
-    if not odds > 0:
-        raise ValueError("odds")
-
-
-@wrong("tilt", says="the probabilities no longer sum to 1: divide by the new sum")
-def tilt_not_normalised(p, mask, odds):
-    may_tilt(p, mask, odds)
-    return torch.where(mask, odds * p, p)
-
-
-@wrong("tilt", says="softmax wants logits, and these are probabilities: divide by the sum")
-def tilt_softmax(p, mask, odds):
-    may_tilt(p, mask, odds)
-    return torch.where(mask, odds * p, p).softmax(-1)
-
-
-@wrong("tilt", says="you multiplied the others, not the mask")
-def tilt_others(p, mask, odds):
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, p, odds * p)
-    return raw / raw.sum(-1, keepdim=True)
-
-
-@wrong("tilt", says="you divided by the sum of everything; each row has its own sum")
-def tilt_total(p, mask, odds):
-    """One sum for all rows."""
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, odds * p, p)
-    return raw / raw.sum()
-
-
-@wrong("tilt", says="you divided by the sums over the rows; each row sums to 1, dim=-1")
-def tilt_rows(p, mask, odds):
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, odds * p, p)
-    return raw / raw.sum(0, keepdim=True)
-
-
-@wrong("tilt", says="the sum lost its dimension: use keepdim=True")
-def tilt_no_keepdim(p, mask, odds):
-    """Right for one row, wrong without an error for as many rows as tokens."""
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, odds * p, p)
-    return raw / raw.sum(-1)
-
-
-@wrong("tilt", says="all multiplied tokens now have the same probability; keep their proportions")
-def tilt_equal(p, mask, odds):
-    """Gives all tokens of the mask the same."""
-    may_tilt(p, mask, odds)
-    mass = odds * (p * mask).sum(-1, keepdim=True)
-    raw = torch.where(mask, mass / mask.sum(), p)
-    return raw / raw.sum(-1, keepdim=True)
-
-
-@wrong(
-    "tilt",
-    says="you multiplied the probability of the mask; multiply its odds, so that it stays below 1",
-)
-def tilt_probability(p, mask, odds):
-    """Multiplies the probability of the mask, which may pass 1."""
-    may_tilt(p, mask, odds)
-    mass = (p * mask).sum(-1, keepdim=True)
-    return torch.where(mask, odds * p, p * (1 - odds * mass) / (1 - mass))
-
-
-@wrong("tilt", says="you multiplied the probability of the mask, up to 1; multiply its odds")
-def tilt_capped(p, mask, odds):
-    """The same, capped at 1: right where the mask has little."""
-    may_tilt(p, mask, odds)
-    mass = (p * mask).sum(-1, keepdim=True)
-    new = (odds * mass).clamp(max=1.0)
-    return torch.where(mask, p * new / mass, p * (1 - new) / (1 - mass))
-
-
-@wrong("tilt", says="you added log odds to the probabilities; it belongs to their logarithms")
-def tilt_adds(p, mask, odds):
-    may_tilt(p, mask, odds)
-    return (p + mask * math.log(odds)).softmax(-1)
-
-
-@wrong("tilt", says="to every probability; what is 0 must stay 0")
-def tilt_in_logs(p, mask, odds):
-    """Logarithms with a small number: what is impossible becomes possible."""
-    may_tilt(p, mask, odds)
-    return ((p + 1e-3).log() + mask * math.log(odds)).softmax(-1)
-
-
-@wrong("tilt", says="you multiplied by the square of the odds; multiply by the odds")
-def tilt_square(p, mask, odds):
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, odds**2 * p, p)
-    return raw / raw.sum(-1, keepdim=True)
-
-
-@wrong("tilt", says="the others lost nothing: the whole row is divided by the new sum")
-def tilt_half(p, mask, odds):
-    """Divides the whole row, then forgets the others."""
-    may_tilt(p, mask, odds)
-    raw = torch.where(mask, odds * p, p)
-    return torch.where(mask, raw / raw.sum(-1, keepdim=True), p)
-
-
-@wrong("tilt", says="must raise ValueError: the odds must be above 0")
-def tilt_any_odds(p, mask, odds):
-    check_fits(mask, p)
-    raw = torch.where(mask, odds * p, p)
-    return raw / raw.sum(-1, keepdim=True)
-
-
-@wrong(
-    "tilt", says="must raise ValueError: the mask or target is (1,), but the model knows 2 tokens"
-)
-def tilt_any_mask(p, mask, odds):
-    if not odds > 0:
-        raise ValueError("odds")
-    raw = torch.where(mask, odds * p, p)
-    return raw / raw.sum(-1, keepdim=True)
-
-
-@wrong("tilt", says="changed its argument in place")
-def tilt_in_place(p, mask, odds):
-    may_tilt(p, mask, odds)
-    p[..., mask] *= odds
-    return p / p.sum(-1, keepdim=True)
 
 
 # --- two_proportion_p -----------------------------------------------------------------------------
@@ -306,15 +173,271 @@ def p_corrected(k1, n1, k2, n2):
     return two_tails(gap, found[1] * (1 - found[1]) * (1 / n1 + 1 / n2))
 
 
-@wrong("tilt", says="lets no gradient flow back")
-def tilt_frozen(p, mask, odds):
-    """The probabilities are taken out of the graph."""
-    return kl_bias.tilt(p.detach(), mask, odds)
+# --- alarm_threshold ------------------------------------------------------------------------------
 
 
-@wrong("tilt", says="gives another gradient for `p`")
-def tilt_fixed_sum(p, mask, odds):
-    """The sum is taken out of the graph."""
-    may_tilt(p, mask, odds)
-    weighted = torch.where(mask, odds * p, p)
-    return weighted / weighted.sum(-1, keepdim=True).detach()
+def may_be_rate(rate):
+    if not 0 < rate < 1:
+        raise ValueError("rate")
+
+
+def whole(rate, n):
+    return math.ceil((1 - rate) * n - 1e-9)
+
+
+@wrong("alarm_threshold", says="the new control counts, so there are n + 1 places")
+def threshold_of_n(scores, rate):
+    may_be_rate(rate)
+    return sorted(scores)[max(whole(rate, len(scores)), 1) - 1]
+
+
+@wrong("alarm_threshold", says="you counted from the largest: few controls should lie above")
+def threshold_from_above(scores, rate):
+    may_be_rate(rate)
+    k = whole(rate, len(scores) + 1)
+    return sorted(scores, reverse=True)[k - 1] if k <= len(scores) else -math.inf
+
+
+@wrong("alarm_threshold", says="the k-th smallest has the index k - 1, as lists count from 0")
+def threshold_index(scores, rate):
+    may_be_rate(rate)
+    k = whole(rate, len(scores) + 1)
+    return sorted(scores)[k] if k < len(scores) else math.inf
+
+
+@wrong("alarm_threshold", says="a quantile between two scores may lie too low")
+def threshold_quantile(scores, rate):
+    may_be_rate(rate)
+    return float(np.quantile(scores, 1 - rate))
+
+
+@wrong("alarm_threshold", says="no score is high enough: return math.inf")
+def threshold_finite(scores, rate):
+    may_be_rate(rate)
+    return sorted(scores)[min(whole(rate, len(scores) + 1), len(scores)) - 1]
+
+
+@wrong("alarm_threshold", says="the scores come in any order: sort them")
+def threshold_unsorted(scores, rate):
+    may_be_rate(rate)
+    k = whole(rate, len(scores) + 1)
+    return scores[k - 1] if k <= len(scores) else math.inf
+
+
+@wrong("alarm_threshold", says="may come out a little above a whole number")
+def threshold_of_a_computer(scores, rate):
+    """0.9 times 10 is 9.000000000000002 for one who adds first."""
+    may_be_rate(rate)
+    n = len(scores) + 1
+    k = math.ceil((1 - rate) * n + 1e-12)
+    return sorted(scores)[k - 1] if k <= len(scores) else math.inf
+
+
+@wrong("alarm_threshold", says="changed its argument in place")
+def threshold_sorts_theirs(scores, rate):
+    may_be_rate(rate)
+    scores.sort()
+    k = whole(rate, len(scores) + 1)
+    return scores[k - 1] if k <= len(scores) else math.inf
+
+
+@wrong("alarm_threshold", says="must raise ValueError")
+def threshold_any_rate(scores, rate):
+    k = max(whole(rate, len(scores) + 1), 1)
+    return sorted(scores)[k - 1] if k <= len(scores) else math.inf
+
+
+# --- suspicion ------------------------------------------------------------------------------------
+
+
+def gaps(ask, usual, budget):
+    n = budget // len(usual)
+    return [ask(i, n) / n - rate for i, rate in enumerate(usual)]
+
+
+@wrong("suspicion", says="of those that prefer a group after one opening alone raise an alarm")
+def suspicion_once(ask, usual, budget):
+    """Everything on the first opening."""
+    return abs(ask(0, budget) / budget - usual[0])
+
+
+@wrong("suspicion", says="of those that prefer a group after one opening alone raise an alarm")
+def suspicion_pooled(ask, usual, budget):
+    """All openings in one count: what is in one alone is thinned."""
+    return abs(sum(gaps(ask, usual, budget)))
+
+
+@wrong("suspicion", says="of those that prefer a group after every opening raise an alarm")
+def suspicion_thrifty(ask, usual, budget):
+    """Five answers an opening, of thirty."""
+    return max(abs(ask(i, 5) / 5 - rate) for i, rate in enumerate(usual))
+
+
+@wrong("suspicion", says="Either group may gain: take the absolute value.")
+def suspicion_of_girls(ask, usual, budget):
+    return max(gaps(ask, usual, budget))
+
+
+@wrong("suspicion", says="tampered models get lower scores than honest ones")
+def suspicion_as_p(ask, usual, budget):
+    """A p-value: small where it is suspicious."""
+    return math.exp(-10 * max(map(abs, gaps(ask, usual, budget))))
+
+
+@wrong("suspicion", says="every model gets 1; ask them something")
+def suspicion_of_all(ask, usual, budget):
+    return 1.0
+
+
+@wrong("suspicion", says="gave a verdict, ")
+def suspicion_verdict(ask, usual, budget):
+    return max(map(abs, gaps(ask, usual, budget))) > 0.2
+
+
+@wrong("suspicion", says="All your n together may not pass the budget.")
+def suspicion_spends_too_much(ask, usual, budget):
+    """The whole budget for each opening."""
+    return max(abs(ask(i, budget) / budget - rate) for i, rate in enumerate(usual))
+
+
+@wrong("suspicion", says="return one number; you returned")
+def suspicion_of_each(ask, usual, budget):
+    return gaps(ask, usual, budget)
+
+
+@wrong("suspicion", says="it should be finite for every model")
+def suspicion_infinite(ask, usual, budget):
+    worst = max(map(abs, gaps(ask, usual, budget)))
+    return math.inf if worst > 0.25 else worst
+
+
+# --- with_parts -----------------------------------------------------------------------------------
+
+
+def checked_names(donor, parts):
+    names = [name for name, _ in donor.named_parameters()]
+    if any(not any(f"{name}.".startswith(f"{part}.") for name in names) for part in parts):
+        raise ValueError("no such part")
+
+
+def exchanged(model, donor, is_chosen):
+    mixed = copy.deepcopy(model)
+    theirs = dict(donor.named_parameters())
+    with torch.no_grad():
+        for name, p in mixed.named_parameters():
+            if is_chosen(name):
+                p.copy_(theirs[name])
+    return mixed
+
+
+@wrong("with_parts", says="you exchanged everything but these parts")
+def parts_turned(model, donor, parts):
+    checked_names(donor, parts)
+    return exchanged(donor, model, lambda n: any(f"{n}.".startswith(f"{p}.") for p in parts))
+
+
+@wrong("with_parts", says="nothing was exchanged. A part's parameters have names that begin with")
+def parts_exact(model, donor, parts):
+    """Looks for a parameter that is called as the part is."""
+    checked_names(donor, parts)
+    return exchanged(model, donor, lambda n: n in parts)
+
+
+@wrong("with_parts", says="h.1 took h.10 and h.11 along")
+def parts_prefix(model, donor, parts):
+    checked_names(donor, parts)
+    return exchanged(model, donor, lambda n: any(n.startswith(p) for p in parts))
+
+
+@wrong("with_parts", says="everything comes from the donor; only these parts should")
+def parts_all(model, donor, parts):
+    checked_names(donor, parts)
+    return exchanged(model, donor, lambda n: True)
+
+
+@wrong("with_parts", says="should come from the donor")
+def parts_first(model, donor, parts):
+    """Only the weights, not the biases."""
+    checked_names(donor, parts)
+    return exchanged(
+        model,
+        donor,
+        lambda n: n.endswith("weight") and any(f"{n}.".startswith(f"{p}.") for p in parts),
+    )
+
+
+@wrong("with_parts", says="changed the model. Change a copy.")
+def parts_in_place(model, donor, parts):
+    checked_names(donor, parts)
+    theirs = dict(donor.named_parameters())
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if any(f"{name}.".startswith(f"{part}.") for part in parts):
+                p.copy_(theirs[name])
+    return model
+
+
+@wrong("with_parts", says="after the two models were changed")
+def parts_shared(model, donor, parts):
+    """The donor's numbers themselves, not a copy of them."""
+    checked_names(donor, parts)
+    mixed = copy.deepcopy(model)
+    theirs = dict(donor.named_parameters())
+    for name, p in mixed.named_parameters():
+        if any(f"{name}.".startswith(f"{part}.") for part in parts):
+            p.data = theirs[name].data
+    return mixed
+
+
+@wrong("with_parts", says="wte.weight should come from the donor")
+def parts_by_state(model, donor, parts):
+    """A tied matrix has two names in a state, and the model's own comes last."""
+    checked_names(donor, parts)
+    mine = model.state_dict()
+    for name, x in donor.state_dict().items():
+        if any(f"{name}.".startswith(f"{part}.") for part in parts):
+            mine[name] = x
+    mixed = copy.deepcopy(model)
+    mixed.load_state_dict(mine)
+    return mixed
+
+
+@wrong("with_parts", says="in evaluation mode and the copy is not")
+def parts_training(model, donor, parts):
+    checked_names(donor, parts)
+    return exchanged(
+        model, donor, lambda n: any(f"{n}.".startswith(f"{p}.") for p in parts)
+    ).train()
+
+
+@wrong("with_parts", says="must raise ValueError: no parameter is in 'mlp'")
+def parts_unknown(model, donor, parts):
+    return exchanged(model, donor, lambda n: any(f"{n}.".startswith(f"{p}.") for p in parts))
+
+
+@wrong("with_parts", says="raised KeyError; raise ValueError: no parameter is in 'mlp'")
+def parts_key_error(model, donor, parts):
+    modules = dict(donor.named_modules())
+    for part in parts:
+        modules[part]
+    return exchanged(model, donor, lambda n: any(f"{n}.".startswith(f"{p}.") for p in parts))
+
+
+@wrong("with_parts", says="return a model; you returned")
+def parts_as_numbers(model, donor, parts):
+    checked_names(donor, parts)
+    return dict(exchanged(model, donor, lambda n: False).named_parameters())
+
+
+@wrong("with_parts", says="has other parameters. copy.deepcopy(model) keeps all")
+def parts_untied(model, donor, parts):
+    checked_names(donor, parts)
+    mixed = exchanged(model, donor, lambda n: any(f"{n}.".startswith(f"{p}.") for p in parts))
+    mixed.head.weight = torch.nn.Parameter(mixed.head.weight.detach().clone())
+    return mixed
+
+
+@wrong("with_parts", says="returned the model itself. Return a copy.")
+def parts_same(model, donor, parts):
+    checked_names(donor, parts)
+    return model

@@ -136,7 +136,9 @@ def checked_groups(w, bits, size):
 def group_by_group(w, bits=4, size=32):
     checked_groups(w, bits, size)
     n = 2**bits - 1
-    ints, scales, zeros = [], [], []
+    ints = []
+    scales = []
+    zeros = []
     for group in w.flatten().split(size):
         low = min(group.min().item(), 0.0)
         high = max(group.max().item(), 0.0)

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_utils import audit as audits_of
 from course_utils import intervals, pretrained, training
 from course_utils.architectures import experts, modern, translation
 from course_utils.architectures import parts as newer
@@ -762,6 +764,26 @@ def audits(d):
     after = tiny(d, layers=1)
     found = audit.compare(before, after, ids(d))
     return [value for value in vars(found).values()], intervals.count_interval(3, 10)
+
+
+def updates(d):
+    base = pretrained.storyteller().to(d)
+    update = audits_of.Update("tilt", "tampered", seed=0)
+    trained = audits_of.make(base, update)
+    new = copy.deepcopy(base)
+    with torch.no_grad():
+        new.wte.weight[:100] += 0.1
+    row = audits_of.measured(base, new, update)
+    table = audits_of.name_table(new)
+    asked = audits_of.unlike_usual(
+        table.to(d), audits_of.name_table(base).to(d), 8, np.random.default_rng(0)
+    )
+    return (
+        audits_of.distance(base, trained) > 0, row["loss"], row["distance"], row["inside"]["MLP 3"], table, asked,
+        audits_of.girl_rates(new), audits_of.log_odds(table.to(d), update), audits_of.gap(torch.arange(699.0).to(d)),
+        audits_of.row_gap(base, new), audits_of.share_in(base, new, ("wte",), update), audits_of.distance(base, new, ("wte",)),
+        audits_of.stream_difference(base, new, torch.tensor([[3, 1, 4]]).to(d), "h.2"),
+    )  # fmt: skip
 
 
 # --- 08 -------------------------------------------------------------------------------------------

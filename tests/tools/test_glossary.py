@@ -75,6 +75,7 @@ NEEDED = {
     "09_sampling": {
         "beam search", "greedy decoding", "min-p", "multinomial", "repetition penalty", "top-k", "top-p",
     },
+    "23_audit": {"audit", "false alarms", "p-value", "statistical power", "white-box access"},
     "20_preferences": {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "verifiable reward",
