@@ -878,7 +878,7 @@ varied_policy = preferences.copy_of(helper)
 preferences.polish(varied_policy, helper, asked, STEPS, reward=varied_reward, seed=3, **GRPO)
 by_variety = preferences.measured(varied_policy.eval(), helper, test)
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: what the other reward changes, yours and three recorded seeds
 table({"the assistant": base, "GRPO, yours": by_grpo, "your reward": by_variety})
 TWO = ("GRPO", "GRPO, variety")
@@ -1188,7 +1188,7 @@ sums = {(seed, when, t): sums_right(model, t) for t in TEMPERATURES
         for when, models in (("before", thinkers), ("after", taught))
         for seed, model in enumerate(models)}
 
-# %% tags=["display"]
+# %% tags=["display", "nbval-ignore-output"]
 # @title Measured: three models, before and after, at every decoding
 print(f"{'':<18}" + "".join(f"{f'T = {t}' if t else 'greedy':>14}" for t in TEMPERATURES))
 for seed in range(3):
