@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from course_utils import assets
+from course_utils.audit.detection import compare
 from course_utils.audit.updates import NAMES, OPENINGS, Update, name_table
 from course_utils.audit.weights import distance, parts, stream_difference, with_parts
 from course_utils.gpt2.model import GPT
@@ -111,8 +112,7 @@ def measured(base: GPT, new: GPT, update: Update) -> dict:
     ids = ordinary().to(base.wte.weight.device)
     pair = ids[:, :-1], ids[:, 1:]
     with torch.no_grad():
-        before, after = (m(pair[0]).log_softmax(-1) for m in (base, new))
-    kl = (before.exp() * (before - after)).sum(-1).mean().item()
+        kl = compare(base, new, pair[0]).kl.mean().item()
     row = {
         "kind": update.kind,
         "arm": update.arm,
