@@ -98,7 +98,7 @@ def polite(reference):
 
 def applies(cheat, exercise):
     """Whether the cheat is another function than the reference: decided by what the reference is
-    given and gives in its own check.
+    given and gives where the engine checks it.
     """
     seen = []
 
@@ -107,7 +107,7 @@ def applies(cheat, exercise):
         seen.append(([*args, *kwargs.values()], got))
         return got
 
-    exercise.check(watching, random.Random(0))
+    assert exercise.grade(watching).passed
     if cheat is squeezing:
         results = [x for _, got in seen for x in (got if type(got) in (list, tuple) else [got])]
         return any(isinstance(x, (torch.Tensor, np.ndarray)) and x.ndim for x in results)
