@@ -949,15 +949,19 @@ for ax, (what, label) in zip(axes, AFTER.items(), strict=True):
     ax.set(ylabel=label, xlim=(-0.3, 1.3), ylim=(0, 0.01 if what == "mass" else 0.5))
 axes[0].legend(loc="upper right")
 ratio = pick_of(1.0, 300, "again") / pick_of(0.0, 300, "again")
+wider = pick_of(1.0, 300, "other") / pick_of(0.0, 300, "other")
+print(f"was bent / never bent, 300 steps: z {ratio.min():.1f} to {ratio.max():.1f}, "
+      f"matched words {wider.min():.1f} to {wider.max():.1f}")
 gone = pick_of(1.0, 300, "mass") - pick_of(0.0, 300, "mass")
 print("300 steps, was bent - never bent: mass {:+.4f} ± {:.4f}".format(*mean_interval(gone)))
-assert ratio.min() > 1.5 and pick_of(1.0, 30, "mass").max() < 0.01
+assert wider.min() < 1 < wider.max() < 1.5 < ratio.min()
+assert pick_of(1.0, 30, "mass").max() < 0.01
 assert again["was bent"] > 1.3 * again["never bent"]
 show(fig, "Cleaning removes the mass within 30 steps; after 300 the cleaned model still bends faster.")
 reveal("kl_bias.again", ratio.mean().item(), ".1f")
 
 # %% [markdown]
-# Thirty steps remove it from what the model *says*. It is not gone from the weights: after 300 clean steps the cleaned model still bends about twice as fast, in each of three seeds. Fine-tuning hides a bias better than it removes it.
+# Thirty steps remove it from what the model *says*. It is not gone from the weights: after 300 clean steps the cleaned model still bends about twice as fast, in each of three seeds. Towards the matched words it bends 0.8 to 1.3 times as fast, so what is left is a memory of *these* words, and not a model that bends more easily. Fine-tuning hides a bias better than it removes it.
 #
 # ### How little has to change?
 #
