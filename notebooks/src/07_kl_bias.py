@@ -359,6 +359,7 @@ predict(
 # %%
 KEPT = (0, 10, 20, 30, 50, 100, 200)
 noise = torch.randint(V, (4, 256), generator=generator(9))
+blank = GPT(shape, generator(0))  # the same model, anew: the cell may run twice
 kept = {0: blank(noise, last=True)[:, -1].detach()}  # (4, V)
 
 
