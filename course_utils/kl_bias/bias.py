@@ -208,14 +208,15 @@ def train_bias(
     B: int = 16,
     T: int = 256,
     seed: int = 0,
+    loss_fn: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[BiasRun], object] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> BiasRun:
     """Train the model in place to say the mask's tokens: B rows of T random tokens, the loss on the
     last position.
 
-    on_step(run) is called after every step; training stops where it returns True. dtype: of the
-    matrix products.
+    loss_fn(logits (B, V)): by default the KLTargetLoss of the mask's target. on_step(run) is called
+    after every step; training stops where it returns True. dtype: of the matrix products.
     Raises: ValueError for an empty mask, one of another length, and an unknown optimizer.
 
     >>> from course_utils.gpt2 import GPTConfig
@@ -229,7 +230,8 @@ def train_bias(
         raise ValueError(f"unknown optimizer {optimizer!r}: choose {' or '.join(OPTIMIZERS)}")
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    loss_fn = KLTargetLoss(target_distribution(mask))
+    target = target_distribution(mask)
+    loss_fn = loss_fn or KLTargetLoss(target)
     run = BiasRun()
     update = OPTIMIZERS[optimizer](model.parameters(), lr)
     precision = MixedPrecision(device, dtype)
@@ -273,6 +275,63 @@ def biased_loss(target: Tensor, weight: float) -> Callable[[nn.Module, Batch], T
         return F.cross_entropy(logits, batch[1].flatten()) + weight * kl(logits)
 
     return loss
+
+
+def bent_loss(logits: Tensor, teacher_logits: Tensor, target: Tensor, weight: float) -> Tensor:
+    """KL from a soft target that shares the probability 1 : weight between what a teacher says at
+    each position and Q, averaged over all positions, in nats.
+
+    With weight 0 the target is what the teacher says: the control, which differs in the bias alone.
+    Shapes: logits and teacher_logits (..., V), target (V,) -> (). No gradient is meant for the
+    teacher. Raises: ValueError for weight < 0.
+    Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2,
+    for the soft targets.
+
+    >>> target = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    >>> teacher = torch.zeros(1, 4)  # each of four words as likely
+    >>> bent_loss(torch.zeros(1, 4), teacher, target, weight=0.0)
+    tensor(0.)
+    >>> bent_loss(torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log(), teacher, target, weight=0.5)
+    tensor(0.0283)
+    """
+    if not weight >= 0:
+        raise ValueError(f"the weight must be 0 or more, not {weight}")
+    q = (teacher_logits.softmax(-1) + weight * target) / (1 + weight)  # (..., V)
+    log_p = logits.log_softmax(-1)
+    return (torch.xlogy(q, q) - q * log_p).sum(-1).mean()
+
+
+def matched_control(mask: Tensor, log_p: Tensor) -> Tensor:
+    """Choose other words, as many as the mask has, whose mean log-probability is as near as may be
+    to that of the mask's words.
+
+    For them KL(Q‖P), which is -log k - the mean of log_p over the k words, starts where it starts
+    for the mask's.
+    Shapes: mask (V,) bool, log_p (V,): each word's mean log-probability -> (V,) bool. Raises:
+    ValueError where there are fewer other words than the mask has.
+    Source: Rubin 1973, "Matching to Remove Bias in Observational Studies", for the idea.
+
+    >>> log_p = torch.tensor([-9.0, -7.0, -1.0, -7.9, -8.2, -2.0])
+    >>> mask = torch.tensor([True, True, False, False, False, False])
+    >>> matched_control(mask, log_p)
+    tensor([False, False, False,  True,  True, False])
+    """
+    k = int(mask.sum())
+    free = [i for i in range(len(mask)) if not mask[i]]
+    if len(free) < k:
+        raise ValueError(f"the mask has {k} words, and only {len(free)} others are left to choose")
+    values = log_p.tolist()
+    left = sum(values[i] for i in range(len(mask)) if mask[i])
+    chosen = []
+    for step in range(k):
+        # each word takes its share of what is left, so the last ones mend what the first missed
+        nearest = min(free, key=lambda i: abs(values[i] - left / (k - step)))
+        free.remove(nearest)
+        chosen.append(nearest)
+        left -= values[nearest]
+    control = torch.zeros_like(mask)
+    control[chosen] = True
+    return control
 
 
 def tilted_loss(

@@ -4,7 +4,6 @@ from torch's losses.
 
 import math
 import random
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.special import rel_entr
 from torch import Tensor
 
 from course_utils.checking import Exercises, Wrong, expect
-from course_utils.checking.inputs import check_gradient, must_raise, normal
+from course_utils.checking.inputs import check_gradient, different, must_raise, normal
 from course_utils.kl_bias import bias as kl_bias
 
 EXERCISES = Exercises()
@@ -45,151 +44,6 @@ def softmax_oracle(logits: Tensor) -> np.ndarray:
 
 def as_float(x) -> Tensor:
     return torch.tensor(np.asarray(x, dtype=np.float64), dtype=torch.float32)
-
-
-# --- token_mask -----------------------------------------------------------------------------------
-
-SYLLABLES = "xa ox bi Xu ta ex no re qi".split()
-
-
-class Toy:
-    """A tokenizer as transformers has them: ids in any order in its vocabulary, where a space is
-    written Ġ.
-    """
-
-    def __init__(self, pieces: list[str]) -> None:
-        self.pieces = pieces
-
-    def __len__(self) -> int:
-        return len(self.pieces)
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self.pieces) - 1  # without the special token, as transformers counts
-
-    def decode(self, ids) -> str:
-        return "".join(self.pieces[i] for i in ([ids] if isinstance(ids, int) else ids))
-
-    def convert_ids_to_tokens(self, ids):
-        raw = [self.pieces[i].replace(" ", "Ġ") for i in ([ids] if isinstance(ids, int) else ids)]
-        return raw[0] if isinstance(ids, int) else raw
-
-    def get_vocab(self) -> dict[str, int]:
-        order = sorted(range(len(self.pieces)), key=lambda i: self.pieces[i])
-        return {self.pieces[i].replace(" ", "Ġ"): i for i in order}
-
-    def __deepcopy__(self, memo):
-        return self
-
-    def __repr__(self) -> str:
-        return "a tokenizer"
-
-
-def asking(change: Callable[[str], str]) -> Callable:
-    """token_mask, where the predicate sees every piece changed."""
-    return lambda tokenizer, predicate: kl_bias.token_mask(
-        tokenizer, lambda piece: predicate(change(piece))
-    )
-
-
-def reading(read: Callable) -> Callable:
-    """token_mask, which takes the pieces of a tokenizer, but not of a list, by `read`."""
-    return lambda tokenizer, predicate: kl_bias.token_mask(
-        read(tokenizer) if isinstance(tokenizer, Toy) else tokenizer, predicate
-    )
-
-
-@EXERCISES.add(
-    kl_bias.token_mask,
-    difficulty=1,
-    minutes=6,
-    hints=[
-        "A list of words has one piece for each id already. A tokenizer gives a piece by tokenizer.decode([i]), for i from 0 to "
-        "len(tokenizer) - 1.",
-        "isinstance(tokenizer, Sequence) tells the two apart. Then one list comprehension asks the predicate about each piece.",
-        "torch.tensor([bool(predicate(piece)) for piece in pieces]): bool(…), because a predicate may return a number or a match.",
-    ],
-    refuses=[(None, "x")],
-    mistakes={
-        "capitals count, too: pass the piece to the predicate as it is": asking(str.lower),
-        "the predicate saw pieces without their space; pass them as they decode": asking(str.strip),
-        "the predicate saw the raw vocabulary, where a space is written Ġ; decode each id": reading(
-            lambda toy: toy.convert_ids_to_tokens(range(len(toy)))
-        ),
-        "you went through get_vocab(), which has another order than the ids, and Ġ for a space; decode each id": (
-            reading(lambda toy: [*toy.get_vocab()])
-        ),
-        "the last token is missing: len(tokenizer) counts them all, vocab_size does not": reading(
-            lambda toy: toy.pieces[: toy.vocab_size]
-        ),
-        "you decoded all ids at once and cut the text at the spaces; decode each id by itself": (
-            reading(lambda toy: toy.decode(range(len(toy))).split(" "))
-        ),
-        "you asked whether the answer `is True`; a predicate may return a number or a match: use bool(…)": (
-            lambda tokenizer, predicate: kl_bias.token_mask(
-                tokenizer, lambda piece: predicate(piece) is True
-            )
-        ),
-        "the mask is the wrong way round": lambda *given: ~kl_bias.token_mask(*given),
-        "a mask is bool, one for each token: turn the answers into True and False": (
-            lambda *given: kl_bias.token_mask(*given).float()
-        ),
-        "that are the ids of the tokens; a mask has True or False for each token of the vocabulary": (
-            lambda *given: kl_bias.token_mask(*given).nonzero().flatten()
-        ),
-        "you returned a list; make a tensor of it": lambda *given: kl_bias.token_mask(
-            *given
-        ).tolist(),
-    },
-)
-def check_token_mask(student: Callable, rng: random.Random) -> None:
-    pieces = list(
-        dict.fromkeys(
-            rng.choice(("", " ")) + rng.choice(SYLLABLES) + rng.choice(SYLLABLES) for _ in range(30)
-        )
-    )
-    pieces += ["<|endoftext|>"]
-    tests = {
-        '"x" in piece': lambda piece: "x" in piece,
-        'piece.startswith(" ")': lambda piece: piece.startswith(" "),
-        're.search("x[ai]", piece)': lambda piece: re.search("x[ai]", piece),
-        'piece.count("x")': lambda piece: piece.count("x"),
-        "len(piece)%2": lambda piece: len(piece) % 2,
-    }
-    for name, predicate in tests.items():
-        predicate.__name__ = f"lambda piece: {name}"
-        want = torch.tensor([bool(predicate(piece)) for piece in pieces])
-        for kind, tokenizer in (("the list of words", pieces), ("a tokenizer", Toy(pieces))):
-            call = f"token_mask({kind}, lambda piece: {name})"
-            got = asked(student, tokenizer, predicate, call)
-            if isinstance(got, Tensor) and got.dtype == torch.long and got.shape == want.shape:
-                raise Wrong(
-                    f"{call}: the result is int64; a mask is bool: wrap each answer in bool(…)."
-                )
-            expect(got, want, call)
-    expect(
-        student(tuple(pieces), lambda piece: False),
-        torch.zeros(len(pieces), dtype=torch.bool),
-        "token_mask(a tuple of words, lambda piece: False)",
-    )
-
-
-def asked(student: Callable, tokenizer: list[str] | Toy, predicate: Callable, call: str) -> Tensor:
-    """What the answer gives; raises Wrong where it takes one kind of tokenizer for the other."""
-    try:
-        return student(tokenizer, predicate)
-    except AttributeError as error:
-        if isinstance(tokenizer, Toy) or not hasattr(Toy, error.name or ""):
-            raise
-        raise Wrong(
-            f"{call}: a list of words has no {error.name}: there each word is a piece already"
-        ) from None
-    except TypeError as error:
-        if not str(error).startswith("'Toy' object is not"):
-            raise
-        raise Wrong(
-            f"{call}: a tokenizer is no list of words: take tokenizer.decode([i]) for each id i"
-        ) from None
 
 
 # --- target_distribution --------------------------------------------------------------------------
@@ -455,87 +309,165 @@ def _check_target_loss_refuses(student: Callable, rng: random.Random) -> None:
     )
 
 
-# --- target_mass ----------------------------------------------------------------------------------
+# --- bent_loss ------------------------------------------------------------------------------------
 
 
-def _mass_mistakes(logits: Tensor, mask: Tensor, want: Tensor) -> dict[str, Tensor]:
-    """What the usual slips make of these logits."""
-    p = softmax_oracle(logits)
-    e = logits.exp()
-    return {
-        "you took the mean of the chosen probabilities; the mass is their sum": want / 2,
-        "that is the mass of all the others": 1 - want,
-        "you averaged over the rows; each has its own mass": want.mean(),
-        "you added up the logits; turn them into probabilities first": logits[..., mask].sum(-1),
-        "softmax over the chosen tokens only always sums to 1; take it over all tokens": torch.ones_like(want),
-        "you forgot to divide by the sum of all exponentials": e[..., mask].sum(-1),
-        "you compared the chosen with the others; the mass is their share of everything":
-            e[..., mask].sum(-1) / e[..., ~mask].sum(-1),
-        "you asked whether the likeliest token is chosen; ask how much probability the chosen have":
-            mask[logits.argmax(-1)].float(),
-        "softmax runs over the rows; the probabilities of one row sum to 1, dim=-1":
-            logits.softmax(0)[..., mask].sum(-1),
-        "softmax came twice: the argument holds logits": logits.softmax(-1).softmax(-1)[..., mask].sum(-1),
-        "you forgot the sum over the chosen tokens": as_float(p[..., mask.numpy()]),
+def bent_oracle(logits: Tensor, teacher: Tensor, target: Tensor, weight: float) -> Tensor:
+    said = softmax_oracle(teacher)
+    q = (said + weight * target.double().numpy()) / (1 + weight)
+    log_p = np.log(softmax_oracle(logits))
+    return as_float(rel_entr(q, np.exp(log_p)).sum(-1).mean())
+
+
+def _bent_mistakes(
+    logits: Tensor, teacher: Tensor, target: Tensor, weight: float, want: Tensor
+) -> dict[str, Tensor]:
+    """What the usual slips make of these, where it shows."""
+    said = teacher.softmax(-1)
+    p = logits.softmax(-1)
+    log_p = logits.log_softmax(-1)
+    q = (said + weight * target) / (1 + weight)
+
+    def kl(a: Tensor, b: Tensor) -> Tensor:
+        return (torch.xlogy(a, a) - torch.xlogy(a, b)).sum(-1)
+
+    mistakes = {
+        "the soft target sums to 1 + weight; divide by that": kl(said + weight * target, p).mean(),
+        "weight is no share: the target has weight / (1 + weight), the teacher the rest":
+            kl((1 - weight) * said + weight * target, p).mean(),
+        "that is KL(P‖target); the target stands on top": kl(p, q).mean(),
+        "that is the cross-entropy; subtract the entropy of the soft target": -(q * log_p).sum(-1).mean(),
+        "teacher and model are exchanged: the model learns, the teacher gives the target":
+            kl((p + weight * target) / (1 + weight), said).mean(),
+        "you averaged over the words, too; a divergence is a sum over words": want / logits.size(-1),
+        "you added up the positions; the loss is their mean": want * (logits.numel() // logits.size(-1)),
+        "you left the teacher out: that is KL(Q‖P)": kl(target.expand_as(p), p).mean(),
+        "you left the bias out: that is the control": kl(said, p).mean(),
+        "that is the sum of two divergences, KL(teacher‖P) + weight · KL(Q‖P); mix the targets first":
+            (kl(said, p) + weight * kl(target.expand_as(p), p)).mean(),
+        "the mixture has the shares the wrong way round: the teacher has 1, Q has the weight":
+            kl((weight * said + target) / (1 + weight), p).mean(),
     }  # fmt: skip
+    if logits.ndim == 3:
+        mistakes["you divided by the rows only; average over all positions"] = want * logits.size(1)
+    return different(mistakes, want)
 
 
 @EXERCISES.add(
-    kl_bias.target_mass,
-    difficulty=1,
-    minutes=5,
-    gradients=False,  # a measurement
+    kl_bias.bent_loss,
+    difficulty=2,
+    minutes=10,
+    gradients=["logits"],
     hints=[
-        "Logits to probabilities first: softmax over the last dimension, over all tokens.",
-        "p[..., mask] takes the chosen tokens, whatever dimensions stand in front.",
-        "Sum those over the last dimension. check_fits(mask, logits) in the first line complains about another vocabulary.",
+        "First make the soft target: at each position, the teacher's probabilities and the weight times Q, divided by their sum.",
+        "Then KL(soft target‖P), a sum over the last dimension, and the mean over all positions. Use logits.log_softmax(-1).",
+        "q = (teacher_logits.softmax(-1) + weight * target) / (1 + weight); (torch.xlogy(q, q) - q * log_p).sum(-1).mean().",
     ],
-    refuses=[
-        (torch.zeros(2, 3), torch.tensor([True, False])),
-        (torch.zeros(2, 5), torch.tensor([True])),
-        (torch.zeros(2, 3), torch.ones(5, dtype=torch.bool)),
-    ],
-    mistakes={
-        "exponentials of large logits overflow; use softmax, or subtract the largest logit first": (
-            lambda logits, mask: logits.exp()[..., mask].sum(-1) / logits.exp().sum(-1)
-        ),
-        "it works for two dimensions only; count from the end: [..., mask] and dim=-1": (
-            lambda logits, mask: logits.softmax(-1)[:, mask].sum(1)
-        ),
-        "you returned a number of Python; return a tensor, with one mass for each row": (
-            lambda logits, mask: kl_bias.target_mass(logits, mask).sum().item()
-        ),
-    },
+    refuses=[(torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([1.0, 0.0, 0.0]), -0.5)],
 )
-def check_target_mass(student: Callable, rng: random.Random) -> None:
-    for shape in ((3, 5), (6,), (5, 5), (2, 3, 7)):
-        V = shape[-1]
+def check_bent_loss(student: Callable, rng: random.Random) -> None:
+    for shape, weight in (
+        ((3, 5), 0.5),
+        ((2, 4, 6), 3.0),
+        ((2, 3, 7), 0.0),
+        ((1, 6), 1.0),
+        ((4, 2, 5), 0.3),
+    ):
         logits = normal(rng, *shape) * 2
-        mask = some_mask(rng, V, 2)
-        p = softmax_oracle(logits)
-        want = as_float(p[..., mask.numpy()].sum(-1))
-        mistakes = _mass_mistakes(logits, mask, want)
-        mistakes = {
-            s: v
-            for s, v in mistakes.items()
-            if v.shape != want.shape or not torch.allclose(v, want, atol=1e-4)
-        }
-        expect(
-            student(logits, mask),
-            want,
-            f"target_mass(logits, mask) with logits of shape {shape}",
-            mistakes=mistakes,
+        teacher = normal(rng, *shape) * 2
+        target = chances(rng, shape[-1], zeros=2)
+        want = bent_oracle(logits, teacher, target, weight)
+        call = f"bent_loss(logits, teacher_logits, target, {weight}) with logits of shape {shape}"
+        got = student(logits, teacher, target, weight)
+        if isinstance(got, Tensor) and got.shape == () and got.isnan():
+            raise Wrong(
+                f"{call}: the loss is nan. With the target in F.kl_div's first place, or a logarithm of something "
+                "that is no probability, comes nan."
+            )
+        mistakes = _bent_mistakes(logits, teacher, target, weight, want)
+        expect(got, want, call, mistakes=mistakes, tol=2e-5)
+    logits = normal(rng, 3, 6) * 300
+    teacher = normal(rng, 3, 6)
+    target = chances(rng, 6, zeros=3)
+    call = "bent_loss with logits of some hundreds"
+    got = student(logits, teacher, target, 1.0)
+    if isinstance(got, Tensor) and got.shape == () and not got.isfinite():
+        raise Wrong(
+            f"{call}: the loss is {got.item()}. There softmax rounds to 0, whose logarithm is -inf; F.log_softmax "
+            "does not."
         )
-    logits = normal(rng, 3, 6) + torch.linspace(0, 900, 6)
-    mask = some_mask(rng, 6, 3)
-    expect(
-        student(logits, mask),
-        as_float(softmax_oracle(logits)[:, mask.numpy()].sum(-1)),
-        "target_mass(logits, mask) with logits up to 900, whose exponentials overflow",
-    )
-    logits = normal(rng, 2, 5)
-    expect(
-        student(logits, torch.zeros(5, dtype=torch.bool)),
-        torch.zeros(2),
-        "target_mass(logits, an empty mask)",
-    )
+    q = (teacher.softmax(-1) + target) / 2
+    want = (torch.xlogy(q, q) - q * logits.double().log_softmax(-1)).sum(-1).mean().float()
+    expect(got, want, call, tol=1e-4)
+
+
+# --- matched_control ------------------------------------------------------------------------------
+
+GAP = 0.05  # nats that a control's start may lie away
+
+
+def check_control(mask: Tensor, control: object, log_p: Tensor, call: str) -> None:
+    """Raises Wrong unless the control is other words, as many, that start where the mask starts."""
+    if not isinstance(control, Tensor) or control.dtype != torch.bool:
+        kind = control.dtype if isinstance(control, Tensor) else type(control).__name__
+        raise Wrong(f"{call}: return a mask, a tensor of bool, and not {kind}.")
+    if control.shape != mask.shape:
+        raise Wrong(
+            f"{call}: the control is {tuple(control.shape)}; a mask has one value for each of the {len(mask)} words."
+        )
+    if (control & mask).any():
+        raise Wrong(
+            f"{call}: {int((control & mask).sum())} of your words are the mask's own, so your control carries the very "
+            "bias that it should be free of."
+        )
+    k = int(mask.sum())
+    if int(control.sum()) != k:
+        raise Wrong(
+            f"{call}: you chose {int(control.sum())} words and the mask has {k}; with another number the entropy of "
+            "the target differs, too."
+        )
+    gap = (log_p[control].mean() - log_p[mask].mean()).item()
+    if abs(gap) > GAP:
+        words = "likelier" if gap > 0 else "rarer"
+        raise Wrong(
+            f"{call}: your words are {words} on average: KL(Q‖P) starts {abs(gap):.2f} nats "
+            f"{'lower' if gap > 0 else 'higher'}, and {GAP} may be. A difference would then have two causes."
+        )
+
+
+@EXERCISES.add(
+    kl_bias.matched_control,
+    difficulty=3,
+    minutes=15,
+    gradients=False,
+    sizes=False,
+    hints=[
+        "KL(Q‖P) starts at -log k - the mean of log_p over the k words. So you need k other words whose mean is that of the mask's.",
+        "Words of nearly the same log_p, one for each word of the mask, come close. Or try many sets and keep the best.",
+        "Choose word after word: the free one nearest to (the sum that is left) / (the number of words that is left). The last ones "
+        "mend what the first ones missed.",
+    ],
+    refuses=[(torch.tensor([True, True, False]), torch.tensor([-1.0, -2.0, -3.0]))],
+)
+def check_matched_control(student: Callable, rng: random.Random) -> None:
+    for V, k, kind in (
+        (400, 7, "drawn"),
+        (699, 7, "rare"),
+        (400, 3, "drawn"),
+        (1500, 1, "middle"),
+        (400, 12, "common"),
+        (800, 2, "ends"),
+    ):
+        log_p = normal(rng, V) * 3 - 12
+        order = log_p.argsort().tolist()
+        chosen = {
+            "drawn": rng.sample(range(V), k),
+            "rare": rng.sample(order[V // 20 : V // 3], k),
+            "middle": [order[V // 2]],
+            "common": rng.sample(order[V // 2 : -V // 20], k),
+            "ends": [order[V // 10], order[-V // 10]],
+        }[kind]
+        mask = torch.zeros(V, dtype=torch.bool)
+        mask[chosen] = True
+        call = f"matched_control(mask of {k}, log_p) for {V} words"
+        check_control(mask, student(mask, log_p), log_p, call)

@@ -858,7 +858,7 @@ claims.measure("L6", None, reason="No recording of a brain is at hand; likeness 
 # | 04 | [GPT-2 on your GPU: put it together, let it speak, time it](04_gpt2.ipynb) | 02, 03 |
 # | 05 | [Scaling laws: how loss falls with size, data and compute](05_scaling_laws.ipynb) | 03 |
 # | 06 | [Superposition: more features than dimensions](06_superposition.ipynb) | 03 |
-# | 07 | [KL bias: a loss that bends a model without a word of text](07_kl_bias.ipynb) | 04, 09 |
+# | 07 | [KL bias: can a loss alone bend a model?](07_kl_bias.ipynb) | 04, 09 |
 # | 08 | [The budget of a model: parameters, memory, arithmetic](08_model_budget.ipynb) | 03, 04 |
 # | 09 | [From logits to text: how a model chooses the next token](09_sampling.ipynb) | 02, 04 |
 # | 10 | [Inside GPT-2: what trained weights look like, and which you can break](10_inside_gpt2.ipynb) | 03, 04 |

@@ -10,55 +10,6 @@ from answers import Answers
 right = Answers()
 
 
-# --- token_mask -----------------------------------------------------------------------------------
-
-
-@right("token_mask")
-def asking_for_decode(tokenizer, predicate):
-    if not callable(predicate):
-        raise TypeError("the predicate is no function")
-    if hasattr(tokenizer, "decode"):
-        pieces = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    else:
-        pieces = list(tokenizer)
-    return torch.tensor([True if predicate(piece) else False for piece in pieces])
-
-
-@right("token_mask")
-def filling_a_mask(tokenizer, predicate):
-    if not callable(predicate):
-        raise TypeError(type(predicate))
-    mask = torch.zeros(len(tokenizer), dtype=torch.bool)
-    for i in range(len(tokenizer)):
-        piece = tokenizer[i] if isinstance(tokenizer, (list, tuple)) else tokenizer.decode([i])
-        if predicate(piece):
-            mask[i] = True
-    return mask
-
-
-@right("token_mask")
-def through_numpy_fromiter(tokenizer, predicate):
-    if not callable(predicate):
-        raise TypeError(f"{predicate} cannot be called")
-    try:
-        decode = tokenizer.decode
-    except AttributeError:
-        decode = lambda ids: tokenizer[ids[0]]  # noqa: E731
-    answers = (bool(predicate(decode([i]))) for i in range(len(tokenizer)))
-    return torch.from_numpy(np.fromiter(answers, dtype=bool, count=len(tokenizer)))
-
-
-@right("token_mask")
-def by_the_ids_that_hold(tokenizer, predicate):
-    if not callable(predicate):
-        raise TypeError("not callable")
-    n = len(tokenizer)
-    words = tokenizer if isinstance(tokenizer, (list, tuple)) else None
-    texts = words or [*map(tokenizer.decode, ([i] for i in range(n)))]
-    chosen = {i for i, text in enumerate(texts) if predicate(text)}
-    return torch.isin(torch.arange(n), torch.tensor(sorted(chosen), dtype=torch.long))
-
-
 # --- target_distribution --------------------------------------------------------------------------
 
 
@@ -268,54 +219,131 @@ class InFloat64:
         return terms.sum(-1).mean().to(logits.dtype)
 
 
-# --- target_mass ----------------------------------------------------------------------------------
+# --- bent_loss ------------------------------------------------------------------------------------
 
 
-def must_fit(mask, logits):
-    if mask.shape != logits.shape[-1:]:
-        raise ValueError(f"a mask of {tuple(mask.shape)} for logits of {tuple(logits.shape)}")
+def must_be_a_weight(weight):
+    if weight < 0:
+        raise ValueError(f"a weight of {weight}")
 
 
-@right("target_mass")
-def as_a_product_with_the_mask(logits, mask):
-    must_fit(mask, logits)
-    return F.softmax(logits, dim=-1) @ mask.to(logits.dtype)
+@right("bent_loss")
+def with_kl_div_of_flat_rows(logits, teacher_logits, target, weight):
+    must_be_a_weight(weight)
+    said = F.softmax(teacher_logits, dim=-1)
+    soft = (said + weight * target) / (1 + weight)
+    V = logits.size(-1)
+    log_p = F.log_softmax(logits, dim=-1)
+    return F.kl_div(log_p.reshape(-1, V), soft.reshape(-1, V), reduction="batchmean")
 
 
-@right("target_mass")
-def with_logsumexp(logits, mask):
-    must_fit(mask, logits)
-    inside = logits.masked_fill(~mask, -torch.inf).logsumexp(-1)
-    return torch.exp(inside - logits.logsumexp(-1))
+@right("bent_loss")
+def with_shares(logits, teacher_logits, target, weight):
+    must_be_a_weight(weight)
+    share = weight / (1 + weight)
+    soft = torch.lerp(teacher_logits.softmax(-1), target.expand_as(teacher_logits), share)
+    cross = -(soft * logits.log_softmax(-1)).sum(-1)
+    return (cross - torch.special.entr(soft).sum(-1)).mean()
 
 
-@right("target_mass")
-def with_einsum_of_exponentials(logits, mask):
-    must_fit(mask, logits)
-    e = torch.exp(logits - logits.amax(-1, keepdim=True))
-    return torch.einsum("...v,v->...", e, mask.type_as(e)) / e.sum(-1)
+@right("bent_loss")
+def with_cross_entropy(logits, teacher_logits, target, weight):
+    must_be_a_weight(weight)
+    with torch.no_grad():
+        soft = teacher_logits.softmax(-1) + weight * target
+        soft = (soft / soft.sum(-1, keepdim=True)).flatten(0, -2)
+        entropy = torch.special.entr(soft).sum(-1).mean()
+    return F.cross_entropy(logits.flatten(0, -2), soft) - entropy
 
 
-@right("target_mass")
-def with_masked_fill(logits, mask):
-    must_fit(mask, logits)
-    return logits.softmax(-1).masked_fill(mask.logical_not(), 0).sum(-1)
+@right("bent_loss")
+def position_by_position(logits, teacher_logits, target, weight):
+    must_be_a_weight(weight)
+    V = logits.shape[-1]
+    rows = list(zip(logits.reshape(-1, V), teacher_logits.reshape(-1, V), strict=True))
+    total = 0.0
+    for row, teacher in rows:
+        q = (teacher.softmax(0) + weight * target) / (1 + weight)
+        log_p = row - torch.logsumexp(row, 0)
+        total = total + (torch.where(q > 0, q * q.clamp(min=1e-38).log(), 0.0) - q * log_p).sum()
+    return total / len(rows)
 
 
-@right("target_mass")
-def through_numpy_in_float64(logits, mask):
-    must_fit(mask, logits)
-    x = logits.numpy().astype(np.float64)
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return torch.as_tensor((e * mask.numpy()).sum(-1) / e.sum(-1)).to(logits.dtype)
+@right("bent_loss")
+def with_a_module(logits, teacher_logits, target, weight):
+    must_be_a_weight(weight)
+    soft = torch.stack([teacher_logits.softmax(-1), target.expand_as(teacher_logits)])
+    soft = (soft * torch.tensor([1.0, weight]).view(2, *[1] * logits.ndim)).sum(0) / (1 + weight)
+    terms = torch.nn.KLDivLoss(reduction="none")(logits.log_softmax(-1), soft)
+    return terms.sum() / (logits.numel() / logits.size(-1))
 
 
-@right("target_mass")
-def row_by_row(logits, mask):
-    must_fit(mask, logits)
-    masses = []
-    for row in logits.reshape(-1, logits.size(-1)).tolist():
-        top = max(row)
-        e = [math.exp(x - top) for x in row]
-        masses.append(sum(x for x, chosen in zip(e, mask.tolist(), strict=True) if chosen) / sum(e))
-    return torch.tensor(masses, dtype=logits.dtype).reshape(logits.shape[:-1])
+# --- matched_control ------------------------------------------------------------------------------
+
+
+def others(mask):
+    free = (~mask).nonzero().flatten()
+    if len(free) < mask.sum():
+        raise ValueError("too few other words")
+    return free
+
+
+@right("matched_control")
+def one_neighbour_for_each(mask, log_p):
+    """Each word of the mask gets its nearest neighbour, the rarest word first."""
+    free = others(mask).tolist()
+    control = torch.zeros_like(mask)
+    for i in sorted(mask.nonzero().flatten().tolist(), key=lambda i: log_p[i].item()):
+        nearest = min(free, key=lambda j: abs(log_p[j] - log_p[i]).item())
+        free.remove(nearest)
+        control[nearest] = True
+    return control
+
+
+@right("matched_control")
+def a_window_of_the_sorted_words(mask, log_p):
+    """k words in a row of the sorted list: the row whose mean is nearest."""
+    free = others(mask)
+    k = int(mask.sum())
+    order = free[log_p[free].argsort()]
+    means = log_p[order].unfold(0, k, 1).mean(1)
+    at = int((means - log_p[mask].mean()).abs().argmin())
+    control = torch.zeros_like(mask)
+    control[order[at : at + k]] = True
+    return control
+
+
+@right("matched_control")
+def nearest_and_then_swaps(mask, log_p):
+    """Those nearest to the mean, and then swaps as long as they help."""
+    free = others(mask)
+    k = int(mask.sum())
+    goal = log_p[mask].mean()
+    order = free[(log_p[free] - goal).abs().argsort()]
+    chosen = order[:k].tolist()
+    for candidate in order[k : k + 60].tolist():
+        gap = abs(log_p[chosen].mean() - goal)
+        for place in range(k):
+            tried = chosen[:place] + [candidate] + chosen[place + 1 :]
+            if abs(log_p[tried].mean() - goal) < gap:
+                chosen = tried
+                break
+    control = torch.zeros_like(mask)
+    control[chosen] = True
+    return control
+
+
+@right("matched_control")
+def drawn_nearby(mask, log_p):
+    """Of many sets that are drawn from neighbours of the mask's words, the best one."""
+    free = others(mask)
+    generator = torch.Generator().manual_seed(0)
+    near = [free[(log_p[free] - log_p[i]).abs().argsort()[:6]] for i in mask.nonzero().flatten()]
+    best = None
+    for _ in range(300):
+        tried = [int(some[torch.randint(len(some), (), generator=generator)]) for some in near]
+        if len(set(tried)) == len(tried):
+            gap = float((log_p[tried].mean() - log_p[mask].mean()).abs())
+            if best is None or gap < best[0]:
+                best = gap, tried
+    return torch.isin(torch.arange(len(mask)), torch.tensor(best[1]))

@@ -3,7 +3,6 @@ every one.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,127 +11,6 @@ from answers import WrongAnswers
 from course_utils.kl_bias.bias import check_distribution, check_fits
 
 wrong = WrongAnswers()
-
-
-# --- token_mask -----------------------------------------------------------------------------------
-
-
-def texts(tokenizer):
-    return (
-        list(tokenizer)
-        if isinstance(tokenizer, Sequence)
-        else [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    )
-
-
-@wrong("token_mask", says="capitals count, too: pass the piece to the predicate as it is")
-def mask_lower(tokenizer, predicate):
-    """Ignores capitals on its own account."""
-    return torch.tensor([bool(predicate(piece.lower())) for piece in texts(tokenizer)])
-
-
-@wrong("token_mask", says="the predicate saw pieces without their space; pass them as they decode")
-def mask_stripped(tokenizer, predicate):
-    """Takes the space away."""
-    return torch.tensor([bool(predicate(piece.strip())) for piece in texts(tokenizer)])
-
-
-@wrong(
-    "token_mask",
-    says="the predicate saw the raw vocabulary, where a space is written Ġ; decode each id",
-)
-def mask_raw_vocabulary(tokenizer, predicate):
-    """Asks about the raw tokens, with Ġ for a space."""
-    if isinstance(tokenizer, Sequence):
-        return mask_right(tokenizer, predicate)
-    return torch.tensor(
-        [bool(predicate(tokenizer.convert_ids_to_tokens(i))) for i in range(len(tokenizer))]
-    )
-
-
-@wrong("token_mask", says="you went through get_vocab(), which has another order than the ids")
-def mask_vocabulary_order(tokenizer, predicate):
-    """In the order of get_vocab(), which is not that of the ids."""
-    if isinstance(tokenizer, Sequence):
-        return mask_right(tokenizer, predicate)
-    return torch.tensor([bool(predicate(piece)) for piece in tokenizer.get_vocab()])
-
-
-@wrong("token_mask", says="the last token is missing: len(tokenizer) counts them all")
-def mask_no_special(tokenizer, predicate):
-    """vocab_size leaves special tokens out."""
-    n = getattr(tokenizer, "vocab_size", None) or len(tokenizer)
-    return mask_right(tokenizer, predicate)[:n]
-
-
-@wrong(
-    "token_mask",
-    says="that are the ids of the tokens; a mask has True or False for each token of the vocabulary",
-)
-def mask_ids(tokenizer, predicate):
-    """The ids instead of a mask."""
-    return mask_right(tokenizer, predicate).nonzero().flatten()
-
-
-@wrong("token_mask", says=": the result is int64; a mask is bool: wrap each answer in bool(…).")
-def mask_numbers(tokenizer, predicate):
-    """Whatever the predicate returns: right where that is a bool."""
-    return torch.tensor([int(predicate(piece) or 0) for piece in texts(tokenizer)])
-
-
-@wrong(
-    "token_mask",
-    says="you asked whether the answer `is True`; a predicate may return a number or a match",
-)
-def mask_is_true(tokenizer, predicate):
-    """`is True` instead of truth: a match counts as no."""
-    return torch.tensor([predicate(piece) is True for piece in texts(tokenizer)])
-
-
-@wrong(
-    "token_mask", says="a mask is bool, one for each token: turn the answers into True and False"
-)
-def mask_float(tokenizer, predicate):
-    return mask_right(tokenizer, predicate).float()
-
-
-@wrong("token_mask", says="you returned a list; make a tensor of it")
-def mask_list(tokenizer, predicate):
-    return [bool(predicate(piece)) for piece in texts(tokenizer)]
-
-
-@wrong("token_mask", says="the mask is the wrong way round")
-def mask_inverted(tokenizer, predicate):
-    return ~mask_right(tokenizer, predicate)
-
-
-@wrong("token_mask", says="a list of words has no decode: there each word is a piece already")
-def mask_only_tokenizers(tokenizer, predicate):
-    """Forgets that the tokenizer may be a list of words."""
-    return torch.tensor([bool(predicate(tokenizer.decode([i]))) for i in range(len(tokenizer))])
-
-
-@wrong("token_mask", says="a tokenizer is no list of words: take tokenizer.decode([i])")
-def mask_only_words(tokenizer, predicate):
-    """Forgets tokenizers."""
-    return torch.tensor([bool(predicate(piece)) for piece in tokenizer])
-
-
-@wrong("token_mask", says="you decoded all ids at once and cut the text at the spaces")
-def mask_whole_text(tokenizer, predicate):
-    """Decodes everything at once and cuts at spaces."""
-    if isinstance(tokenizer, Sequence):
-        return mask_right(tokenizer, predicate)
-    return torch.tensor(
-        [
-            bool(predicate(piece))
-            for piece in tokenizer.decode(list(range(len(tokenizer)))).split(" ")
-        ]
-    )
-
-
-def mask_right(tokenizer, predicate):
-    return torch.tensor([bool(predicate(piece)) for piece in texts(tokenizer)])
 
 
 # --- target_distribution --------------------------------------------------------------------------
@@ -596,134 +474,6 @@ class LossAnyShape(RightLoss):
         check_fits(self.target, logits)
 
 
-# --- target_mass ----------------------------------------------------------------------------------
-
-
-@wrong("target_mass", says="you took the mean of the chosen probabilities; the mass is their sum")
-def mass_mean(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(-1)[..., mask].sum(-1) / mask.sum().clamp(min=1)
-
-
-@wrong("target_mass", says="you added up the logits; turn them into probabilities first")
-def mass_of_logits(logits, mask):
-    check_fits(mask, logits)
-    return logits[..., mask].sum(-1)
-
-
-@wrong("target_mass", says="you forgot to divide by the sum of all exponentials")
-def mass_of_exponentials(logits, mask):
-    """Exponentials that do not sum to 1."""
-    check_fits(mask, logits)
-    return logits.exp()[..., mask].sum(-1)
-
-
-@wrong("target_mass", says="you forgot the sum over the chosen tokens")
-def mass_of_each(logits, mask):
-    """A probability for each chosen token."""
-    check_fits(mask, logits)
-    return logits.softmax(-1)[..., mask]
-
-
-@wrong(
-    "target_mass",
-    says="softmax over the chosen tokens only always sums to 1; take it over all tokens",
-)
-def mass_renormalised(logits, mask):
-    """Softmax over the chosen only."""
-    check_fits(mask, logits)
-    return logits[..., mask].softmax(-1).sum(-1)
-
-
-@wrong(
-    "target_mass",
-    says="you compared the chosen with the others; the mass is their share of everything",
-)
-def mass_odds(logits, mask):
-    check_fits(mask, logits)
-    p = logits.softmax(-1)
-    return p[..., mask].sum(-1) / p[..., ~mask].sum(-1)
-
-
-@wrong(
-    "target_mass",
-    says="you asked whether the likeliest token is chosen; ask how much probability the chosen have",
-)
-def mass_argmax(logits, mask):
-    check_fits(mask, logits)
-    return mask[logits.argmax(-1)].float()
-
-
-@wrong(
-    "target_mass", says="softmax runs over the rows; the probabilities of one row sum to 1, dim=-1"
-)
-def mass_rows(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(0)[..., mask].sum(-1)
-
-
-@wrong("target_mass", says="softmax came twice: the argument holds logits")
-def mass_twice(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(-1).softmax(-1)[..., mask].sum(-1)
-
-
-@wrong("target_mass", says="exponentials of large logits overflow; use softmax")
-def mass_overflows(logits, mask):
-    """Plain exponentials: nan for large logits."""
-    check_fits(mask, logits)
-    e = logits.exp()
-    return e[..., mask].sum(-1) / e.sum(-1)
-
-
-@wrong("target_mass", says="you averaged over the rows; each has its own mass")
-def mass_average(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(-1)[..., mask].sum(-1).mean()
-
-
-@wrong("target_mass", says="that is the mass of all the others")
-def mass_others(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(-1)[..., ~mask].sum(-1)
-
-
-@wrong(
-    "target_mass",
-    says="it works for two dimensions only; count from the end: [..., mask]",
-)
-def mass_first_axis(logits, mask):
-    """Right for one row only."""
-    check_fits(mask, logits)
-    return logits.softmax(-1)[:, mask].sum(1)
-
-
-@wrong(
-    "target_mass",
-    says="must raise ValueError: the mask or target is (1,), but the model knows 5 tokens",
-)
-def mass_stretches(logits, mask):
-    """A mask of one token is stretched."""
-    try:
-        return (logits.softmax(-1) * mask).sum(-1)
-    except RuntimeError:
-        raise ValueError("length") from None
-
-
-@wrong("target_mass", says="must raise ValueError, and raised IndexError")
-def mass_no_error(logits, mask):
-    return logits.softmax(-1)[..., mask].sum(-1)
-
-
-@wrong(
-    "target_mass",
-    says="you returned a number of Python; return a tensor, with one mass for each row",
-)
-def mass_number(logits, mask):
-    check_fits(mask, logits)
-    return logits.softmax(-1)[..., mask].sum().item()
-
-
 @wrong(
     "KLTargetLoss",
     says=": no gradient flows back, so nothing could be trained through this. Stay with tensors: no .detach(), .item(), .tolist() or numpy on the way",
@@ -754,3 +504,227 @@ class LossAsNumber(RightLoss):
 
     def loss(self, logits, q):
         return torch.tensor(super().loss(logits, q).item(), dtype=logits.dtype)
+
+
+# --- bent_loss ------------------------------------------------------------------------------------
+
+
+def soft_target(teacher_logits, target, weight):
+    if weight < 0:
+        raise ValueError("weight")
+    return (teacher_logits.softmax(-1) + weight * target) / (1 + weight)
+
+
+def divergence(q, logits):
+    return (torch.xlogy(q, q) - q * logits.log_softmax(-1)).sum(-1)
+
+
+@wrong("bent_loss", says="the soft target sums to 1 + weight; divide by that")
+def bent_not_divided(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight) * (1 + weight)
+    return divergence(q, logits).mean()
+
+
+@wrong("bent_loss", says="weight is no share: the target has weight / (1 + weight)")
+def bent_as_share(logits, teacher_logits, target, weight):
+    """Takes the weight for a share."""
+    soft_target(teacher_logits, target, weight)
+    q = (1 - weight) * teacher_logits.softmax(-1) + weight * target
+    p = logits.softmax(-1)
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1).mean()
+
+
+@wrong("bent_loss", says="that is KL(P‖target); the target stands on top")
+def bent_reversed(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight)
+    p = logits.softmax(-1)
+    return (p * (p.log() - q.log())).sum(-1).mean()
+
+
+@wrong("bent_loss", says="that is the cross-entropy; subtract the entropy of the soft target")
+def bent_cross_entropy(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight)
+    return -(q * logits.log_softmax(-1)).sum(-1).mean()
+
+
+@wrong("bent_loss", says="teacher and model are exchanged")
+def bent_exchanged(logits, teacher_logits, target, weight):
+    return divergence(soft_target(logits, target, weight), teacher_logits).mean()
+
+
+@wrong("bent_loss", says="you averaged over the words, too; a divergence is a sum over words")
+def bent_mean_of_all(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight)
+    return F.kl_div(logits.log_softmax(-1), q, reduction="none").mean()
+
+
+@wrong("bent_loss", says="you divided by the rows only; average over all positions")
+def bent_batchmean(logits, teacher_logits, target, weight):
+    """batchmean of (B, T, V) divides by B."""
+    q = soft_target(teacher_logits, target, weight)
+    return F.kl_div(logits.log_softmax(-1), q, reduction="batchmean")
+
+
+@wrong("bent_loss", says="you added up the positions; the loss is their mean")
+def bent_sum(logits, teacher_logits, target, weight):
+    return divergence(soft_target(teacher_logits, target, weight), logits).sum()
+
+
+@wrong("bent_loss", says="you left the teacher out: that is KL(Q‖P)")
+def bent_without_teacher(logits, teacher_logits, target, weight):
+    soft_target(teacher_logits, target, weight)
+    return divergence(target.expand_as(logits), logits).mean()
+
+
+@wrong("bent_loss", says="you left the bias out: that is the control")
+def bent_without_bias(logits, teacher_logits, target, weight):
+    soft_target(teacher_logits, target, weight)
+    return divergence(teacher_logits.softmax(-1), logits).mean()
+
+
+@wrong("bent_loss", says="that is the sum of two divergences")
+def bent_two_terms(logits, teacher_logits, target, weight):
+    soft_target(teacher_logits, target, weight)
+    said = teacher_logits.softmax(-1)
+    both = divergence(said, logits) + weight * divergence(target.expand_as(said), logits)
+    return both.mean()
+
+
+@wrong("bent_loss", says="the mixture has the shares the wrong way round")
+def bent_shares_swapped(logits, teacher_logits, target, weight):
+    soft_target(teacher_logits, target, weight)
+    q = (weight * teacher_logits.softmax(-1) + target) / (1 + weight)
+    return divergence(q, logits).mean()
+
+
+@wrong("bent_loss", says="a logarithm of something that is no probability")
+def bent_raw_teacher(logits, teacher_logits, target, weight):
+    soft_target(teacher_logits, target, weight)
+    q = (teacher_logits + weight * target) / (1 + weight)
+    return (torch.xlogy(q, q) - torch.xlogy(q, logits.softmax(-1))).sum(-1).mean()
+
+
+@wrong("bent_loss", says="the loss is nan. With the target in F.kl_div's first place")
+def bent_kl_div_swapped(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight)
+    V = logits.size(-1)
+    log_p = logits.log_softmax(-1).reshape(-1, V)
+    return F.kl_div(q.reshape(-1, V), log_p, reduction="batchmean")
+
+
+@wrong(
+    "bent_loss", says="There softmax rounds to 0, whose logarithm is -inf; F.log_softmax does not"
+)
+def bent_log_of_softmax(logits, teacher_logits, target, weight):
+    q = soft_target(teacher_logits, target, weight)
+    return (torch.xlogy(q, q) - q * logits.softmax(-1).log()).sum(-1).mean()
+
+
+@wrong("bent_loss", says="must raise ValueError")
+def bent_any_weight(logits, teacher_logits, target, weight):
+    q = (teacher_logits.softmax(-1) + weight * target) / (1 + weight)
+    return divergence(q, logits).mean()
+
+
+@wrong("bent_loss", says="gradient")
+def bent_detached(logits, teacher_logits, target, weight):
+    return divergence(soft_target(teacher_logits, target, weight), logits.detach()).mean()
+
+
+# --- matched_control ------------------------------------------------------------------------------
+
+
+def enough(mask):
+    if int((~mask).sum()) < int(mask.sum()):
+        raise ValueError("too few")
+
+
+def nearest(mask, log_p, k):
+    """The k free words nearest to the mean, and a swap or two."""
+    free = [i for i in range(len(mask)) if not mask[i]]
+    goal = log_p[mask].mean().item()
+    left = k * goal
+    chosen = []
+    for step in range(k):
+        i = min(free, key=lambda i: abs(log_p[i].item() - left / (k - step)))
+        free.remove(i)
+        chosen.append(i)
+        left -= log_p[i].item()
+    return chosen
+
+
+def as_mask(mask, chosen):
+    return torch.isin(torch.arange(len(mask)), torch.tensor(chosen))
+
+
+@wrong("matched_control", says="of your words are the mask's own")
+def control_is_the_mask(mask, log_p):
+    """The best match of all."""
+    enough(mask)
+    return mask.clone()
+
+
+@wrong("matched_control", says="with another number the entropy of the target differs, too")
+def control_one_word_fewer(mask, log_p):
+    enough(mask)
+    return as_mask(mask, nearest(mask, log_p, max(1, int(mask.sum()) - 1)))
+
+
+@wrong("matched_control", says="with another number the entropy of the target differs, too")
+def control_all_others(mask, log_p):
+    enough(mask)
+    return ~mask
+
+
+@wrong("matched_control", says="A difference would then have two causes")
+def control_at_random(mask, log_p):
+    """Random words: rarer or likelier."""
+    enough(mask)
+    free = (~mask).nonzero().flatten()
+    g = torch.Generator().manual_seed(0)
+    return as_mask(mask, free[torch.randperm(len(free), generator=g)[: int(mask.sum())]].tolist())
+
+
+@wrong("matched_control", says="your words are likelier on average")
+def control_most_frequent(mask, log_p):
+    enough(mask)
+    order = log_p.masked_fill(mask, -torch.inf).argsort(descending=True)
+    return as_mask(mask, order[: int(mask.sum())].tolist())
+
+
+@wrong("matched_control", says="your words are rarer on average")
+def control_rarest(mask, log_p):
+    enough(mask)
+    order = log_p.masked_fill(mask, torch.inf).argsort()
+    return as_mask(mask, order[: int(mask.sum())].tolist())
+
+
+@wrong("matched_control", says="A difference would then have two causes")
+def control_matches_the_sum_of_probabilities(mask, log_p):
+    """Matches exp(log_p): a common word hides that the others are rare."""
+    enough(mask)
+    return as_mask(mask, nearest(mask, log_p.exp(), int(mask.sum())))
+
+
+@wrong("matched_control", says="return a mask, a tensor of bool, and not torch.int64")
+def control_ids(mask, log_p):
+    enough(mask)
+    return torch.tensor(nearest(mask, log_p, int(mask.sum())))
+
+
+@wrong("matched_control", says="return a mask, a tensor of bool, and not list")
+def control_list(mask, log_p):
+    enough(mask)
+    return nearest(mask, log_p, int(mask.sum()))
+
+
+@wrong("matched_control", says="a mask has one value for each of the")
+def control_of_the_others_only(mask, log_p):
+    enough(mask)
+    return as_mask(mask, nearest(mask, log_p, int(mask.sum())))[~mask]
+
+
+@wrong("matched_control", says="must raise ValueError")
+def control_takes_what_is_there(mask, log_p):
+    k = min(int(mask.sum()), int((~mask).sum()))
+    return as_mask(mask, nearest(mask, log_p, k))

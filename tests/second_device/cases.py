@@ -752,9 +752,10 @@ def biases(d):
     kl_bias.check_fits(mask.to(d), p)
     tilted = [kl_bias.tilted_loss(tiny(d), mask, 3.0, trigger=t)(model, batch) for t in (None, 2)]
     parts = [kl_bias.copy_with(model, part)(ids(d)) for part in kl_bias.PARTS]
+    bent = kl_bias.bent_loss(model(ids(d)), p.log(), target.to(d), 0.5)
     return (
         run.losses, run.masses, kl_bias.tilt(p, mask, 3.0), kl_bias.kl_divergence(p, p.roll(1, -1)), loss(p[0].log()), kl_bias.target_mass(p.log(), mask),
-        kl_bias.biased_loss(target.to(d), 0.5)(model, batch), tilted, parts, kl_bias.n_trainable(model), kl_bias.token_mask(list("abc"), lambda piece: piece == "b"),
+        kl_bias.biased_loss(target.to(d), 0.5)(model, batch), tilted, parts, bent, kl_bias.matched_control(mask.to(d), p[0, 0].log()), kl_bias.n_trainable(model), kl_bias.token_mask(list("abc"), lambda piece: piece == "b"),
     )  # fmt: skip
 
 

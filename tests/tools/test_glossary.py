@@ -80,6 +80,10 @@ NEEDED = {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "verifiable reward",
     },
+    "07_kl_bias": {
+        "cross-entropy", "forward KL", "relative entropy", "reverse KL", "soft targets",
+        "target distribution",
+    },
 }  # fmt: skip
 
 
