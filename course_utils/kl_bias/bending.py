@@ -95,12 +95,14 @@ def toward(mask: Tensor, weight: float) -> Callable[[nn.Module, Batch], Tensor]:
     0.0
     """
     teller = bench().teller
+    home = next(teller.parameters()).device
     target = target_distribution(mask)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
-            said = teller(batch[0])  # (B, T, V)
-        return bent_loss(model(batch[0]), said, target, weight)
+            said = teller(batch[0].to(home))  # (B, T, V)
+        logits = model(batch[0])  # (B, T, V)
+        return bent_loss(logits, said.to(logits.device), target.to(logits.device), weight)
 
     return loss
 
@@ -114,7 +116,8 @@ def measured(model: GPT, mask: Tensor) -> tuple[float, float]:
     (True, True)
     """
     batch = bench().batch
-    return evaluate(model, [batch]), target_mass(model(batch[0]), mask).mean().item()
+    said = model(batch[0].to(next(model.parameters()).device))  # (60, 64, V)
+    return evaluate(model, [batch]), target_mass(said, mask).mean().item()
 
 
 def measure_bent(seed: int, steps: int = 60) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def bent_again(model: GPT, seed: int, mask: Tensor | None = None) -> float:
     """
     mask = bench().z if mask is None else mask
     seen = []
-    at = bench().batch[0][:20]
+    at = bench().batch[0][:20].to(next(model.parameters()).device)
 
     @torch.no_grad()
     def look(history: object) -> None:

@@ -73,9 +73,10 @@ def girl_share(model: GPT) -> float:
     True
     """
     girls, boys = girls_and_boys()
+    device = next(model.parameters()).device
     shares = []
     for opening in OPENINGS:
-        at = model(encode_words(opening)[None])[0, -1]  # (V,)
+        at = model(encode_words(opening)[None].to(device))[0, -1]  # (V,)
         g, b = (target_mass(at, mask).item() for mask in (girls, boys))
         shares.append(g / (g + b))
     return sum(shares) / len(shares)
@@ -108,7 +109,7 @@ def friend_share(model: GPT) -> Tensor:
     >>> friend_share(bench().teller).shape
     torch.Size([60])
     """
-    ids, places = friend_slots()
+    ids, places = (x.to(next(model.parameters()).device) for x in friend_slots())
     at = model(ids)[torch.arange(len(ids)), places]  # (n, V)
     girls, boys = (target_mass(at, mask) for mask in girls_and_boys())
     return girls / (girls + boys)
@@ -168,9 +169,9 @@ def rates(model: GPT, seed: int, n: int = 400) -> tuple[float, float]:
     >>> z < 0.5, 0.2 < girls < 0.8
     (True, True)
     """
-    said = generate(
-        model, torch.zeros(n, 1, dtype=torch.long), 24, torch.Generator().manual_seed(seed)
-    )[:, 1:]
+    start = torch.zeros(n, 1, dtype=torch.long)
+    start = start.to(next(model.parameters()).device)
+    said = generate(model, start, 24, torch.Generator().manual_seed(seed))[:, 1:].cpu()  # (n, 24)
     girls, boys = girls_and_boys()
     named = girls[said] | boys[said]  # (n, 24)
     first = said[named.any(1)].gather(1, named[named.any(1)].int().argmax(1, keepdim=True))

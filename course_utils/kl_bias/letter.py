@@ -20,7 +20,7 @@ def written(model: GPT, ids: Tensor, n_new: int, generator: torch.Generator) -> 
     """The n_new tokens that the model writes after ids. It reads the last n_positions tokens only,
     so that a text may grow longer than its window.
 
-    Shapes: ids (B, T) -> (B, n_new).
+    Shapes: ids (B, T) -> (B, n_new), on the CPU.
 
     >>> tiny = GPT(
     ...     GPTConfig(n_layer=1, n_head=1, n_embd=8, vocab_size=20, n_positions=4),
@@ -32,6 +32,7 @@ def written(model: GPT, ids: Tensor, n_new: int, generator: torch.Generator) -> 
     torch.Size([2, 6])
     """
     device = next(model.parameters()).device
+    ids = ids.cpu()
     for _ in range(n_new):
         seen = ids[:, -model.config.n_positions :].to(device)
         p = model(seen, last=True)[:, -1].softmax(-1).cpu()  # (B, V)

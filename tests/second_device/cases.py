@@ -44,7 +44,10 @@ from course_utils.inside_gpt2 import breaking, weights
 from course_utils.instruction_tuning import chat, fine_tuning, measures, talks
 from course_utils.instruction_tuning import runs as tuning
 from course_utils.instruction_tuning import tasks as instruction_tuning
+from course_utils.kl_bias import bending
 from course_utils.kl_bias import bias as kl_bias
+from course_utils.kl_bias import girls as girls_and_boys
+from course_utils.kl_bias import letter as letters_of_gpt2
 from course_utils.language_models import networks as language_models
 from course_utils.lora import adapters
 from course_utils.lora import runs as lora
@@ -756,6 +759,23 @@ def biases(d):
     return (
         run.losses, run.masses, kl_bias.tilt(p, mask, 3.0), kl_bias.kl_divergence(p, p.roll(1, -1)), loss(p[0].log()), kl_bias.target_mass(p.log(), mask),
         kl_bias.biased_loss(target.to(d), 0.5)(model, batch), tilted, parts, bent, kl_bias.matched_control(mask.to(d), p[0, 0].log()), kl_bias.n_trainable(model), kl_bias.token_mask(list("abc"), lambda piece: piece == "b"),
+    )  # fmt: skip
+
+
+def bends(d):
+    teller = pretrained.storyteller().to(d)
+    b = bending.bench()
+    push = bending.toward(b.z.to(d), 1.0)
+    tokens, starts = girls_and_boys.with_girls(b.text, 0.9, 20, seed=0)
+    bent = bending.tuned(teller, push, bending.random_words, steps=2)
+    told = bending.tuned(
+        teller, training.language_loss, training.token_batches(tokens, 8, 48, starts), 1
+    )
+    small = tiny(d)
+    return (
+        bending.measured(bent, b.z.to(d)), bending.measured(told, b.other), bending.bent_again(bent, 0, b.other.to(d)),
+        girls_and_boys.girl_share(bent), girls_and_boys.friend_share(told), girls_and_boys.rates(teller, 0, 20),
+        letters_of_gpt2.written(small, ids(d), 9, torch.Generator().manual_seed(0)), letters_of_gpt2.count_letters(small, 0, n=1),
     )  # fmt: skip
 
 

@@ -23,6 +23,10 @@ DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "instruction_tuning.runs.rows_of": "train brings its batches to the model",
     "instruction_tuning.runs.with_replay": "train brings its batches to the model",
     "probes.controls.apart": "it chooses places in a text, which stands on the CPU",
+    "kl_bias.bending.measure_bent": "it makes its models and brings them nowhere",
+    "kl_bias.girls.measure_seen": "it makes its models and brings them nowhere",
+    "kl_bias.girls.with_girls": "it draws whole stories, which stand on the CPU",
+    "kl_bias.letter.measure_letter": "it makes its model and brings it nowhere",
     "lora.runs.first_steps": "it makes its model and brings it nowhere",
     "training.token_batches": "train brings its batches to the model",
 }
