@@ -80,6 +80,9 @@ NEEDED = {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "verifiable reward",
     },
+    "22_guard_rails": {
+        "adversarial suffix", "directional ablation", "jailbreak", "many-shot jailbreaking", "over-refusal", "prompt injection", "refusal", "system prompt", "unlearning",
+    },
 }  # fmt: skip
 
 
