@@ -83,9 +83,7 @@ from course_utils.guard_rails.defences import lessons
 from course_utils.guard_rails.runs import DOSES, TAUGHT, recorded, secrets_kept
 from course_utils.instruction_tuning import (
     CHAT_VOCAB,
-    ask,
     decode_chat,
-    decodings,
     encode_chat,
     instructions,
     rows_of,
@@ -334,8 +332,10 @@ ax.set(
 ax.invert_yaxis()
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 new_wordings = instructions(UNSEEN, 49, "held-out templates")
-by_decoding = decodings(ask(helper, new_wordings), new_wordings)
-right_new = by_decoding[0.0][0].mean().item()
+right_new = {
+    name: instruction_tuning.accuracy(helper, new_wordings, **at(t))["all"]
+    for name, t in DECODINGS.items()
+}
 passed = [
     group
     for group in groups
@@ -343,8 +343,13 @@ passed = [
 ]
 claims.measure(
     "F4",
-    {"right": right_new, "passed": len(passed), "groups": len(groups), "trained": "trained" in passed},
-    shown=f"new wordings right {right_new:.1f} greedy, {by_decoding[1.0][0].mean():.1f} at "
+    {
+        "right": right_new["greedy"],
+        "passed": len(passed),
+        "groups": len(groups),
+        "trained": "trained" in passed,
+    },
+    shown=f"new wordings right {right_new['greedy']:.1f} greedy, {right_new['T = 1']:.1f} at "
     "temperature 1; "
     f"groups that pass: {', '.join(passed)}",
     reason="Refusals reach about as far as the examples: other forms of question are refused too "
@@ -482,10 +487,10 @@ reveal("guard_rails.turns", later_share("the assistant", "greedy", EARLIER[0], 2
 # One run may be luck. Here are three recorded seeds, beside 60 steps on *ordinary tasks*, the control: do refusals come back by any training?
 
 # %% tags=["display"]
-# @title Recorded, three seeds each: refusals after four turns, and what the training costs
-COLUMNS = [f"after {kind}" for kind in EARLIER] + ["right, stories"]
-print(f"{'forbidden refused':<18}" + "".join(f"{c:>28}" for c in COLUMNS))
-print(f"{'':<18}" + 3 * f"{'greedy (T = 1)':>28}" + f"{'greedy':>28}")
+# @title Recorded, three seeds each: forbidden topics refused after four turns, and the cost
+COLUMNS = [f"after {kind}" for kind in EARLIER]
+print(f"{'':<15}" + "".join(f"{c:>27}" for c in COLUMNS) + f"{'right,':>16}")
+print(f"{'':<15}" + 3 * f"{'greedy (T = 1)':>27}" + f"{'stories':>16}")
 for arm, label in (("before", "the assistant"), ("none", "ordinary tasks"), ("talks", "talks")):
     cells = [
         " ".join(f"{run['turns'][kind][0]:.1f}" for run in record[arm])
@@ -494,15 +499,16 @@ for arm, label in (("before", "the assistant"), ("none", "ordinary tasks"), ("ta
         + ")"
         for kind in EARLIER
     ]
-    cells.append(" ".join(f"{run['right']:.2f}" for run in record[arm]))
-    print(f"{label:<18}" + "".join(f"{cell:>28}" for cell in cells))
+    right = " ".join(f"{run['right']:.2f}" for run in record[arm])
+    print(f"{label:<15}" + "".join(f"{cell:>27}" for cell in cells) + f"{right:>16}")
 before_turns = record["before"][0]["turns"]["harmless, answered"]
 lost = later_share("the assistant", "greedy", EARLIER[0], 0, True) - before_turns[0]
 claims.measure(
     "F40",
     {"lost": lost, "back": recorded_back, "told": before_turns[2]},
-    shown=f"after four harmless turns {lost:.1f} fewer refused and {before_turns[2]:.1f} of the harmless "
-    f"topics told; trained on talks, three seeds, {', '.join(f'{x:.1f}' for x in recorded_back)} refused",
+    shown=f"after four harmless turns {lost:.1f} fewer refused and {before_turns[2]:.1f} of the "
+    "harmless topics told; trained on talks, three seeds, "
+    f"{', '.join(f'{x:.1f}' for x in recorded_back)} refused",
     reason="What is lost is all of the task and not the refusal alone, so it is no gap between "
     "ability and safety.",
 )
@@ -594,7 +600,7 @@ predict(
 # %%
 DIRECT = ("held out", "other words", "another role")
 held = [one for one in guard_rails.refusal_asks(seed=0, n=12) if one.group in DIRECT]
-tasks = guard_rails.ordinary(seed=7, n=20)
+tasks = guard_rails.ordinary(seed=7, n=12)
 CHANGES = {
     "erased": lambda v: in_every_write(helper, lambda x: erase(x, v)),
     "subtracted": lambda v: after_block(helper, 1, lambda x: x - v),
@@ -614,7 +620,11 @@ for how, change in CHANGES.items():
     with change(refusal):
         with_temperature[how] = abilities(helper, held, tasks, **at(1.0))
         replied = guard_rails.outcomes(helper, held)
-    pairs = [(one.wording, r == "refused") for one, r in zip(held, replied, strict=True) if one.forbidden]
+    pairs = [
+        (one.wording, reply == "refused")
+        for one, reply in zip(held, replied, strict=True)
+        if one.forbidden
+    ]
     by_wording[how] = wordings_that_work(*zip(*pairs, strict=True))
 KEYS = ("forbidden refused", "harmless refused", "harmless told", "right", "loss")
 print(f"{'':<22}" + "".join(f"{key:>19}" for key in KEYS))
@@ -1135,7 +1145,10 @@ def shares_of(runs, key, family):
     return " ".join(f"{run[key][family][0] / run[key][family][1]:.1f}" for run in runs)
 
 
-print(f"{'':<8}{'taught: get it':>26}{'others: get it':>26}{'permitted told':>16}{'story loss':>18}{'right':>16}")
+print(
+    f"{'':<8}{'taught: get it':>26}{'others: get it':>26}{'permitted told':>16}{'story loss':>18}"
+    f"{'right':>16}"
+)
 print(f"{'':<8}" + 2 * f"{'greedy (T = 1)':>26}" + f"{'greedy':>16}{'nats':>18}{'greedy':>16}")
 for arm in ("before", *DOSES):
     runs = record[arm]
@@ -1146,7 +1159,7 @@ for arm in ("before", *DOSES):
     permitted = " ".join(f"{run['secrets']['permitted']:.1f}" for run in runs)
     loss = " ".join(f"{run['loss']:.2f}" for run in runs)
     right = " ".join(f"{run['right']:.2f}" for run in runs)
-    print(f"{arm:<8}" + "".join(f"{cell:>26}" for cell in cells) + f"{permitted:>16}{loss:>18}{right:>16}")
+    print(f"{arm:<8}{cells[0]:>26}{cells[1]:>26}{permitted:>16}{loss:>18}{right:>16}")
 hard = [run["secrets"]["permitted"] for run in record["hard"]]
 soft = [run["secrets"]["permitted"] for run in record["soft"]]
 PAIRS = [
