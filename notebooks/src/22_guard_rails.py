@@ -13,7 +13,7 @@
 #
 # **An assistant refuses three topics and keeps a secret if it is told to. How far does that hold when somebody wants to get past it?** You attack it, defend it, open it, and count beside every gain what it costs.
 #
-# **Time.** Running: about two minutes on CPU; no GPU is needed. About 79 minutes to read and do.
+# **Time.** Running: about two minutes on CPU; no GPU is needed. About 81 minutes to read and do.
 #
 # **What you will be able to do**
 # - count attacks and refusals with an interval over wordings, and over-refusal beside them;
