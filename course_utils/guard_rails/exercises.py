@@ -84,11 +84,13 @@ def check_wordings_that_work(student: Callable, rng: random.Random) -> None:
         rng.shuffle(tries)
         texts = [wording for wording, _ in tries]
         worked = [hit for _, hit in tries]
-        got = student(texts, worked)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("wordings_that_work: give two numbers, (wordings that work, wordings)")
         call = f"wordings_that_work of {len(tries)} tries of {n} wording{'s' * (n > 1)}"
-        expect(tuple(int(x) for x in got), _working(texts, worked), call)
+        # the same tries once more, with what worked and what did not exchanged
+        for results in (worked, [not hit for hit in worked]):
+            got = student(texts, results)
+            if not isinstance(got, (tuple, list)) or len(got) != 2:
+                raise Wrong("wordings_that_work: give two numbers, (wordings that work, wordings)")
+            expect(tuple(int(x) for x in got), _working(texts, results), call)
 
 
 # --- erase ----------------------------------------------------------------------------------------
