@@ -38,7 +38,8 @@ def blocked(model: GPT, defence: Defence, secret: str) -> Tensor:
     A filter that hides a reply tells that there was something to hide.
 
     >>> from course_utils.pretrained import assistant
-    >>> TALKED_ABOUT[blocked(assistant(), Defence(barred=frozenset({"drum"})), "kite").argmax()]
+    >>> barred = Defence(guard=lambda text: "drum" in text)
+    >>> TALKED_ABOUT[blocked(assistant(), barred, "kite").argmax()]
     'drum'
     """
     users = [probe.format(guess=word) for word in TALKED_ABOUT for probe in PROBES]
@@ -121,27 +122,33 @@ def search_suffix(
     rounds: int,
     tries: int,
     seed: int = 0,
-) -> tuple[list[str], list[float]]:
-    """Look for words that raise a score: change one word at a time, keep the best of `tries`
-    changes.
+) -> str:
+    """Look for a suffix of `length` words that has a high score, and return the best that was seen.
 
-    score: lists of words, joined by spaces -> (n,). Returns the words and the best score of each
-    round.
+    Begin with random words. In each round make `tries` new suffixes, in each of which one word of
+    the best is replaced at random, and let all of them be scored in one call; the best of all so
+    far goes on, so it never gets worse. score takes texts, words joined by single blanks, and
+    returns (n,), one number each; it costs a pass of the model, so it may be called at most
+    rounds + 1 times, with at most tries + 1 texts. One seed gives one answer.
+    Raises: ValueError unless length, rounds and tries are at least 1.
     Source: Zou et al. 2023, "Universal and Transferable Adversarial Attacks on Aligned Language
     Models" (there, gradients propose the changes).
 
     >>> score = lambda texts: torch.tensor([float(text.split().count("yes")) for text in texts])
-    >>> search_suffix(score, ["yes", "no", "so"], length=2, rounds=12, tries=8)[0]
-    ['yes', 'yes']
+    >>> search_suffix(score, ["yes", "no", "so"], length=2, rounds=20, tries=8)
+    'yes yes'
     """
+    if min(length, rounds, tries) < 1:
+        raise ValueError(f"length {length}, rounds {rounds}, tries {tries}: each at least 1")
     rng = random.Random(seed)
     best = [rng.choice(words) for _ in range(length)]
-    history = []
+    top = float("-inf")
     for _ in range(rounds):
         options = [best] + [[*best] for _ in range(tries)]
         for option in options[1:]:
             option[rng.randrange(length)] = rng.choice(words)
-        values = score([" ".join(option) for option in options])
-        best = options[int(values.argmax())]
-        history.append(values.max().item())
-    return best, history
+        values = score([" ".join(option) for option in options]).tolist()
+        if max(values) > top:
+            top = max(values)
+            best = options[values.index(top)]
+    return " ".join(best)

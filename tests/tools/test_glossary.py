@@ -84,6 +84,9 @@ NEEDED = {
         "cross-entropy", "forward KL", "relative entropy", "reverse KL", "soft targets",
         "target distribution",
     },
+    "22_guard_rails": {
+        "adversarial suffix", "directional ablation", "jailbreak", "many-shot jailbreaking", "over-refusal", "prompt injection", "refusal", "system prompt", "unlearning",
+    },
 }  # fmt: skip
 
 
