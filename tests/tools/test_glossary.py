@@ -80,6 +80,10 @@ NEEDED = {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "verifiable reward",
     },
+    "13_sparse_autoencoders": {
+        "dead unit", "feature absorption", "feature splitting", "JumpReLU", "L0", "L1 penalty",
+        "shrinkage", "side effect", "sparse autoencoder",
+    },
 }  # fmt: skip
 
 
