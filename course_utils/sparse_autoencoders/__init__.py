@@ -11,7 +11,7 @@ from course_utils.sparse_autoencoders.autoencoder import (
     sae_loss,
     train_sae,
 )
-from course_utils.sparse_autoencoders.records import LENGTHS, normalised, recorded
+from course_utils.sparse_autoencoders.records import LENGTHS, normalised, randomised, recorded
 from course_utils.sparse_autoencoders.scores import (
     agreement,
     best_cut,
@@ -41,6 +41,7 @@ __all__ = [
     "onward",
     "principal_directions",
     "purity",
+    "randomised",
     "recorded",
     "sae_loss",
     "steering_vector",

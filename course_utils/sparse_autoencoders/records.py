@@ -58,12 +58,31 @@ def _world() -> dict[str, Any]:
     return {"model": model, "ids": ids, "truth": truth, "train": train, "sources": sources}
 
 
+def randomised(model: GPT, generator: torch.Generator, keep_embeddings: bool = False) -> GPT:
+    """A model of the same sizes with random weights; with keep_embeddings those of the tokens and
+    the positions stay as they are.
+
+    Source: Heap et al. 2025, for all weights at random.
+
+    >>> model = storyteller()
+    >>> other = randomised(model, torch.Generator().manual_seed(0), keep_embeddings=True)
+    >>> torch.equal(other.wte.weight, model.wte.weight)
+    True
+    """
+    other = GPT(model.config, generator).eval()
+    if keep_embeddings:
+        other.wte.load_state_dict(model.wte.state_dict())
+        other.wpe.load_state_dict(model.wpe.state_dict())
+    return other
+
+
 def _stream(source: str, seed: int) -> Tensor:
-    """A stream to train on; each seed has an untrained model of its own."""
+    """A stream to train on; each seed has a random model of its own."""
     world = _world()
-    if source != "untrained":
+    if source in world["sources"]:
         return world["sources"][source]
-    model = GPT(world["model"].config, torch.Generator().manual_seed(seed)).eval()
+    dice = torch.Generator().manual_seed(seed)
+    model = randomised(world["model"], dice, keep_embeddings=source == "random blocks")
     with torch.no_grad():
         return model.streams(world["ids"])[LAYER]
 
@@ -107,14 +126,14 @@ def measure_kind(kind: str, value: float, lr: float, seed: int) -> dict[str, Any
 def measure_units(source: str, seed: int, top_k: int = 8) -> dict[str, Any]:
     """The score of the best of 256 candidates for each latent on new stories, and their purity.
 
-    source: a stream on which a sparse autoencoder is trained ("untrained": each seed draws its own
-    weights); or "random directions", "principal
+    source: a stream on which a sparse autoencoder is trained ("untrained", "random blocks": each seed
+    draws its own weights); or "random directions", "principal
     components" (both ways) or "axes" (both ways) of the trained stream.
     """
     world = _world()
     trained = normalised(world["sources"]["trained"])[0].flatten(0, 1)
     train = world["train"]
-    if source == "untrained" or source in world["sources"]:
+    if source in ("untrained", "random blocks") or source in world["sources"]:
         z = normalised(_stream(source, seed))[0]
         sae = train_sae(
             z[:TRAIN].flatten(0, 1), UNITS, top_k=top_k, steps=STEPS,

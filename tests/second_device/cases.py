@@ -749,6 +749,7 @@ def detectors(d):
     return (
         jump(z), jump.threshold, jump.loss(z, torch.tensor([0.1]).to(d)), sae_scores.agreement(z > 0.5, true),
         sae_scores.best_cut(z, true), sae_scores.fitted_line(z, true, train), sae_scores.held_out_score(z, true, train),
+        sae_records.randomised(pretrained.storyteller().to(d), torch.Generator(d), True).wte.weight,
         sae_scores.purity(z, torch.arange(60).to(d) % 3, top=5), sae_records.normalised(z[None], 1),
     )  # fmt: skip
 

@@ -270,6 +270,19 @@ def test_activations_are_brought_to_mean_0_and_length_1_and_back():
     assert z[:3].square().sum(-1).mean().item() == pytest.approx(1, abs=1e-5)
 
 
+def test_a_random_model_keeps_its_embeddings_where_it_is_told_and_nothing_else():
+    model = storyteller()
+    ids = torch.tensor([[3, 1, 4]])
+    kept = records.randomised(model, dice(), keep_embeddings=True)
+    drawn = records.randomised(model, dice())
+    with torch.no_grad():
+        given, same, other = (m.streams(ids) for m in (model, kept, drawn))
+    assert torch.equal(given[0], same[0]) and not torch.allclose(given[0], other[0], atol=0.1)
+    assert not torch.allclose(given[2], same[2], atol=0.1)
+    assert torch.equal(kept.h[1].mlp.c_fc.weight, drawn.h[1].mlp.c_fc.weight)
+    assert model.wte.weight.data_ptr() != kept.wte.weight.data_ptr()
+
+
 def test_the_record_holds_three_seeds_of_everything_that_is_trained():
     rows = records.recorded()
     kinds = {(row["kind"], row["value"]) for row in rows["kinds"]}

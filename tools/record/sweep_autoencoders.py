@@ -30,9 +30,10 @@ OTHER_RATES = (  # at two others, the settings that come nearest to 8 units a to
     ("JumpReLU", 0.03, 3e-3), ("JumpReLU", 0.005, 3e-2),
 )  # fmt: skip
 SOURCES = (
-    "trained", "untrained", "token + position", "random directions", "principal components", "axes",
+    "trained", "untrained", "random blocks", "token + position", "random directions",
+    "principal components", "axes",
 )  # fmt: skip
-DRAWN = SOURCES[:4]  # the others have no dice
+DRAWN = SOURCES[:5]  # the others have no dice
 WIDTHS = (64, 128, 256, 512)
 SEEDS = range(3)
 VECTORS = (("best unit", 3), ("difference of means", 1), ("random", 10), ("aimed", 3))
