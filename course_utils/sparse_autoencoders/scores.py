@@ -30,10 +30,9 @@ def agreement(said: Tensor, true: Tensor) -> Tensor:
 
 
 def _correlation(hits: Tensor, yes: Tensor, so: Tensor, n: int) -> Tensor:
-    yes = yes.double()
-    so = so.double()
-    spread = (yes * (n - yes) * so * (n - so)).clamp(min=1).sqrt()
-    return (n * hits - yes * so) / spread
+    spread = (yes * (n - yes)).float() * (so * (n - so)).float()
+    # whole numbers until here: what is subtracted is exact, also where there is no float64
+    return (n * hits - yes * so).float() / spread.clamp(min=1).sqrt()
 
 
 def best_cut(z: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:

@@ -737,8 +737,7 @@ def autoencoders(d):
         sparse_autoencoders.principal_directions(x).abs(),
         sparse_autoencoders.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2),
         sparse_autoencoders.decode(f, run.directions, run.decoder_bias),
-        detectors(d), steered(d),
-    )  # fmt: skip
+    )
 
 
 def detectors(d):

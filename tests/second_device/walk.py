@@ -24,6 +24,11 @@ DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "instruction_tuning.runs.with_replay": "train brings its batches to the model",
     "probes.controls.apart": "it chooses places in a text, which stands on the CPU",
     "lora.runs.first_steps": "it makes its model and brings it nowhere",
+    "sparse_autoencoders.records.measure_kind": "it makes its stories and its model, and brings them nowhere",
+    "sparse_autoencoders.records.measure_steering": "as measure_kind",
+    "sparse_autoencoders.records.measure_units": "as measure_kind",
+    "sparse_autoencoders.records.measure_width": "as measure_kind",
+    "sparse_autoencoders.scores.windows": "stories are told on the CPU",
     "training.token_batches": "train brings its batches to the model",
 }
 
