@@ -82,10 +82,10 @@ def fitted_line(z: Tensor, true: Tensor, train: Tensor) -> Tensor:
     >>> (line > 0.5).flatten()
     tensor([ True, False,  True,  True])
     """
-    ones = torch.ones_like(z[:, :1])
-    with_ones = torch.cat([z, ones], 1)  # (n, k + 1)
-    weights = torch.linalg.lstsq(with_ones[train], true[train, None].to(z)).solution
-    return with_ones @ weights
+    with_ones = torch.cat([z, torch.ones_like(z[:, :1])], 1)  # (n, k + 1)
+    old = with_ones[train].cpu()  # Apple's GPUs have no least squares
+    weights = torch.linalg.lstsq(old, true[train, None].to(old)).solution  # (k + 1, 1)
+    return with_ones @ weights.to(z)
 
 
 def purity(codes: Tensor, ids: Tensor, top: int = 50) -> float:
@@ -107,6 +107,10 @@ def purity(codes: Tensor, ids: Tensor, top: int = 50) -> float:
 class Windows(NamedTuple):
     """The first T tokens of stories: ids (n, T), and for each latent of the teller its truth
     (n, T), bool.
+
+    >>> ids = torch.zeros(1, 2, dtype=torch.int64)
+    >>> Windows(ids, {"late": torch.tensor([[False, True]])}).truth["late"].tolist()
+    [[False, True]]
     """
 
     ids: Tensor
