@@ -81,7 +81,7 @@ NEEDED = {
         "reward over-optimisation", "verifiable reward",
     },
     "13_sparse_autoencoders": {
-        "dead unit", "feature absorption", "feature splitting", "JumpReLU", "L0", "L1 penalty",
+        "dead unit", "feature absorption", "feature splitting",
         "shrinkage", "side effect", "sparse autoencoder",
     },
 }  # fmt: skip
