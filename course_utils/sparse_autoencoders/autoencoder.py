@@ -88,8 +88,10 @@ class SparseAutoencoder(nn.Module):
         d: int,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
+        encode: Callable = encode,
     ) -> None:
         super().__init__()
+        self.encode = encode
         if top_k is not None and not 1 <= top_k <= n_units:
             raise ValueError(f"top_k={top_k} must be between 1 and the {n_units} units")
         device = generator.device if generator else None
@@ -103,11 +105,67 @@ class SparseAutoencoder(nn.Module):
         self.top_k = top_k
 
     def forward(self, x: Tensor) -> Tensor:
-        return encode(x, self.encoder, self.encoder_bias, self.decoder_bias, self.top_k)
+        weights = self.encoder, self.encoder_bias, self.decoder_bias
+        return self.encode(x, *weights, top_k=self.top_k)
 
     def decode(self, f: Tensor) -> Tensor:
         """Write codes (N, B, k) back as activations (N, B, d)."""
         return decode(f, self.directions, self.decoder_bias)
+
+
+class _Step(torch.autograd.Function):
+    """1 where z exceeds its unit's threshold, else 0. A step has no slope: the threshold's gradient
+    is taken over a band of width BAND around it (a straight-through estimator).
+    """
+
+    @staticmethod
+    def forward(ctx, z: Tensor, threshold: Tensor) -> Tensor:  # (N, B, k), (N, 1, k)
+        ctx.save_for_backward(z, threshold)
+        return (z > threshold).to(z.dtype)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[None, Tensor]:
+        z, threshold = ctx.saved_tensors
+        near = ((z - threshold).abs() < BAND / 2).to(grad)
+        return None, (-grad * near / BAND).sum(-2, keepdim=True)
+
+
+BAND = 0.03  # against activations of a mean squared length of 1
+
+
+class JumpReLU(SparseAutoencoder):
+    """Sparse autoencoders whose units have a learned threshold each: below it a unit is silent,
+    above it fires with all its strength, so nothing shrinks.
+
+    Shapes: as `SparseAutoencoder`. Source: Rajamanoharan et al. 2024, "Jumping Ahead", section 3.
+
+    >>> sae = JumpReLU(1, n_units=8, d=4, generator=torch.Generator().manual_seed(0))
+    >>> f = sae(torch.randn(50, 4))
+    >>> bool((f[f > 0] > sae.threshold.min()).all())
+    True
+    """
+
+    def __init__(
+        self, n_instances: int, n_units: int, d: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(n_instances, n_units, d, generator=generator)
+        self.log_threshold = nn.Parameter(torch.full_like(self.encoder_bias, math.log(0.05)))
+
+    @property
+    def threshold(self) -> Tensor:
+        """Each unit's threshold, (N, k)."""
+        return self.log_threshold.exp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return z * _Step.apply(z, self.threshold.unsqueeze(-2))
+
+    def loss(self, x: Tensor, penalty: Tensor) -> Tensor:
+        """Return E‖x - Σ_i f_i d_i - decoder_bias‖² + penalty · E(number of units that fire), (N,)."""
+        z = super().forward(x)  # (N, B, k)
+        step = _Step.apply(z, self.threshold.unsqueeze(-2))
+        missed = (x - self.decode(z * step)).square().sum(-1).mean(-1)
+        return missed + penalty * step.sum(-1).mean(-1)
 
 
 def train_sae(
@@ -120,13 +178,17 @@ def train_sae(
     lr: float = 1e-2,
     generator: torch.Generator | None = None,
     bar: Callable[[range], Iterable[int]] = iter,
+    jump: bool = False,
+    encode: Callable = encode,
+    loss: Callable = sae_loss,
 ) -> SparseAutoencoder:
     """Fit a sparse autoencoder to any matrix of activations x (rows, d): one instance for each
     number in `penalty`.
 
     The directions have length 1 throughout: otherwise small codes with long directions would dodge
     the penalty. Bring x to a mean squared length of about 1 first, since the penalty is measured
-    against it. The rate falls to 0 as a cosine.
+    against it. The rate falls to 0 as a cosine. With `jump` the units have thresholds (`JumpReLU`)
+    and the penalty is on how many fire. `encode` and `loss` may be your own.
     Raises: ValueError where x is no matrix. Source: Cunningham et al. 2023; Bricken et al. 2023.
 
     >>> # one of three axes in each row
@@ -141,7 +203,12 @@ def train_sae(
         )
     generator = generator or torch.Generator(x.device).manual_seed(0)
     penalty = torch.as_tensor(penalty, dtype=x.dtype, device=x.device).reshape(-1)  # (N,)
-    sae = SparseAutoencoder(len(penalty), n_units, x.shape[1], top_k, generator)
+    sizes = len(penalty), n_units, x.shape[1]
+    sae = (
+        JumpReLU(*sizes, generator=generator)
+        if jump
+        else SparseAutoencoder(*sizes, top_k, generator, encode)
+    )
     with torch.no_grad():
         sae.decoder_bias += x.mean(0)
     optimizer = torch.optim.Adam(sae.parameters(), lr, fused=x.device.type in ("cpu", "cuda"))
@@ -149,9 +216,13 @@ def train_sae(
         optimizer.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
         # (batch, d)
         rows = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]
-        loss = sae_loss(rows, sae(rows), sae.directions, sae.decoder_bias, penalty)  # (N,)
+        losses = (
+            sae.loss(rows, penalty)
+            if jump
+            else loss(rows, sae(rows), sae.directions, sae.decoder_bias, penalty)
+        )  # (N,)
         optimizer.zero_grad()
-        loss.sum().backward()
+        losses.sum().backward()
         optimizer.step()
         with torch.no_grad():
             sae.directions.copy_(F.normalize(sae.directions, dim=-1))

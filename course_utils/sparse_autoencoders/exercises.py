@@ -3,16 +3,21 @@ are judged by their statistics.
 """
 
 import random
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_utils.checking import Exercises, expect
+from course_utils.checking import Exercises, Wrong, expect, show_value
 from course_utils.checking.inputs import check_gradient, different, normal
+from course_utils.gpt2.model import GPT
+from course_utils.pretrained import storyteller
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
+from course_utils.sparse_autoencoders import scores, steering
+from course_utils.sparse_autoencoders.records import LAYER
+from course_utils.stories.corpus import ID
 from course_utils.superposition.exercises import uniform
 
 EXERCISES = Exercises()
@@ -348,3 +353,175 @@ def check_mean_max_cosine(student: Callable, rng: random.Random) -> None:
         torch.tensor(1.0),
         "mean_max_cosine(truth, found) where found are the true directions, shuffled and rescaled",
     )
+
+
+# --- held_out_score -------------------------------------------------------------------------------
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson's correlation of two rows of yes and no; 0 where one never changes."""
+    if len(a.unique()) < 2 or len(b.unique()) < 2:
+        return 0.0
+    return torch.corrcoef(torch.stack([a, b]).double())[0, 1].item()
+
+
+def _detectors(z: Tensor, true: Tensor, units: Sequence[int]) -> list[tuple[float, int, float]]:
+    """Every unit with every cut, the best first: (agreement, unit, cut)."""
+    tries = [
+        (round(_correlation(z[:, u] >= cut, true), 9), u, cut)
+        for u in units
+        for cut in z[:, u].unique().tolist()
+    ]
+    return sorted(tries, reverse=True)
+
+
+def _best_detector(z: Tensor, true: Tensor, units: Sequence[int]) -> tuple[int, float]:
+    """The unit and the cut that agree best, by trying every one."""
+    return _detectors(z, true, units)[0][1:]
+
+
+def _one_is_best(z: Tensor, true: Tensor) -> bool:
+    """Whether one detector is better than all others: who chooses then has no choice."""
+    first, second = _detectors(z, true, range(z.size(1)))[:2]
+    return first[0] > second[0] + 1e-4
+
+
+def _draw_detectors(rng: random.Random, n: int, k: int, share: float) -> tuple[Tensor, ...]:
+    """Units, a truth and who trains, such that one detector is best wherever one may choose."""
+    while True:
+        true = torch.tensor([rng.random() < 0.4 for _ in range(n)])
+        true[:4] = torch.tensor([True, False, True, False])
+        train = torch.tensor([rng.random() < share for _ in range(n)])
+        train[:4] = torch.tensor([True, True, False, False])
+        z = (normal(rng, n, k) + 0.8 * true[:, None]).mul(4).round() / 4 - 0.3
+        parts = train, ~train, torch.ones_like(train)
+        if all(_one_is_best(z[part], true[part]) for part in parts):
+            return z, true, train
+
+
+def held_out_oracle(z: Tensor, true: Tensor, train: Tensor, chosen_on: Tensor) -> float:
+    unit, cut = _best_detector(z[chosen_on], true[chosen_on], range(z.size(1)))
+    return _correlation(z[~train, unit] >= cut, true[~train])
+
+
+def _held_out_mistakes(z: Tensor, true: Tensor, train: Tensor) -> dict[str, float]:
+    every = torch.ones_like(train)
+    unit, cut = _best_detector(z[train], true[train], range(z.size(1)))
+    new = z[~train]
+    fresh = true[~train]
+    own = _best_detector(new, fresh, [unit])[1]
+    best = max(
+        _correlation(new[:, u] >= _best_detector(z[train], true[train], [u])[1], fresh)
+        for u in range(z.size(1))
+    )
+    return {
+        "that is the score on the training texts: judge where train is False": _correlation(
+            z[train, unit] >= cut, true[train]
+        ),
+        "choose the unit and the cut where train is True; you chose and judged on the new texts": held_out_oracle(
+            z, true, train, ~train
+        ),
+        "choose where train is True; you chose on all texts": held_out_oracle(
+            z, true, train, every
+        ),
+        "judge where train is False alone; you judged on all texts": _correlation(
+            z[:, unit] >= cut, true
+        ),
+        "keep the cut that was chosen in the training; you chose a new one on the new texts": _correlation(
+            new[:, unit] >= own, fresh
+        ),
+        "one unit is chosen, in the training; you took the unit that is best on the new texts": best,
+        "the detector says yes at its cut, too: >= and not >": _correlation(
+            new[:, unit] > cut, fresh
+        ),
+        "that is the share of right answers; use agreement": ((new[:, unit] >= cut) == fresh)
+        .double()
+        .mean()
+        .item(),
+        "you judged by whether the unit fires; use its cut": _correlation(new[:, unit] > 0, fresh),
+    }
+
+
+@EXERCISES.add(
+    scores.held_out_score,
+    difficulty=2,
+    minutes=10,
+    gradients=False,  # a measurement
+    sizes=False,  # one example agrees with nothing
+    hints=[
+        "Three steps: for each unit its best cut where train is True; which unit; then one detector, judged on the others.",
+        "cut, score = best_cut(z[train], true[train]) has a number for each unit. score.argmax() is the unit.",
+        "agreement(z[~train, unit] >= cut[unit], true[~train]), as a number with .item().",
+    ],
+)
+def check_held_out_score(student: Callable, rng: random.Random) -> None:
+    for n, k, share in ((40, 5, 0.5), (60, 8, 0.3), (50, 3, 0.6), (36, 1, 0.5)):
+        z, true, train = _draw_detectors(rng, n, k, share)
+        want = held_out_oracle(z, true, train, train)
+        mistakes = {
+            s: v for s, v in _held_out_mistakes(z, true, train).items() if abs(v - want) > 1e-3
+        }
+        expect(
+            student(z, true, train), want, f"held_out_score(z, true, train) with {n} tokens and {k} units",
+            mistakes=mistakes, tol=1e-4,
+        )  # fmt: skip
+
+
+# --- steering_vector ------------------------------------------------------------------------------
+
+
+@cache
+def _stories(seed: int) -> tuple[Tensor, Tensor]:
+    """Tokens of 24 stories and the stream after block 1, both to be left as they are."""
+    ids = scores.windows(seed, 24, 96).ids
+    with torch.no_grad():
+        return ids, _model().streams(ids)[LAYER]
+
+
+@cache
+def _model() -> GPT:
+    return storyteller().set_attention("fused")
+
+
+@EXERCISES.add(
+    steering.steering_vector,
+    difficulty=3,
+    minutes=12,
+    gradients=False,  # an experiment on a trained model
+    sizes=False,
+    hints=[
+        "Which direction tells the two words apart: in what the model has read, or in what it is about to say? And how long must it be?",
+        "Try head[towards] - head[away], at length 1, times a number. The activations differ from their mean by about 21.",
+        "Half of 21 turns too few, 1.0 times 21 harms too much. Take about 14.",
+    ],
+)
+def check_steering_vector(student: Callable, rng: random.Random) -> None:
+    ids, x = _stories(1_000_003)
+    head = _model().lm_head.weight.detach()
+    new, y = _stories(rng.choice((4_000_003, 4_000_013, 4_000_023)))
+    before = steering.onward(_model(), y, LAYER)
+    for away, towards in (("he", "she"), ("she", "he")):
+        pair = ID[away], ID[towards]
+        vector = student(x.clone(), ids.clone(), head.clone(), *pair)
+        call = f"steering_vector(x, ids, head, ID['{away}'], ID['{towards}'])"
+        if not isinstance(vector, Tensor) or vector.shape != x.shape[-1:]:
+            raise Wrong(
+                f"{call}: return one vector of {x.size(-1)} numbers, which is added at every position; "
+                f"you returned {show_value(vector)}."
+            )
+        vector = vector.detach().to(x)
+        if not bool(vector.isfinite().all()):
+            raise Wrong(f"{call}: some numbers of your vector are not finite.")
+        after = steering.onward(_model(), y + vector, LAYER)
+        effect, side = (each.mean().item() for each in steering.turned(after, before, new, *pair))
+        _judge(call, away, effect, side)
+
+
+def _judge(call: str, away: str, effect: float, side: float) -> None:
+    found = f"{call}: of the places with a {away} {effect:.2f} have turned, and the loss elsewhere rises by {side:.3f} nats"
+    if effect < 0.75 and side >= 0.1:
+        raise Wrong(f"{found}. That is little, and dear: take another direction.")
+    if effect < 0.75:
+        raise Wrong(f"{found}. Turn at least 0.75: a longer vector, or another direction.")
+    if side >= 0.1:
+        raise Wrong(f"{found}. Stay below 0.1: a shorter vector, or another direction.")

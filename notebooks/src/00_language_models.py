@@ -864,7 +864,7 @@ claims.measure("L6", None, reason="No recording of a brain is at hand; likeness 
 # | 10 | [Inside GPT-2: what trained weights look like, and which you can break](10_inside_gpt2.ipynb) | 03, 04 |
 # | 11 | [Architectures: what changed since GPT-2](11_architectures.ipynb) | 02, 03 |
 # | 12 | [Compute at test time: when does thinking longer pay?](12_test_time_compute.ipynb) | 03, 05, 09 |
-# | 13 | [Sparse autoencoders: out of superposition](13_sparse_autoencoders.ipynb) | 04, 06 |
+# | 13 | [Sparse autoencoders: which features does a model have?](13_sparse_autoencoders.ipynb) | 04, 06 |
 # | 14 | [Circuits: how does it know "Leo"?](14_circuits.ipynb) | 02, 03, 04 |
 # | 15 | [Induction: grow a circuit, and predict where it breaks](15_induction.ipynb) | 02, 03, 14 |
 # | 16 | [Probes: read, or fooled?](16_probes.ipynb) | 04, 06, 14 |

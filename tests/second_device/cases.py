@@ -65,6 +65,9 @@ from course_utils.sampling import decoding as sampling
 from course_utils.sampling import search
 from course_utils.scaling_laws import runs as scaling_laws
 from course_utils.sparse_autoencoders import autoencoder as sparse_autoencoders
+from course_utils.sparse_autoencoders import records as sae_records
+from course_utils.sparse_autoencoders import scores as sae_scores
+from course_utils.sparse_autoencoders import steering as sae_steering
 from course_utils.stories import corpus
 from course_utils.superposition import records as superposition_records
 from course_utils.superposition import toy_model as superposition
@@ -738,6 +741,36 @@ def autoencoders(d):
         sparse_autoencoders.principal_directions(x).abs(),
         sparse_autoencoders.encode(x, run.encoder, run.encoder_bias, run.decoder_bias, 2),
         sparse_autoencoders.decode(f, run.directions, run.decoder_bias),
+    )
+
+
+def detectors(d):
+    z = noise(60, 6).to(d)
+    true = z[:, 0] > 0
+    train = torch.arange(60).to(d) < 30
+    jump = sparse_autoencoders.train_sae(z, 8, 0.01, steps=4, batch=16, jump=True)
+    return (
+        jump(z), jump.threshold, jump.loss(z, torch.tensor([0.1]).to(d)), sae_scores.agreement(z > 0.5, true),
+        sae_scores.best_cut(z, true), sae_scores.fitted_line(z, true, train), sae_scores.held_out_score(z, true, train),
+        sae_records.randomised(pretrained.storyteller().to(d), torch.Generator(d), True).wte.weight,
+        sae_scores.purity(z, torch.arange(60).to(d) % 3, top=5), sae_records.normalised(z[None], 1),
+    )  # fmt: skip
+
+
+def steered(d):
+    model = pretrained.storyteller().to(d)
+    ids = torch.tensor(
+        [[circuit_search.ID[w] for w in "Tom smiled . he smiled . she smiled .".split()]]
+    ).to(d)
+    x = model.streams(ids)[2].detach()
+    plain = sae_steering.onward(model, x, 2)
+    pair = circuit_search.ID["he"], circuit_search.ID["she"]
+    vector = sae_steering.steering_vector(x, ids, model.lm_head.weight.detach(), *pair)
+    after = sae_steering.onward(model, x + vector, 2)
+    return (
+        vector,
+        sae_steering.story_loss(plain, ids),
+        sae_steering.turned(after, plain, ids, *pair),
     )
 
 

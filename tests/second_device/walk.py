@@ -28,6 +28,11 @@ DATA = {  # what only makes texts for others: on the CPU, wherever the model is
     "kl_bias.girls.with_girls": "it draws whole stories, which stand on the CPU",
     "kl_bias.letter.measure_letter": "it makes its model and brings it nowhere",
     "lora.runs.first_steps": "it makes its model and brings it nowhere",
+    "sparse_autoencoders.records.measure_kind": "it makes its stories and its model, and brings them nowhere",
+    "sparse_autoencoders.records.measure_steering": "as measure_kind",
+    "sparse_autoencoders.records.measure_units": "as measure_kind",
+    "sparse_autoencoders.records.measure_width": "as measure_kind",
+    "sparse_autoencoders.scores.windows": "stories are told on the CPU",
     "training.token_batches": "train brings its batches to the model",
 }
 

@@ -5,6 +5,9 @@ import torch
 import torch.nn.functional as F
 from answers import Answers
 
+from course_utils.sparse_autoencoders import agreement, best_cut
+from course_utils.stories.corpus import ID
+
 right = Answers()
 
 
@@ -161,3 +164,64 @@ def through_numpy(truth, found):
     b = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), 1e-12)
     best = (a @ np.swapaxes(b, -1, -2)).max(axis=-1).mean(axis=-1)
     return torch.tensor(best, dtype=truth.dtype)
+
+
+# --- held_out_score -------------------------------------------------------------------------------
+
+
+@right("held_out_score")
+def by_correlation(z, true, train):
+    cut, score = best_cut(z[train], true[train])
+    best = int(torch.argmax(score))
+    said = (z[~train][:, best] >= cut[best]).double()
+    pair = torch.stack([said, true[~train].double()])
+    if (pair.min(1).values == pair.max(1).values).any():
+        return 0.0
+    return float(torch.corrcoef(pair)[0, 1])
+
+
+@right("held_out_score")
+def every_unit_judged_one_kept(z, true, train):
+    cut, score = best_cut(z[train], true[train])
+    return agreement(z[~train] >= cut, true[~train])[score.argmax()].item()
+
+
+@right("held_out_score")
+def cut_by_cut(z, true, train):
+    best = (-2.0, None, None)
+    for unit in range(z.shape[1]):
+        cuts = z[train, unit].unique()
+        found = agreement(z[train, unit][:, None] >= cuts, true[train])
+        if found.max() > best[0]:
+            best = (found.max().item(), unit, cuts[found.argmax()])
+    _, unit, cut = best
+    return agreement(z[~train, unit] >= cut, true[~train]).item()
+
+
+# --- steering_vector ------------------------------------------------------------------------------
+
+
+@right("steering_vector")
+def at_a_given_length(x, ids, head, away, towards):
+    way = head[towards] - head[away]
+    return 13.9 * way / way.norm()
+
+
+@right("steering_vector")
+def two_pairs_of_words(x, ids, head, away, towards):
+    """The objects of the two pronouns lend a hand."""
+    sign = 1 if towards == ID["she"] else -1
+    pairs = ((3, "she", "he"), (1, "her", "him"))
+    way = sum(weight * (head[ID[a]] - head[ID[b]]) for weight, a, b in pairs)
+    return 12.3 * sign * F.normalize(way, dim=0)
+
+
+@right("steering_vector")
+def without_what_other_words_read(x, ids, head, away, towards):
+    """What the commonest words read is taken out of the direction."""
+    way = head[towards] - head[away]
+    common = ids.flatten().bincount(minlength=len(head)).topk(8).indices
+    common = [t for t in common.tolist() if t not in (away, towards)]
+    basis = torch.linalg.qr(head[common].T).Q
+    way = way - basis @ (basis.T @ way)
+    return 14.3 * F.normalize(way, dim=0)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from answers import WrongAnswers
 
-from course_utils.sparse_autoencoders import autoencoder
+from course_utils.sparse_autoencoders import autoencoder, scores
+from course_utils.stories.corpus import ID
 
 wrong = WrongAnswers()
 
@@ -423,6 +424,149 @@ def mmc_longest(truth, found):
 def mmc_squared(truth, found):
     """Squared cosines."""
     return table(truth, found).square().amax(-1).mean(-1)
+
+
+# --- held_out_score -------------------------------------------------------------------------------
+
+
+@wrong("held_out_score", says="that is the score on the training texts: judge where train is False")
+def held_training_score(z, true, train):
+    """The score of the choice itself."""
+    return scores.best_cut(z[train], true[train])[1].max().item()
+
+
+@wrong(
+    "held_out_score",
+    says="choose the unit and the cut where train is True; you chose and judged on the new texts",
+)
+def held_judged_where_chosen(z, true, train):
+    """Chooses on the new texts."""
+    return scores.best_cut(z[~train], true[~train])[1].max().item()
+
+
+@wrong("held_out_score", says="choose where train is True; you chose on all texts")
+def held_chosen_on_all(z, true, train):
+    """The new texts have a say in the choice."""
+    cut, score = scores.best_cut(z, true)
+    unit = score.argmax()
+    return scores.agreement(z[~train, unit] >= cut[unit], true[~train]).item()
+
+
+@wrong("held_out_score", says="judge where train is False alone; you judged on all texts")
+def held_judged_on_all(z, true, train):
+    """The texts of the choice are judged, too."""
+    cut, score = scores.best_cut(z[train], true[train])
+    unit = score.argmax()
+    return scores.agreement(z[:, unit] >= cut[unit], true).item()
+
+
+@wrong(
+    "held_out_score",
+    says="keep the cut that was chosen in the training; you chose a new one on the new texts",
+)
+def held_new_cut(z, true, train):
+    """The unit is kept, its cut is not."""
+    unit = scores.best_cut(z[train], true[train])[1].argmax()
+    return scores.best_cut(z[~train][:, unit, None], true[~train])[1].item()
+
+
+@wrong(
+    "held_out_score",
+    says="one unit is chosen, in the training; you took the unit that is best on the new texts",
+)
+def held_best_of_the_new(z, true, train):
+    """The cuts are kept, and the luckiest unit wins."""
+    cut, _ = scores.best_cut(z[train], true[train])
+    return scores.agreement(z[~train] >= cut, true[~train]).max().item()
+
+
+@wrong("held_out_score", says="the detector says yes at its cut, too: >= and not >")
+def held_strict(z, true, train):
+    """> for >=."""
+    cut, score = scores.best_cut(z[train], true[train])
+    unit = score.argmax()
+    return scores.agreement(z[~train, unit] > cut[unit], true[~train]).item()
+
+
+@wrong("held_out_score", says="that is the share of right answers; use agreement")
+def held_accuracy(z, true, train):
+    """Accuracy for agreement."""
+    cut, score = scores.best_cut(z[train], true[train])
+    unit = score.argmax()
+    return ((z[~train, unit] >= cut[unit]) == true[~train]).float().mean().item()
+
+
+@wrong("held_out_score", says="you judged by whether the unit fires; use its cut")
+def held_fires(z, true, train):
+    """The cut is forgotten."""
+    unit = scores.best_cut(z[train], true[train])[1].argmax()
+    return scores.agreement(z[~train, unit] > 0, true[~train]).item()
+
+
+# --- steering_vector ------------------------------------------------------------------------------
+
+
+def way(head, away, towards):
+    return F.normalize(head[towards] - head[away], dim=0)
+
+
+@wrong("steering_vector", says="return one vector of 128 numbers, which is added at every position")
+def steer_everywhere(x, ids, head, away, towards):
+    """One vector for each position."""
+    return (12 * way(head, away, towards)).expand_as(x)
+
+
+@wrong("steering_vector", says="some numbers of your vector are not finite")
+def steer_by_nothing(x, ids, head, away, towards):
+    """0 / 0."""
+    still = torch.zeros_like(head[0])
+    return still / still.norm()
+
+
+@wrong("steering_vector", says="Turn at least 0.75: a longer vector, or another direction.")
+def steer_not(x, ids, head, away, towards):
+    """A vector of length 0."""
+    return torch.zeros_like(head[0])
+
+
+@wrong("steering_vector", says="Turn at least 0.75: a longer vector, or another direction.")
+def steer_at_length_one(x, ids, head, away, towards):
+    """The direction, without a length."""
+    return way(head, away, towards)
+
+
+@wrong("steering_vector", says="Stay below 0.1: a shorter vector, or another direction.")
+def steer_too_far(x, ids, head, away, towards):
+    """All he turn, and the story breaks."""
+    return 40 * way(head, away, towards)
+
+
+@wrong("steering_vector", says="That is little, and dear: take another direction.")
+def steer_back(x, ids, head, away, towards):
+    """The other way."""
+    return -40 * way(head, away, towards)
+
+
+@wrong("steering_vector", says="That is little, and dear: take another direction.")
+def steer_by_chance(x, ids, head, away, towards):
+    """A random direction."""
+    noise = torch.randn(head.shape[1], generator=torch.Generator().manual_seed(0))
+    return 20 * F.normalize(noise, dim=0).to(head)
+
+
+@wrong("steering_vector", says="of the places with a she 0.00 have turned")
+def steer_one_way(x, ids, head, away, towards):
+    """Always towards "she", whatever is asked."""
+    return 14 * way(head, ID["he"], ID["she"])
+
+
+@wrong("steering_vector", says="Stay below 0.1: a shorter vector, or another direction.")
+def steer_between_the_means(x, ids, head, away, towards):
+    """The difference of what is read before "she" and "he", at a length that turns enough."""
+    before = x[:, :-1]
+    after = ids[:, 1:]
+    means = before[after == towards].mean(0) - before[after == away].mean(0)
+    return 25 * F.normalize(means, dim=0)
 
 
 # --- Values right, gradients wrong ----------------------------------------------------------------

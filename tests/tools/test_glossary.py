@@ -87,6 +87,10 @@ NEEDED = {
     "22_guard_rails": {
         "adversarial suffix", "directional ablation", "jailbreak", "many-shot jailbreaking", "over-refusal", "prompt injection", "refusal", "system prompt", "unlearning",
     },
+    "13_sparse_autoencoders": {
+        "dead unit", "feature absorption", "feature splitting",
+        "shrinkage", "side effect", "sparse autoencoder",
+    },
 }  # fmt: skip
 
 
