@@ -80,6 +80,9 @@ NEEDED = {
         "advantage", "baseline", "direct preference optimisation", "policy", "preference pair", "probability ratio", "proxy reward", "reference model", "reinforcement learning", "reward model",
         "reward over-optimisation", "verifiable reward",
     },
+    "21_compression": {
+        "absmax quantization", "distillation", "heal", "outlier", "pruning", "quantized", "zero point",
+    },
 }  # fmt: skip
 
 
