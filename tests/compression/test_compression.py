@@ -530,3 +530,20 @@ def test_what_there_is_not_is_refused_with_the_choice(call, said):
     with pytest.raises(ValueError) as caught:
         call()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
+def test_a_model_that_is_too_sure_is_read_at_a_higher_temperature(factor):
+    teller = storyteller()
+
+    class Sure(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.teller = teller
+
+        def forward(self, ids):
+            return factor * self.teller(ids)
+
+    assert runs.own_temperature(Sure()) == factor
+    each = runs.story_losses(Sure(), runs.unseen(2), factor)
+    torch.testing.assert_close(each, runs.story_losses(teller, runs.unseen(2)))
