@@ -689,8 +689,8 @@ gain, half = max(mean_interval(ends["few", 1] - ends["few", T]) for T in (2, 4))
 claims.measure(
     "F33", {"gain": gain, "half": half},
     shown=f"the better of the two {gain:+.2f} ± {half:.2f} nats against T = 1",
-    reason="This student is far from done after 200 steps, and Hinton's loss also holds the true labels. "
-    f"Read at temperature 1 it would be {(at_one['few', 1] - at_one['few', 2]).mean():+.2f}.",
+    reason="This student is far from done after 200 steps, and Hinton's loss also holds the true labels"
+    f". Read at temperature 1 it would be {(at_one['few', 1] - at_one['few', 2]).mean():+.2f}.",
 )
 assert pupil_loss < ends["few", 0].min() and min(gains["few"]) > np.mean(gains["fresh"])
 assert all(ends["few", T].min() > ends["few", 1].max() for T in (2, 4))
@@ -791,14 +791,15 @@ claims.measure(
     "F34", dict(zip(("mean", "half"), four, strict=True)),
     shown=f"{four[0]:+.2f} ± {four[1]:.2f} over three seeds; on 2 bits "
     f"{(tops['2 bits', '2 bits'] - best).mean():+.2f}",
-    reason="48 questions a seed, three seeds, 60 steps: the mean is not lower, but the interval is so wide "
-    "that a loss of 0.03 is not ruled out. Floats have the better of two rates.",
+    reason="48 questions a seed, three seeds, 60 steps: the mean is not lower, but the interval is so "
+    "wide that a loss of 0.03 is not ruled out. Floats have the better of two rates.",
 )
 for moved in ("float", "float, then merged and rounded"):
     assert tops["2 bits", "2 bits"].min() > tops["2 bits", moved].max() + 0.05
 assert min(tops[b, b].mean() for b in ("4 bits", "2 bits")) >= best.mean() and four[1] > 0.03
 on_stories = {
-    b: [row["stories"] for row in asked if row["base"] == row["learnt on"] == b] for b in compression.BASES
+    b: [row["stories"] for row in asked if row["base"] == row["learnt on"] == b]
+    for b in compression.BASES
 }
 assert min(on_stories["2 bits"]) > max(on_stories["float"] + on_stories["4 bits"]) + 0.3
 show(fig, "Right answers: " + "; ".join(f"{', '.join(arm)} {tops[arm].mean():.2f}" for arm in ARMS))
