@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from course_utils import assets
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.machine.devices import device_of
-from course_utils.pretrained import trained
-from course_utils.stories.corpus import ID, stories
-from course_utils.stories.grammar import VOCAB, Teller
+from course_utils.pretrained import storyteller
+from course_utils.stories.corpus import stories
+from course_utils.stories.grammar import VOCAB
 from course_utils.training import Batch, History, language_loss, token_batches, train
 
-RECORD = assets.path("compression/compression.json")
 STUDENT = assets.path("compression/student.safetensors")
 Teacher = Callable[[Tensor], Tensor]
 
@@ -50,9 +49,13 @@ def distillation_loss(
     return temperature**2 * F.kl_div(log_p, q, reduction="sum") / math.prod(q.shape[:-1])
 
 
-def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module, Batch], Tensor]:
+def distilled(
+    teacher: Teacher,
+    temperature: float = 1.0,
+    loss_fn: Callable[[Tensor, Tensor, float], Tensor] = distillation_loss,
+) -> Callable[[nn.Module, Batch], Tensor]:
     """Return a loss for `training.train` which reads a batch's inputs and never its labels: the
-    teacher answers.
+    teacher answers, and loss_fn(student's logits, teacher's logits, temperature) compares.
 
     The teacher stays on the CPU, wherever the student learns.
 
@@ -64,7 +67,7 @@ def distilled(teacher: Teacher, temperature: float = 1.0) -> Callable[[nn.Module
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         with torch.no_grad():
             taught = teacher(batch[0].to(device_of(teacher))).to(batch[0].device)  # (B, T, V)
-        return distillation_loss(model(batch[0]), taught, temperature)
+        return loss_fn(model(batch[0]), taught, temperature)
 
     return loss
 
@@ -92,38 +95,10 @@ def remembered(teacher: Teacher) -> Teacher:
     return answer
 
 
-def perfect_teacher(ids: Tensor) -> Tensor:
-    """The stories' own log-probabilities of every next word: a teacher without any error. Each row
-    begins a story.
-
-    Shapes: ids (B, T) -> (B, T, V), -inf for what is impossible. Raises: ValueError where a row
-    cannot be a story.
-
-    >>> from course_utils.stories import encode_words
-    >>> log_p = perfect_teacher(encode_words("Once upon a")[None])
-    >>> round(log_p.exp().sum(-1)[0, 2].item(), 4), VOCAB[log_p[0, 2].argmax()]
-    (1.0, 'time')
-    """
-    log_p = torch.full((*ids.shape, len(VOCAB)), -math.inf)
-    for row, told in zip(log_p, ids.tolist(), strict=True):
-        teller = Teller()
-        for t, token in enumerate(told):
-            teller.step(VOCAB[token])
-            chances = teller.next_tokens()
-            row[t, [ID[word] for word in chances]] = torch.tensor(list(chances.values())).log()
-    return log_p
-
-
 # --- The students of lesson 21 --------------------------------------------------------------------
 
 # seed and tokens: a text read many times, or nearly never twice
 TEXTS = {"few": (6, 20_000), "fresh": (5, 2_500_000)}
-ARMS = {
-    "labels": (None, 1.0),
-    "teacher": ("storyteller", 1.0),
-    "teacher, T = 2": ("storyteller", 2.0),
-    "perfect": ("perfect", 1.0),
-}
 T_STUDENT = 128  # tokens of a window
 
 
@@ -139,45 +114,40 @@ def student(seed: int) -> GPT:
 
 
 class School:
-    """What the students share: a text's batches, the teachers, and the windows of unseen stories
-    that test them.
+    """What the students share: a text's batches, and the storyteller as their teacher.
 
-    text: "few" (20,000 tokens, read again and again; teachers answer from memory) or "fresh".
+    text: "few" (20,000 tokens, read again and again; the teacher answers from memory) or "fresh".
+    Raises: ValueError for another text.
 
-    >>> school = School("few", n_windows=2)
-    >>> [tuple(x.shape) for x in school.test[0]], school.best < 0.9
-    ([(2, 128), (2, 128)], True)
+    >>> inputs, targets = School("few").batches(torch.Generator().manual_seed(0))
+    >>> inputs.shape
+    torch.Size([8, 128])
     """
 
-    def __init__(self, text: str = "few", n_windows: int = 32) -> None:
+    def __init__(self, text: str = "few") -> None:
         if text not in TEXTS:
             raise ValueError(f"text {text!r}: choose from {', '.join(TEXTS)}")
         seed, n_tokens = TEXTS[text]
         told = stories(seed, n_tokens)
-        unseen = trained(n_windows=n_windows)
         self.batches = token_batches(told.tokens, 8, T_STUDENT, told.starts)
-        self.teachers = {"storyteller": unseen.model, "perfect": perfect_teacher}
+        self.teacher: Teacher = storyteller()
         if text == "few":
-            self.teachers = {name: remembered(teacher) for name, teacher in self.teachers.items()}
-        self.test = [(unseen.windows[:, :T_STUDENT], unseen.windows[:, 1 : T_STUDENT + 1])]
-        log_p = perfect_teacher(self.test[0][0])  # (n, T, V)
-        self.best = F.cross_entropy(log_p.flatten(0, 1), self.test[0][1].flatten()).item()
+            self.teacher = remembered(self.teacher)
 
-    def teach(self, arm: str, steps: int, seed: int = 0, **options) -> tuple[GPT, History]:
-        """Train a new student by an arm of ARMS; equal steps and seeds see the same batches."""
-        if arm not in ARMS:
-            raise ValueError(f"arm {arm!r}: choose from {'; '.join(ARMS)}")
-        who, temperature = ARMS[arm]
-        loss = distilled(self.teachers[who], temperature) if who else language_loss
+    def teach(
+        self,
+        T: float,
+        lr: float,
+        steps: int,
+        seed: int = 0,
+        loss_fn: Callable[..., Tensor] = distillation_loss,
+        **options,
+    ) -> tuple[GPT, History]:
+        """Train a new student: at the temperature T by the teacher's probabilities, at 0 by the
+        words of the text.
+
+        Equal steps and seeds see the same batches. loss_fn: called as `distillation_loss`.
+        """
+        loss = distilled(self.teacher, T, loss_fn) if T else language_loss
         model = student(seed)
-        return model, train(model, self.batches, steps, lr=5e-3, seed=seed, loss_fn=loss, **options)
-
-
-def recorded() -> dict:
-    """What tools/record/train_small.py measured: {"best", "teacher", "rows": [{"text", "arm",
-    "steps", "seed", "loss"}, …], …}.
-
-    >>> sorted({row["text"] for row in recorded()["rows"]})
-    ['few', 'fresh']
-    """
-    return assets.read_json("compression/compression.json")
+        return model, train(model, self.batches, steps, lr=lr, seed=seed, loss_fn=loss, **options)

@@ -1,5 +1,6 @@
 """Exercises of lesson 21."""
 
+import itertools
 import math
 import random
 import statistics
@@ -63,7 +64,7 @@ def distillation_mistakes(student: Tensor, teacher: Tensor, T: float) -> dict[st
 @EXERCISES.add(
     compression.distillation_loss,
     difficulty=2,
-    minutes=10,
+    minutes=8,
     hints=[
         "Divide both logits by the temperature. What of the student do you need, probabilities or their logarithms? And of the teacher?",
         "F.kl_div takes log P first and Q second, and Q is who is right: the teacher. It treats Q = 0 correctly. reduction='sum', then "
@@ -166,7 +167,7 @@ def _mask_mistakes(w: Tensor, sparsity: float) -> dict[str, Tensor]:
 @EXERCISES.add(
     shrinking.magnitude_mask,
     difficulty=1,
-    minutes=8,
+    minutes=6,
     hints=[
         "Which weights are the smallest? Sort them by size, and count off as many as have to go.",
         "A threshold fails where weights are equal. argsort(stable=True) of the flattened sizes gives positions, the smallest first.",
@@ -335,7 +336,7 @@ def expect_absmax(
 @EXERCISES.add(
     shrinking.quantize_absmax,
     difficulty=2,
-    minutes=12,
+    minutes=10,
     gradients=False,  # rounding has no slope
     hints=[
         "First the scale: the largest size of a slice, divided by n. Then divide, round, and make whole numbers of it.",
@@ -385,4 +386,349 @@ def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
         raise Wrong(
             "quantize_absmax of weights with a row of zeros: that row must stay 0. Its scale would be 0, and "
             "0 / 0 is no number: keep the scale above 0."
+        )
+
+
+# --- quantize_groups ------------------------------------------------------------------------------
+
+
+def made_of_groups(
+    rng: random.Random, shape: tuple[int, ...], bits: int, size: int
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Weights whose whole numbers, scales and zero points are known: w = (ints - zero + up to 0.4)
+    · scale. The groups lie on both sides of 0, above it, or below it.
+    """
+    n = 2**bits - 1
+    rows = []
+    ints = []
+    scales = []
+    zeros = []
+    for g in range(math.prod(shape) // size):
+        scale = rng.uniform(0.02, 0.4)
+        side = g % 3
+        zero = (rng.randint(1, n - 1), 0, n)[side]
+        shift = rng.choice((-1, 1)) * rng.uniform(0.1, 0.4) if side == 0 else 0.0
+        low, high = ((0, n), (1, n), (0, n - 1))[side]
+        numbers = [high, low][: 2 if size > 1 else 1]
+        numbers += [rng.randint(low, high) for _ in range(size - 2)]
+        exact = [k - zero - shift for k in numbers[:2]]
+        inner = [k - zero + rng.uniform(-0.3, 0.3) for k in numbers[2:]]
+        # nothing lies beyond the two ends
+        inner = [min(max(x, -zero - shift), n - zero - shift) for x in inner]
+        if side == 1:  # the largest makes the scale, the least is above 0
+            exact = [n, 1.2][: len(exact)]
+        if side == 2:
+            exact = [-1.2, -n][: len(exact)] if size > 1 else [-n]
+        values = exact + inner
+        ints += [min(max(round(x) + zero, 0), n) for x in values]
+        rows += [x * scale for x in values]
+        scales.append(scale)
+        zeros.append(zero)
+    return torch.tensor(rows).view(shape), (
+        torch.tensor(ints, dtype=torch.int32).view(shape),
+        torch.tensor(scales)[:, None],
+        torch.tensor(zeros, dtype=torch.int32)[:, None],
+    )
+
+
+def _groups_by(
+    ends: Callable[[Tensor], tuple[Tensor, Tensor]] = lambda g: (
+        g.amin(1, keepdim=True).clamp(max=0),
+        g.amax(1, keepdim=True).clamp(min=0),
+    ),
+    steps: Callable[[int], int] = lambda bits: 2**bits - 1,
+    away: Callable[[Tensor], Tensor] = torch.round,
+    cut: Callable[[Tensor, int], Tensor] = lambda w, size: w.reshape(-1, size),
+    joined: Callable[[Tensor, Tensor], Tensor] = lambda ints, w: ints.reshape(w.shape),
+) -> Callable:
+    """`quantize_groups` with one thing done otherwise."""
+
+    def answer(w: Tensor, bits: int = 4, size: int = 32) -> tuple[Tensor, Tensor, Tensor]:
+        shrinking.quantize_groups(w, bits, size)  # refuses what must be refused
+        groups = cut(w, size)
+        least, largest = ends(groups)
+        scale = ((largest - least) / steps(bits)).clamp(min=torch.finfo(w.dtype).tiny)
+        zero = (-least / scale).round()
+        ints = (away(groups / scale) + zero).clamp(0, 2**bits - 1)
+        return joined(ints.int(), w), scale, zero.int()
+
+    return answer
+
+
+def _of(change: Callable[[Tensor, Tensor, Tensor], tuple]) -> Callable:
+    """`quantize_groups` with its right parts changed at the end."""
+    return lambda w, bits=4, size=32: change(*shrinking.quantize_groups(w, bits, size))
+
+
+@EXERCISES.add(
+    shrinking.quantize_groups,
+    difficulty=2,
+    minutes=10,
+    sizes=False,
+    gradients=False,
+    hints=[
+        "w.reshape(-1, size) has a group in each row. The range of a row, from its least weight to its largest, is cut into 2^bits - 1 steps.",
+        "The least end is at most 0 and the largest at least 0: .clamp(max=0) and .clamp(min=0). zero is -least / scale, rounded. "
+        ".clamp(min=torch.finfo(w.dtype).tiny) keeps a scale above 0.",
+        "ints = ((groups / scale).round() + zero).clamp(0, n), then .int().view(w.shape). Raise the ValueErrors first: check_weights(w, bits, None) "
+        "does all but the one for the size.",
+    ],
+    refuses=[
+        (torch.ones(2, 3), 4, 4),
+        (torch.ones(2, 3), 1, 3),
+        (torch.ones(2, 3), 17, 3),
+        (torch.ones(0), 4, 1),
+        (torch.tensor([torch.nan, 1.0]), 4, 2),
+    ],
+    mistakes={
+        "the range must hold 0.0: widen it where all weights of a group lie on one side": _groups_by(
+            ends=lambda g: (g.amin(1, keepdim=True), g.amax(1, keepdim=True))
+        ),
+        "the range has 2^bits - 1 steps between 2^bits numbers": _groups_by(
+            steps=lambda bits: 2**bits
+        ),
+        "all bits are free here, as no number is negative: 2^bits - 1 steps": _groups_by(
+            steps=lambda bits: 2 ** (bits - 1) - 1
+        ),
+        "round to the nearest: you cut the decimals off": _groups_by(away=torch.trunc),
+        "round to the nearest: you rounded down": _groups_by(away=torch.floor),
+        "each group needs a scale and a zero point of its own; you made one for all": (
+            lambda w, bits=4, size=32: _of(
+                lambda ints, scale, zero: (
+                    ints,
+                    scale.expand(w.numel() // size, 1),
+                    zero.expand(w.numel() // size, 1),
+                )
+            )(w, bits, w.numel())
+        ),
+        "a group is `size` neighbours; you took weights that lie apart": _groups_by(
+            cut=lambda w, size: w.reshape(size, -1).T,
+            joined=lambda ints, w: ints.T.reshape(w.shape),
+        ),
+        "the least weight is where the numbers begin: you took the range around 0": _groups_by(
+            ends=lambda g: (-g.abs().amax(1, keepdim=True), g.abs().amax(1, keepdim=True))
+        ),
+        "give ints the shape of w": _of(
+            lambda ints, scale, zero: (ints.view(len(scale), -1), scale, zero)
+        ),
+        "scale and zero need the shape (n, 1), a row a group": _of(
+            lambda ints, scale, zero: (ints, scale.flatten(), zero.flatten())
+        ),
+        "zero is the whole number that stands for 0.0; you gave the value of the least weight": _of(
+            lambda ints, scale, zero: (ints, scale, -zero * scale)
+        ),
+        "the sign of zero: w is (ints - zero) · scale": _of(
+            lambda ints, scale, zero: (ints, scale, -zero)
+        ),
+        "ints begin at 0: add zero to them": _of(
+            lambda ints, scale, zero: (
+                (ints.view(len(scale), -1) - zero).view(ints.shape),
+                scale,
+                zero,
+            )
+        ),
+        "return the scale by which the whole numbers are multiplied, not divided": _of(
+            lambda ints, scale, zero: (ints, 1 / scale, zero)
+        ),
+        "return (ints, scale, zero), in this order": _of(
+            lambda ints, scale, zero: (ints, zero, scale)
+        ),
+        "return whole numbers: .int()": _of(
+            lambda ints, scale, zero: (ints.float(), scale, zero.float())
+        ),
+    },
+)
+def check_quantize_groups(student: Callable, rng: random.Random) -> None:
+    for shape, bits, size in (((2, 9), 2, 6), ((4, 6), 4, 3), ((3, 4, 2), 3, 4), ((30,), 8, 10)):
+        w, want = made_of_groups(rng, shape, bits, size)
+        call = f"quantize_groups of weights {shape}, bits={bits}, size={size}"
+        expect(student(w, bits, size), want, call)
+    w, want = made_of_groups(rng, (2, 64), 4, 32)
+    expect(student(w), want, "quantize_groups(w) without more: 4 bits, groups of 32")
+    w = made_of_groups(rng, (3, 4), 4, 4)[0]
+    gone = rng.randrange(3)
+    w[gone] = 0.0
+    ints, scale, zero = student(w, 4, 4)  # it has got through all of the above
+    back = (ints - zero) * scale
+    if not back.isfinite().all() or (back[gone] != 0).any() or (scale == 0).any():
+        raise Wrong(
+            "quantize_groups of weights with a group of zeros: that group must stay 0. Its scale would be 0, "
+            "and 0 / 0 is no number: keep the scale above 0."
+        )
+
+
+# --- packed_bytes ---------------------------------------------------------------------------------
+
+
+def bytes_oracle(n: int, bits: int, groups: int, zero_point: bool = False) -> int:
+    """Bit by bit."""
+    blocks = [n * bits, 32 * groups] + ([groups * bits] if zero_point else [])
+    return sum(len(range(0, block, 8)) for block in blocks)
+
+
+def _bytes_by(change: Callable[[int, int, int, bool], float]) -> Callable:
+    def answer(n: int, bits: int, groups: int, zero_point: bool = False) -> float:
+        shrinking.packed_bytes(n, bits, groups, zero_point)  # refuses what must be refused
+        return change(n, bits, groups, zero_point)
+
+    return answer
+
+
+@EXERCISES.add(
+    shrinking.packed_bytes,
+    difficulty=1,
+    minutes=5,
+    sizes=False,
+    gradients=False,
+    hints=[
+        "Three blocks: the weights, the scales, the zero points. A byte has 8 bits, and a scale has 32.",
+        "math.ceil(bits / 8) fills a block up to whole bytes; do it for each block, not for the sum.",
+        "math.ceil(n * bits / 8) + 4 * groups + (math.ceil(groups * bits / 8) if zero_point else 0)",
+    ],
+    refuses=[(8, 0, 1), (8, 4, 0), (8, 4, 9)],
+    mistakes={
+        "the scales are missing": _bytes_by(
+            lambda n, b, g, z: math.ceil(n * b / 8) + (math.ceil(g * b / 8) if z else 0)
+        ),
+        "a scale has 32 bits, that is 4 bytes": _bytes_by(
+            lambda n, b, g, z: math.ceil(n * b / 8) + 32 * g + (math.ceil(g * b / 8) if z else 0)
+        ),
+        "the zero points are missing": _bytes_by(lambda n, b, g, z: bytes_oracle(n, b, g)),
+        "there are zero points only where zero_point says so": _bytes_by(
+            lambda n, b, g, z: bytes_oracle(n, b, g, True)
+        ),
+        "a zero point has as many bits as a weight; yours has 32": _bytes_by(
+            lambda n, b, g, z: bytes_oracle(n, b, g) + 4 * g * z
+        ),
+        "each block is filled up to whole bytes by itself; you filled up the sum": _bytes_by(
+            lambda n, b, g, z: math.ceil((n * b + 32 * g + g * b * z) / 8)
+        ),
+        "a block is filled up to whole bytes; you rounded down": _bytes_by(
+            lambda n, b, g, z: n * b // 8 + 4 * g + (g * b // 8) * z
+        ),
+        "a byte is whole: fill each block up": _bytes_by(
+            lambda n, b, g, z: n * b / 8 + 4 * g + g * b / 8 * z
+        ),
+        "these are bits; 8 of them are a byte": _bytes_by(
+            lambda n, b, g, z: n * b + 32 * g + g * b * z
+        ),
+        "several weights share a byte where they have fewer than 8 bits": _bytes_by(
+            lambda n, b, g, z: n * math.ceil(b / 8) + 4 * g + g * math.ceil(b / 8) * z
+        ),
+    },
+)
+def check_packed_bytes(student: Callable, rng: random.Random) -> None:
+    for bits in (2, 3, 4, 5, 8, 12):
+        groups = 2 * rng.randint(2, 9) + 1
+        n = groups * rng.randint(5, 40)
+        n += 1 - n % 2  # odd, so that the last byte is not full
+        for zero_point in (False, True):
+            call = f"packed_bytes({n}, bits={bits}, groups={groups}, zero_point={zero_point})"
+            expect(
+                student(n, bits, groups, zero_point),
+                bytes_oracle(n, bits, groups, zero_point),
+                call,
+            )
+    expect(student(9, 4, 1), bytes_oracle(9, 4, 1), "packed_bytes(9, 4, 1), without a zero point")
+
+
+# --- allocate_bits --------------------------------------------------------------------------------
+
+LEVELS = (2, 3, 4)
+ASKED = 200  # how often an answer may measure a loss
+
+
+class Toy:
+    """Eight matrices whose loss is known: the sum of what each adds, a quarter for each bit more."""
+
+    def __init__(self, rng: random.Random) -> None:
+        names = rng.sample(["a", "b", "c", "d", "e", "f", "g", "h"], 8)
+        weights = [100.0, 50.0, 20.0, 9.0, 3.0, 1.0, 0.3, 0.1]
+        rng.shuffle(weights)
+        self.weight = dict(zip(names, weights, strict=True))
+        self.sizes = {
+            name: {bits: bits * n for bits in LEVELS}
+            for name, n in zip(names, rng.sample(range(20, 60), 8), strict=True)
+        }
+        self.asked = 0
+
+    def loss(self, plan: dict[str, int]) -> float:
+        return 0.8 + sum(weight * 4.0 ** -plan[name] for name, weight in self.weight.items())
+
+    def measured(self, plan: dict[str, int]) -> float:
+        """The loss as an answer gets it, which is counted."""
+        self.asked += 1
+        if self.asked > ASKED:
+            raise Wrong(
+                f"allocate_bits asked for more than {ASKED} losses. Each is slow: measure what one matrix hurts, and add up."
+            )
+        return self.loss(plan)
+
+    def bytes_of(self, plan: dict[str, int]) -> int:
+        return sum(self.sizes[name][bits] for name, bits in plan.items())
+
+    def equal(self, budget: int) -> dict[str, int]:
+        """The most bits that all can have."""
+        plans = [dict.fromkeys(self.sizes, bits) for bits in LEVELS]
+        return [plan for plan in plans if self.bytes_of(plan) <= budget][-1]
+
+    def best(self, budget: int) -> float:
+        """The least loss of all plans that fit."""
+        plans = (
+            dict(zip(self.sizes, bits, strict=True))
+            for bits in itertools.product(LEVELS, repeat=len(self.sizes))
+        )
+        return min(self.loss(plan) for plan in plans if self.bytes_of(plan) <= budget)
+
+
+@EXERCISES.add(
+    shrinking.allocate_bits,
+    difficulty=3,
+    minutes=15,
+    sizes=False,
+    gradients=False,
+    hints=[
+        "Which matrix can spare bits, and which cannot? Give one of them fewer bits, all others the most, and measure.",
+        "Begin with the most bits for all. While the plan is too large, take the step down that costs the least loss for each byte that it saves.",
+        "hurt[name, bits] = loss(plan | {name: bits}) - loss(plan), measured once for each. Then in a loop: "
+        "min(steps, key=lambda step: (hurt[step] - hurt[name, plan[name]]) / bytes saved).",
+    ],
+    refuses=[({"a": {2: 10, 4: 20}, "b": {2: 10, 4: 20}}, lambda plan: 0.0, 19)],
+)
+def check_allocate_bits(student: Callable, rng: random.Random) -> None:
+    for _ in range(3):
+        toy = Toy(rng)
+        least, more = (toy.bytes_of(dict.fromkeys(toy.sizes, bits)) for bits in (2, 3))
+        _check_plan(student, toy, (least + more) // 2)
+    toy = Toy(rng)
+    fewest = dict.fromkeys(toy.sizes, 2)
+    got = _plan_of(student, toy, toy.bytes_of(fewest))
+    expect(got, fewest, "allocate_bits with a budget into which only the fewest bits fit")
+
+
+def _plan_of(student: Callable, toy: Toy, budget: int) -> dict[str, int]:
+    """An answer's plan, which names every matrix, has bits that are there, and fits."""
+    call = f"allocate_bits of eight matrices, budget={budget}"
+    toy.asked = 0
+    got = student({name: dict(sizes) for name, sizes in toy.sizes.items()}, toy.measured, budget)
+    if toy.asked > ASKED:  # also where the answer caught what `measured` raised
+        raise Wrong(f"allocate_bits asked for more than {ASKED} losses. Each is slow.")
+    if not isinstance(got, dict) or got.keys() != toy.sizes.keys():
+        raise Wrong(f"{call}: return {{name: bits}} with all eight names, got {kind_of(got)}.")
+    if any(got[name] not in toy.sizes[name] for name in got):
+        raise Wrong(f"{call}: bits must be among {LEVELS}, as sizes[name] has them.")
+    if toy.bytes_of(got) > budget:
+        raise Wrong(f"{call}: your plan takes {toy.bytes_of(got)} bytes.")
+    return got
+
+
+def _check_plan(student: Callable, toy: Toy, budget: int) -> None:
+    got = _plan_of(student, toy, budget)
+    equal = toy.loss(toy.equal(budget))
+    best = toy.best(budget)
+    yours = toy.loss(got)
+    if yours > equal - (equal - best) / 2:
+        raise Wrong(
+            f"allocate_bits of eight matrices, budget={budget}: your plan has a loss of {yours:.2f}, the same bits for all "
+            f"{equal:.2f}, the best plan {best:.2f}. Gain at least half of that. Which matrix hurts most when it has few bits?"
         )

@@ -7,6 +7,7 @@ A smaller model that learns from a larger: `compression.distillation`.
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +51,14 @@ def magnitude_mask(w: Tensor, sparsity: float) -> Tensor:
     return mask.view(w.shape)
 
 
-def magnitude_masks(model: nn.Module, sparsity: float, scope: str = "global") -> dict[str, Tensor]:
-    """A mask for each of the model's `matrices`: the smallest weights of all go ("global"), or
-    those of each "layer".
+def magnitude_masks(
+    model: nn.Module,
+    sparsity: float,
+    scope: str = "global",
+    mask_of: Callable[[Tensor, float], Tensor] = magnitude_mask,
+) -> dict[str, Tensor]:
+    """A mask for each of the model's `matrices`, made by mask_of: the smallest weights of all go
+    ("global"), or those of each "layer".
 
     >>> two = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 3, bias=False))
     >>> _ = two[0].weight.data.fill_(0.1), two[1].weight.data.fill_(1.0)
@@ -61,14 +67,30 @@ def magnitude_masks(model: nn.Module, sparsity: float, scope: str = "global") ->
     """
     weights = matrices(model)
     if scope == "layer":
-        return {name: magnitude_mask(w, sparsity) for name, w in weights.items()}
+        return {name: mask_of(w, sparsity) for name, w in weights.items()}
     if scope != "global":
         raise ValueError(
             f'scope {scope!r}: choose "global" (all weights compete) or "layer" (each matrix for itself)'
         )
-    together = magnitude_mask(torch.cat([w.detach().flatten() for w in weights.values()]), sparsity)
+    together = mask_of(torch.cat([w.detach().flatten() for w in weights.values()]), sparsity)
     parts = together.split([w.numel() for w in weights.values()])
     return {name: part.view_as(weights[name]) for name, part in zip(weights, parts, strict=True)}
+
+
+def random_masks(
+    model: nn.Module, sparsity: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Masks that keep weights by chance: the baseline of pruning. The same share of each matrix
+    goes.
+
+    >>> dice = torch.Generator().manual_seed(0)
+    >>> [int(mask.sum()) for mask in random_masks(nn.Linear(8, 4), 0.25, dice).values()]
+    [24]
+    """
+    return {
+        name: magnitude_mask(torch.rand(w.shape, generator=generator), sparsity)
+        for name, w in matrices(model).items()
+    }
 
 
 def pruned(model: nn.Module, masks: dict[str, Tensor]) -> nn.Module:
@@ -159,101 +181,216 @@ def quantize_absmax(
     return ints.to(torch.int8 if bits <= 8 else torch.int16), scale
 
 
-def quantize_zero_point(
-    w: Tensor, bits: int = 8, dim: int | tuple[int, ...] | None = None
-) -> tuple[Tensor, ...]:
-    """Round to whole numbers from 0 to 2^bits - 1 that reach from the least w to the largest;
-    `zero` stands for 0.0.
+def quantize_groups(w: Tensor, bits: int = 4, size: int = 32) -> tuple[Tensor, Tensor, Tensor]:
+    """Round each group of `size` neighbours to whole numbers from 0 to 2^bits - 1, with a scale and
+    a zero point of its own.
 
-    w ≈ (ints - zero) · scale. It fits weights that lie to one side better than `quantize_absmax`;
-    dim as there.
-    Shapes: ints as w, int32; scale and zero: the size of w in `dim`, 1 elsewhere. Raises: as
-    `quantize_absmax`.
-    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks", section 2.1.
+    w ≈ (ints - zero) · scale. A group's range reaches from its least weight to its largest, and is
+    widened to hold 0.0, which `zero` stands for: it is a whole number, so that 0.0 stays exact. A
+    group of zeros gives zeros.
+    Shapes: ints as w, int32; scale (n, 1) and zero (n, 1), int32, for the n groups in the order of
+    w's numbers. Raises: ValueError where `size` does not divide the number of weights, for bits
+    outside 2 to 16, an empty w, nan. Source: Jacob et al. 2018, "Quantization and Training of
+    Neural Networks", section 2.1.
 
-    >>> ints, scale, zero = quantize_zero_point(torch.tensor([0.0, 1.0, 3.0]), bits=2)
-    >>> ints.tolist(), zero.item(), ((ints - zero) * scale).tolist()
-    ([0, 1, 3], 0, [0.0, 1.0, 3.0])
+    >>> w = torch.tensor([[0.0, 1.0, 3.0], [-1.0, 0.3, 2.0]])
+    >>> ints, scale, zero = quantize_groups(w, bits=2, size=3)
+    >>> ints.tolist(), zero.flatten().tolist(), scale.flatten().tolist()
+    ([[0, 1, 3], [0, 1, 3]], [0, 1], [1.0, 1.0])
     """
-    over = check_weights(w, bits, dim)
+    check_weights(w, bits, None)
+    if size < 1 or w.numel() % size:
+        raise ValueError(f"groups of {size} do not come out even for {w.numel()} weights")
     n = 2**bits - 1
-    w = w if w.dtype == torch.float64 else w.float()
-    least, largest = (end(over, keepdim=dim is not None) if over else w for end in (w.amin, w.amax))
-    # 0.0 must have a number of its own
-    least = least.clamp(max=0)
-    largest = largest.clamp(min=0)
-    scale = ((largest - least) / n).clamp(min=torch.finfo(w.dtype).tiny)
+    groups = w.reshape(-1, size)
+    groups = groups if w.dtype == torch.float64 else groups.float()
+    least = groups.amin(1, keepdim=True).clamp(max=0)  # (n, 1)
+    largest = groups.amax(1, keepdim=True).clamp(min=0)  # (n, 1)
+    # above 0 where all of a group is 0
+    scale = ((largest - least) / n).clamp(min=torch.finfo(groups.dtype).tiny)
     zero = (-least / scale).round().clamp(0, n)
-    ints = ((w / scale).round() + zero).clamp(0, n)
-    return ints.int(), scale, zero.int()
+    ints = ((groups / scale).round() + zero).clamp(0, n)
+    return ints.int().view(w.shape), scale, zero.int()
 
 
-def rounded(w: Tensor, bits: int, granularity: str = "channel", zero_point: bool = False) -> Tensor:
-    """The weights after rounding and back: a scale for the "tensor", for each output "channel", or
+def slices(w: Tensor, granularity: str) -> int:
+    """How many scales a matrix has: one for the "tensor", one for each output "channel", or one for
     each "group" of 32.
 
-    Shapes: (out, in) -> the same. Raises: ValueError for another granularity, and for groups that
-    do not come out even.
+    Raises: ValueError for another granularity, and for groups that do not come out even.
 
-    >>> rounded(torch.tensor([[1.0, -0.5], [8.0, 2.0]]), bits=2)
-    tensor([[1., 0.],
-            [8., 0.]])
+    >>> [slices(torch.ones(4, 64), granularity) for granularity in GRANULARITIES]
+    [1, 4, 8]
     """
     if granularity not in GRANULARITIES or (granularity == "group" and w.numel() % GROUP):
         raise ValueError(
             f"granularity {granularity!r} for {tuple(w.shape)}: choose {', '.join(GRANULARITIES)}; a group "
             f"needs a multiple of {GROUP} weights"
         )
-    slices = w.detach().reshape(-1, GROUP) if granularity == "group" else w.detach()
-    dim = None if granularity == "tensor" else 0
+    return {"tensor": 1, "channel": len(w), "group": w.numel() // GROUP}[granularity]
+
+
+def rounded(
+    w: Tensor,
+    bits: int,
+    granularity: str = "channel",
+    zero_point: bool = False,
+    absmax: Callable[..., tuple[Tensor, Tensor]] = quantize_absmax,
+    groups: Callable[..., tuple[Tensor, Tensor, Tensor]] = quantize_groups,
+) -> Tensor:
+    """The weights after rounding and back: a scale for the "tensor", for each output "channel", or
+    each "group" of 32.
+
+    absmax and groups: what rounds without and with a zero point. Shapes: (out, in) -> the same.
+    Raises: ValueError as `slices`.
+
+    >>> rounded(torch.tensor([[1.0, -0.5], [8.0, 2.0]]), bits=2)
+    tensor([[1., 0.],
+            [8., 0.]])
+    """
+    w = w.detach()
+    size = w.numel() // slices(w, granularity)
     if zero_point:
-        ints, scale, zero = quantize_zero_point(slices, bits, dim)
-        return ((ints - zero) * scale).view_as(w)
-    ints, scale = quantize_absmax(slices, bits, dim)
-    return (ints * scale).view_as(w)
+        ints, scale, zero = groups(w, bits, size)
+        return ((ints.view(-1, size) - zero) * scale).view(w.shape)
+    ints, scale = absmax(w.reshape(-1, size), bits, 0)
+    return (ints * scale).view(w.shape)
 
 
 def quantized(
-    model: nn.Module, bits: int, granularity: str = "channel", zero_point: bool = False
+    model: nn.Module, bits: int, granularity: str = "channel", zero_point: bool = False, **ways
 ) -> nn.Module:
     """A copy in which every matrix is `rounded`; it still computes in floats, so only the loss
-    changes, not the speed.
+    changes, not the speed. ways: `rounded`'s absmax and groups.
 
     >>> quantized(
     ...     nn.Linear(2, 2), bits=2
     ... ).weight.unique().numel() <= 2 * 3  # two outputs, -1, 0 or 1 times a scale
     True
     """
+    return by_plan(model, dict.fromkeys(matrices(model), bits), granularity, zero_point, **ways)
+
+
+def by_plan(
+    model: nn.Module,
+    plan: dict[str, int],
+    granularity: str = "channel",
+    zero_point: bool = False,
+    **ways,
+) -> nn.Module:
+    """A copy in which each matrix is `rounded` to the bits that a plan gives it, by name.
+
+    >>> small = by_plan(nn.Sequential(nn.Linear(4, 1), nn.Linear(1, 1)), {"0.weight": 2})
+    >>> small[0].weight.unique().numel() <= 3
+    True
+    """
     model = copy.deepcopy(model)
-    for w in matrices(model).values():
-        w.data = rounded(w, bits, granularity, zero_point)
+    weights = matrices(model)
+    for name, bits in plan.items():
+        weights[name].data = rounded(weights[name], bits, granularity, zero_point, **ways)
     return model
 
 
+# --- Bytes ----------------------------------------------------------------------------------------
+
+
+def packed_bytes(n: int, bits: int, groups: int, zero_point: bool = False) -> int:
+    """The bytes of n weights of so many bits, with a scale of 32 bits for each group and, if there
+    is a zero point, one for each group with as many bits as a weight.
+
+    Weights, scales and zero points are three blocks; each is filled up to whole bytes.
+    Raises: ValueError unless bits and groups are at least 1, and groups at most n.
+
+    >>> # 5 bytes of weights and 8 of scales; then 1 byte with two zero points
+    >>> packed_bytes(10, 4, 2), packed_bytes(10, 4, 2, zero_point=True)
+    (13, 14)
+    """
+    if bits < 1 or not 1 <= groups <= n:
+        raise ValueError(f"{n} weights of {bits} bits in {groups} groups: at least 1 of each")
+    zeros = math.ceil(groups * bits / 8) if zero_point else 0
+    return math.ceil(n * bits / 8) + 4 * groups + zeros
+
+
 def stored_bytes(
-    model: nn.Module, bits: int = 32, granularity: str = "channel", zero_point: bool = False
+    model: nn.Module,
+    bits: int = 32,
+    granularity: str = "channel",
+    zero_point: bool = False,
+    packed: Callable[..., int] = packed_bytes,
 ) -> int:
-    """The bytes that the parameters need: matrices at this many bits with a scale of 32 bits for
-    each slice, and its zero point at `bits` bits; all others at 32 bits.
+    """The bytes that the parameters need: matrices at this many bits, counted by `packed`; all
+    others at 32 bits. At 32 bits there are no scales.
 
     >>> # 10 scales, 10 biases; then 10 zero points of 4 bits
     >>> layer = nn.Linear(64, 10)
     >>> stored_bytes(layer), stored_bytes(layer, bits=4), stored_bytes(layer, 4, zero_point=True)
     (2600, 400, 405)
     """
-    if granularity not in GRANULARITIES:
-        raise ValueError(f"granularity {granularity!r}: choose {', '.join(GRANULARITIES)}")
     weights = matrices(model).values()
-    slices = {"tensor": lambda w: 1, "channel": len, "group": lambda w: w.numel() // GROUP}[
-        granularity
-    ]
-    small = sum(p.numel() for p in model.parameters()) - sum(w.numel() for w in weights)
-    packed = sum(math.ceil(w.numel() * bits / 8) for w in weights)
-    if bits < 32:
-        packed += sum(4 * slices(w) for w in weights)
-    if zero_point:
-        packed += sum(math.ceil(slices(w) * bits / 8) for w in weights)
-    return packed + 4 * small
+    whole = 4 * sum(p.numel() for p in model.parameters())
+    if bits == 32:
+        return whole
+    return whole - sum(
+        4 * w.numel() - packed(w.numel(), bits, slices(w, granularity), zero_point) for w in weights
+    )
+
+
+def pruned_bytes(model: nn.Module, masks: dict[str, Tensor]) -> int:
+    """The bytes of a pruned model: 32 bits for each weight that is kept, and for each matrix one
+    bit a place that says whether it is.
+
+    >>> layer = nn.Linear(64, 10)
+    >>> # 320 weights and 640 bits, 10 biases
+    >>> pruned_bytes(layer, magnitude_masks(layer, 0.5))
+    1400
+    """
+    whole = 4 * sum(p.numel() for p in model.parameters())
+    return whole + sum(
+        math.ceil(mask.numel() / 8) - 4 * int((~mask).sum()) for mask in masks.values()
+    )
+
+
+def allocate_bits(
+    sizes: dict[str, dict[int, int]], loss: Callable[[dict[str, int]], float], budget: int
+) -> dict[str, int]:
+    """Choose the bits of each matrix so that all together fit into a budget of bytes, and the loss
+    is low.
+
+    sizes[name][bits]: the bytes of a matrix at each number of bits that it may have. loss(plan)
+    measures a plan {name: bits} that names every matrix; it is slow, so ask at most 200 times. The
+    plan must be better than the same bits for all, the most that fit: on the checker's small
+    examples it gains at least half of what the best plan gains.
+    Raises: ValueError where not even the fewest bits fit.
+
+    >>> sizes = {"a": {2: 10, 4: 20}, "b": {2: 10, 4: 20}}
+    >>> allocate_bits(sizes, lambda plan: 1 / plan["a"] + 100 / plan["b"], budget=30)
+    {'a': 2, 'b': 4}
+    """
+    if sum(min(by_bits.values()) for by_bits in sizes.values()) > budget:
+        raise ValueError(f"the fewest bits take more than {budget} bytes")
+    plan = {name: max(by_bits) for name, by_bits in sizes.items()}
+    best = loss(plan)
+    # how much it hurts to give one matrix fewer bits, all others having the most
+    hurt = {
+        (name, bits): loss(plan | {name: bits}) - best if bits < plan[name] else 0.0
+        for name, by_bits in sizes.items()
+        for bits in by_bits
+    }
+
+    def price(step: tuple[str, int]) -> float:
+        """Nats for each byte that a step saves."""
+        name, bits = step
+        saved = sizes[name][plan[name]] - sizes[name][bits]
+        return (hurt[step] - hurt[name, plan[name]]) / saved
+
+    while sum(sizes[name][bits] for name, bits in plan.items()) > budget:
+        steps = [(name, bits) for name, bits in hurt if bits < plan[name]]
+        name, bits = min(steps, key=price)
+        plan[name] = bits
+    return plan
+
+
+# --- In whole numbers -----------------------------------------------------------------------------
 
 
 def int8_linear(x: Tensor, ints: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -60,15 +60,17 @@ class FineTuningRun:
         if self.rank < 0 or (self.rank and self.only):
             raise ValueError(f"{self}: a rank of 0 or more, and `only` without a rank")
 
-    def model(self, layer: type[LoRALinear] = LoRALinear) -> GPT:
-        """The model that the run starts from; `layer` is the class of LoRA's layers.
+    def model(self, layer: type[LoRALinear] = LoRALinear, base: GPT | None = None) -> GPT:
+        """The model that the run starts from; `layer` is the class of LoRA's layers, `base` what
+        they are put into (the storyteller with the chat's new words by default).
 
         >>> sum(p.numel() for p in FineTuningRun(rank=4).model().h.parameters() if p.requires_grad)
         32768
         """
+        base = base or base_with_chat()
         if self.rank:
-            return add_lora(base_with_chat(), self.rank, new_tokens=NEW, layer=layer)
-        return train_only(base_with_chat(), self.only, NEW) if self.only else base_with_chat()
+            return add_lora(base, self.rank, new_tokens=NEW, layer=layer)
+        return train_only(base, self.only, NEW) if self.only else base
 
 
 ARMS = {
@@ -104,10 +106,13 @@ def _tasks(seed: int) -> list[Task]:
 
 
 def fine_tune(
-    run: FineTuningRun, layer: type[LoRALinear] = LoRALinear, every: int = EVERY
+    run: FineTuningRun,
+    layer: type[LoRALinear] = LoRALinear,
+    every: int = EVERY,
+    base: GPT | None = None,
 ) -> tuple[GPT, list[dict]]:
     """Do a run: the model after it, in evaluation mode, and its curve, a mark each `every` steps:
-    {step, accuracy (greedy), story_loss (nats a token)}.
+    {step, accuracy (greedy), story_loss (nats a token)}. base: as in `FineTuningRun.model`.
 
     >>> model, curve = fine_tune(FineTuningRun(rank=1, steps=1), every=1)
     >>> [mark["step"] for mark in curve]
@@ -116,7 +121,7 @@ def fine_tune(
     draw = task_batches(_tasks(run.seed), BATCH)
     if run.replay:
         draw = with_replay(draw, stories(run.seed, 100_000).tokens)
-    model = run.model(layer)
+    model = run.model(layer, base)
     curve = []
 
     def mark(history: History) -> None:

@@ -872,7 +872,7 @@ claims.measure("L6", None, reason="No recording of a brain is at hand; likeness 
 # | 18 | [Instruction tuning: from autocomplete to assistant](18_instruction_tuning.ipynb) | 04, 09 |
 # | 19 | [LoRA: how little can you train?](19_lora.ipynb) | 08, 18 |
 # | 20 | [Preferences and rewards: what does a reward teach?](20_preferences.ipynb) | 07, 12, 18 |
-# | 21 | [Compression: how small can it get?](21_compression.ipynb) | 04, 07 |
+# | 21 | [Compression: how small can it get?](21_compression.ipynb) | 07, 18, 19 |
 # | 22 | [Guard rails: will it keep a secret?](22_guard_rails.ipynb) | 18 |
 # | 23 | [Audit: was this model tampered with?](23_audit.ipynb) | 04, 07, 14, 16 |
 #
@@ -902,7 +902,7 @@ LESSONS = {
     "18": ("instruction tuning", ["04", "09"]),
     "19": ("lora", ["08", "18"]),
     "20": ("preferences", ["07", "12", "18"]),
-    "21": ("compression", ["04", "07"]),
+    "21": ("compression", ["07", "18", "19"]),
     "22": ("guard rails", ["18"]),
     "23": ("audit", ["04", "07", "14", "16"]),
 }

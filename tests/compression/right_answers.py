@@ -124,3 +124,100 @@ def slice_by_slice(w, bits=8, dim=None):
         scale[where] = largest / n
         ints[where] = (w[where] / scale[where]).round().to(dtype)
     return ints, scale if dim is not None else scale.reshape(())
+
+
+def checked_groups(w, bits, size):
+    checked_weights(w, bits, None)
+    if size < 1 or w.numel() % size:
+        raise ValueError("groups do not come out even")
+
+
+@right("quantize_groups")
+def group_by_group(w, bits=4, size=32):
+    checked_groups(w, bits, size)
+    n = 2**bits - 1
+    ints = []
+    scales = []
+    zeros = []
+    for group in w.flatten().split(size):
+        low = min(group.min().item(), 0.0)
+        high = max(group.max().item(), 0.0)
+        scale = max((high - low) / n, 1e-30)
+        zero = round(-low / scale)
+        ints.append((group / scale + zero).round().clamp(0, n))
+        scales.append([scale])
+        zeros.append([zero])
+    whole = torch.cat(ints).to(torch.int32).reshape(w.shape)
+    return whole, torch.tensor(scales), torch.tensor(zeros, dtype=torch.int32)
+
+
+@right("quantize_groups")
+def with_aminmax(w, bits=4, size=32):
+    checked_groups(w, bits, size)
+    flat = torch.cat([w.reshape(-1, size), torch.zeros(w.numel() // size, 1)], dim=1)
+    low, high = torch.aminmax(flat, dim=1, keepdim=True)
+    scale = (high - low) / (2**bits - 1)
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    zero = torch.round(-low / scale).to(torch.int32)
+    ints = torch.round(flat[:, :-1] / scale).to(torch.int32) + zero
+    return ints.clamp(0, 2**bits - 1).reshape(w.shape), scale, zero
+
+
+@right("packed_bytes")
+def bytes_by_negative_division(n, bits, groups, zero_point=False):
+    if bits < 1 or groups < 1 or groups > n:
+        raise ValueError("no such matrix")
+    size = -(-n * bits // 8) + groups * 4
+    return size - (-groups * bits // 8) if zero_point else size
+
+
+@right("allocate_bits")
+def upwards_from_the_fewest(sizes, loss, budget):
+    plan = {name: min(by_bits) for name, by_bits in sizes.items()}
+    used = sum(sizes[name][bits] for name, bits in plan.items())
+    if used > budget:
+        raise ValueError("too small a budget")
+    start = loss(plan)
+    gain = {
+        (name, bits): start - loss(plan | {name: bits})
+        for name in sizes
+        for bits in sizes[name]
+        if bits > plan[name]
+    } | {(name, bits): 0.0 for name, bits in plan.items()}
+    while True:
+        steps = [
+            (
+                (gain[name, bits] - gain[name, plan[name]])
+                / (sizes[name][bits] - sizes[name][plan[name]]),
+                name,
+                bits,
+            )
+            for name, bits in gain
+            if bits > plan[name] and used + sizes[name][bits] - sizes[name][plan[name]] <= budget
+        ]
+        if not steps:
+            return plan
+        _, name, bits = max(steps)
+        used += sizes[name][bits] - sizes[name][plan[name]]
+        plan[name] = bits
+
+
+@right("allocate_bits")
+def swaps_that_help(sizes, loss, budget):
+    """Measure again at each step, and give the next bit to whom it helps most."""
+    plan = {name: min(by_bits) for name, by_bits in sizes.items()}
+
+    def cost(plan):
+        return sum(sizes[name][bits] for name, bits in plan.items())
+
+    if cost(plan) > budget:
+        raise ValueError("too small a budget")
+    while True:
+        richer = []
+        for name in plan:
+            more = [bits for bits in sorted(sizes[name]) if bits > plan[name]]
+            if more and cost(plan | {name: more[0]}) <= budget:
+                richer.append(plan | {name: more[0]})
+        if not richer:
+            return plan
+        plan = min(richer, key=loss)

@@ -2,6 +2,7 @@
 plain loops.
 """
 
+import itertools
 import math
 import warnings
 
@@ -12,11 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.compression import distillation as compression
-from course_utils.compression import shrinking
+from course_utils.compression import runs, shrinking
 from course_utils.gpt2.model import GPT, GPTConfig
-from course_utils.pretrained import storyteller
-from course_utils.stories.corpus import next_token_distribution, stories
-from course_utils.training import token_batches, train
+from course_utils.pretrained import UNSEEN, storyteller
+from course_utils.stories.corpus import stories
+from course_utils.training import evaluate, token_batches, train
 
 DICE = torch.Generator().manual_seed(0)
 
@@ -85,17 +86,21 @@ def test_absmax_per_channel_equals_torchs_observer_and_quantizer(dim):
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_the_zero_point_way_equals_torchs_affine_observer(bits):
+def test_groups_with_a_zero_point_equal_torchs_affine_observer(bits):
     w = normal(6, 8) + 0.5
-    watch = ao().MinMaxObserver(
-        dtype=torch.quint8, qscheme=torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1
-    )
-    scale, zero = observed(watch, w)
-    ints, ours, our_zero = shrinking.quantize_zero_point(w, bits)
-    torch.testing.assert_close(ours, scale.squeeze().float())
-    assert our_zero.item() == zero.item()
-    want = torch.fake_quantize_per_tensor_affine(w, ours.item(), zero.item(), 0, 2**bits - 1)
-    torch.testing.assert_close((ints - our_zero) * ours, want)
+    ints, ours, our_zero = shrinking.quantize_groups(w, bits, 16)
+    assert ints.shape == w.shape and ours.shape == our_zero.shape == (3, 1)
+    for k, group in enumerate(w.view(3, 16)):
+        watch = ao().MinMaxObserver(
+            dtype=torch.quint8, qscheme=torch.per_tensor_affine, quant_min=0, quant_max=2**bits - 1
+        )
+        scale, zero = observed(watch, group)
+        torch.testing.assert_close(ours[k], scale.float())
+        assert our_zero[k].item() == zero.item()
+        want = torch.fake_quantize_per_tensor_affine(
+            group, ours[k].item(), zero.item(), 0, 2**bits - 1
+        )
+        torch.testing.assert_close((ints.view(3, 16)[k] - our_zero[k]) * ours[k], want)
 
 
 def test_every_slice_of_several_dimensions_is_quantized_as_it_would_be_alone():
@@ -115,7 +120,7 @@ def test_no_weight_moves_by_more_than_half_a_step_and_the_whole_range_is_used(bi
     ints, scale = shrinking.quantize_absmax(w, bits)
     assert (ints * scale - w).abs().max() <= scale / 2 * (1 + 1e-9)
     assert ints.abs().max() == n and ints.dtype == (torch.int8 if bits <= 8 else torch.int16)
-    ints, scale, zero = shrinking.quantize_zero_point(w, bits)
+    ints, scale, zero = shrinking.quantize_groups(w, bits, 256)
     # half a step, and half of the zero's rounding
     assert ((ints - zero) * scale - w).abs().max() <= scale * (1 + 1e-9)
     assert ints.min() == 0 and ints.max() == 2**bits - 1
@@ -127,8 +132,9 @@ def test_zero_is_kept_exactly_by_both_ways():
     for dim in (None, 0, 1):
         ints, scale = shrinking.quantize_absmax(w, 4, dim)
         assert (ints * scale)[w == 0].abs().max() == 0 and (ints * scale).isfinite().all()
-        ints, scale, zero = shrinking.quantize_zero_point(w.abs() + (w != 0), 4, dim)
-        assert ((ints - zero) * scale)[w == 0].abs().max() == 0 and scale.min() > 0
+    positive = w.abs() + (w != 0)
+    ints, scale, zero = shrinking.quantize_groups(positive, 4, 9)
+    assert ((ints - zero) * scale)[w == 0].abs().max() == 0 and scale.min() > 0
 
 
 def test_weights_too_small_for_a_scale_and_half_precision_survive():
@@ -141,7 +147,6 @@ def test_weights_too_small_for_a_scale_and_half_precision_survive():
     )
 
 
-@pytest.mark.parametrize("way", [shrinking.quantize_absmax, shrinking.quantize_zero_point])
 @pytest.mark.parametrize(
     "w, bits, dim, remedy",
     [
@@ -158,9 +163,18 @@ def test_weights_too_small_for_a_scale_and_half_precision_survive():
         (torch.tensor([1.0, math.inf]), 8, None, "infinity"),
     ],
 )
-def test_bad_weights_are_refused_with_the_remedy(way, w, bits, dim, remedy):
+def test_bad_weights_are_refused_with_the_remedy(w, bits, dim, remedy):
     with pytest.raises(ValueError, match=remedy):
-        way(w, bits, dim)
+        shrinking.quantize_absmax(w, bits, dim)
+    if dim is None:
+        with pytest.raises(ValueError, match=remedy):
+            shrinking.quantize_groups(w, bits, max(w.numel(), 1))
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_groups_must_come_out_even(size):
+    with pytest.raises(ValueError, match="come out even"):
+        shrinking.quantize_groups(torch.ones(3, 4), 4, size)
 
 
 def test_whole_numbers_are_refused():
@@ -245,9 +259,58 @@ def test_stored_bytes_count_by_hand():
     assert shrinking.stored_bytes(model) == 4 * (weights + rest)
     assert shrinking.stored_bytes(model, 4, "channel") == weights // 2 + 4 * (rows + rest)
     assert shrinking.stored_bytes(model, 8, "tensor") == weights + 4 * (6 + rest)
-    assert shrinking.stored_bytes(model, 8, "group") == weights + 4 * (
-        sum(w.numel() // 32 for w in shrinking.matrices(model).values()) + rest
-    )
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_packed_bytes_are_numpys(bits):
+    for n, groups in ((1, 1), (33, 3), (64, 2)):
+        packed = np.packbits(np.ones(n * bits, dtype=bool)).size + np.float32([0] * groups).nbytes
+        zeros = np.packbits(np.ones(groups * bits, dtype=bool)).size
+        assert shrinking.packed_bytes(n, bits, groups) == packed
+        assert shrinking.packed_bytes(n, bits, groups, True) == packed + zeros
+
+
+def test_pruned_bytes_count_what_is_kept_and_a_bit_a_place():
+    model = tiny()
+    masks = shrinking.magnitude_masks(model, 0.5)
+    weights = sum(mask.numel() for mask in masks.values())
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    rest = sum(p.numel() for p in model.parameters()) - weights
+    assert shrinking.pruned_bytes(model, masks) == weights // 8 + 4 * (kept + rest)
+
+
+def test_a_plan_gives_each_matrix_its_bits():
+    model = tiny()
+    names = list(shrinking.matrices(model))
+    small = shrinking.by_plan(model, {names[0]: 2, names[1]: 8}, "channel", True)
+    for k, name in enumerate(names):
+        before, after = (shrinking.matrices(m)[name] for m in (model, small))
+        levels = max(row.unique().numel() for row in after)
+        assert (levels <= 4, 4 < levels, torch.equal(before, after))[min(k, 2)]
+
+
+def test_allocated_bits_fit_and_are_near_the_best_where_losses_add_up():
+    sizes = {
+        name: {2: 20 * n, 3: 30 * n, 4: 40 * n}
+        for name, n in zip("abcd", (3, 1, 2, 5), strict=True)
+    }
+    weight = dict(zip("abcd", (1.0, 50.0, 0.1, 9.0), strict=True))
+
+    def loss(plan):
+        return sum(weight[name] * 4.0**-bits for name, bits in plan.items())
+
+    for budget in (220, 260, 300, 360, 440):
+        plan = shrinking.allocate_bits(sizes, loss, budget)
+        assert sum(sizes[name][bits] for name, bits in plan.items()) <= budget
+        plans = [
+            dict(zip("abcd", bits, strict=True)) for bits in itertools.product((2, 3, 4), repeat=4)
+        ]
+        fits = [p for p in plans if sum(sizes[n][b] for n, b in p.items()) <= budget]
+        equal = min(loss(p) for p in fits if len(set(p.values())) == 1)
+        best = min(map(loss, fits))
+        assert loss(plan) <= equal - 0.6 * (equal - best)
+    with pytest.raises(ValueError, match="fewest bits"):
+        shrinking.allocate_bits(sizes, loss, 219)
 
 
 # --- Pruning --------------------------------------------------------------------------------------
@@ -342,18 +405,6 @@ def test_the_teacher_gets_no_gradient_and_bad_arguments_are_refused():
             compression.distillation_loss(*arguments)
 
 
-def test_the_perfect_teacher_knows_every_next_word_across_the_end_of_a_story():
-    told = stories(11, 300)
-    ids = told.tokens[:120][None]
-    log_p = compression.perfect_teacher(ids)
-    for t in (0, 5, 60, 119):
-        torch.testing.assert_close(
-            log_p[0, t].exp(), next_token_distribution(ids[0, : t + 1]), rtol=1e-5, atol=1e-6
-        )
-    nats = -log_p[0, :-1].gather(-1, ids[0, 1:, None])[:, 0]
-    torch.testing.assert_close(nats, told.surprisal[1:120], rtol=1e-4, atol=1e-5)
-
-
 def test_a_remembered_teacher_answers_as_the_teacher_and_is_asked_once():
     asked = []
     rows = torch.randint(9, (5, 4), generator=DICE)
@@ -368,25 +419,99 @@ def test_a_remembered_teacher_answers_as_the_teacher_and_is_asked_once():
     assert len(asked) == len(set(asked)) == len({tuple(row) for row in rows.tolist()})
 
 
-def test_a_student_of_the_perfect_teacher_reads_no_labels():
-    school = compression.School("few", n_windows=2)
+def test_a_student_of_a_teacher_reads_no_labels():
+    school = compression.School("few")
     inputs, targets = school.batches(torch.Generator().manual_seed(0))
-    loss = compression.distilled(school.teachers["perfect"])
+    loss = compression.distilled(school.teacher)
     model = compression.student(0)
     assert loss(model, (inputs, targets)) == loss(model, (inputs, torch.zeros_like(targets)))
 
 
-def test_the_recorded_runs_are_all_there_and_can_be_told_again():
-    record = compression.recorded()
+# --- What is measured on, and the record ----------------------------------------------------------
+
+
+def test_windows_share_nothing_and_none_to_choose_by_is_measured_on():
+    windows = torch.cat([runs.unseen(), runs.choosing()])
     assert (
-        record["command"].endswith("tools/record/train_small.py")
-        and record["best"] < record["teacher"]
+        len(windows) == runs.N_UNSEEN + runs.N_CHOOSING == len({tuple(w) for w in windows.tolist()})
     )
-    seen = {(r["text"], r["arm"], r["steps"], r["seed"]) for r in record["rows"]}
-    assert len(seen) == len(record["rows"])
-    assert {("few", arm, 200, seed) for arm in compression.ARMS for seed in (0, 1, 2)} <= seen
-    school = compression.School("few")
-    assert school.best == pytest.approx(record["best"], abs=1e-3)
+    told = stories(UNSEEN, 400 * len(windows)).tokens.tolist()
+    text = " ".join(map(str, told))
+    last = -1
+    for window in windows.tolist():
+        at = text.index(" ".join(map(str, window)), last + 1)
+        assert at > last
+        last = at + len(" ".join(map(str, window))) - 1
+
+
+def test_the_loss_of_all_windows_is_that_of_each_and_of_evaluate():
+    windows = runs.unseen(4)
+    each = runs.story_losses(storyteller(), windows)
+    whole = evaluate(storyteller(), [(windows[:, :-1], windows[:, 1:])])
+    assert each.shape == (4,) and each.mean().item() == pytest.approx(whole, abs=1e-5)
+    assert runs.best_possible() < runs.story_losses(storyteller()).mean()
+
+
+def by_arm(part, *names):
+    """{arm: rows} of a part of the record."""
+    arms = {}
+    for row in runs.recorded(part):
+        arms.setdefault(tuple(row[name] for name in names), []).append(row)
+    return arms
+
+
+@pytest.mark.parametrize(
+    ("part", "names", "arms"),
+    [
+        ("distil", ("text", "T", "steps"), 7),
+        ("heal", ("way", "sparsity"), 5),
+        ("stories", ("bits",), 1),
+    ],
+)
+def test_the_recorded_arms_have_three_seeds_at_the_rate_that_other_stories_chose(part, names, arms):
+    found = by_arm(part, *names)
+    assert len(found) == arms
+    for arm, rows in found.items():
+        tried = [row for row in rows if row["seed"] == 0]
+        compared = [row for row in rows if row["seed"]]
+        assert [row["seed"] for row in compared] == list(runs.SEEDS)
+        rates = {row["lr"] for row in compared}
+        assert rates == {min(tried, key=lambda row: row["choosing"])["lr"]}, arm
+
+
+def test_the_recorded_adapters_are_all_there():
+    assert all(len(rows) == 3 for rows in by_arm("adapter", "base", "learnt on").values())
+    assert len(by_arm("adapter", "base", "learnt on")) == 5
+    assert [row["seed"] for row in runs.recorded("rates")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("bits", runs.BASES)
+def test_an_adapters_base_keeps_its_new_rows_in_floats(bits):
+    base = runs.chat_base(bits)
+    floats = runs.chat_base("float")
+    new = slice(-runs.NEW, None)
+    assert torch.equal(base.wte.weight[new], floats.wte.weight[new])
+    assert torch.equal(base.wte.weight, floats.wte.weight) == (bits == "float")
+    assert base.lm_head.weight is base.wte.weight
+
+
+def test_an_adapter_that_was_moved_is_the_same_on_the_base_where_it_learnt():
+    tuned, _ = runs.adapted("2 bits", seed=0, steps=1)
+    again = runs.moved(tuned, runs.chat_base("2 bits"))
+    ids = torch.arange(20)[None]
+    torch.testing.assert_close(again(ids), tuned(ids))
+
+
+def test_what_heals_keeps_its_zeros_and_random_masks_are_drawn_by_the_seed():
+    for way in ("magnitude", "random"):
+        before, after = runs.heal(way, 0.5, 1e-3, steps=1, seed=1)
+        for name, w in shrinking.matrices(before).items():
+            assert (shrinking.matrices(after)[name][w == 0] == 0).all()
+            assert not torch.equal(shrinking.matrices(after)[name], w)
+    other, _ = runs.heal("random", 0.5, 1e-3, steps=1, seed=2)
+    assert not torch.equal(
+        shrinking.matrices(before)["wte.weight"], shrinking.matrices(other)["wte.weight"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -405,3 +530,20 @@ def test_what_there_is_not_is_refused_with_the_choice(call, said):
     with pytest.raises(ValueError) as caught:
         call()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
+def test_a_model_that_is_too_sure_is_read_at_a_higher_temperature(factor):
+    teller = storyteller()
+
+    class Sure(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.teller = teller
+
+        def forward(self, ids):
+            return factor * self.teller(ids)
+
+    assert runs.own_temperature(Sure()) == factor
+    each = runs.story_losses(Sure(), runs.unseen(2), factor)
+    torch.testing.assert_close(each, runs.story_losses(teller, runs.unseen(2)))

@@ -2,11 +2,19 @@
 every one.
 """
 
+import itertools
+import math
+
 import torch
 import torch.nn.functional as F
 from answers import WrongAnswers
 
-from course_utils.compression.shrinking import check_weights
+from course_utils.compression.shrinking import (
+    allocate_bits,
+    check_weights,
+    packed_bytes,
+    quantize_groups,
+)
 
 wrong = WrongAnswers()
 
@@ -552,3 +560,293 @@ def distill_teaches_the_teacher(s, t, temperature=1.0):
         * F.kl_div(log_p, (t / temperature).softmax(-1), reduction="sum")
         / s[..., 0].numel()
     )
+
+
+# --- quantize_groups ------------------------------------------------------------------------------
+
+
+def grouped(w, bits, size, low=None, high=None, steps=None, away=torch.round):
+    check_weights(w, bits, None)
+    if size < 1 or w.numel() % size:
+        raise ValueError("uneven")
+    g = w.reshape(-1, size)
+    least = g.amin(1, keepdim=True).clamp(max=0) if low is None else low(g)
+    largest = g.amax(1, keepdim=True).clamp(min=0) if high is None else high(g)
+    scale = ((largest - least) / (steps or 2**bits - 1)).clamp(min=torch.finfo(w.dtype).tiny)
+    zero = (-least / scale).round()
+    ints = (away(g / scale) + zero).clamp(0, 2**bits - 1)
+    return ints.int().view(w.shape), scale, zero.int()
+
+
+@wrong("quantize_groups", says="the range must hold 0.0")
+def groups_not_widened(w, bits=4, size=32):
+    """0.0 has no number where all weights are positive."""
+    return grouped(
+        w, bits, size, lambda g: g.amin(1, keepdim=True), lambda g: g.amax(1, keepdim=True)
+    )
+
+
+@wrong("quantize_groups", says="the range has 2^bits - 1 steps between 2^bits numbers")
+def groups_one_step_more(w, bits=4, size=32):
+    return grouped(w, bits, size, steps=2**bits)
+
+
+@wrong("quantize_groups", says="all bits are free here, as no number is negative")
+def groups_a_bit_for_the_sign(w, bits=4, size=32):
+    return grouped(w, bits, size, steps=2 ** (bits - 1) - 1)
+
+
+@wrong("quantize_groups", says="round to the nearest: you cut the decimals off")
+def groups_trunc(w, bits=4, size=32):
+    return grouped(w, bits, size, away=torch.trunc)
+
+
+@wrong("quantize_groups", says="round to the nearest: you rounded down")
+def groups_floor(w, bits=4, size=32):
+    return grouped(w, bits, size, away=torch.floor)
+
+
+@wrong("quantize_groups", says="you made one for all")
+def groups_one_for_all(w, bits=4, size=32):
+    grouped(w, bits, size)
+    ints, scale, zero = grouped(w, bits, w.numel())
+    return ints, scale.expand(w.numel() // size, 1), zero.expand(w.numel() // size, 1)
+
+
+@wrong("quantize_groups", says="a group is `size` neighbours; you took weights that lie apart")
+def groups_apart(w, bits=4, size=32):
+    """Every n-th weight is a group."""
+    grouped(w, bits, size)
+    ints, scale, zero = grouped(w.reshape(size, -1).T.contiguous(), bits, size)
+    return ints.T.reshape(w.shape), scale, zero
+
+
+@wrong("quantize_groups", says="you took the range around 0")
+def groups_absmax(w, bits=4, size=32):
+    """As absmax does: as far below 0 as above."""
+    return grouped(
+        w,
+        bits,
+        size,
+        lambda g: -g.abs().amax(1, keepdim=True),
+        lambda g: g.abs().amax(1, keepdim=True),
+    )
+
+
+@wrong("quantize_groups", says="give ints the shape of w")
+def groups_in_rows(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints.view(-1, size), scale, zero
+
+
+@wrong("quantize_groups", says="scale and zero need the shape (n, 1), a row a group")
+def groups_flat(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints, scale.flatten(), zero.flatten()
+
+
+@wrong("quantize_groups", says="you gave the value of the least weight")
+def groups_zero_as_a_weight(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints, scale, -zero * scale
+
+
+@wrong("quantize_groups", says="the sign of zero: w is (ints - zero) · scale")
+def groups_sign(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints, scale, -zero
+
+
+@wrong("quantize_groups", says="ints begin at 0: add zero to them")
+def groups_around_zero(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return (ints.view(-1, size) - zero).view(w.shape), scale, zero
+
+
+@wrong("quantize_groups", says="return the scale by which the whole numbers are multiplied")
+def groups_inverse(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints, 1 / scale, zero
+
+
+@wrong("quantize_groups", says="return (ints, scale, zero), in this order")
+def groups_order(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints, zero, scale
+
+
+@wrong("quantize_groups", says="return whole numbers: .int()")
+def groups_floats(w, bits=4, size=32):
+    ints, scale, zero = grouped(w, bits, size)
+    return ints.float(), scale, zero.float()
+
+
+@wrong("quantize_groups", says="that group must stay 0")
+def groups_zero_division(w, bits=4, size=32):
+    check_weights(w, bits, None)
+    if w.numel() % size:
+        raise ValueError("uneven")
+    g = w.reshape(-1, size)
+    least = g.amin(1, keepdim=True).clamp(max=0)
+    scale = (g.amax(1, keepdim=True).clamp(min=0) - least) / (2**bits - 1)
+    zero = (-least / scale).round()
+    return ((g / scale).round() + zero).clamp(0, 2**bits - 1).int().view(w.shape), scale, zero.int()
+
+
+@wrong("quantize_groups", says="must raise ValueError")
+def groups_uneven_allowed(w, bits=4, size=32):
+    """Takes one group where `size` does not fit."""
+    check_weights(w, bits, None)
+    return quantize_groups(w, bits, size if w.numel() % size == 0 else w.numel())
+
+
+# --- packed_bytes ---------------------------------------------------------------------------------
+
+
+def refused(n, bits, groups):
+    packed_bytes(n, bits, groups)
+
+
+@wrong("packed_bytes", says="the scales are missing")
+def bytes_no_scales(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    return math.ceil(n * bits / 8) + (math.ceil(groups * bits / 8) if zero_point else 0)
+
+
+@wrong("packed_bytes", says="a scale has 32 bits, that is 4 bytes")
+def bytes_scales_in_bits(n, bits, groups, zero_point=False):
+    return packed_bytes(n, bits, groups, zero_point) + 28 * groups
+
+
+@wrong("packed_bytes", says="the zero points are missing")
+def bytes_no_zeros(n, bits, groups, zero_point=False):
+    return packed_bytes(n, bits, groups)
+
+
+@wrong("packed_bytes", says="there are zero points only where zero_point says so")
+def bytes_always_zeros(n, bits, groups, zero_point=False):
+    return packed_bytes(n, bits, groups, True)
+
+
+@wrong("packed_bytes", says="a zero point has as many bits as a weight; yours has 32")
+def bytes_wide_zeros(n, bits, groups, zero_point=False):
+    return packed_bytes(n, bits, groups) + (4 * groups if zero_point else 0)
+
+
+@wrong(
+    "packed_bytes", says="each block is filled up to whole bytes by itself; you filled up the sum"
+)
+def bytes_of_the_sum(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    return math.ceil((n * bits + 32 * groups + (groups * bits if zero_point else 0)) / 8)
+
+
+@wrong("packed_bytes", says="a block is filled up to whole bytes; you rounded down")
+def bytes_down(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    return n * bits // 8 + 4 * groups + (groups * bits // 8 if zero_point else 0)
+
+
+@wrong("packed_bytes", says="a byte is whole: fill each block up")
+def bytes_broken(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    return n * bits / 8 + 4 * groups + (groups * bits / 8 if zero_point else 0)
+
+
+@wrong("packed_bytes", says="these are bits; 8 of them are a byte")
+def bytes_in_bits(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    return n * bits + 32 * groups + (groups * bits if zero_point else 0)
+
+
+@wrong("packed_bytes", says="several weights share a byte")
+def bytes_one_each(n, bits, groups, zero_point=False):
+    refused(n, bits, groups)
+    one = math.ceil(bits / 8)
+    return n * one + 4 * groups + (groups * one if zero_point else 0)
+
+
+@wrong("packed_bytes", says="must raise ValueError")
+def bytes_no_errors(n, bits, groups, zero_point=False):
+    return (
+        math.ceil(n * bits / 8) + 4 * groups + (math.ceil(groups * bits / 8) if zero_point else 0)
+    )
+
+
+# --- allocate_bits --------------------------------------------------------------------------------
+
+
+def too_small(sizes, budget):
+    if sum(min(by_bits.values()) for by_bits in sizes.values()) > budget:
+        raise ValueError("too small")
+
+
+def fits(sizes, plan, budget):
+    return sum(sizes[name][bits] for name, bits in plan.items()) <= budget
+
+
+@wrong("allocate_bits", says="Gain at least half of that")
+def bits_equal(sizes, loss, budget):
+    """The same for all."""
+    too_small(sizes, budget)
+    levels = sorted(next(iter(sizes.values())))
+    plans = [dict.fromkeys(sizes, bits) for bits in levels]
+    return [plan for plan in plans if fits(sizes, plan, budget)][-1]
+
+
+@wrong("allocate_bits", says="Gain at least half of that")
+def bits_to_the_largest(sizes, loss, budget):
+    """More bits to whatever takes the most bytes, whether it hurts or not."""
+    too_small(sizes, budget)
+    plan = {name: min(by_bits) for name, by_bits in sizes.items()}
+    for name in sorted(sizes, key=lambda name: -sizes[name][2]):
+        if fits(sizes, plan | {name: 4}, budget):
+            plan[name] = 4
+    return plan
+
+
+@wrong("allocate_bits", says="Gain at least half of that")
+def bits_to_the_least_hurt(sizes, loss, budget):
+    """The wrong end of the order."""
+    too_small(sizes, budget)
+    least = {name: min(by_bits) for name, by_bits in sizes.items()}
+    plan = dict(least)
+    for name in sorted(sizes, key=lambda name: -loss(least | {name: 4})):
+        if fits(sizes, plan | {name: 4}, budget):
+            plan[name] = 4
+    return plan
+
+
+@wrong("allocate_bits", says="your plan takes")
+def bits_too_many(sizes, loss, budget):
+    """The step that no longer fits stays in."""
+    plan = allocate_bits(sizes, loss, budget)
+    name = next(name for name in plan if plan[name] < 4)
+    return plan | {name: 4}
+
+
+@wrong("allocate_bits", says="asked for more than 200 losses")
+def bits_by_trying_all(sizes, loss, budget):
+    too_small(sizes, budget)
+    plans = (dict(zip(sizes, b, strict=True)) for b in itertools.product(*sizes.values()))
+    return min((plan for plan in plans if fits(sizes, plan, budget)), key=loss)
+
+
+@wrong("allocate_bits", says="with all eight names")
+def bits_of_some(sizes, loss, budget):
+    """Only those that have more than the fewest."""
+    plan = allocate_bits(sizes, loss, budget)
+    return {name: bits for name, bits in plan.items() if bits > min(sizes[name])}
+
+
+@wrong("allocate_bits", says="bits must be among")
+def bits_between(sizes, loss, budget):
+    """Bits that nobody offers."""
+    too_small(sizes, budget)
+    return dict.fromkeys(sizes, 2.5)
+
+
+@wrong("allocate_bits", says="must raise ValueError")
+def bits_no_error(sizes, loss, budget):
+    budget = max(budget, sum(min(by_bits.values()) for by_bits in sizes.values()))
+    return allocate_bits(sizes, loss, budget)

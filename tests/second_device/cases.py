@@ -29,6 +29,7 @@ from course_utils.circuits import hooks
 from course_utils.circuits import reading as circuits
 from course_utils.circuits import search as circuit_search
 from course_utils.compression import distillation
+from course_utils.compression import runs as compression_runs
 from course_utils.compression import shrinking as compression
 from course_utils.gpt2 import building, static, timing
 from course_utils.gpt2 import model as gpt2
@@ -1174,9 +1175,10 @@ def compressing(d):
         for zero in (False, True)
     ]
     return (
-        smaller(ids(d)), compression.magnitude_masks(model, 0.5, "layer"), ints, scale, compression.quantize_zero_point(w, 4, 0), rounded, compression.quantized(model, 8)(ids(d)),
+        smaller(ids(d)), compression.magnitude_masks(model, 0.5, "layer"), ints, scale, compression.quantize_groups(w, 4, 16), rounded, compression.quantized(model, 8)(ids(d)),
         compression.int8_linear(x, ints, scale, noise(6).to(d)), compression.stored_bytes(model, 8), compression.magnitude_mask(w, 0.3), compression.check_weights(w, 8, 0),
-        len(compression.matrices(model)),
+        len(compression.matrices(model)), compression.slices(w, "group"), compression.random_masks(model, 0.5, dice()), compression.pruned_bytes(model, masks),
+        compression.by_plan(model, {"wte.weight": 2}, zero_point=True)(ids(d)),
     )  # fmt: skip
 
 
@@ -1205,15 +1207,29 @@ def distilling(d):
         loss_fn=distillation.distilled(tiny("cpu")),
         progress=False,
     )  # another device
-    told = corpus.encode_words("Once upon a")[None].to(d)
     return (
         history.losses,
         held.losses,
         at_home.losses,
         distillation.distillation_loss(pupil(ids(d)), teacher(ids(d))),
-        distillation.perfect_teacher(told),
         distillation.student(0).to(d)(ids(d)),
+        distillation.School("few").teach(1, 1e-3, 1, progress=False)[1].losses,
     )
+
+
+def small_runs(d):
+    teller = pretrained.storyteller().to(d)
+    windows = compression_runs.unseen(2).to(d)
+    base = compression_runs.chat_base("4 bits", fine_tuning.base_with_chat().to(d))
+    tuned = adapters.add_lora(base, compression_runs.RANK, new_tokens=lora.NEW)
+    return (
+        compression_runs.story_losses(teller, windows),
+        compression_runs.story_losses(teller, compression_runs.choosing()[:2], 2.0),
+        compression_runs.own_temperature(teller),
+        compression_runs.moved(tuned, base)(ids(d)),
+        [compression_runs.story_losses(model, windows.cpu()) for model in compression_runs.heal("random", 0.5, 1e-3, steps=1)],
+        compression_runs.story_losses(compression_runs.story_adapter(4, 1e-3, 0, steps=1), windows.cpu()),
+    )  # fmt: skip
 
 
 def letters_of_words(d):

@@ -91,6 +91,9 @@ NEEDED = {
         "dead unit", "feature absorption", "feature splitting",
         "shrinkage", "side effect", "sparse autoencoder",
     },
+    "21_compression": {
+        "absmax quantization", "distillation", "heal", "outlier", "pruning", "quantized", "zero point",
+    },
 }  # fmt: skip
 
 
