@@ -6,7 +6,6 @@ from pathlib import Path
 
 import common
 from common import NOTEBOOKS, Problem, pair_of, sources
-from lint import AWAITING, SECOND
 
 MIME = "application/vnd.course.claims+json"
 HEAD = """# Claims
@@ -32,13 +31,12 @@ def table(folder: Path = NOTEBOOKS) -> str:
     told = {}
     for source in sources(folder=folder):
         rows = rows_of(pair_of(source))
-        if not rows and source.stem not in AWAITING:
+        if not rows:
             raise Problem(
                 f"{source.stem} has no claims table; end it with claims.show(), and `make build` it."
             )
         for row in rows:
-            # two lessons of the first edition share a claim until their own issues
-            if row["claim"] in told and SECOND & {source.stem, told[row["claim"]]}:
+            if row["claim"] in told:
                 raise Problem(
                     f"{row['claim']!r} is claimed in {told[row['claim']]} and in {source.stem}; it has one place."
                 )
@@ -48,8 +46,7 @@ def table(folder: Path = NOTEBOOKS) -> str:
                     f"claim {row['id']} stands in {seen[row['id']]} and in {source.stem}; give each claim one id."
                 )
             seen[row["id"]] = source.stem
-        if rows:
-            parts.append((source.stem, rows))
+        parts.append((source.stem, rows))
     verdicts = [row["verdict"] for _, rows in parts for row in rows]
     counts = ", ".join(
         f"{verdict} {verdicts.count(verdict)}" for verdict in dict.fromkeys(verdicts)

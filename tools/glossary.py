@@ -3,9 +3,8 @@
     python tools/glossary.py            write it
     python tools/glossary.py --check    say whether it is what the lessons say
 
-A term is what stands in bold, in small letters, in the text of a lesson that follows the rules of the
-second edition (lint.SECOND), and in lesson 00: once in the whole course, in a sentence that can be
-understood alone. Bold words that begin with a capital or end with a stop are headings.
+A term is what stands in bold, in small letters, in the text of a lesson: once in the whole course, in
+a sentence that can be understood alone. Bold words that begin with a capital or end with a stop are headings.
 """
 
 import argparse
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import common
 from common import NOTEBOOKS, Problem, sources
-from lint import SECOND
 from pairs import from_source
 
 FILE = NOTEBOOKS / "GLOSSARY.md"
@@ -24,7 +22,7 @@ BOLD = re.compile(r"\*\*([^*]+)\*\*")
 HEAD = """# Glossary
 
 Each term of the course, in the words of the lesson that explains it. Written by `tools/glossary.py` from the terms that stand
-in bold there; lessons that are still as in the first edition follow as they are rewritten.
+in bold there.
 
 | term | what it is | lesson |
 |---|---|---|
@@ -50,8 +48,6 @@ def terms(folder: Path = NOTEBOOKS) -> list[Term]:
     """
     found: dict[str, Term] = {}
     for source in sources(folder=folder):
-        if source.stem not in SECOND:
-            continue
         for cell in from_source(source).cells:
             for term in _of(cell.source, source.stem) if cell.cell_type == "markdown" else ():
                 if term.name in found:

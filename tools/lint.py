@@ -11,7 +11,7 @@ import argparse
 import ast
 import re
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import common
 from cells import (
@@ -44,15 +44,6 @@ if not find_spec("course_utils"):  # on Colab: install it, leave torch as it is
 assert find_spec("course_utils") and __import__("course_utils").__version__.startswith("2."), "Edition 2 of the course is not installed. If pip failed, it says above why: most often there is no network, or Python is older than 3.11. If another edition is in the way, run %pip uninstall -y course-utils. Then restart the kernel and begin again."
 """
 EXERCISES, VIEWS, PREDICTIONS = 4, 2, 3
-# Lessons of the second edition: rules that the others do not meet yet hold for these. A lesson joins
-# them when its own issue rewrites it.
-SECOND = {
-    "00_language_models", "01_tokenization", "02_attention", "03_transformer_block", "04_gpt2",
-    "05_scaling_laws", "06_superposition", "07_kl_bias", "08_model_budget", "09_sampling",
-    "10_inside_gpt2", "11_architectures", "12_test_time_compute", "13_sparse_autoencoders",
-    "14_circuits", "15_induction", "16_probes", "17_grokking", "18_instruction_tuning", "19_lora",
-    "20_preferences", "21_compression", "22_guard_rails", "23_audit",
-}  # fmt: skip
 LOOKS = {
     "show",
     "explore",
@@ -66,13 +57,6 @@ LOOKS = {
     "Diagram",
 }
 VISIBLE = 6, 12, 25  # lines of code that a student sees: half of the cells, nine of ten, all
-# Lessons that have, since the nine notebooks were split, too few exercises or views for a lesson,
-# no claim of their own, or cells which longer names have made longer. Each leaves this list when
-# its own issue rewrites it; one that needs it no longer fails a test.
-AWAITING: set[str] = set()
-COUNTS = re.compile(
-    r"nbval compares \d+ of |\d+ exercises |\d+ interactive views |the claims table is missing|the median code cell |\d+ of \d+ code cells have over |cell \d+: \d+ lines of code"
-)
 COMPARED = 0.8  # of the cells with outputs
 MIN_ALT = 20  # characters; below that it is a label
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -139,13 +123,11 @@ BANNED = {
 }  # fmt: skip
 
 
-def lint(nb: NotebookNode, stem: str = "") -> list[str]:
-    """Everything that is wrong with a notebook, in words; an empty list for a good one. `stem`: its
-    name, such as 09_sampling.
+def lint(nb: NotebookNode, rules: Iterable[Callable] = ()) -> list[str]:
+    """Everything that is wrong with a lesson, in words; an empty list for a good one. rules: some
+    of RULES and TEACHING, which are all kept unless you name some.
     """
-    rules = [*RULES, *RULES_OF_SECOND] if stem in SECOND else RULES
-    found = [message for rule in rules for message in rule(nb)]
-    return [message for message in found if stem not in AWAITING or not COUNTS.match(message)]
+    return [message for rule in rules or (*RULES, *TEACHING) for message in rule(nb)]
 
 
 def title(nb: NotebookNode) -> Found:
@@ -473,7 +455,7 @@ def repeated(nb: NotebookNode) -> Found:
             yield f"cell {number}, line {line}: it {what}"
 
 
-# --- Rules for the second edition -----------------------------------------------------------------
+# --- What a student sees, and what is sound --------------------------------------------------------
 
 
 def _shows_its_view(parsed: ast.Module) -> bool:
@@ -596,11 +578,9 @@ def comparisons(nb: NotebookNode) -> Found:
 COMPARES = re.compile(
     r"\b(?:more|less|fewer|most|least|never|always|grows|falls|larger|smaller|better|worse|as many)\b"
 )
-RULES_OF_SECOND: list[Callable[[NotebookNode], Found]] = [
+TEACHING: list[Callable[[NotebookNode], Found]] = [
     displays, predictions, length, soundness, comparisons,
 ]  # fmt: skip
-
-
 RULES: list[Callable[[NotebookNode], Found]] = [
     title, opening, setup, prose, sizes, randomness, alt_text, exercises, builds, views, compared, errors, unfinished, ending, headings, links, banned,
     clock, repeated,
@@ -630,11 +610,7 @@ def main() -> int:
         "notebooks", nargs="*", metavar="NB", help="e.g. 01; all of them if none is given"
     )
     pairs = [pair_of(source) for source in sources(parser.parse_args().notebooks)]
-    found = [
-        f"{pair.name}: {message}"
-        for pair in pairs
-        for message in lint(common.read(pair), pair.stem)
-    ]
+    found = [f"{pair.name}: {message}" for pair in pairs for message in lint(common.read(pair))]
     print("\n".join(found) or f"nothing to say about {', '.join(pair.stem for pair in pairs)}")
     return bool(found)
 

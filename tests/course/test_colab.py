@@ -27,7 +27,6 @@ from cells import code_cells, tags, tree
 from common import Problem
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
-from lint import AWAITING
 from nbclient import NotebookClient
 from pythons import (
     link,
@@ -231,9 +230,7 @@ def test_the_notebook_runs_alone_on_colab_and_leaves_its_packages_alone(due, col
     assert [text for text in complaints(cells) if text.startswith("UsageError:")] == []
     views = [cell for cell in cells if "explore(" in cell.source]
     shown = [cell for cell in views if shows_views(cell)]
-    assert (views or due.stem in AWAITING) and shown == views, (
-        "a view of the notebook does not show under ipywidgets 7"
-    )
+    assert views and shown == views, "a view of the notebook does not show under ipywidgets 7"
     assert sorted(path.name for path in content.iterdir()) == [due.name], (
         "the notebook leaves files behind"
     )

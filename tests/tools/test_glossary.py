@@ -2,10 +2,9 @@
 
 import glossary
 import pytest
-from common import Problem
-from lint import SECOND
+from common import Problem, sources
 
-# What each lesson of the second edition must explain.
+# What each lesson must explain.
 NEEDED = {
     "06_superposition": {
         "feature", "interference", "monosemantic", "polysemantic", "privileged basis", "sparsity",
@@ -102,7 +101,7 @@ def test_the_glossary_is_what_the_lessons_say():
 
 
 def test_every_term_that_is_needed_is_explained_in_its_lesson():
-    assert set(NEEDED) == SECOND
+    assert set(NEEDED) == {source.stem for source in sources()}
     found = {(term.stem, term.name) for term in glossary.terms()}
     assert found >= {(stem, name) for stem, names in NEEDED.items() for name in names}
 
@@ -121,13 +120,11 @@ LESSON = "02_attention"
 
 
 def test_a_term_has_its_sentence_from_paragraphs_lists_and_formulas(tmp_path):
-    first = "99_a_lesson_of_the_first_edition"
     found = lessons(
         tmp_path,
         **{
             DOOR: "## Heads\n\nFirst this. A **head**\nlooks. Then that.\n\n- the **key** k: it offers;\n- more",
             LESSON: "**Question.** What now? The **mean** of $x_1$ and $x_2$:\n\n$$x$$",
-            first: "In the first edition, **emphasis** is no term.",
         },
     )
     assert [(term.name, term.sentence, term.stem[:2]) for term in found] == [

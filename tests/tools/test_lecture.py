@@ -5,7 +5,6 @@ import re
 import common
 import layout
 import lecture
-import lint
 import minutes
 import pytest
 from common import pair_of, sources
@@ -153,9 +152,7 @@ def test_every_slide_says_its_minutes_and_they_add_up():
     ]
 
 
-@pytest.mark.parametrize(
-    "source", [s for s in sources() if s.stem in lint.SECOND], ids=lambda source: source.stem
-)
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.stem)
 def test_every_lesson_is_a_lecture(source):
     nb = common.read(pair_of(source))
     whole = [re.sub(r"\s+", " ", lecture.BADGE.sub("", cell.source)) for cell in nb.cells if cell.cell_type == "markdown"]  # fmt: skip

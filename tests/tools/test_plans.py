@@ -3,7 +3,6 @@
 import re
 
 import common
-import lint
 import plans
 import pytest
 from cells import checked
@@ -13,10 +12,9 @@ from lecture import lecture
 from course_utils.exercises import catalog
 
 
-@pytest.fixture(scope="module", params=sorted(lint.SECOND))
+@pytest.fixture(scope="module", params=sources(), ids=lambda source: source.stem)
 def lesson(request):
-    [source] = sources([request.param[:2]])
-    return common.read(pair_of(source))
+    return common.read(pair_of(request.param))
 
 
 def test_the_minutes_are_those_of_the_slides_and_no_exercise_is_left_out(lesson):
