@@ -47,6 +47,7 @@ from course_utils.classroom import (
 )
 from course_utils.exercises import check, hint, solution
 from course_utils.pretrained import storyteller
+from course_utils.sparse_autoencoders import agreement, best_cut
 from course_utils.stories import ID, VOCAB, decode_words
 
 claims = Claims("13")
@@ -442,17 +443,13 @@ claims.measure(
 )
 reveal("sparse_autoencoders.kind", sum(at8["L1"]) / sum(at8["top-k"]), ".0f")
 
+
 # %% [markdown]
 # ## Ask the teller
 #
 # **Question.** The generator knows what it tells: names, quotations, the place, who has the toy, whether the hero is a girl, the position. Is there a unit for it?
 #
 # The best of 256 units is the luckiest, too. So choose on one half of the texts, and judge on the other. `best_cut(z, true)` gives each unit's best cut with its agreement, a correlation of yes and no with the truth; `agreement(said, true)` gives that of one detector.
-
-# %%
-agreement = sparse_autoencoders.agreement
-best_cut = sparse_autoencoders.best_cut
-
 
 # %% [markdown]
 # ### Exercise 4 · the score of the best unit, honestly
