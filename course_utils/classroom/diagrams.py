@@ -7,6 +7,7 @@ the second needs a program that Colab has and Windows lacks. Matplotlib's patche
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
@@ -51,6 +52,7 @@ class Diagram:
         self.axes.axis("off")
         self.boxes: list[Box] = []
         self._texts: list[tuple[Box, object]] = []
+        self._arrows: list[tuple[Box, Box, float]] = []
         self._corners: list[tuple[float, float]] = []
 
     def box(
@@ -88,6 +90,7 @@ class Diagram:
         """An arrow from the border of one box to that of another. bend: how far it curves, as a
         share of its length; positive to the right of its way.
         """
+        self._arrows.append((start, end, bend))
         self.axes.add_patch(
             FancyArrowPatch(
                 (start.x, start.y),
@@ -126,7 +129,7 @@ class Diagram:
 
     def picture(self, alt: str) -> Picture:
         """The diagram with its alt text, which says what leads where. Raises ValueError for a label
-        that does not fit into its box.
+        that does not fit into its box, and for an arrow that passes through a box of others.
         """
         xs, ys = zip(*self._corners, strict=True)
         left = min(xs) - MARGIN
@@ -143,7 +146,28 @@ class Diagram:
                     f"the label {text.get_text()!r} needs a box of width "
                     f"{size.width / self.figure.dpi / UNIT:.1f}; it has {box.width}."
                 )
+        for start, end, bend in self._arrows:
+            for box in self.boxes:
+                if box not in (start, end) and _passes(start, end, bend, box):
+                    label = {made: text.get_text() for made, text in self._texts}
+                    raise ValueError(
+                        f"the arrow from {label[start]!r} to {label[end]!r} passes through "
+                        f"{label[box]!r}; move a box, or bend the arrow."
+                    )
         return Picture(self.figure, alt)
+
+
+def _passes(start: Box, end: Box, bend: float, box: Box) -> bool:
+    """Whether the arrow, a curve of second degree as matplotlib's arc3, has a point in the box."""
+    far = end.x - start.x, end.y - start.y
+    middle = (start.x + end.x) / 2 + bend * far[1], (start.y + end.y) / 2 - bend * far[0]
+    for t in np.linspace(0, 1, 200):
+        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
+        x = a * start.x + b * middle[0] + c * end.x
+        y = a * start.y + b * middle[1] + c * end.y
+        if abs(x - box.x) < box.width / 2 and abs(y - box.y) < box.height / 2:
+            return True
+    return False
 
 
 def _side(share: float, below: str, middle: str, above: str) -> str:

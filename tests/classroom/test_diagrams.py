@@ -49,6 +49,21 @@ def test_a_label_that_does_not_fit_is_refused_with_the_width_that_it_needs():
         d.picture(ALT)
 
 
+@pytest.mark.parametrize(
+    ("bend", "passes"), [(0.0, True), (0.1, True), (0.4, False), (-0.4, False)]
+)
+def test_an_arrow_that_passes_through_a_box_is_refused_with_their_names(bend, passes):
+    d = Diagram()
+    first, _, last = (d.box(name, 4 * i, 0) for i, name in enumerate("abc"))
+    d.arrow(first, last, bend=bend)
+    alt = "Three boxes in a row, and an arrow from the first to the last."
+    if passes:
+        with pytest.raises(ValueError, match=r"from 'a' to 'c' passes through 'b'; move a box"):
+            d.picture(alt)
+    else:
+        assert d.picture(alt).text == alt
+
+
 def test_no_text_is_smaller_than_11_points():
     d, *_ = pair(label="scores")
     d.note("note", 0, 2)
