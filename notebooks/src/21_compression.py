@@ -125,7 +125,8 @@ claims.expect(
     published="fewer errors than the same net alone",
     criterion="after equal steps, each at its best rate and read at its best temperature by other "
     "stories, the student of the teacher (T chosen likewise) has the lower loss in each of three "
-    "seeds, on few words and on fresh ones; partly on one of them",
+    "seeds, on few words and on fresh ones; partly on one of them (the temperatures, of teaching and "
+    "of reading, are chosen so since the first look)",
     holds=lambda m: min(map(min, m.values())) > 0,
     partly=lambda m: max(map(min, m.values())) > 0,
 )
