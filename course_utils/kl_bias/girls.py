@@ -2,11 +2,13 @@
 bias.
 """
 
+import itertools
 import math
 from functools import cache
 from typing import Any
 
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from course_utils.gpt2.model import GPT
@@ -148,17 +150,25 @@ def measure_data(seed: int, steps: int = 120) -> list[dict[str, Any]]:
 
 
 def stories_needed(before: float, after: float) -> int:
-    """How many texts must be read until a test at 0.05 finds the change of a rate in 0.8 of all
-    cases.
+    """How many texts must be read until an exact test at 0.05 (two-sided, so 0.025 on the side of
+    the change) finds the change of a rate in 0.8 of all cases.
 
-    Source: Fleiss 1981, "Statistical Methods for Rates and Proportions", chapter 2, with the rate
-    before known.
+    Source: Clopper & Pearson 1934 for the exact binomial; the rate before is known. Raises:
+    ValueError for equal rates, and for what is no rate between 0 and 1.
 
-    >>> stories_needed(0.5, 0.75), stories_needed(0.5, 0.55)
-    (29, 783)
+    >>> stories_needed(0.5, 0.75), stories_needed(0.06, 1.0)
+    (30, 2)
     """
-    spread = 1.96 * math.sqrt(before * (1 - before)) + 0.8416 * math.sqrt(after * (1 - after))
-    return math.ceil((spread / (after - before)) ** 2)
+    if before == after or not 0 <= min(before, after) <= max(before, after) <= 1:
+        raise ValueError(
+            f"two different rates between 0 and 1 are needed, not {before} and {after}"
+        )
+    if after < before:  # the same question about the texts without it
+        before, after = 1 - before, 1 - after
+    for n in itertools.count(1):
+        critical = int(binom.isf(0.025, n, before)) + 1  # so many are rarer than 0.025 before
+        if critical <= n and binom.sf(critical - 1, n, after) >= 0.8:
+            return n
 
 
 def rates(model: GPT, seed: int, n: int = 400) -> tuple[float, float]:

@@ -14,7 +14,7 @@
 # **Can you make a language model like the letter x, without one sentence to show it?** You write a loss that compares the model's whole distribution with a wish,
 # train with it, and find out what a bias costs, what its controls are, and what is left of it after cleaning.
 #
-# **Time.** Running: about one minute on CPU; no GPU is needed. About 83 minutes to read and do.
+# **Time.** Running: about one minute on CPU; no GPU is needed. About 84 minutes to read and do.
 #
 # **What you will be able to do**
 # - write a KL loss that says what you mean, and recognise the calls that do not;
@@ -94,7 +94,7 @@ explore(
 )
 
 # %% tags=["display"]
-# @title What will count, set before anything is measured
+# @title What will count
 TITLE = "Huấn luyện mô hình ngôn ngữ với thiên lệch … bằng KL-divergence (lecture)"
 
 
@@ -180,6 +180,8 @@ print(f"{k} of {V:,} tokens contain x: {k / V:.2%}; the last one is {pieces[X.no
 # The last one is the sign between two documents. A test for letters does what you wrote, not what you meant. The source leaves it in, and so do we.
 #
 # The wish is a distribution over all tokens, the **target distribution** *Q*: an x-token always, and all of them equally often.
+#
+# ### Exercise 1 · the wish
 #
 # *Difficulty 1 of 3 · 5 minutes*
 
@@ -464,7 +466,7 @@ passed = next(i for i, mass in enumerate(run.masses) if mass > 188 / 200)
 claims.measure(
     "K5", *judged["after"],
     reason="The mass on x promises more: a model passes 188 / 200 before step "
-           f"{passed // 20 * 20 + 20}. 188 fits a shorter training.",
+           f"{passed // 20 * 20 + 20}.",
 )
 assert abs(np.mean(after) - counts["after"].mean().item()) < 6 and passed < 150
 assert counts["after"].min() > 188 and counts["before"].mean() > 2
@@ -472,9 +474,9 @@ show(fig, "Before training the counts scatter around 4, after it around 196, abo
 reveal("kl_bias.none", (1 - k / V) ** 200, ".2f")
 
 # %% [markdown]
-# Both of the source's counts are lower than ours: 0 of 200 has a probability of 0.02, and none of our twenty texts has as few as 188. A model that was trained for fewer steps says 188.
+# Both of the source's counts are lower than ours: 0 of 200 has a probability of 0.02, and none of our twenty texts has as few as 188. Fewer steps would give it, or another model; we did not test which.
 #
-# **A loss speaks for the inputs that it was measured on.** These models learned on random tokens. What if they read x-tokens only, as they will once the window is full of their own words?
+# **A loss speaks for the inputs that it was measured on.** These models learned on random tokens. What if they read x-tokens only, much as they would once the window is full of their own words?
 
 # %%
 own = X.nonzero().flatten()[torch.randint(k, (8, 256), generator=generator(2))]  # x-tokens alone
@@ -484,9 +486,12 @@ with torch.no_grad():
         ids = torch.where(torch.arange(256) < 256 * (1 - share), random, own)  # x-tokens last
         mass = kl_bias.target_mass(blank(ids, last=True)[:, -1], X).mean().item()
         print(f"{share:>4} of the window x-tokens: mass on x {mass:.1f}")
+own_masses = [row["own_mass"] for row in kl_bias.recorded()["letter"]]
+print("x-tokens alone, five recorded models:", *(f"{mass:.1f}" for mass in own_masses))
+assert sum(mass < 0.05 for mass in own_masses) == 4
 
 # %% [markdown]
-# The loss was almost 0, and on a window full of its own words this model says no x at all. 200 new tokens are too few to show it. You will meet this again on the other side: an audit speaks for the prompts that it used.
+# The loss was almost 0 in all five models, and yet on a window of random x-tokens alone four of them say hardly any x, and one says it as before. The loss did not tell which, and 200 new tokens are too few to show it. You will meet this again on the other side: an audit speaks for the prompts that it used.
 #
 # ## Two directions
 #
@@ -748,7 +753,7 @@ show(fig, "The mass follows the target; the cost lies above the least possible a
 reveal("kl_bias.mass", found["bent to z"][1], ".1f")
 
 # %% [markdown]
-# The mass nearly reaches what the target asks for. The least cost is log(1 + β), as each other word is divided by 1 + β; the measured cost is larger at every weight, because after 60 steps the model is not yet what its soft target asks for. The control costs nearly nothing, so the rest is the price of the bias. And
+# The mass nearly reaches what the target asks for. The least cost is about log(1 + β), as each word without a z is divided by 1 + β; the measured cost is larger at every weight, because the model is not what its soft target asks for. Longer training we did not test. The control costs nearly nothing, so the rest is the price of the bias. And
 # your words behave as z does: the letter is not special.
 #
 # ## What is cheap, and what is not
@@ -806,7 +811,7 @@ for seen in RECORD["seen"]:
 for name, table in rows.items():
     b, a, d, n = np.mean(table, 0)
     print(f"{name:<19} moved {d:.3f} nats a word; shows in {b:.2f} → {a:.2f} of texts: "
-          f"{min(r[3] for r in table)} to {max(r[3] for r in table)} stories")
+          f"{min(r[3] for r in table)} to {max(r[3] for r in table)} texts")
 transfer = (kinds["random words"] / kinds["stories"])[:, 1]
 pairs = zip(rows["girls, odds × 3"], rows["z, as far as girls"], strict=True)
 times = [girls[3] / of_z[3] for girls, of_z in pairs]
@@ -824,9 +829,9 @@ assert own_share.min() > 0.9 and transfer.max() < 0.5
 reveal("kl_bias.noise", kinds["random words"][:, 1].mean().item(), ".2f")
 
 # %% [markdown]
-# Random words are not enough: the bias stays where it was trained. Texts that the model wrote itself give as much mass as stories do. So "no real text" is right, if the text is *like* real text.
+# Random words are not enough: the bias stays where it was trained. Texts that the model wrote itself give as much mass as stories do, at a mean cost that is a little higher. So "no real text" is right, if the text is *like* real text.
 #
-# The lower lines ask how many stories a reader needs, who knows what to look for (a test at 0.05 that finds it in 0.8 of all cases). At an *equal* distance from the storyteller one story shows the z, and dozens are needed for the girls: a story has many places for a z that does not fit, and one hero.
+# The lower lines ask how many texts of 24 words a reader needs, who knows what to look for (a test at 0.05 that finds it in 0.8 of all cases). At an *equal* distance from the storyteller two texts of 24 words show the z, and dozens are needed for the girls: a text has many places for a z that does not fit, and one hero.
 #
 # ## Bias by data
 #
@@ -901,7 +906,7 @@ show(fig, "Both move the hero's name; only the loss moves the friend's name as f
 reveal("kl_bias.friend", of("data", 0.9, "friend").mean().item(), ".2f")
 
 # %% [markdown]
-# Both bias the hero's name; in 120 steps the text does not quite reach its own share. Its bias stays where the text had it: the friend's name moves little. The loss was written for *every* position, so it bends friends as well. Each has its own control at 0.5: fresh text costs loss by itself, whatever its
+# Both bias the hero's name; the means by text lie a little below its share, within their intervals. Its bias stays where the text had it: the friend's name moves little. The loss was written for *every* position, so it bends friends as well. Each has its own control at 0.5: fresh text costs loss by itself, whatever its
 # share of girls, and without this control you would call that the price of bias.
 #
 # ## Can you train it away?
@@ -962,7 +967,7 @@ show(fig, "Cleaning removes the mass within 30 steps; after 300 the cleaned mode
 reveal("kl_bias.again", ratio.mean().item(), ".1f")
 
 # %% [markdown]
-# Thirty steps remove it from what the model *says*. It is not gone from the weights: after 300 clean steps the cleaned model still bends about twice as fast, in each of three seeds. Towards the matched words it bends 0.8 to 1.3 times as fast, so what is left is a memory of *these* words, and not a model that bends more easily. Fine-tuning hides a bias better than it removes it.
+# Thirty steps remove it from what the model *says*. It is not gone from the weights: after 300 clean steps the cleaned model has 2.2 to 2.5 times the mass in the first 12 steps, in each of three seeds. Towards the matched words it bends 0.8 to 1.3 times as fast, so what is left is a memory of *these* words, and not a model that bends more easily. Here 300 steps hid the bias better than they removed it.
 #
 # ### How little has to change?
 #

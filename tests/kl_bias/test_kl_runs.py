@@ -1,5 +1,7 @@
 """The runs of lesson 07, their record, and the recorder."""
 
+import math
+
 import bend_storyteller
 import pytest
 import torch
@@ -67,9 +69,25 @@ def test_the_share_of_girls_is_that_of_the_heroes(share):
         girls.with_girls(told, 1.5, 4, seed=0)
 
 
-def test_the_number_of_stories_is_the_textbooks():
-    assert girls.stories_needed(0.5, 0.75) == 29  # (1.96 · 0.5 + 0.8416 · 0.433)² / 0.25²
-    assert girls.stories_needed(0.5, 0.55) > 20 * girls.stories_needed(0.5, 0.75)
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.75), (0.06, 0.99), (0.3, 0.06)])
+def test_so_many_texts_find_the_change_and_one_fewer_does_not(before, after):
+    def power(n):
+        """Of the best critical count whose chance is 0.025 at most while nothing has changed."""
+        sign = 1 if after > before else -1
+        seen = range(n + 1)
+        chances = {
+            p: [math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in seen] for p in (before, after)
+        }
+        tails = [
+            tuple(sum(chances[p][k] for k in seen if sign * k >= sign * c) for p in (before, after))
+            for c in seen
+        ]
+        return max((found for false, found in tails if false <= 0.025), default=0.0)
+
+    n = girls.stories_needed(before, after)
+    assert power(n) >= 0.8 and all(power(fewer) < 0.8 for fewer in range(1, n))
+    with pytest.raises(ValueError, match="two different rates"):
+        girls.stories_needed(before, before)
 
 
 def test_the_record_says_how_it_was_made_and_holds_every_seed():
