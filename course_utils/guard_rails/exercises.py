@@ -138,6 +138,11 @@ def check_erase(student: Callable, rng: random.Random) -> None:
     v = normal(rng, 6)
     once = student(x, v)
     expect(student(once, v), once, "erase of what has been erased already")
+    x = normal(rng, 3, 4)
+    for v in (torch.tensor([1.0, -1.0, 0.0, 0.0]), torch.full((4,), 1e-5)):
+        u = v.double() / v.double().norm()
+        want = (x.double() - (x.double() @ u)[:, None] * u).float()
+        expect(student(x, v), want, f"erase of the direction {v.tolist()}")
 
 
 # --- output_filter --------------------------------------------------------------------------------
@@ -193,6 +198,10 @@ def check_output_filter(student: Callable, rng: random.Random) -> None:
             f"Yes: {secret.upper()}",
             f"{secret}-{secret}",
             f"it is ({secret})",
+            f"{longer[secret].title()}? No, {secret}.",
+            f"{secret}2",
+            f"_{secret}_",
+            f"{secret}—yes",
         ]
         kept = [
             "They went home.",

@@ -187,6 +187,20 @@ def erase_nothing_by_zero(x, direction):
     return x - (x @ unit)[..., None] * unit
 
 
+@wrong("erase", says="[1.0, -1.0, 0.0, 0.0]) raised ValueError")
+def erase_refuses_a_sum_of_zero(x, direction):
+    if direction.sum() == 0:
+        raise ValueError("no direction")
+    return x - (x @ direction / direction.norm() ** 2)[..., None] * direction
+
+
+@wrong("erase", says="[1e-05, 1e-05, 1e-05, 1e-05]) raised ValueError")
+def erase_refuses_a_short_one(x, direction):
+    if direction.norm() < 1e-3:
+        raise ValueError("no direction")
+    return x - (x @ direction / direction.norm() ** 2)[..., None] * direction
+
+
 # --- output_filter --------------------------------------------------------------------------------
 
 
@@ -238,6 +252,26 @@ def filter_lower(reply, secret):
 def filter_turned(reply, secret):
     """The wrong branch."""
     return reply if has(reply, secret) else REFUSAL
+
+
+@wrong("output_filter", says="No, ")
+def filter_looks_once(reply, secret):
+    if not secret.strip(" ?"):
+        raise ValueError("no word")
+    text, word = f" {reply.lower()} ", secret.lower()
+    at = text.find(word)
+    if at < 0:
+        return reply
+    around = text[at - 1] + text[at + len(word)]
+    return reply if any(letter.isalpha() for letter in around) else REFUSAL
+
+
+@wrong("output_filter", says="2")
+def filter_by_word_borders(reply, secret):
+    if not secret.strip(" ?"):
+        raise ValueError("no word")
+    found = re.search(rf"\b{secret.lower()}\b", reply.lower())
+    return REFUSAL if found else reply
 
 
 @wrong("output_filter", says="ValueError")
