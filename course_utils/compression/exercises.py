@@ -217,6 +217,14 @@ def check_magnitude_mask(student: Callable, rng: random.Random) -> None:
         )
     equal = torch.full((2, 4), rng.uniform(0.5, 2.0))
     _check_equal_weights(student, equal)
+    some = torch.tensor([3.0, 1.0, -1.0, 2.0, 1.0, 4.0])
+    call = "magnitude_mask of [3, 1, -1, 2, 1, 4], sparsity=1/3"
+    got = student(some, 1 / 3)
+    if not difference(got, torch.tensor([False, False, True, True, True, True]), 0):
+        raise Wrong(
+            f"{call} leaves out the 3 and keeps -1: only weights that are equally near to 0 go in their order."
+        )
+    expect(got, mask_oracle(some, 1 / 3), call)
 
 
 def _check_equal_weights(student: Callable, equal: Tensor) -> None:
@@ -378,7 +386,12 @@ def check_quantize_absmax(student: Callable, rng: random.Random) -> None:
     expect_absmax(
         student(w), (ints, scale), "quantize_absmax(w) without more: 8 bits, one scale for all", {}
     )
-    w = made_of(rng, (3, 4), 8, (0,))[0]
+    w, ints, scale = made_of(rng, (3, 4), 8, (0,))
+    if difference(student(1e-6 * w, 8, 0)[0], ints, 0):
+        raise Wrong(
+            "quantize_absmax of weights near 1e-7 gives other whole numbers than of a million times these "
+            "weights: your least scale is too large. torch.finfo(w.dtype).tiny is small enough."
+        )
     w[rng.randrange(3)] = 0.0
     ints, scale = student(w, 8, 0)  # it has got through all of the above
     back = ints * scale
@@ -545,7 +558,12 @@ def check_quantize_groups(student: Callable, rng: random.Random) -> None:
         expect(student(w, bits, size), want, call)
     w, want = made_of_groups(rng, (2, 64), 4, 32)
     expect(student(w), want, "quantize_groups(w) without more: 4 bits, groups of 32")
-    w = made_of_groups(rng, (3, 4), 4, 4)[0]
+    w, want = made_of_groups(rng, (3, 4), 4, 4)
+    if difference(student(1e-6 * w, 4, 4)[0], want[0], 0):
+        raise Wrong(
+            "quantize_groups of weights near 1e-7 gives other whole numbers than of a million times these "
+            "weights: your least scale is too large. torch.finfo(w.dtype).tiny is small enough."
+        )
     gone = rng.randrange(3)
     w[gone] = 0.0
     ints, scale, zero = student(w, 4, 4)  # it has got through all of the above

@@ -33,7 +33,8 @@ def matrices(model: nn.Module) -> dict[str, nn.Parameter]:
 def magnitude_mask(w: Tensor, sparsity: float) -> Tensor:
     """Return which weights to keep: all but the share `sparsity` of them that is nearest to 0.
 
-    round(sparsity · n) of n weights go; where several are equally near, the first of them go.
+    round(sparsity · n) of n weights go, by Python's round(), which rounds a half to the even
+    number; where several are equally near, the first of them go.
     Shapes: w of any shape -> the same, bool. Raises: ValueError unless 0 <= sparsity <= 1.
     Source: Han et al. 2015, "Learning both Weights and Connections", section 3.
 

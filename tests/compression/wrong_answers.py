@@ -520,11 +520,32 @@ def mask_rounded_up(w, sparsity):
     )
 
 
+@wrong("magnitude_mask", says="only weights that are equally near to 0 go in their order")
+def mask_first_on_any_tie(w, sparsity):
+    """Where any two weights are equally near, the first of all go."""
+    n = round(share(sparsity) * w.numel())
+    near = w.abs().flatten()
+    tied = near.unique().numel() < near.numel()
+    return mask_of(torch.arange(w.numel()) if tied else near.argsort(stable=True), n, w)
+
+
 @wrong("magnitude_mask", says="changed its argument in place")
 def mask_in_place_sizes(w, sparsity):
     """Takes the sizes in place: the signs of the weights are lost."""
     share(sparsity)
     return mask_of(w.abs_().flatten().argsort(stable=True), round(sparsity * w.numel()), w)
+
+
+@wrong("quantize_absmax", says="your least scale is too large")
+def absmax_large_least_scale(w, bits=8, dim=None):
+    """clamp(min=1e-3): small weights all become 0."""
+    n = 2 ** (bits - 1) - 1
+    return absmax(
+        w,
+        bits,
+        dim,
+        top=lambda w, over, keep: w.abs().amax(over, keepdim=keep).clamp(min=1e-3 * n),
+    )
 
 
 @wrong("quantize_absmax", says="changed its argument in place")
@@ -691,6 +712,20 @@ def groups_zero_division(w, bits=4, size=32):
     scale = (g.amax(1, keepdim=True).clamp(min=0) - least) / (2**bits - 1)
     zero = (-least / scale).round()
     return ((g / scale).round() + zero).clamp(0, 2**bits - 1).int().view(w.shape), scale, zero.int()
+
+
+@wrong("quantize_groups", says="your least scale is too large")
+def groups_large_least_scale(w, bits=4, size=32):
+    """clamp(min=1e-4): small weights all become 0."""
+    return grouped(
+        w,
+        bits,
+        size,
+        high=lambda g: torch.maximum(
+            g.amax(1, keepdim=True).clamp(min=0),
+            g.amin(1, keepdim=True).clamp(max=0) + 1e-4 * (2**bits - 1),
+        ),
+    )
 
 
 @wrong("quantize_groups", says="must raise ValueError")
