@@ -162,9 +162,10 @@ def _passes(start: Box, end: Box, bend: float, box: Box) -> bool:
     far = end.x - start.x, end.y - start.y
     middle = (start.x + end.x) / 2 + bend * far[1], (start.y + end.y) / 2 - bend * far[0]
     for t in np.linspace(0, 1, 200):
-        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
-        x = a * start.x + b * middle[0] + c * end.x
-        y = a * start.y + b * middle[1] + c * end.y
+        x, y = (
+            (1 - t) ** 2 * first + 2 * t * (1 - t) * bent + t**2 * last
+            for first, bent, last in zip((start.x, start.y), middle, (end.x, end.y), strict=True)
+        )
         if abs(x - box.x) < box.width / 2 and abs(y - box.y) < box.height / 2:
             return True
     return False

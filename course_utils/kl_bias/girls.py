@@ -164,7 +164,8 @@ def stories_needed(before: float, after: float) -> int:
             f"two different rates between 0 and 1 are needed, not {before} and {after}"
         )
     if after < before:  # the same question about the texts without it
-        before, after = 1 - before, 1 - after
+        before = 1 - before
+        after = 1 - after
     for n in itertools.count(1):
         critical = int(binom.isf(0.025, n, before)) + 1  # so many are rarer than 0.025 before
         if critical <= n and binom.sf(critical - 1, n, after) >= 0.8:

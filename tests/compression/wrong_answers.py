@@ -867,6 +867,23 @@ def bits_by_trying_all(sizes, loss, budget):
     return min((plan for plan in plans if fits(sizes, plan, budget)), key=loss)
 
 
+@wrong("allocate_bits", says="asked for more than 200 losses. Each is slow.")
+def bits_by_trying_until_stopped(sizes, loss, budget):
+    too_small(sizes, budget)
+    best = {name: 2 for name in sizes}
+    least = math.inf
+    for b in itertools.product(*sizes.values()):
+        plan = dict(zip(sizes, b, strict=True))
+        try:
+            found = loss(plan) if fits(sizes, plan, budget) else math.inf
+        except Exception:
+            return best
+        if found < least:
+            best = plan
+            least = found
+    return best
+
+
 @wrong("allocate_bits", says="with all eight names")
 def bits_of_some(sizes, loss, budget):
     """Only those that have more than the fewest."""

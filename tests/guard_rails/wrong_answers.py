@@ -258,7 +258,8 @@ def filter_turned(reply, secret):
 def filter_looks_once(reply, secret):
     if not secret.strip(" ?"):
         raise ValueError("no word")
-    text, word = f" {reply.lower()} ", secret.lower()
+    text = f" {reply.lower()} "
+    word = secret.lower()
     at = text.find(word)
     if at < 0:
         return reply
