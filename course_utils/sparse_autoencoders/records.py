@@ -206,6 +206,7 @@ def measure_steering(what: str, seed: int) -> dict[str, Any]:
     """Add a vector to the trained stream of the new stories, at each of LENGTHS.
 
     what: "best unit", the one that reads best on the training stories whether the hero is a girl;
+    "minus the boy unit", the opposite of the one that reads best whether the hero is a boy;
     "difference of means" of the same; "random"; or "aimed", of 256 random directions the one that
     points most from what the model reads "he" with to what it reads "she" with. "cosine": with
     that difference. "rank": how many of the units (of the directions) point there more. "turned":
@@ -222,10 +223,11 @@ def measure_steering(what: str, seed: int) -> dict[str, Any]:
     own = torch.Generator().manual_seed(seed)
     head = model.lm_head.weight.detach()
     way = F.normalize(head[ID["she"]] - head[ID["he"]], dim=0)
-    if what == "best unit":
+    if what in ("best unit", "minus the boy unit"):
+        sign = 1 if what == "best unit" else -1
         sae = train_sae(z[:TRAIN].flatten(0, 1), UNITS, top_k=8, steps=STEPS, generator=own)
-        fits = best_cut(_codes(sae, z)[train], girl[train])[1]
-        many = sae.directions.detach()[0]
+        fits = best_cut(_codes(sae, z)[train], (girl if sign == 1 else ~girl)[train])[1]
+        many = sign * sae.directions.detach()[0]
         at = fits.argmax()
     elif what == "difference of means":
         flat = z.flatten(0, 1)

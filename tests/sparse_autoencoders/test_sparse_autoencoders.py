@@ -294,6 +294,8 @@ def test_the_record_holds_three_seeds_of_everything_that_is_trained():
     trained = [row for row in rows["units"] if row["source"] == "trained"]
     assert sorted(row["seed"] for row in trained) == [0, 1, 2]
     assert list(trained[0]["scores"]) == list(scores.windows(0, 1).truth)
+    for what in ("best unit", "minus the boy unit", "aimed"):
+        assert [row["seed"] for row in rows["steering"] if row["what"] == what] == [0, 1, 2]
 
 
 def test_a_recorded_control_comes_out_again():
