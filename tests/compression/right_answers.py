@@ -186,6 +186,44 @@ def bytes_by_negative_division(n, bits, groups, zero_point=False):
     return size - (-groups * bits // 8) if zero_point else size
 
 
+@right("packed_bytes")
+def bytes_block_by_block(n, bits, groups, zero_point=False):
+    if min(bits, groups) < 1 or n < groups:
+        raise ValueError("no such matrix")
+    blocks = [n * bits, 32 * groups, groups * bits if zero_point else 0]
+    return sum((block + 7) // 8 for block in blocks)
+
+
+@right("packed_bytes")
+def bytes_by_divmod(n, bits, groups, zero_point=False):
+    if not (bits > 0 and 0 < groups <= n):
+        raise ValueError("no such matrix")
+    total = 4 * groups
+    for block in (n * bits, zero_point * groups * bits):
+        whole, rest = divmod(block, 8)
+        total += whole + bool(rest)
+    return total
+
+
+@right("allocate_bits")
+def downwards_by_loss_for_each_byte(sizes, loss, budget):
+    plan = {name: max(by_bits) for name, by_bits in sizes.items()}
+    if sum(min(by_bits.values()) for by_bits in sizes.values()) > budget:
+        raise ValueError("too small a budget")
+    whole = loss(plan)
+    hurt = {(name, b): loss({**plan, name: b}) - whole for name in sizes for b in sizes[name]}
+    while sum(sizes[name][b] for name, b in plan.items()) > budget:
+        prices = {}
+        for name, b in plan.items():
+            if fewer := [x for x in sizes[name] if x < b]:
+                x = max(fewer)
+                saved = sizes[name][b] - sizes[name][x]
+                prices[(hurt[name, x] - hurt[name, b]) / saved] = name, x
+        name, x = prices[min(prices)]
+        plan[name] = x
+    return plan
+
+
 @right("allocate_bits")
 def upwards_from_the_fewest(sizes, loss, budget):
     plan = {name: min(by_bits) for name, by_bits in sizes.items()}
