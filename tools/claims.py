@@ -36,16 +36,16 @@ def table(folder: Path = NOTEBOOKS) -> str:
                 f"{source.stem} has no claims table; end it with claims.show(), and `make build` it."
             )
         for row in rows:
-            if row["claim"] in told:
-                raise Problem(
-                    f"{row['claim']!r} is claimed in {told[row['claim']]} and in {source.stem}; it has one place."
-                )
-            told[row["claim"]] = source.stem
             if row["id"] in seen:
                 raise Problem(
                     f"claim {row['id']} stands in {seen[row['id']]} and in {source.stem}; give each claim one id."
                 )
             seen[row["id"]] = source.stem
+            if row["claim"] in told:
+                raise Problem(
+                    f"{row['claim']!r} is claimed in {told[row['claim']]} and in {source.stem}; it has one place."
+                )
+            told[row["claim"]] = source.stem
         parts.append((source.stem, rows))
     verdicts = [row["verdict"] for _, rows in parts for row in rows]
     counts = ", ".join(
