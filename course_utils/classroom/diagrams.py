@@ -161,14 +161,13 @@ def _passes(start: Box, end: Box, bend: float, box: Box) -> bool:
     """Whether the arrow, a curve of second degree as matplotlib's arc3, has a point in the box."""
     far = end.x - start.x, end.y - start.y
     middle = (start.x + end.x) / 2 + bend * far[1], (start.y + end.y) / 2 - bend * far[0]
-    for t in np.linspace(0, 1, 200):
-        x, y = (
-            (1 - t) ** 2 * first + 2 * t * (1 - t) * bent + t**2 * last
-            for first, bent, last in zip((start.x, start.y), middle, (end.x, end.y), strict=True)
-        )
-        if abs(x - box.x) < box.width / 2 and abs(y - box.y) < box.height / 2:
-            return True
-    return False
+    t = np.linspace(0, 1, 200)
+    x, y = (
+        (1 - t) ** 2 * first + 2 * t * (1 - t) * bent + t**2 * last
+        for first, bent, last in zip((start.x, start.y), middle, (end.x, end.y), strict=True)
+    )
+    inside = (abs(x - box.x) < box.width / 2) & (abs(y - box.y) < box.height / 2)
+    return bool(inside.any())
 
 
 def _side(share: float, below: str, middle: str, above: str) -> str:

@@ -5,12 +5,12 @@ Shapes: n prompts, T positions, d_model features. Losses are in nats.
 Source: Arditi et al. 2024, "Refusal in Language Models Is Mediated by a Single Direction".
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from course_utils.circuits.hooks import patched, record
 from course_utils.gpt2.model import GPT
 from course_utils.guard_rails.defences import Ask, outcomes
 from course_utils.instruction_tuning.fine_tuning import accuracy, story_loss
@@ -20,7 +20,6 @@ from course_utils.machine.devices import device_of
 Change = Callable[[Tensor], Tensor]
 
 
-@torch.no_grad()
 def last_positions(model: GPT, prompts: Sequence[Tensor], block: int) -> Tensor:
     """The residual stream after this block at the last token of each prompt (T_i,): (n, d_model).
 
@@ -28,15 +27,9 @@ def last_positions(model: GPT, prompts: Sequence[Tensor], block: int) -> Tensor:
     >>> last_positions(assistant(), [torch.tensor([3, 1, 4])], block=1).shape
     torch.Size([1, 128])
     """
-    found = []
-
-    def keep(module: nn.Module, args: tuple, output: Tensor) -> None:
-        found.append(output[0, -1])
-
-    with _hooks([(model.h[block], keep)]):
-        for prompt in prompts:
-            model(prompt[None].to(device_of(model)))
-    return torch.stack(found)
+    name = f"h.{block}"
+    found = [record(model, prompt[None].to(device_of(model)), [name])[name] for prompt in prompts]
+    return torch.stack([stream[0, -1] for stream in found])
 
 
 def erase(x: Tensor, direction: Tensor) -> Tensor:
@@ -57,18 +50,6 @@ def erase(x: Tensor, direction: Tensor) -> Tensor:
     return x - (x @ unit)[..., None] * unit
 
 
-@contextmanager
-def _hooks(wanted: Sequence[tuple[nn.Module, Callable]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for module, hook in wanted:
-            stack.enter_context(module.register_forward_hook(hook))
-        yield
-
-
-def _changing(change: Change) -> Callable:
-    return lambda module, args, output: change(output)
-
-
 def in_every_write(model: GPT, change: Change) -> object:
     """A context in which `change` is applied to all that is written into the residual stream: the
     embeddings, and what each attention layer and each MLP adds.
@@ -82,9 +63,8 @@ def in_every_write(model: GPT, change: Change) -> object:
     >>> model(ids).equal(before)
     True
     """
-    writers = [model.wte, model.wpe] if hasattr(model, "wpe") else [model.wte]
-    writers += [part for block in model.h for part in (block.attn, block.mlp)]
-    return _hooks([(writer, _changing(change)) for writer in writers])
+    embeddings = ["wte", "wpe"] if hasattr(model, "wpe") else ["wte"]
+    return patched(model, dict.fromkeys([*embeddings, "h.*.attn", "h.*.mlp"], change))
 
 
 def after_block(model: GPT, block: int, change: Change) -> object:
@@ -97,7 +77,7 @@ def after_block(model: GPT, block: int, change: Change) -> object:
     >>> same.equal(model(ids))
     True
     """
-    return _hooks([(model.h[block], _changing(change))])
+    return patched(model, {f"h.{block}": change})
 
 
 def random_directions(n: int, like: Tensor, seed: int = 0) -> Tensor:

@@ -18,6 +18,7 @@ from course_utils.kl_bias.bias import (
     target_mass,
     token_mask,
 )
+from course_utils.machine.devices import device_of
 from course_utils.pretrained import storyteller
 from course_utils.sampling import generate
 from course_utils.stories.corpus import Stories, stories
@@ -95,7 +96,7 @@ def toward(mask: Tensor, weight: float) -> Callable[[nn.Module, Batch], Tensor]:
     0.0
     """
     teller = bench().teller
-    home = next(teller.parameters()).device
+    home = device_of(teller)
     target = target_distribution(mask)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -116,7 +117,7 @@ def measured(model: GPT, mask: Tensor) -> tuple[float, float]:
     (True, True)
     """
     batch = bench().batch
-    said = model(batch[0].to(next(model.parameters()).device))  # (60, 64, V)
+    said = model(batch[0].to(device_of(model)))  # (60, 64, V)
     return evaluate(model, [batch]), target_mass(said, mask).mean().item()
 
 
@@ -178,7 +179,7 @@ def bent_again(model: GPT, seed: int, mask: Tensor | None = None) -> float:
     """
     mask = bench().z if mask is None else mask
     seen = []
-    at = bench().batch[0][:20].to(next(model.parameters()).device)
+    at = bench().batch[0][:20].to(device_of(model))
 
     @torch.no_grad()
     def look(history: object) -> None:

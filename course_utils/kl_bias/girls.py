@@ -14,6 +14,7 @@ from torch import Tensor
 from course_utils.gpt2.model import GPT
 from course_utils.kl_bias.bending import bench, toward, tuned
 from course_utils.kl_bias.bias import kl_divergence, target_mass, tilt, tilted_loss, token_mask
+from course_utils.machine.devices import device_of
 from course_utils.sampling import generate
 from course_utils.stories.corpus import Stories, encode_words
 from course_utils.stories.grammar import BOYS, GIRLS, VOCAB
@@ -75,7 +76,7 @@ def girl_share(model: GPT) -> float:
     True
     """
     girls, boys = girls_and_boys()
-    device = next(model.parameters()).device
+    device = device_of(model)
     shares = []
     for opening in OPENINGS:
         at = model(encode_words(opening)[None].to(device))[0, -1]  # (V,)
@@ -111,7 +112,7 @@ def friend_share(model: GPT) -> Tensor:
     >>> friend_share(bench().teller).shape
     torch.Size([60])
     """
-    ids, places = (x.to(next(model.parameters()).device) for x in friend_slots())
+    ids, places = (x.to(device_of(model)) for x in friend_slots())
     at = model(ids)[torch.arange(len(ids)), places]  # (n, V)
     girls, boys = (target_mass(at, mask) for mask in girls_and_boys())
     return girls / (girls + boys)
@@ -181,7 +182,7 @@ def rates(model: GPT, seed: int, n: int = 400) -> tuple[float, float]:
     (True, True)
     """
     start = torch.zeros(n, 1, dtype=torch.long)
-    start = start.to(next(model.parameters()).device)
+    start = start.to(device_of(model))
     said = generate(model, start, 24, torch.Generator().manual_seed(seed))[:, 1:].cpu()  # (n, 24)
     girls, boys = girls_and_boys()
     named = girls[said] | boys[said]  # (n, 24)

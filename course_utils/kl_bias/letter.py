@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_utils.gpt2.model import GPT, GPTConfig
 from course_utils.kl_bias.bias import target_distribution, target_mass, token_mask, train_bias
+from course_utils.machine.devices import device_of
 from course_utils.tokenization.published import gpt2_tokenizer
 
 BLANK = GPTConfig(n_layer=2, n_head=3, n_embd=48, n_positions=256)  # of GPT-2's vocabulary
@@ -31,7 +32,7 @@ def written(model: GPT, ids: Tensor, n_new: int, generator: torch.Generator) -> 
     ... ).shape
     torch.Size([2, 6])
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     ids = ids.cpu()
     for _ in range(n_new):
         seen = ids[:, -model.config.n_positions :].to(device)
@@ -58,11 +59,8 @@ def count_letters(model: GPT, seed: int, n: int = 4) -> list[int]:
     """
     V = model.config.vocab_size
     start = torch.randint(V, (n, READS), generator=torch.Generator().manual_seed(1000 + seed))
-    return (
-        letter_mask()[written(model, start, WRITES, torch.Generator().manual_seed(seed))]
-        .sum(1)
-        .tolist()
-    )
+    said = written(model, start, WRITES, torch.Generator().manual_seed(seed))  # (n, 200)
+    return letter_mask()[said].sum(1).tolist()
 
 
 def measure_letter(seed: int, steps: int = 200) -> dict[str, Any]:

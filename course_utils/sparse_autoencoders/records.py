@@ -92,6 +92,13 @@ def _codes(sae: SparseAutoencoder, z: Tensor) -> Tensor:
         return sae(z.flatten(0, 1))[0]
 
 
+def _top_k_sae(
+    z: Tensor, seed: int, width: int = UNITS, top_k: int = 8, steps: int = STEPS
+) -> SparseAutoencoder:
+    own = torch.Generator().manual_seed(seed)
+    return train_sae(z[:TRAIN].flatten(0, 1), width, top_k=top_k, steps=steps, generator=own)
+
+
 def measure_kind(
     kind: str, value: float, lr: float, seed: int, steps: int = STEPS
 ) -> dict[str, Any]:
@@ -144,11 +151,7 @@ def measure_units(source: str, seed: int, top_k: int = 8) -> dict[str, Any]:
     train = world["train"]
     if source in ("untrained", "random blocks") or source in world["sources"]:
         z = normalised(_stream(source, seed))[0]
-        sae = train_sae(
-            z[:TRAIN].flatten(0, 1), UNITS, top_k=top_k, steps=STEPS,
-            generator=torch.Generator().manual_seed(seed),
-        )  # fmt: skip
-        codes = _codes(sae, z)
+        codes = _codes(_top_k_sae(z, seed, top_k=top_k), z)
     elif source == "random directions":
         own = torch.Generator().manual_seed(seed)
         codes = trained @ torch.randn(trained.size(1), UNITS, generator=own)
@@ -176,11 +179,7 @@ def measure_width(width: int, seed: int, top_k: int = 8, steps: int = STEPS) -> 
     world = _world()
     train = world["train"]
     z = normalised(world["sources"]["trained"])[0]
-    sae = train_sae(
-        z[:TRAIN].flatten(0, 1), width, top_k=top_k, steps=steps,
-        generator=torch.Generator().manual_seed(seed),
-    )  # fmt: skip
-    codes = _codes(sae, z)
+    codes = _codes(_top_k_sae(z, seed, width, top_k, steps), z)
     name = world["truth"]["a name"]
     here = name & ~train
     ids = world["ids"].flatten()[here]
@@ -225,7 +224,7 @@ def measure_steering(what: str, seed: int) -> dict[str, Any]:
     way = F.normalize(head[ID["she"]] - head[ID["he"]], dim=0)
     if what in ("best unit", "minus the boy unit"):
         sign = 1 if what == "best unit" else -1
-        sae = train_sae(z[:TRAIN].flatten(0, 1), UNITS, top_k=8, steps=STEPS, generator=own)
+        sae = _top_k_sae(z, seed)
         fits = best_cut(_codes(sae, z)[train], (girl if sign == 1 else ~girl)[train])[1]
         many = sign * sae.directions.detach()[0]
         at = fits.argmax()
